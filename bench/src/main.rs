@@ -1,0 +1,2 @@
+//! The load generator's binary.
+fn main() {}

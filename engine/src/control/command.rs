@@ -1,0 +1,112 @@
+//! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
+
+use crate::ids::{ClusterId, Incarnation, NodeId, PartitionId, TopicId};
+use crate::shard::Advertised;
+
+/// One change. What depends on a clock or on chance is in the command; ids and places are given
+/// by [`super::MetaState::apply`], a function of the state alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The first command of a cluster.
+    Form {
+        cluster: ClusterId,
+        members: Vec<(NodeId, Incarnation)>,
+        lanes: u16,
+        segment_bytes: u64,
+    },
+    /// A node says how clients reach it and how many shards it has.
+    RegisterNode {
+        node: NodeId,
+        shards: u16,
+        advertised: Advertised,
+    },
+    /// `topic_id` and `entropy` (for secrets of journals to be made) are drawn by the proposer.
+    CreateTopic {
+        name: String,
+        topic_id: TopicId,
+        partitions: u32,
+        replication_factor: u16,
+        configs: Vec<(String, String)>,
+        entropy: u64,
+    },
+    DeleteTopic {
+        topic_id: TopicId,
+    },
+    /// CreatePartitions: the topic has `total` partitions afterwards.
+    AddPartitions {
+        topic_id: TopicId,
+        total: u32,
+        entropy: u64,
+    },
+    /// Settings of a topic, or of one broker or all (`Resource`), one by one.
+    AlterConfigs {
+        resource: Resource,
+        changes: Vec<ConfigChange>,
+    },
+    /// A block of producer ids, never given again.
+    AllocateProducerIds {
+        count: u32,
+    },
+}
+
+/// Whose settings.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    Topic(TopicId),
+    /// All brokers (Kafka's empty resource name).
+    Brokers,
+    Broker(i32),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigChange {
+    Set {
+        key: String,
+        value: String,
+    },
+    /// Back to the default.
+    Delete {
+        key: String,
+    },
+    Append {
+        key: String,
+        value: String,
+    },
+    Subtract {
+        key: String,
+        value: String,
+    },
+    /// AlterConfigs (not incremental): what is not named in this list goes back to the default.
+    ReplaceAll {
+        configs: Vec<(String, String)>,
+    },
+}
+
+/// What a command that was carried out gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    TopicCreated { topic_id: TopicId, partitions: Vec<PartitionId> },
+    ProducerIds { first: i64, count: u32 },
+}
+
+/// Why a command was refused, each with its Kafka error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("topic '{0}' already exists")]
+    TopicExists(String),
+    #[error("no such topic")]
+    UnknownTopic,
+    #[error("{0}")]
+    InvalidTopicName(String),
+    #[error("{0}")]
+    InvalidPartitions(String),
+    #[error("{0}")]
+    InvalidReplicationFactor(String),
+    #[error("{0}")]
+    InvalidConfig(String),
+    #[error("{0}")]
+    InvalidRequest(String),
+    #[error("{0}")]
+    LimitReached(String),
+}

@@ -1,0 +1,1 @@
+//! Kafka's settings: names, defaults, validation, what they mean here.

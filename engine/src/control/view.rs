@@ -1,0 +1,117 @@
+//! An immutable view of the cluster's metadata; every shard holds the newest it was given.
+
+use crate::collections::Map;
+use crate::ids::{ClusterId, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use crate::shard::Advertised;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Shared by all shards; made by [`super::MetaState::view`] when commands were applied.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The meta journal's index that this view includes.
+    pub version: Index,
+    pub cluster: ClusterId,
+    pub lanes: u16,
+    pub nodes: BTreeMap<NodeId, Arc<NodeView>>,
+    pub topics: BTreeMap<Arc<str>, Arc<TopicView>>,
+    pub topic_ids: BTreeMap<TopicId, Arc<str>>,
+    pub partitions: Arc<Map<PartitionId, PartitionRef>>,
+    pub journals: BTreeMap<JournalId, Arc<JournalView>>,
+    /// Dynamic settings of all brokers and of single ones.
+    pub broker_configs: Arc<BTreeMap<Option<i32>, BTreeMap<String, String>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeView {
+    pub node: NodeId,
+    pub raft_id: RaftId,
+    pub shards: u16,
+    pub advertised: Advertised,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicView {
+    pub name: Arc<str>,
+    pub id: TopicId,
+    /// By partition number.
+    pub partitions: Vec<PartitionView>,
+    /// What was set on the topic itself; effective values come from `config`.
+    pub configs: BTreeMap<String, String>,
+    /// The effective settings that the data path needs, brokers' dynamic defaults applied.
+    pub settings: TopicSettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    pub id: PartitionId,
+    /// Oldest first; the last one takes batches.
+    pub spans: Vec<SpanView>,
+}
+
+/// One stretch of a partition, in one journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanView {
+    pub journal: JournalId,
+    pub first_offset: i64,
+    pub epoch_base: i32,
+}
+
+/// From a partition's id to its topic.
+#[derive(Clone, Debug)]
+pub struct PartitionRef {
+    pub topic: Arc<str>,
+    pub number: u32,
+}
+
+/// A journal as the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalView {
+    pub id: JournalId,
+    pub lane: LaneId,
+    pub life: Life,
+    pub replicas: Vec<NodeId>,
+    pub voters: Vec<RaftId>,
+    pub secret: u64,
+    pub segment_bytes: u64,
+    pub batches_per_segment_max: u32,
+}
+
+/// What the partitions of a journal have in common; different lives never share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Life {
+    /// The cluster's metadata.
+    Meta = 0,
+    /// Retention by time or size.
+    Finite = 1,
+    /// Kept until deleted.
+    Infinite = 2,
+    /// Compacted topics.
+    Compacted = 3,
+    /// `__consumer_offsets` and its like.
+    Internal = 4,
+}
+
+/// A topic's effective settings on the data path. −1 is no limit, as in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    pub retention_ms: i64,
+    pub retention_bytes: i64,
+    pub max_message_bytes: u32,
+    pub log_append_time: bool,
+    pub timestamp_before_max_ms: i64,
+    pub timestamp_after_max_ms: i64,
+    pub min_insync_replicas: u16,
+    /// `cleanup.policy` without `delete`: DeleteRecords is refused.
+    pub compacted: bool,
+}
+
+impl View {
+    /// The topic and number of a partition.
+    pub fn partition(&self, id: PartitionId) -> Option<(&Arc<TopicView>, &PartitionView)> {
+        let at = self.partitions.get(&id)?;
+        let topic = self.topics.get(&at.topic)?;
+        Some((topic, topic.partitions.get(at.number as usize)?))
+    }
+}

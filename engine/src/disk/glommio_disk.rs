@@ -1,0 +1,1 @@
+//! The disk seam over glommio: carries out single operations with O_DIRECT on io_uring.

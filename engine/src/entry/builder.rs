@@ -1,0 +1,1 @@
+//! The open entry: batches are copied into it as they arrive.

@@ -1,0 +1,1 @@
+//! Checks entries that were read from a disk or received from a peer.

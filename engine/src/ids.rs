@@ -1,0 +1,118 @@
+//! The engine's numbers, one type each, so that an offset never meets an index.
+
+use core::fmt;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}:{}", stringify!($name), self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(
+    /// A node: one process, one host. Zero is valid.
+    NodeId(u32)
+);
+id!(
+    /// A pinned executor of a node.
+    ShardId(u16)
+);
+id!(
+    /// A slice of the cluster's work; a node maps it to shard `lane % shards`.
+    LaneId(u16)
+);
+id!(
+    /// A journal; never reused. The meta journal is 0.
+    JournalId(u64)
+);
+id!(
+    /// A Kafka partition's number in journals; given by the meta journal, never reused.
+    PartitionId(u64)
+);
+id!(
+    /// A raft index: the number of an entry in its journal, from 1.
+    Index(u64)
+);
+id!(
+    /// A raft term.
+    Term(u64)
+);
+id!(
+    /// A record's offset in its partition.
+    Offset(i64)
+);
+id!(
+    /// Kafka's leader epoch of a partition: its span's epoch base + the journal's term.
+    LeaderEpoch(i32)
+);
+id!(
+    /// Kafka's producer id; −1 is none.
+    ProducerId(i64)
+);
+id!(
+    /// A replica's number within raft: one per (node, incarnation), never reused, never 0.
+    RaftId(u64)
+);
+id!(
+    /// An open file, numbered by the engine; the disk seam maps it to its descriptor.
+    FileId(u64)
+);
+id!(
+    /// The cluster: derived from the set that formed it. Clients see it, so it is no secret.
+    ClusterId(u128)
+);
+id!(
+    /// A data folder's incarnation: 128 random bits written at its first start.
+    Incarnation(u128)
+);
+id!(
+    /// A Kafka topic id; stable, never zero.
+    TopicId(u128)
+);
+
+/// The journal that holds the cluster's metadata.
+pub const META_JOURNAL: JournalId = JournalId(0);
+
+impl Index {
+    pub const NONE: Index = Index(0);
+    pub fn next(self) -> Index {
+        Index(self.0 + 1)
+    }
+}
+
+impl Offset {
+    /// The offset `records` further on.
+    pub fn plus(self, records: u32) -> Offset {
+        Offset(self.0 + i64::from(records))
+    }
+}
+
+impl ProducerId {
+    pub const NONE: ProducerId = ProducerId(-1);
+}
+
+impl LaneId {
+    /// The shard that works this lane on a node of `shards` shards.
+    pub fn shard(self, shards: u16) -> ShardId {
+        assert!(shards > 0);
+        ShardId(self.0 % shards)
+    }
+}
+
+/// Kafka's broker id of a shard: node id × 1000 + shard.
+pub fn broker_id(node: NodeId, shard: ShardId) -> i32 {
+    i32::try_from(node.0).expect("node ids are bounded by the configuration") * 1000 + i32::from(shard.0)
+}

@@ -1,0 +1,3 @@
+//! A journal: segments of entries on disk, their index and cache, and their recovery.
+
+pub mod report;

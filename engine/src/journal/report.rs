@@ -1,0 +1,73 @@
+//! What recovery found, cut, kept aside and rebuilt: the start-up report.
+
+use crate::ids::{Index, JournalId, Term};
+
+/// One journal's recovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    pub journal: JournalId,
+    /// True when the journal did not exist before.
+    pub created: bool,
+    /// Terms of the hard state and of the last entry.
+    pub term: Term,
+    pub segments: u32,
+    /// The checkpoint that recovery began from; 0 without one.
+    pub checkpoint: Index,
+    /// The first and last entry there are; last = first − 1 when there are none.
+    pub first: Index,
+    pub last: Index,
+    /// Committed as far as this replica knows.
+    pub commit: Index,
+    /// Entries and bytes read to get here.
+    pub scanned_entries: u64,
+    pub scanned_bytes: u64,
+    /// The unsynced tail that was cut, and where it is kept.
+    pub torn: Option<Torn>,
+    /// What is bad at or below the bounds, and stays.
+    pub damage: Vec<Damage>,
+    /// Index files made again.
+    pub indexes_rebuilt: u32,
+    /// Checkpoints that could not be read and were passed over.
+    pub checkpoints_skipped: u32,
+    /// Copies of the hard state that could not be read.
+    pub hard_state_bad_copies: u32,
+    /// All copies of the hard state were bad: the term went on from the last entry's.
+    pub amnesia: bool,
+    pub elapsed_us: u64,
+}
+
+/// An unsynced tail, cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// The first index that is gone.
+    pub from: Index,
+    /// The segment's file and where in it the cut is, bytes.
+    pub file: String,
+    pub position: u64,
+    pub bytes: u64,
+    /// The copy in `quarantine/`.
+    pub kept_as: String,
+}
+
+/// A damaged range, at or below a bound that says it had been durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub journal: JournalId,
+    /// The entries, first to last.
+    pub first: Index,
+    pub last: Index,
+    /// The term, when something still tells it.
+    pub term: Option<Term>,
+    pub file: String,
+    pub position: u64,
+    pub bytes: u64,
+    pub kind: DamageKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DamageKind {
+    /// Header and descriptors are whole; the bytes of some batches are not.
+    Body,
+    /// The descriptors are lost: what the entry held is unknown.
+    Head,
+}

@@ -1,0 +1,1 @@
+//! Partitions: what a journal's entries add up to.

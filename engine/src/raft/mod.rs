@@ -1,0 +1,1 @@
+//! raft-rs, carried: the only folder that knows it.

@@ -1,0 +1,35 @@
+//! What a shard is told when it is made.
+
+use crate::ids::{JournalId, NodeId, ShardId};
+
+/// Fixed for the shard's life.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    pub node: NodeId,
+    pub shard: ShardId,
+    /// Shards of this node; lane mod this is the shard of a lane.
+    pub shards: u16,
+    /// Lanes of the cluster, used at formation only; afterwards the meta journal says.
+    pub lanes: u16,
+    /// Bytes of memory that this shard may use.
+    pub memory_bytes: usize,
+    /// Segment length, used at formation only; afterwards each journal's meta record says.
+    pub segment_bytes: u64,
+    /// 256 bits from the operating system: incarnation, cluster and journal secrets and the
+    /// engine's random numbers are derived from it. The simulator gives them from its seed.
+    pub entropy: [u64; 4],
+    /// Journals whose lost entries the operator accepts as lost.
+    pub accept_loss: Vec<JournalId>,
+    /// Kafka settings of this node from its file and command line; names and values are valid.
+    pub kafka: Vec<(String, String)>,
+    /// What this node tells the cluster of itself.
+    pub advertised: Advertised,
+}
+
+/// How clients reach a node's shards: shard s at `first_port + s`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Advertised {
+    pub host: String,
+    pub first_port: u16,
+    pub rack: Option<String>,
+}

@@ -1,0 +1,229 @@
+//! What a shard asks for and answers: a closed list.
+
+use super::input::RequestId;
+use crate::control::{CommandError, Outcome, View};
+use crate::disk::{DiskError, DiskRequest, OpId};
+use crate::entry::Slice;
+use crate::ids::{Index, JournalId, LeaderEpoch, Offset, ProducerId, Term};
+use crate::journal::report::{Damage, RecoveryReport};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub enum Output {
+    /// Carry this out; its completion comes back as [`super::Input::Disk`].
+    Disk {
+        op: OpId,
+        request: DiskRequest,
+    },
+    Produced {
+        request: RequestId,
+        slot: u32,
+        result: Result<Produced, Refusal>,
+    },
+    Fetched {
+        request: RequestId,
+        partitions: Vec<FetchedPartition>,
+    },
+    Answered {
+        request: RequestId,
+        slot: u32,
+        result: Result<Answer, Refusal>,
+    },
+    ControlDone {
+        request: RequestId,
+        result: Result<Outcome, ControlRefusal>,
+    },
+    /// New metadata: give it to every shard of the node, this one included.
+    View(Arc<View>),
+    /// A journal that had no room takes batches again.
+    Room,
+    /// Recovery is over and this shard answers clients.
+    Ready,
+    /// [`super::Input::Stop`] is done; nothing is in flight.
+    Stopped,
+    /// Something for the log and the counters.
+    Event(Event),
+    /// The node cannot go on; end the process, retry nothing.
+    Fatal(Fatal),
+}
+
+/// A batch that is as durable as its acks asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Produced {
+    /// A duplicate gets the offset of the original.
+    pub base_offset: Offset,
+    /// The broker's time when the topic has LogAppendTime, else −1.
+    pub log_append_time_ms: i64,
+    pub log_start: Offset,
+}
+
+/// One partition's part of a fetch.
+#[derive(Clone, Debug)]
+pub struct FetchedPartition {
+    pub error: Option<Refusal>,
+    /// −1 when not known here; likewise `log_start`.
+    pub high_watermark: Offset,
+    pub log_start: Offset,
+    /// KIP-595: the newest epoch both sides may share and where it ends, when the client's
+    /// records part from ours.
+    pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// Whole batches, as they lie in the entries.
+    pub records: SmallVec<[Slice; 1]>,
+    /// Bytes in `records`.
+    pub bytes: usize,
+}
+
+/// What a [`super::input::Query`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// ListOffsets: −1s when there is no such record.
+    Offset {
+        offset: Offset,
+        timestamp_ms: i64,
+        leader_epoch: LeaderEpoch,
+    },
+    /// OffsetForLeaderEpoch: −1s when the epoch is unknown.
+    EpochEnd {
+        leader_epoch: LeaderEpoch,
+        end_offset: Offset,
+    },
+    /// DeleteRecords: the new log start, committed.
+    LogStart(Offset),
+    Described(PartitionStatus),
+    Producers(Vec<ProducerStatus>),
+}
+
+/// A partition's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionStatus {
+    pub journal: JournalId,
+    pub leader_epoch: LeaderEpoch,
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+    pub log_end: Offset,
+    /// Bytes of batches at or above the log start.
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerStatus {
+    pub producer: ProducerId,
+    pub epoch: i16,
+    pub last_sequence: i32,
+    pub last_timestamp_ms: i64,
+}
+
+/// Why a request got no for an answer. Each has one Kafka error code, which `net` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// NOT_LEADER_OR_FOLLOWER: this shard does not lead the partition (now).
+    NotLeader,
+    /// LEADER_NOT_AVAILABLE: the partition's journal is being made or recovered.
+    NotReady,
+    /// UNKNOWN_TOPIC_OR_PARTITION: no such partition in the metadata here.
+    UnknownPartition,
+    /// FENCED_LEADER_EPOCH: the client's epoch is older.
+    FencedEpoch,
+    /// UNKNOWN_LEADER_EPOCH: the client's epoch is newer.
+    UnknownEpoch,
+    /// OFFSET_OUT_OF_RANGE.
+    OffsetOutOfRange,
+    /// OFFSET_NOT_AVAILABLE: a new leader does not know its watermark yet.
+    OffsetNotAvailable,
+    /// CORRUPT_MESSAGE: lengths or CRC are wrong.
+    Corrupt,
+    /// INVALID_RECORD: well-formed bytes that may not be produced.
+    InvalidRecord,
+    /// UNSUPPORTED_FOR_MESSAGE_FORMAT: magic 0 or 1.
+    OldFormat,
+    /// MESSAGE_TOO_LARGE: above `max.message.bytes`.
+    TooLarge,
+    /// INVALID_TIMESTAMP: outside `message.timestamp.before/after.max.ms`.
+    InvalidTimestamp,
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER.
+    OutOfOrderSequence,
+    /// INVALID_PRODUCER_EPOCH.
+    InvalidProducerEpoch,
+    /// DUPLICATE_SEQUENCE_NUMBER: an old batch, no longer among those remembered.
+    DuplicateSequence,
+    /// KAFKA_STORAGE_ERROR: disk full, or damage in what was asked for.
+    Storage,
+    /// NOT_ENOUGH_REPLICAS.
+    NotEnoughReplicas,
+    /// NOT_ENOUGH_REPLICAS_AFTER_APPEND.
+    NotEnoughReplicasAfterAppend,
+    /// POLICY_VIOLATION: DeleteRecords where the topic's settings forbid it.
+    PolicyViolation,
+    /// The node is stopping: close the connection.
+    Stopping,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlRefusal {
+    /// The state machine said no; nothing changed.
+    Command(CommandError),
+    /// Not the controller, or no longer: NOT_CONTROLLER.
+    NotController,
+    /// The meta journal cannot write now: KAFKA_STORAGE_ERROR.
+    Storage,
+}
+
+/// Something worth a log line or a count.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A journal was recovered (or made).
+    Recovered(RecoveryReport),
+    /// This replica began to lead.
+    Leading {
+        journal: JournalId,
+        term: Term,
+    },
+    SegmentRolled {
+        journal: JournalId,
+        base: Index,
+    },
+    SegmentSealed {
+        journal: JournalId,
+        base: Index,
+        last: Index,
+        bytes: u64,
+    },
+    SegmentDeleted {
+        journal: JournalId,
+        base: Index,
+        bytes: u64,
+    },
+    CheckpointWritten {
+        journal: JournalId,
+        index: Index,
+        bytes: u64,
+    },
+    /// Damage found while serving.
+    Damaged(Damage),
+    /// The next segment could not be prepared: produce is refused.
+    DiskFull {
+        journal: JournalId,
+    },
+    /// There is room again.
+    DiskRoom {
+        journal: JournalId,
+    },
+    /// The wall clock disagrees with the monotonic one: time-based deletion rests.
+    ClockDistrusted {
+        drift_ms: i64,
+    },
+    ClockTrusted,
+}
+
+/// Why the process must end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fatal {
+    /// A write or a sync failed; exit code 4.
+    #[error("{0}; what it held is in doubt, so nothing is retried")]
+    Write(DiskError),
+    /// The data cannot be used as it is; exit code 3.
+    #[error("{0}")]
+    Data(String),
+}

@@ -1,0 +1,1 @@
+//! The broker around the engine: sockets, the Kafka protocol, the process.

@@ -1,0 +1,1 @@
+//! The simulator, checkers and workloads that the tests share.

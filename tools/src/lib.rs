@@ -1,0 +1,1 @@
+//! The dump tool and the tidy check.

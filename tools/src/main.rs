@@ -1,0 +1,2 @@
+//! The dump tool's binary.
+fn main() {}
