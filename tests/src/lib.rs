@@ -1,1 +1,3 @@
 //! The simulator, checkers and workloads that the tests share.
+
+pub mod sim;

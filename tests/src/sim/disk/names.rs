@@ -1,0 +1,241 @@
+//! The simulated folder tree: what programs see, what is durable, and the changes between.
+//!
+//! A change of a name is durable once its folder was synced after it completed. In a power cut
+//! each change that is not durable is kept or lost for itself; a rename is atomic.
+
+use engine::rng::Rng;
+use std::collections::BTreeMap;
+
+/// A file's number within the disk, independent of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Inode(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    Folder,
+    File(Inode),
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Link { path: String, node: Node },
+    Unlink { path: String, node: Node },
+    Rename { from: String, to: String, node: Node },
+}
+
+/// The whole tree, by path from the data folder (which itself is not in it).
+#[derive(Default)]
+pub struct Names {
+    seen: BTreeMap<String, Node>,
+    durable: BTreeMap<String, Node>,
+    changes: Vec<(u64, NameChange)>,
+    next_change: u64,
+}
+
+impl Names {
+    pub fn get(&self, path: &str) -> Option<Node> {
+        self.seen.get(path).copied()
+    }
+
+    pub fn is_folder(&self, path: &str) -> bool {
+        path.is_empty() || self.get(path) == Some(Node::Folder)
+    }
+
+    pub fn link(&mut self, path: &str, node: Node) {
+        assert!(self.is_folder(parent(path)), "{path}: its folder is not there");
+        self.change(NameChange::Link { path: path.to_owned(), node });
+    }
+
+    pub fn unlink(&mut self, path: &str) {
+        let node = self.get(path).expect("checked by the caller");
+        self.change(NameChange::Unlink { path: path.to_owned(), node });
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) {
+        let node = self.get(from).expect("checked by the caller");
+        assert!(self.is_folder(parent(to)), "{to}: its folder is not there");
+        self.change(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), node });
+    }
+
+    fn change(&mut self, change: NameChange) {
+        apply(&mut self.seen, &change);
+        self.next_change += 1;
+        self.changes.push((self.next_change, change));
+    }
+
+    /// The names in a folder, sorted.
+    pub fn list(&self, folder: &str) -> Vec<(String, Node)> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        self.seen
+            .range(prefix.clone()..)
+            .take_while(|(path, _)| path.starts_with(&prefix))
+            .filter(|(path, _)| !path[prefix.len()..].contains('/'))
+            .map(|(path, node)| (path[prefix.len()..].to_owned(), *node))
+            .collect()
+    }
+
+    /// Every file there is, by path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, Inode)> {
+        self.seen.iter().filter_map(|(path, node)| match node {
+            Node::File(inode) => Some((path.as_str(), *inode)),
+            Node::Folder => None,
+        })
+    }
+
+    /// Every file that a name leads to or, after a power cut, may lead to.
+    pub fn durable_files(&self) -> impl Iterator<Item = Inode> {
+        let of_node = |node: &Node| match node {
+            Node::File(inode) => Some(*inode),
+            Node::Folder => None,
+        };
+        let changed = self.changes.iter().map(|(_, change)| match change {
+            NameChange::Link { node, .. }
+            | NameChange::Unlink { node, .. }
+            | NameChange::Rename { node, .. } => node,
+        });
+        self.durable.values().chain(changed).filter_map(of_node)
+    }
+
+    /// What a sync of the folder that is issued now will make durable.
+    pub fn sync_covers(&self, folder: &str) -> Vec<u64> {
+        let of_folder = |change: &NameChange| match change {
+            NameChange::Link { path, .. } | NameChange::Unlink { path, .. } => parent(path) == folder,
+            NameChange::Rename { from, to, .. } => parent(from) == folder || parent(to) == folder,
+        };
+        self.changes.iter().filter(|(_, change)| of_folder(change)).map(|(id, _)| *id).collect()
+    }
+
+    pub fn synced(&mut self, covers: &[u64]) {
+        let changes = std::mem::take(&mut self.changes);
+        for (id, change) in changes {
+            if covers.contains(&id) {
+                apply(&mut self.durable, &change);
+            } else {
+                self.changes.push((id, change));
+            }
+        }
+    }
+
+    /// The power fails. Gives how many changes were lost.
+    pub fn power_cut(&mut self, rng: &mut Rng) -> u64 {
+        let mut lost = 0;
+        // One coin for the whole cut makes "all lost" and "all kept" likely.
+        let mood = rng.below(3);
+        for (_, change) in std::mem::take(&mut self.changes) {
+            if mood == 0 || mood == 1 && rng.one_in(2) {
+                lost += 1;
+            } else {
+                apply(&mut self.durable, &change);
+            }
+        }
+        self.drop_orphans();
+        self.seen = self.durable.clone();
+        lost
+    }
+
+    /// What lies in a folder whose own name was lost is gone.
+    fn drop_orphans(&mut self) {
+        let mut kept: BTreeMap<String, Node> = BTreeMap::new();
+        // Sorted by path, a folder comes before what lies in it.
+        for (path, node) in &self.durable {
+            let folder = parent(path);
+            if folder.is_empty() || kept.get(folder) == Some(&Node::Folder) {
+                kept.insert(path.clone(), *node);
+            }
+        }
+        self.durable = kept;
+    }
+}
+
+fn apply(names: &mut BTreeMap<String, Node>, change: &NameChange) {
+    match change {
+        NameChange::Link { path, node } => {
+            names.insert(path.clone(), *node);
+        }
+        NameChange::Unlink { path, node } => {
+            if names.get(path) == Some(node) {
+                names.remove(path);
+            }
+        }
+        NameChange::Rename { from, to, node } => {
+            if names.get(from) == Some(node) {
+                names.remove(from);
+            }
+            names.insert(to.clone(), *node);
+        }
+    }
+}
+
+/// The folder that a path lies in; empty for the data folder itself.
+pub fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(number: u64) -> Node {
+        Node::File(Inode(number))
+    }
+
+    #[test]
+    fn an_unsynced_rename_may_be_lost_and_is_atomic() {
+        let mut outcomes = std::collections::BTreeSet::new();
+        for seed in 0..64 {
+            let mut names = Names::default();
+            names.link("old", file(1));
+            names.link("new", file(2));
+            names.synced(&names.sync_covers(""));
+            names.rename("new", "old");
+            names.power_cut(&mut Rng::new(seed));
+            outcomes.insert(format!("{:?}", names.list("")));
+        }
+        let renamed = format!("{:?}", [("old".to_owned(), file(2))]);
+        let before = format!("{:?}", [("new".to_owned(), file(2)), ("old".to_owned(), file(1))]);
+        assert_eq!(outcomes, [renamed, before].into());
+    }
+
+    #[test]
+    fn a_synced_name_stays_and_a_sync_covers_only_its_folder() {
+        let mut lost = 0;
+        for seed in 0..64 {
+            let mut names = Names::default();
+            names.link("a", Node::Folder);
+            names.synced(&names.sync_covers(""));
+            names.link("a/1", file(1));
+            names.link("2", file(2));
+            names.synced(&names.sync_covers("a"));
+            names.power_cut(&mut Rng::new(seed));
+            assert_eq!(names.get("a/1"), Some(file(1)));
+            lost += u64::from(names.get("2").is_none());
+        }
+        assert!((1..64).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn what_lies_in_a_lost_folder_is_lost() {
+        for seed in 0..64 {
+            let mut names = Names::default();
+            names.link("a", Node::Folder);
+            names.link("a/1", file(1));
+            names.synced(&names.sync_covers("a"));
+            names.power_cut(&mut Rng::new(seed));
+            assert!(names.get("a/1").is_none() || names.get("a").is_some());
+        }
+    }
+
+    #[test]
+    fn a_change_after_the_sync_was_issued_is_not_covered() {
+        let mut gone = 0;
+        for seed in 0..64 {
+            let mut names = Names::default();
+            let covers = names.sync_covers("");
+            names.link("late", file(1));
+            names.synced(&covers);
+            names.power_cut(&mut Rng::new(seed));
+            gone += u64::from(names.get("late").is_none());
+        }
+        assert!(gone > 0);
+    }
+}

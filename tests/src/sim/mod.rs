@@ -1,0 +1,3 @@
+//! The simulated world: disks, clocks and nodes in one thread, from one seed.
+
+pub mod disk;
