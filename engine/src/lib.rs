@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod clock;
+pub mod codec;
 pub mod collections;
 pub mod control;
 pub mod disk;

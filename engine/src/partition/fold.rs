@@ -1,0 +1,459 @@
+//! The fold: the committed state of a journal's partitions, a function of its entries alone.
+//!
+//! It reads no clock, no configuration and no metadata: what depends on those was decided by a
+//! leader and is in the entries. So all replicas fold the same bytes to the same state, and the
+//! checkpoint made at a segment's last entry is identical on all of them.
+
+use super::producers::{EXPIRATION_MS, Producer};
+use crate::codec::{Reader, Short, Write};
+use crate::collections::Map;
+use crate::entry::item::{Item, ItemError};
+use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
+use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, Term};
+
+/// Layout of a checkpoint's body.
+pub const FOLD_VERSION: u16 = 1;
+/// Producers a journal remembers at a checkpoint; above it the longest silent are forgotten, so
+/// that a client that takes a new producer id for each record cannot fill the memory (about 200 B
+/// each).
+pub const PRODUCERS_MAX: usize = 200_000;
+
+/// The state of all partitions of a journal up to `applied`.
+#[derive(Clone, Debug, Default)]
+pub struct Fold {
+    partitions: Map<PartitionId, Partition>,
+    /// The highest leader's clock in the entries folded.
+    pub wall_ms: i64,
+    pub applied: Index,
+    /// Where each term begins: (first index, term), ascending.
+    terms: Vec<(Index, Term)>,
+    /// Ranges of entries that an operator accepted as lost.
+    accepted: Vec<(Index, Index)>,
+}
+
+/// One partition's committed state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub next_offset: Offset,
+    pub log_start: Offset,
+    /// Leader epoch = this + the journal's term.
+    pub epoch_base: i32,
+    /// Bytes of batches at or above the log start, as leaders reckoned.
+    pub kept_bytes: u64,
+    pub sealed: bool,
+    /// (epoch, first offset), ascending in both.
+    pub epochs: Vec<(LeaderEpoch, Offset)>,
+    pub producers: Map<ProducerId, Producer>,
+    /// Offsets below this one may be missing: entries were accepted as lost.
+    pub skipped_below: Offset,
+}
+
+impl Partition {
+    pub fn opened(first_offset: Offset, epoch_base: i32) -> Self {
+        Self {
+            next_offset: first_offset,
+            log_start: first_offset,
+            epoch_base,
+            kept_bytes: 0,
+            sealed: false,
+            epochs: Vec::new(),
+            producers: Map::default(),
+            skipped_below: Offset(0),
+        }
+    }
+
+    fn append(&mut self, batch: &BatchDescriptor, index: Index, wall_ms: i64) {
+        assert_eq!(batch.base_offset(), self.next_offset, "{index:?}: offsets are dense");
+        self.next_offset = batch.next_offset();
+        self.kept_bytes += u64::from(batch.bytes.get());
+        let epoch = batch.leader_epoch();
+        if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
+            self.epochs.push((epoch, batch.base_offset()));
+        }
+        let producer = batch.producer_id();
+        if producer != ProducerId::NONE {
+            let known = self.producers.entry(producer);
+            known.or_insert_with(|| Producer::new(batch.producer_epoch.get())).append(batch, index, wall_ms);
+        }
+    }
+
+    fn move_log_start(&mut self, log_start: Offset, kept_bytes: u64) {
+        assert!(log_start <= self.next_offset);
+        if log_start <= self.log_start {
+            return;
+        }
+        self.log_start = log_start;
+        self.kept_bytes = kept_bytes;
+        // Of the epochs below the log start only the newest still says anything.
+        let newest_below = self.epochs.iter().rposition(|(_, start)| *start <= log_start);
+        self.epochs.drain(..newest_below.unwrap_or(0));
+    }
+
+    /// The newest epoch at or below `epoch` and where it ends (KIP-320); `None` when all known
+    /// epochs are newer.
+    pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        let at = self.epochs.iter().rposition(|(known, _)| *known <= epoch)?;
+        let end = self.epochs.get(at + 1).map_or(self.next_offset, |(_, start)| *start);
+        Some((self.epochs[at].0, end))
+    }
+
+    /// The epoch of the record at `offset`.
+    pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.iter().rfind(|(_, start)| *start <= offset).map(|(epoch, _)| *epoch)
+    }
+}
+
+/// An entry that cannot be folded: a newer version wrote it.
+pub type FoldError = ItemError;
+
+impl Fold {
+    pub fn partition(&self, id: PartitionId) -> Option<&Partition> {
+        self.partitions.get(&id)
+    }
+
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, &Partition)> {
+        self.partitions.iter().map(|(id, partition)| (*id, partition))
+    }
+
+    pub fn len(&self) -> usize {
+        self.partitions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.partitions.is_empty()
+    }
+
+    /// Where each term begins.
+    pub fn terms(&self) -> &[(Index, Term)] {
+        &self.terms
+    }
+
+    /// Whether this entry's loss was accepted.
+    pub fn is_accepted_loss(&self, index: Index) -> bool {
+        self.accepted.iter().any(|(first, last)| (*first..=*last).contains(&index))
+    }
+
+    /// Folds the next entry, given its head. Items that were decoded come back.
+    pub fn apply(&mut self, header: &EntryHeader, head: &[u8]) -> Result<Vec<Item>, FoldError> {
+        let index = header.index();
+        assert_eq!(index, self.applied.next(), "entries are folded in order");
+        self.applied = index;
+        self.note_term(index, header.term());
+        self.wall_ms = self.wall_ms.max(header.wall_ms.get());
+        match header.kind() {
+            Some(EntryKind::Batches) => {
+                let batches = layout::descriptors_of(head, header.count.get()).expect("the head was checked");
+                for batch in batches {
+                    self.append(batch, index, header.wall_ms.get());
+                }
+                Ok(Vec::new())
+            }
+            Some(EntryKind::Control) => {
+                let items = Item::decode_all(&head[layout::HEADER_BYTES..])?;
+                items.iter().for_each(|item| self.apply_item(item, index));
+                Ok(items)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Passes over an entry whose content is lost. Partitions may afterwards continue at an
+    /// offset above their next one.
+    pub fn skip_lost(&mut self, index: Index, term: Option<Term>) {
+        assert_eq!(index, self.applied.next());
+        self.applied = index;
+        if let Some(term) = term {
+            self.note_term(index, term);
+        }
+    }
+
+    fn note_term(&mut self, index: Index, term: Term) {
+        match self.terms.last() {
+            Some((_, last)) if *last == term => {}
+            Some((_, last)) => {
+                assert!(*last < term, "{index:?}: terms never fall");
+                self.terms.push((index, term));
+            }
+            None => self.terms.push((index, term)),
+        }
+    }
+
+    /// Forgets terms that ended before `first`, all but the newest of them.
+    pub fn forget_terms_below(&mut self, first: Index) {
+        let keep = self.terms.iter().rposition(|(start, _)| *start < first).unwrap_or(0);
+        self.terms.drain(..keep);
+    }
+
+    fn append(&mut self, batch: &BatchDescriptor, index: Index, wall_ms: i64) {
+        // A batch of a dropped partition can stand behind the drop only if a leader appended it
+        // before it knew; it is dead, and is not folded.
+        let Some(partition) = self.partitions.get_mut(&batch.partition()) else { return };
+        if batch.base_offset() > partition.next_offset {
+            // Only entries lost to damage explain a gap; what they held is unknown.
+            partition.next_offset = batch.base_offset();
+            partition.skipped_below = batch.base_offset();
+        }
+        partition.append(batch, index, wall_ms);
+    }
+
+    fn apply_item(&mut self, item: &Item, index: Index) {
+        match item {
+            Item::PartitionOpened { partition, first_offset, epoch_base, producers } => {
+                let mut opened = Partition::opened(*first_offset, *epoch_base);
+                for producer in producers {
+                    opened.producers.insert(producer.producer, Producer::from_snapshot(producer, index));
+                }
+                self.partitions.entry(*partition).or_insert(opened);
+            }
+            Item::LogStartMoved { partition, log_start, kept_bytes } => {
+                if let Some(partition) = self.partitions.get_mut(partition) {
+                    partition.move_log_start(*log_start, *kept_bytes);
+                }
+            }
+            Item::SpanSealed { partition, end_offset } => {
+                if let Some(partition) = self.partitions.get_mut(partition) {
+                    assert_eq!(partition.next_offset, *end_offset);
+                    partition.sealed = true;
+                }
+            }
+            Item::PartitionDropped { partition } => {
+                self.partitions.remove(partition);
+            }
+            Item::SegmentDigest { .. } => {}
+            Item::LossAccepted { first, last, skip } => {
+                self.accepted.push((*first, *last));
+                for partition in self.partitions.values_mut() {
+                    partition.next_offset.0 += *skip as i64;
+                    partition.skipped_below = partition.next_offset;
+                }
+            }
+        }
+    }
+
+    /// Forgets producers that are silent for too long, and the longest silent of too many. Called
+    /// where every replica calls it: at a segment's last entry, before its checkpoint.
+    pub fn expire_producers(&mut self) {
+        let oldest = self.wall_ms.saturating_sub(EXPIRATION_MS);
+        let mut known = 0;
+        for partition in self.partitions.values_mut() {
+            partition.producers.retain(|_, producer| producer.last_wall_ms >= oldest);
+            known += partition.producers.len();
+        }
+        if known > PRODUCERS_MAX {
+            self.forget_longest_silent(known - PRODUCERS_MAX);
+        }
+    }
+
+    fn forget_longest_silent(&mut self, surplus: usize) {
+        let all = self.partitions.iter().flat_map(|(id, partition)| {
+            partition.producers.iter().map(move |(producer, state)| (state.last_wall_ms, *id, *producer))
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        for (_, partition, producer) in &all[..surplus] {
+            let partition = self.partitions.get_mut(partition).expect("listed above");
+            partition.producers.remove(producer);
+        }
+    }
+
+    /// The checkpoint's body: everything, in sorted order.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Vec::with_capacity(64 + self.partitions.len() * 64);
+        to.put_u16(FOLD_VERSION);
+        to.put_u64(self.applied.0);
+        to.put_i64(self.wall_ms);
+        to.put_count(self.terms.len());
+        for (first, term) in &self.terms {
+            to.put_u64(first.0);
+            to.put_u64(term.0);
+        }
+        to.put_count(self.accepted.len());
+        for (first, last) in &self.accepted {
+            to.put_u64(first.0);
+            to.put_u64(last.0);
+        }
+        let mut ids: Vec<_> = self.partitions.keys().copied().collect();
+        ids.sort_unstable();
+        to.put_count(ids.len());
+        for id in ids {
+            to.put_u64(id.0);
+            self.partitions[&id].encode(&mut to);
+        }
+        to
+    }
+
+    /// Reads a checkpoint's body.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader(bytes);
+        let version = from.u16()?;
+        if version != FOLD_VERSION {
+            return Err(DecodeError::Newer(version));
+        }
+        let mut fold =
+            Self { applied: Index(from.u64()?), wall_ms: from.i64()?, ..Self::default() };
+        for _ in 0..from.count(16)? {
+            fold.terms.push((Index(from.u64()?), Term(from.u64()?)));
+        }
+        for _ in 0..from.count(16)? {
+            fold.accepted.push((Index(from.u64()?), Index(from.u64()?)));
+        }
+        for _ in 0..from.count(8)? {
+            let id = PartitionId(from.u64()?);
+            fold.partitions.insert(id, Partition::decode(&mut from)?);
+        }
+        if from.is_empty() { Ok(fold) } else { Err(DecodeError::Long(from.0.len())) }
+    }
+}
+
+/// A checkpoint's body that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error("checkpoint body {0}")]
+    Short(#[from] Short),
+    #[error("checkpoint body has {0} bytes left over")]
+    Long(usize),
+    #[error("checkpoint body has version {0}, newer than {FOLD_VERSION}")]
+    Newer(u16),
+}
+
+impl Partition {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.put_i64(self.next_offset.0);
+        to.put_i64(self.log_start.0);
+        to.put_i32(self.epoch_base);
+        to.put_u64(self.kept_bytes);
+        to.put_u8(u8::from(self.sealed));
+        to.put_i64(self.skipped_below.0);
+        to.put_count(self.epochs.len());
+        for (epoch, start) in &self.epochs {
+            to.put_i32(epoch.0);
+            to.put_i64(start.0);
+        }
+        let mut ids: Vec<_> = self.producers.keys().copied().collect();
+        ids.sort_unstable();
+        to.put_count(ids.len());
+        for id in ids {
+            to.put_i64(id.0);
+            self.producers[&id].encode(to);
+        }
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, Short> {
+        let mut partition = Self {
+            next_offset: Offset(from.i64()?),
+            log_start: Offset(from.i64()?),
+            epoch_base: from.i32()?,
+            kept_bytes: from.u64()?,
+            sealed: from.u8()? != 0,
+            skipped_below: Offset(from.i64()?),
+            epochs: Vec::new(),
+            producers: Map::default(),
+        };
+        for _ in 0..from.count(12)? {
+            partition.epochs.push((LeaderEpoch(from.i32()?), Offset(from.i64()?)));
+        }
+        for _ in 0..from.count(8)? {
+            let id = ProducerId(from.i64()?);
+            partition.producers.insert(id, Producer::decode(from)?);
+        }
+        Ok(partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::{FromZeros, IntoBytes};
+
+    const P: PartitionId = PartitionId(9);
+
+    fn head(index: u64, term: u64, kind: EntryKind, rest: &[u8], count: u32) -> (EntryHeader, Vec<u8>) {
+        let mut header = EntryHeader::new_zeroed();
+        header.index.set(index);
+        header.term.set(term);
+        header.kind = kind as u8;
+        header.count.set(count);
+        header.wall_ms.set(1000 * index as i64);
+        let mut head = header.as_bytes().to_vec();
+        head.extend_from_slice(rest);
+        (header, head)
+    }
+
+    fn items(items: &[Item]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        items.iter().for_each(|item| item.encode(&mut bytes));
+        bytes
+    }
+
+    fn batch(base_offset: i64, records: u32, epoch: i32, producer: i64, sequence: i32) -> BatchDescriptor {
+        let mut batch = BatchDescriptor::new_zeroed();
+        batch.partition.set(P.0);
+        batch.base_offset.set(base_offset);
+        batch.record_count.set(records);
+        batch.leader_epoch.set(epoch);
+        batch.producer_id.set(producer);
+        batch.base_sequence.set(sequence);
+        batch.bytes.set(100);
+        batch
+    }
+
+    fn folded() -> Fold {
+        let mut fold = Fold::default();
+        let open = Item::PartitionOpened { partition: P, first_offset: Offset(0), epoch_base: 0, producers: vec![] };
+        let (header, bytes) = head(1, 1, EntryKind::Control, &items(&[open]), 1);
+        fold.apply(&header, &bytes).expect("known items");
+        let batches = [batch(0, 10, 1, 5, 0), batch(10, 5, 1, -1, -1)];
+        let (header, bytes) = head(2, 1, EntryKind::Batches, batches.as_bytes(), 2);
+        fold.apply(&header, &bytes).expect("batches");
+        let (header, bytes) = head(3, 4, EntryKind::Batches, [batch(15, 1, 4, 5, 10)].as_bytes(), 1);
+        fold.apply(&header, &bytes).expect("batches");
+        fold
+    }
+
+    #[test]
+    fn batches_move_offsets_epochs_and_producers() {
+        let fold = folded();
+        let partition = fold.partition(P).expect("opened");
+        assert_eq!((partition.next_offset, partition.kept_bytes), (Offset(16), 300));
+        assert_eq!(partition.epochs, [(LeaderEpoch(1), Offset(0)), (LeaderEpoch(4), Offset(15))]);
+        assert_eq!(partition.epoch_end(LeaderEpoch(3)), Some((LeaderEpoch(1), Offset(15))));
+        assert_eq!(partition.epoch_end(LeaderEpoch(9)), Some((LeaderEpoch(4), Offset(16))));
+        assert_eq!(partition.epoch_end(LeaderEpoch(0)), None);
+        assert_eq!(partition.producers[&ProducerId(5)].last_sequence(), 10);
+        assert_eq!(fold.terms(), [(Index(1), Term(1)), (Index(3), Term(4))]);
+    }
+
+    #[test]
+    fn a_checkpoint_is_the_state() {
+        let fold = folded();
+        let bytes = fold.encode();
+        let again = Fold::decode(&bytes).expect("just encoded");
+        assert_eq!(again.encode(), bytes);
+        assert_eq!(again.partition(P), fold.partition(P));
+        for cut in 0..bytes.len() {
+            assert!(Fold::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn log_starts_never_fall_and_old_epochs_go() {
+        let mut fold = folded();
+        let moved = |start| Item::LogStartMoved { partition: P, log_start: Offset(start), kept_bytes: 7 };
+        let (header, bytes) = head(4, 4, EntryKind::Control, &items(&[moved(15), moved(3)]), 2);
+        fold.apply(&header, &bytes).expect("known items");
+        let partition = fold.partition(P).expect("opened");
+        assert_eq!((partition.log_start, partition.kept_bytes), (Offset(15), 7));
+        assert_eq!(partition.epochs, [(LeaderEpoch(4), Offset(15))]);
+    }
+
+    #[test]
+    fn silent_producers_are_forgotten() {
+        let mut fold = folded();
+        fold.wall_ms = 3000 + EXPIRATION_MS;
+        fold.expire_producers();
+        assert_eq!(fold.partition(P).expect("opened").producers.len(), 1);
+        fold.wall_ms += 1;
+        fold.expire_producers();
+        assert!(fold.partition(P).expect("opened").producers.is_empty());
+    }
+}
