@@ -1,0 +1,148 @@
+//! The log as raft sees it: terms of all entries, and metadata of the newest ones.
+
+use super::replica::EntryMeta;
+use crate::ids::{Index, Term};
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Snapshot};
+use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
+use std::collections::VecDeque;
+
+/// Metadata kept behind the applied index, for followers that lag a little: 8,192 entries of at
+/// most 1 MiB are more than any entry cache holds.
+const WINDOW_ENTRIES: usize = 8192;
+
+/// What raft may ask of the log. Everything below `first` is gone from the disk.
+#[derive(Debug)]
+pub struct LogView {
+    first: u64,
+    last: u64,
+    /// (first index, term), ascending; covers first − 1 to last.
+    terms: Vec<(Index, Term)>,
+    /// The newest entries, up to `last`.
+    window: VecDeque<Entry>,
+    pub hard_state: HardState,
+    pub conf_state: ConfState,
+}
+
+impl LogView {
+    pub fn new(first: Index, terms: Vec<(Index, Term)>, window: &[EntryMeta], last: Index) -> Self {
+        assert!(window.last().is_none_or(|meta| meta.index == last));
+        Self {
+            first: first.0,
+            last: last.0,
+            terms,
+            window: window.iter().map(EntryMeta::to_raft).collect(),
+            hard_state: HardState::default(),
+            conf_state: ConfState::default(),
+        }
+    }
+
+    /// Appends entries of a Ready. Gives the first index that they replace, if any.
+    pub fn append(&mut self, entries: &[Entry]) -> Option<Index> {
+        let first = entries.first()?.index;
+        assert!(first >= self.first && first <= self.last + 1, "a hole before {first}, last {}", self.last);
+        let replaced = (first <= self.last).then_some(Index(first));
+        if replaced.is_some() {
+            self.cut(first);
+        }
+        for entry in entries {
+            assert_eq!(entry.index, self.last + 1);
+            if self.terms.last().is_none_or(|(_, term)| term.0 < entry.term) {
+                self.terms.push((Index(entry.index), Term(entry.term)));
+            }
+            self.window.push_back(entry.clone());
+            self.last = entry.index;
+        }
+        replaced
+    }
+
+    fn cut(&mut self, first: u64) {
+        let window_first = self.last + 1 - self.window.len() as u64;
+        assert!(first >= window_first, "a cut to {first} below the window at {window_first}");
+        self.window.truncate((first - window_first) as usize);
+        self.terms.retain(|(start, _)| start.0 < first);
+        self.last = first - 1;
+    }
+
+    /// Entries up to `applied` may leave the window.
+    pub fn trim_window(&mut self, applied: Index) {
+        while self.window.len() > WINDOW_ENTRIES && self.window[0].index <= applied.0 {
+            self.window.pop_front();
+        }
+    }
+
+    /// Segments below `first` were deleted.
+    pub fn compact(&mut self, first: Index) {
+        assert!(first.0 >= self.first && first.0 <= self.last + 1);
+        self.first = first.0;
+        let keep = self.terms.iter().rposition(|(start, _)| start.0 < first.0).unwrap_or(0);
+        self.terms.drain(..keep);
+        while self.window.front().is_some_and(|entry| entry.index < first.0) {
+            self.window.pop_front();
+        }
+    }
+
+    /// The term of an entry, or of the one before the first.
+    pub fn term_of(&self, index: u64) -> Option<Term> {
+        if index == 0 {
+            return Some(Term(0));
+        }
+        if index + 1 < self.first || index > self.last {
+            return None;
+        }
+        self.terms.iter().rfind(|(start, _)| start.0 <= index).map(|(_, term)| *term)
+    }
+}
+
+impl Storage for LogView {
+    fn initial_state(&self) -> Result<RaftState> {
+        Ok(RaftState { hard_state: self.hard_state.clone(), conf_state: self.conf_state.clone() })
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        _max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> Result<Vec<Entry>> {
+        if low < self.first {
+            return Err(Error::Store(StorageError::Compacted));
+        }
+        assert!(low <= high && high <= self.last + 1, "{low}..{high} of a log up to {}", self.last);
+        let window_first = self.last + 1 - self.window.len() as u64;
+        assert!(low >= window_first, "entry {low} left the window at {window_first}");
+        let range = (low - window_first) as usize..(high - window_first) as usize;
+        Ok(self.window.range(range).cloned().collect())
+    }
+
+    fn term(&self, index: u64) -> Result<u64> {
+        match self.term_of(index) {
+            Some(term) => Ok(term.0),
+            None if index < self.first => Err(Error::Store(StorageError::Compacted)),
+            None => Err(Error::Store(StorageError::Unavailable)),
+        }
+    }
+
+    fn first_index(&self) -> Result<u64> {
+        Ok(self.first)
+    }
+
+    fn last_index(&self) -> Result<u64> {
+        Ok(self.last)
+    }
+
+    fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
+        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    }
+}
+
+impl EntryMeta {
+    pub(super) fn to_raft(&self) -> Entry {
+        let mut entry = Entry::default();
+        entry.set_entry_type(EntryType::EntryNormal);
+        entry.index = self.index.0;
+        entry.term = self.term.0;
+        entry.data = self.descriptor().into();
+        entry
+    }
+}
