@@ -86,6 +86,21 @@ id!(
 /// The journal that holds the cluster's metadata.
 pub const META_JOURNAL: JournalId = JournalId(0);
 
+/// Which journal, and the secret that seeds its checksums.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct JournalIdentity {
+    pub cluster: ClusterId,
+    pub journal: JournalId,
+    pub secret: u64,
+}
+
+impl fmt::Debug for JournalIdentity {
+    // Without the secret: it must not reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JournalIdentity({:x}, {})", self.cluster.0, self.journal)
+    }
+}
+
 impl Index {
     pub const NONE: Index = Index(0);
     pub fn next(self) -> Index {

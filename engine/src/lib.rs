@@ -12,6 +12,8 @@ pub mod collections;
 pub mod control;
 pub mod disk;
 pub mod entry;
+pub mod folder;
+pub mod framing;
 pub mod ids;
 pub mod journal;
 pub mod partition;

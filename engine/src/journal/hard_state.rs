@@ -1,0 +1,236 @@
+//! `hard-state`: the term, the vote and the bounds that recovery judges by.
+//!
+//! ```text
+//! block 0            1                2                3
+//! | even gen, copy 0 | even, copy 1   | odd, copy 0    | odd, copy 1 |
+//! ```
+//! Generation g goes to slot g mod 2, both copies in one write of two blocks. While one slot is
+//! being written the other holds the generation before; a rotten block leaves its twin, so that
+//! it never brings back an older vote.
+
+use crate::disk::BLOCK;
+use crate::framing::{FormatError, FormatFault, FrameKind};
+use crate::ids::{Index, JournalIdentity, RaftId, Term};
+use zerocopy::little_endian::{U32, U64, U128};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+pub const HARD_STATE_BYTES: usize = 4 * BLOCK;
+pub const HARD_STATE_KIND: FrameKind = FrameKind { magic: *b"DURAMENH", version: 1 };
+
+/// What a replica must not forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// Counts writes, from 1.
+    pub generation: u64,
+    pub term: Term,
+    /// Whom this replica voted for in `term`; 0 is nobody.
+    pub vote: RaftId,
+    /// A commit index known here, written lazily.
+    pub commit: Index,
+    pub synced: SyncedBound,
+}
+
+/// An entry that is known to have been synced here; index 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncedBound {
+    pub index: Index,
+    pub term: Term,
+    /// The header checksum of that entry.
+    pub checksum: u32,
+}
+
+/// The body of each block.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct HardStateBody {
+    pub cluster: U128,
+    pub journal: U64,
+    pub generation: U64,
+    pub term: U64,
+    pub vote: U64,
+    pub commit: U64,
+    pub synced_index: U64,
+    pub synced_term: U64,
+    pub synced_checksum: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+
+/// What the file says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardStateRead {
+    /// `None` when nothing was ever written, or all that was is bad (`bad_copies` tells).
+    pub newest: Option<HardState>,
+    pub bad_copies: u32,
+}
+
+impl HardStateRead {
+    /// Something was written and all of it is lost.
+    pub fn is_amnesia(&self) -> bool {
+        self.newest.is_none() && self.bad_copies > 0
+    }
+}
+
+impl HardState {
+    /// One copy.
+    pub fn encode_block(&self, identity: &JournalIdentity) -> [u8; BLOCK] {
+        assert!(self.generation > 0, "generations count from 1");
+        let body = HardStateBody {
+            cluster: identity.cluster.0.into(),
+            journal: identity.journal.0.into(),
+            generation: self.generation.into(),
+            term: self.term.0.into(),
+            vote: self.vote.0.into(),
+            commit: self.commit.0.into(),
+            synced_index: self.synced.index.0.into(),
+            synced_term: self.synced.term.0.into(),
+            synced_checksum: self.synced.checksum.into(),
+            reserved: 0.into(),
+        };
+        HARD_STATE_KIND.encode(identity.secret, body.as_bytes())
+    }
+
+    /// Both copies, and where in the file they go.
+    pub fn encode_slot(&self, identity: &JournalIdentity) -> (u64, [u8; 2 * BLOCK]) {
+        let mut slot = [0; 2 * BLOCK];
+        let block = self.encode_block(identity);
+        slot[..BLOCK].copy_from_slice(&block);
+        slot[BLOCK..].copy_from_slice(&block);
+        (self.generation % 2 * slot.len() as u64, slot)
+    }
+
+    /// The newest state in the file's bytes. Fails only for a newer format version.
+    pub fn read(file: &str, bytes: &[u8], identity: &JournalIdentity) -> Result<HardStateRead, FormatError> {
+        let mut read = HardStateRead::default();
+        let mut unwritten = [0; 2];
+        let block = |number: usize| bytes.get(number * BLOCK..(number + 1) * BLOCK).unwrap_or_default();
+        for number in 0..HARD_STATE_BYTES / BLOCK {
+            let slot = number / 2;
+            if block(number).iter().all(|byte| *byte == 0) {
+                unwritten[slot] += 1;
+                continue;
+            }
+            match Self::decode_block(block(number), identity) {
+                Ok(state) if state.generation % 2 == slot as u64 => {
+                    let newer = read.newest.is_none_or(|newest| newest.generation < state.generation);
+                    read.newest = if newer { Some(state) } else { read.newest };
+                }
+                Err(fault @ FormatFault::Newer { .. }) => return Err(fault.of(file)),
+                Ok(_) | Err(_) => read.bad_copies += 1,
+            }
+        }
+        let written = (0..HARD_STATE_BYTES / BLOCK).map(block).filter(|block| block.iter().any(|b| *b != 0));
+        if let (None, Some(found)) = (read.newest, HARD_STATE_KIND.newer_in(written)) {
+            return Err(FormatFault::Newer { found, known: HARD_STATE_KIND.version }.of(file));
+        }
+        read.bad_copies += wiped_copies(&read, unwritten);
+        Ok(read)
+    }
+
+    fn decode_block(block: &[u8], identity: &JournalIdentity) -> Result<Self, FormatFault> {
+        let body = HARD_STATE_KIND.decode(identity.secret, block)?;
+        let (body, _) =
+            HardStateBody::ref_from_prefix(body).map_err(|_| FormatFault::Value { position: 24 })?;
+        if body.cluster.get() != identity.cluster.0 || body.journal.get() != identity.journal.0 {
+            return Err(FormatFault::Foreign { position: 24 });
+        }
+        Ok(Self {
+            generation: body.generation.get(),
+            term: Term(body.term.get()),
+            vote: RaftId(body.vote.get()),
+            commit: Index(body.commit.get()),
+            synced: SyncedBound {
+                index: Index(body.synced_index.get()),
+                term: Term(body.synced_term.get()),
+                checksum: body.synced_checksum.get(),
+            },
+        })
+    }
+}
+
+/// Zero blocks that cannot be honest: a slot is unwritten only before its first generation, so
+/// generation 1 explains an even slot of zeros and nothing else does.
+fn wiped_copies(read: &HardStateRead, unwritten: [u32; 2]) -> u32 {
+    match read.newest {
+        Some(newest) if newest.generation == 1 => unwritten[1],
+        Some(_) => unwritten[0] + unwritten[1],
+        None if read.bad_copies > 0 => unwritten.iter().filter(|blocks| **blocks == 1).sum(),
+        None => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ClusterId, JournalId};
+
+    const IDENTITY: JournalIdentity =
+        JournalIdentity { cluster: ClusterId(8), journal: JournalId(2), secret: 0xfeed };
+
+    fn state(generation: u64) -> HardState {
+        HardState {
+            generation,
+            term: Term(generation + 1),
+            vote: RaftId(1),
+            commit: Index(4),
+            synced: SyncedBound { index: Index(4), term: Term(2), checksum: 77 },
+        }
+    }
+
+    fn file(generations: &[u64]) -> Vec<u8> {
+        let mut file = vec![0; HARD_STATE_BYTES];
+        for generation in generations {
+            let (position, slot) = state(*generation).encode_slot(&IDENTITY);
+            file[position as usize..][..slot.len()].copy_from_slice(&slot);
+        }
+        file
+    }
+
+    fn read(bytes: &[u8]) -> HardStateRead {
+        HardState::read("hard-state", bytes, &IDENTITY).expect("this version")
+    }
+
+    #[test]
+    fn the_newest_generation_counts() {
+        assert_eq!(read(&file(&[])), HardStateRead::default());
+        assert_eq!(read(&[]), HardStateRead::default());
+        for last in 1..6 {
+            let generations: Vec<u64> = (1..=last).collect();
+            let expected = HardStateRead { newest: Some(state(last)), bad_copies: 0 };
+            assert_eq!(read(&file(&generations)), expected);
+        }
+    }
+
+    #[test]
+    fn no_rotten_byte_brings_back_an_older_vote() {
+        let good = file(&[4, 5]);
+        for position in 0..good.len() {
+            let mut bad = good.clone();
+            bad[position] ^= 0x10;
+            let expected = HardStateRead { newest: Some(state(5)), bad_copies: 1 };
+            assert_eq!(read(&bad), expected, "byte {position}");
+        }
+        let mut wiped = good.clone();
+        wiped[2 * BLOCK..3 * BLOCK].fill(0);
+        assert_eq!(read(&wiped), HardStateRead { newest: Some(state(5)), bad_copies: 1 });
+    }
+
+    #[test]
+    fn all_bad_is_amnesia_and_foreign_is_bad() {
+        let mut bad = file(&[1]);
+        bad[2 * BLOCK + 30] ^= 1;
+        bad[3 * BLOCK + 30] ^= 1;
+        assert_eq!(read(&bad), HardStateRead { newest: None, bad_copies: 2 });
+        assert!(read(&bad).is_amnesia());
+        let other = JournalIdentity { journal: JournalId(3), ..IDENTITY };
+        let foreign = HardState::read("h", &file(&[1]), &other).expect("this version");
+        assert!(foreign.is_amnesia());
+    }
+
+    #[test]
+    fn a_newer_hard_state_is_refused_by_name() {
+        let newer = FrameKind { version: 2, ..HARD_STATE_KIND }.encode(IDENTITY.secret, &[]);
+        let error = HardState::read("x/hard-state", &newer, &IDENTITY);
+        assert_eq!(error, Err(FormatFault::Newer { found: 2, known: 1 }.of("x/hard-state")));
+    }
+}
