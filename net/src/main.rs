@@ -1,2 +1,7 @@
 //! The broker's binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    net::cli::main()
+}

@@ -46,3 +46,12 @@ impl NodeError {
         }
     }
 }
+
+/// Runs the node until it is asked to stop.
+pub fn run(_config: NodeConfig, status: std::sync::Arc<crate::status::Status>) -> Result<(), NodeError> {
+    status.shard_ready();
+    while !status.stopping() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Ok(())
+}

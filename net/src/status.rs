@@ -17,6 +17,16 @@ pub enum Phase {
     Stopping,
 }
 
+impl Phase {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
 /// Shared by the shards, the signal thread and the HTTP thread.
 #[derive(Debug)]
 pub struct Status {

@@ -8,8 +8,8 @@
 
 use super::bytes::EntryBytes;
 use super::layout::{
-    BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION, EntryHeader, EntryKind,
-    HEADER_BYTES, head_checksum,
+    BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION, EntryHeader,
+    EntryKind, HEADER_BYTES, head_checksum,
 };
 use crate::disk::{BLOCK, Buffer, BufferMut, BufferPool, IO_BYTES_MAX};
 use crate::ids::{ClusterId, Index, JournalId, Term};

@@ -289,8 +289,7 @@ impl Fold {
         if version != FOLD_VERSION {
             return Err(DecodeError::Newer(version));
         }
-        let mut fold =
-            Self { applied: Index(from.u64()?), wall_ms: from.i64()?, ..Self::default() };
+        let mut fold = Self { applied: Index(from.u64()?), wall_ms: from.i64()?, ..Self::default() };
         for _ in 0..from.count(16)? {
             fold.terms.push((Index(from.u64()?), Term(from.u64()?)));
         }
@@ -399,7 +398,8 @@ mod tests {
 
     fn folded() -> Fold {
         let mut fold = Fold::default();
-        let open = Item::PartitionOpened { partition: P, first_offset: Offset(0), epoch_base: 0, producers: vec![] };
+        let open =
+            Item::PartitionOpened { partition: P, first_offset: Offset(0), epoch_base: 0, producers: vec![] };
         let (header, bytes) = head(1, 1, EntryKind::Control, &items(&[open]), 1);
         fold.apply(&header, &bytes).expect("known items");
         let batches = [batch(0, 10, 1, 5, 0), batch(10, 5, 1, -1, -1)];

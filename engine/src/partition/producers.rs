@@ -138,8 +138,7 @@ impl Producer {
     }
 
     pub fn decode(from: &mut Reader<'_>) -> Result<Self, Short> {
-        let mut producer =
-            Self { epoch: from.i16()?, last_wall_ms: from.i64()?, recent: SmallVec::new() };
+        let mut producer = Self { epoch: from.i16()?, last_wall_ms: from.i64()?, recent: SmallVec::new() };
         for _ in 0..from.u8()? {
             producer.recent.push(Remembered {
                 base_sequence: from.i32()?,
@@ -184,7 +183,9 @@ mod tests {
         let producer = after(&batches);
         for duplicate in &batches[1..] {
             let verdict = Producer::judge(Some(&producer), duplicate);
-            assert!(matches!(verdict, Verdict::Duplicate(kept) if kept.base_offset == duplicate.base_offset()));
+            assert!(
+                matches!(verdict, Verdict::Duplicate(kept) if kept.base_offset == duplicate.base_offset())
+            );
         }
         assert_eq!(Producer::judge(Some(&producer), &batches[0]), Verdict::OutOfOrder);
         assert_eq!(Producer::judge(Some(&producer), &batch(0, 60, 1)), Verdict::Append);

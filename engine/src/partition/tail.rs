@@ -116,7 +116,9 @@ impl Tail {
                     opened.last = index;
                     self.partitions.insert(*partition, opened);
                 }
-                Item::SpanSealed { partition, .. } => self.touch(fold, *partition, index, |p| p.sealed = true),
+                Item::SpanSealed { partition, .. } => {
+                    self.touch(fold, *partition, index, |p| p.sealed = true)
+                }
                 Item::PartitionDropped { partition } => {
                     self.touch(fold, *partition, index, |p| p.dropped = true);
                 }

@@ -1,0 +1,123 @@
+//! The command line: commands, help, and the way from a command to an exit code.
+
+use crate::config::{Config, Machine};
+use crate::logging;
+use crate::node::NodeError;
+use crate::options::Options;
+use crate::refusal::{EXIT_USAGE, Refusal};
+use crate::{signals, start, system};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 stopped as asked; 1 usage or configuration; 2 the machine (io_uring, limits, ports, \
+space, file system, folder in use); 3 the data folder's contents; 4 a write or a sync failed. \
+SIGTERM and SIGINT stop gracefully within 10 s, a second one at once.
+
+The TOML file has the long options as keys and Kafka's settings under [kafka]:
+
+  data-dir = \"/var/lib/duramen\"
+  listen = \"0.0.0.0:9092\"
+  advertise = \"broker-1:9092\"
+  memory = \"4GiB\"
+  [kafka]
+  num.partitions = 8
+  log.retention.ms = 604800000";
+
+/// A replicated log broker for unmodified Kafka clients
+#[derive(Parser, Debug)]
+#[command(name = "duramen", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    /// Start the broker (the same as no command at all)
+    Start,
+    /// Read options and file, print what they add up to, start nothing
+    CheckConfig,
+}
+
+/// Runs the process to its exit code.
+pub fn main() -> ExitCode {
+    match CommandLine::try_parse() {
+        Ok(line) => run(line).unwrap_or_else(|refusal| {
+            let _ = writeln!(std::io::stderr(), "{refusal}");
+            ExitCode::from(refusal.exit_code)
+        }),
+        Err(answer) => {
+            let _ = answer.print();
+            if answer.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
+    let config = Config::from_options(line.options, &machine()?)?;
+    logging::filter_of(&config.log_filter)?;
+    if line.command == Some(Command::CheckConfig) {
+        let _ = write!(std::io::stdout(), "{}", config.describe());
+        return Ok(ExitCode::SUCCESS);
+    }
+    signals::block().map_err(|error| {
+        Refusal::environment(
+            format!("signals cannot be blocked: {error}"),
+            "allow rt_sigprocmask in the sandbox",
+        )
+    })?;
+    let prepared = start::prepare(&config)?;
+    let guard = logging::start(config.log_format, &config.log_filter)?;
+    let ended = prepared.run();
+    Ok(finish(ended, guard))
+}
+
+/// Logs how it ended, waits for the log to be written (at most about a second) and gives the code.
+fn finish(ended: Result<(), NodeError>, guard: tracing_appender::non_blocking::WorkerGuard) -> ExitCode {
+    match &ended {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(%error, "the node ended"),
+    }
+    drop(guard);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(error.exit_code()),
+    }
+}
+
+fn machine() -> Result<Machine, Refusal> {
+    let cpus = system::allowed_cpus().map_err(|error| {
+        Refusal::environment(
+            format!("the cores of this process are unknown: {error}"),
+            "allow sched_getaffinity in the sandbox",
+        )
+    })?;
+    Ok(Machine { cpus, memory_bytes: system::physical_memory() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_holds_together_and_every_option_is_explained() {
+        let command = CommandLine::command();
+        command.clone().debug_assert();
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{argument}");
+        }
+    }
+
+    #[test]
+    fn no_command_is_start_and_options_may_stand_on_either_side() {
+        let parse = |line: &str| CommandLine::try_parse_from(line.split(' ')).expect("parsed");
+        assert_eq!(parse("duramen").command, None);
+        assert_eq!(parse("duramen start --node-id 4").options.node_id, Some(4));
+        assert_eq!(parse("duramen --node-id 4 check-config").options.node_id, Some(4));
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether this machine can run the node: io_uring, limits, ports. Each refusal says what to do.
+
+use crate::refusal::Refusal;
+use crate::system::{self, Limit, Resource};
+use engine::ids::ShardId;
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+
+/// glommio registers rings and buffers; it refuses to start below this.
+const LOCKED_MEMORY_MIN: u64 = 512 << 10;
+/// A shard takes a few dozen; the rest is for segments and clients.
+const OPEN_FILES_MIN: u64 = 1024;
+
+/// Checks everything but the data folder, and raises the limits as far as they go.
+pub fn check(listen: SocketAddr, shards: u16, http: SocketAddr) -> Result<(), Refusal> {
+    io_uring(system::try_io_uring())?;
+    locked_memory(limit(Resource::LockedMemory)?)?;
+    open_files(limit(Resource::OpenFiles)?)?;
+    for shard in 0..shards {
+        let address = SocketAddr::new(listen.ip(), listen.port() + shard);
+        port_is_free(address).map_err(|error| {
+            port_refusal(&format!("shard {}", ShardId(shard)), "--listen", address, &error)
+        })?;
+    }
+    port_is_free(http).map_err(|error| port_refusal("HTTP", "--http-listen", http, &error))
+}
+
+fn limit(resource: Resource) -> Result<Limit, Refusal> {
+    let remedy = "allow getrlimit and setrlimit in the sandbox that this runs in";
+    system::raise_limit(resource)
+        .map_err(|error| Refusal::environment(format!("{resource:?}: {error}"), remedy))
+}
+
+fn io_uring(tried: io::Result<()>) -> Result<(), Refusal> {
+    let Err(error) = tried else { return Ok(()) };
+    let what = format!("io_uring cannot be used here: io_uring_setup says {error}");
+    let remedy = match error.raw_os_error() {
+        Some(libc::ENOSYS) => "run on Linux 5.11 or newer, with a seccomp profile that knows io_uring",
+        Some(libc::EPERM | libc::EACCES) => {
+            "in a container, allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile \
+             (docker: --security-opt seccomp=unconfined, or a profile with these three); \
+             on the host, `sysctl kernel.io_uring_disabled` must be 0"
+        }
+        Some(libc::ENOMEM) => "raise the limit of locked memory (ulimit -l, LimitMEMLOCK=)",
+        _ => "run on Linux 5.11 or newer with io_uring enabled",
+    };
+    Err(Refusal::environment(what, remedy))
+}
+
+fn locked_memory(limit: Limit) -> Result<(), Refusal> {
+    if limit.soft >= LOCKED_MEMORY_MIN {
+        return Ok(());
+    }
+    let what = format!(
+        "the limit of locked memory is {} KiB; io_uring needs {} KiB",
+        limit.soft >> 10,
+        LOCKED_MEMORY_MIN >> 10
+    );
+    Err(Refusal::environment(
+        what,
+        "ulimit -l 8192, LimitMEMLOCK=8M in a systemd unit, or docker --ulimit memlock=8388608",
+    ))
+}
+
+fn open_files(limit: Limit) -> Result<(), Refusal> {
+    if limit.soft >= OPEN_FILES_MIN {
+        return Ok(());
+    }
+    let what = format!("only {} files may be open; {OPEN_FILES_MIN} is the least", limit.soft);
+    Err(Refusal::environment(
+        what,
+        "ulimit -n 65536, LimitNOFILE=65536 in a systemd unit, or docker --ulimit nofile=65536",
+    ))
+}
+
+/// Binds and lets go again. Without SO_REUSEPORT, which would share the port with a broker that
+/// has it; with SO_REUSEADDR, or connections in TIME_WAIT would refuse the restart after a kill.
+fn port_is_free(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    // Two sockets may both be bound with SO_REUSEADDR as long as none listens.
+    socket.listen(1)
+}
+
+fn port_refusal(who: &str, option: &str, address: SocketAddr, error: &io::Error) -> Refusal {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "stop what listens there (ss -ltnp 'sport = :{}'), or give {option} another port",
+                address.port()
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => format!("give {option} an address of this machine"),
+        io::ErrorKind::PermissionDenied => {
+            format!("give {option} a port from 1024 on, or the right to bind lower ones")
+        }
+        _ => format!("give {option} another address"),
+    };
+    let what = if error.kind() == io::ErrorKind::AddrInUse {
+        "the port is taken".to_owned()
+    } else {
+        error.to_string()
+    };
+    Refusal::environment(format!("cannot listen on {address} for {who}: {what}"), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocked_io_uring_names_the_three_calls_and_the_switch() {
+        let refusal = io_uring(Err(io::Error::from_raw_os_error(libc::EPERM))).expect_err("refused");
+        assert_eq!(refusal.exit_code, crate::refusal::EXIT_ENVIRONMENT);
+        assert!(
+            refusal.remedy.contains("io_uring_register")
+                && refusal.remedy.contains("kernel.io_uring_disabled")
+        );
+        assert!(io_uring(Ok(())).is_ok());
+    }
+
+    #[test]
+    fn little_locked_memory_is_refused() {
+        let refusal = locked_memory(Limit { soft: 64 << 10, hard: 64 << 10 }).expect_err("refused");
+        assert!(refusal.what.contains("64 KiB"), "{refusal}");
+        assert!(locked_memory(Limit { soft: 512 << 10, hard: 512 << 10 }).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_somebody_listens_on_is_taken() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let error = port_is_free(address).expect_err("taken");
+        assert!(
+            port_refusal("shard 0", "--listen", address, &error).to_string().contains("the port is taken")
+        );
+        drop(listener);
+        port_is_free(address).expect("free again");
+    }
+}

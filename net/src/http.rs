@@ -1,0 +1,108 @@
+//! The HTTP thread: health and metrics, away from the shards.
+
+use crate::metrics;
+use crate::refusal::Refusal;
+use crate::status::{Phase, Status};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+/// Opens the listener and starts the thread. Returns the address, for a port that was 0.
+pub fn start(address: SocketAddr, status: Arc<Status>) -> Result<SocketAddr, Refusal> {
+    let bind = || -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let failed = |error: io::Error| {
+        Refusal::environment(
+            format!("cannot listen on {address} for HTTP: {error}"),
+            "give --http-listen another address",
+        )
+    };
+    let (listener, address) = bind().map_err(failed)?;
+    std::thread::Builder::new().name("http".into()).spawn(move || run(listener, status)).map_err(failed)?;
+    Ok(address)
+}
+
+fn run(listener: TcpListener, status: Arc<Status>) {
+    let serve = || -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            axum::serve(listener, router(status)).await
+        })
+    };
+    if let Err(error) = serve() {
+        tracing::error!(%error, "the HTTP thread ended: no health, no metrics; clients are served on");
+    }
+}
+
+fn router(status: Arc<Status>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/startupz", get(started))
+        .route("/metrics", get(metrics_page))
+        .with_state(status)
+}
+
+fn health(good: bool, phase: Phase) -> (StatusCode, String) {
+    let code = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, format!("{}\n", phase.name()))
+}
+
+/// Good while every shard answers clients.
+async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    let phase = status.phase();
+    health(phase == Phase::Serving, phase)
+}
+
+/// Good once recovery is over.
+async fn started(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    let phase = status.phase();
+    health(phase != Phase::Starting, phase)
+}
+
+async fn metrics_page(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::page(&status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).expect("connected");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        answer
+    }
+
+    #[test]
+    fn each_phase_has_its_answers() {
+        let status = Status::new(1);
+        let address = start("127.0.0.1:0".parse().expect("an address"), status.clone()).expect("started");
+        assert!(get(address, "/livez").starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 503"));
+        assert!(get(address, "/startupz").starts_with("HTTP/1.1 503"));
+        status.shard_ready();
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/startupz").ends_with("serving\n"));
+        status.request_stop();
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 503"));
+        assert!(get(address, "/startupz").starts_with("HTTP/1.1 200"));
+        let page = get(address, "/metrics");
+        assert!(page.contains("application/openmetrics-text") && page.ends_with("# EOF\n"), "{page}");
+        assert!(get(address, "/nothing").starts_with("HTTP/1.1 404"));
+    }
+}

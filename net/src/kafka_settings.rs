@@ -1,0 +1,112 @@
+//! Kafka's broker settings as an operator gives them: under [kafka] in the file, or by `--set`.
+//! What the names mean and which values are valid is `engine::control::config`'s.
+
+use crate::config::nearest;
+use crate::refusal::Refusal;
+
+/// The file's settings with those of the command line over them, each of them valid.
+pub fn merge(file: Vec<(String, String)>, set: &[String]) -> Result<Vec<(String, String)>, Refusal> {
+    let mut all = file;
+    for text in set {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            Refusal::usage(format!("--set '{text}' is not KEY=VALUE"), "write such as --set num.partitions=3")
+        })?;
+        all.retain(|(known, _)| known != key.trim());
+        all.push((key.trim().to_owned(), value.trim().to_owned()));
+    }
+    all.iter().try_for_each(|(key, value)| check(key, value))?;
+    Ok(all)
+}
+
+pub fn is_known(key: &str) -> bool {
+    names().any(|name| name == key)
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter()
+}
+
+const NAMES: [&str; 6] = [
+    "num.partitions",
+    "auto.create.topics.enable",
+    "default.replication.factor",
+    "message.max.bytes",
+    "log.retention.ms",
+    "broker.rack",
+];
+
+fn check(key: &str, _value: &str) -> Result<(), Refusal> {
+    if !is_known(key) {
+        let nearest = nearest(key, names()).expect("there are names");
+        return Err(Refusal::usage(
+            format!("unknown Kafka setting '{key}'"),
+            format!("did you mean '{nearest}'?"),
+        ));
+    }
+    Ok(())
+}
+
+/// The `[kafka]` table. Kafka's names have dots, which TOML reads as tables in tables.
+pub fn from_file(kafka: Option<toml::Value>) -> Result<Vec<(String, String)>, Refusal> {
+    let mut settings = Vec::new();
+    match kafka {
+        None => {}
+        Some(toml::Value::Table(table)) => flatten("", table, &mut settings)?,
+        Some(other) => {
+            let what = format!("'kafka' is a table of settings, not {}", other.type_str());
+            return Err(Refusal::usage(what, "write [kafka] and the settings below it"));
+        }
+    }
+    Ok(settings)
+}
+
+fn flatten(prefix: &str, table: toml::Table, settings: &mut Vec<(String, String)>) -> Result<(), Refusal> {
+    for (key, value) in table {
+        let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+        let text = match value {
+            toml::Value::Table(inner) => {
+                flatten(&name, inner, settings)?;
+                continue;
+            }
+            toml::Value::String(text) => text,
+            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
+            toml::Value::Array(_) | toml::Value::Datetime(_) => {
+                let what = format!("Kafka setting '{name}' is {}", value.type_str());
+                return Err(Refusal::usage(
+                    what,
+                    "write a number, true, false or a string; lists with commas in one string",
+                ));
+            }
+        };
+        settings.push((name, text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_replaces_what_the_file_says() {
+        let file = vec![("num.partitions".to_owned(), "3".to_owned())];
+        let merged =
+            merge(file, &["num.partitions = 5".to_owned(), "log.retention.ms=-1".to_owned()]).expect("valid");
+        let expected = [("num.partitions", "5"), ("log.retention.ms", "-1")];
+        assert_eq!(merged, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn an_unknown_setting_names_the_nearest_one() {
+        let refusal = merge(Vec::new(), &["num.partition=3".to_owned()]).expect_err("refused");
+        assert!(refusal.to_string().contains("'num.partitions'"), "{refusal}");
+        assert!(merge(Vec::new(), &["num.partitions".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_list_is_no_value() {
+        let table: toml::Table = toml::from_str("kafka.x = [1]").expect("toml");
+        assert!(from_file(table.get("kafka").cloned()).is_err());
+        assert!(from_file(Some(toml::Value::Integer(1))).is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! The metrics page: the shards' figures as OpenMetrics text. Reads pages, counts nothing itself.
+
+use crate::stats::{ApiStats, LATENCY_BUCKETS, Latency, ShardPage};
+use crate::status::{Phase, Status};
+use engine::shard::JournalMetrics;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::fmt::{Error, Result};
+
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Name without `duramen_`, help text, and the figure.
+type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+const SHARD_COUNTERS: &[Row<ShardPage>] = &[
+    ("connections_accepted", "Connections accepted", |p| p.connections_accepted),
+    ("connections_refused", "Connections closed for bad input, a time-out or the memory budget", |p| {
+        p.connections_refused
+    }),
+    ("received_bytes", "Bytes received from clients", |p| p.received_bytes),
+    ("sent_bytes", "Bytes sent to clients", |p| p.sent_bytes),
+];
+
+const SHARD_GAUGES: &[Row<ShardPage>] = &[
+    ("connections", "Connections open", |p| p.connections_open),
+    ("requests_in_flight", "Requests received whole and not answered yet", |p| p.requests_in_flight),
+    ("disk_in_flight", "Disk operations handed out and not completed", |p| p.disk_in_flight),
+    ("memory_budget_bytes", "Memory that frames and answers may take", |p| p.memory_budget_bytes),
+    ("memory_used_bytes", "Memory reserved for frames and answers", |p| p.memory_used_bytes),
+    ("parked_fetches", "Fetches waiting for records", |p| p.engine.parked_fetches),
+    ("cache_bytes", "Entries kept in memory for readers", |p| p.engine.cache_bytes),
+    ("pool_used_bytes", "Buffers in use", |p| p.engine.pool_used_bytes),
+    ("pool_free_bytes", "Buffers kept for reuse", |p| p.engine.pool_free_bytes),
+];
+
+const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
+    ("journal_entries", "Entries appended; batches over entries is the group commit's size", |j| j.entries),
+    ("journal_entry_bytes", "Bytes of entries appended, heads and padding included", |j| j.entry_bytes),
+    ("journal_batches", "Record batches appended", |j| j.batches),
+    ("journal_batch_bytes", "Bytes of record batches appended", |j| j.batch_bytes),
+    ("journal_syncs", "fdatasync calls", |j| j.syncs),
+    ("journal_synced_entries", "Entries made durable; over syncs it is entries per sync", |j| {
+        j.synced_entries
+    }),
+    ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
+];
+
+const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
+    ("journal_term", "Raft term", |j| j.term),
+    ("journal_is_leader", "1 when this replica leads", |j| u64::from(j.is_leader)),
+    ("journal_commit_index", "Highest index known to be committed", |j| j.commit),
+    ("journal_durable_index", "Highest index on this disk", |j| j.durable),
+    ("journal_last_index", "Highest index appended", |j| j.last),
+    ("journal_segments", "Segment files", |j| j.segments),
+    ("journal_live_bytes", "Bytes of batches that clients can read", |j| j.live_bytes),
+    ("journal_dead_bytes", "Bytes of deleted batches in segments still there", |j| j.dead_bytes),
+    ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
+    ("journal_full", "1 when produce is refused for want of space", |j| u64::from(j.full)),
+    ("journal_damaged_ranges", "Damaged ranges of entries", |j| j.damaged_ranges),
+];
+
+/// The whole page.
+pub fn page(status: &Status) -> String {
+    let mut registry = Registry::with_prefix("duramen");
+    registry.register_collector(Box::new(Page { shards: status.pages(), phase: status.phase() }));
+    let mut text = String::with_capacity(16 << 10);
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string takes all");
+    text
+}
+
+#[derive(Debug)]
+struct Page {
+    shards: Vec<ShardPage>,
+    phase: Phase,
+}
+
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result {
+        let phase = u64::from(self.phase == Phase::Serving);
+        gauge(
+            &mut encoder.encode_descriptor(
+                "ready",
+                "1 while every shard answers clients",
+                None,
+                MetricType::Gauge,
+            )?,
+            phase,
+        )?;
+        let mut dropped = encoder.encode_descriptor(
+            "log_lines_dropped",
+            "Log lines that stderr did not take",
+            None,
+            MetricType::Counter,
+        )?;
+        counter(&mut dropped, crate::logging::dropped_lines())?;
+        self.shard_rows(&mut encoder)?;
+        self.journal_rows(&mut encoder)?;
+        self.durable_latency(&mut encoder)?;
+        self.apis(&mut encoder)
+    }
+}
+
+impl Page {
+    fn shard_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        for (rows, kind) in [(SHARD_COUNTERS, MetricType::Counter), (SHARD_GAUGES, MetricType::Gauge)] {
+            for (name, help, figure) in rows {
+                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+                for (shard, page) in self.shards.iter().enumerate() {
+                    value(&mut family.encode_family(&[("shard", shard.to_string())])?, kind, figure(page))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn journals(&self) -> impl Iterator<Item = ([(&'static str, String); 2], &JournalMetrics)> {
+        self.shards.iter().enumerate().flat_map(|(shard, page)| {
+            let labels = move |journal: &JournalMetrics| {
+                [("shard", shard.to_string()), ("journal", journal.journal.to_string())]
+            };
+            page.engine.journals.iter().map(move |journal| (labels(journal), journal))
+        })
+    }
+
+    fn journal_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        for (rows, kind) in [(JOURNAL_COUNTERS, MetricType::Counter), (JOURNAL_GAUGES, MetricType::Gauge)] {
+            for (name, help, figure) in rows {
+                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+                for (labels, journal) in self.journals() {
+                    value(&mut family.encode_family(&labels)?, kind, figure(journal))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sum and count as a histogram of one bucket: the mean is what they give.
+    fn durable_latency(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        let help = "From an entry's append to its sync";
+        let mut family = encoder.encode_descriptor(
+            "journal_durable_latency_seconds",
+            help,
+            None,
+            MetricType::Histogram,
+        )?;
+        for (labels, journal) in self.journals() {
+            let sum_s = journal.durable_latency_sum_ns as f64 / 1e9;
+            let all = [(f64::INFINITY, journal.durable_latency_count)];
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                sum_s,
+                journal.durable_latency_count,
+                &all,
+                None,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn each_api(&self) -> impl Iterator<Item = ([(&'static str, String); 2], &ApiStats)> {
+        self.shards.iter().enumerate().flat_map(|(shard, page)| {
+            page.apis.iter().map(move |(key, stats)| {
+                ([("shard", shard.to_string()), ("api_key", key.to_string())], stats)
+            })
+        })
+    }
+
+    fn apis(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        let help =
+            "From a request's last byte received to its answer's hand-over to the socket, by Kafka API key";
+        let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;
+        for (labels, stats) in self.each_api() {
+            histogram(&mut family.encode_family(&labels)?, &stats.latency)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "request_errors",
+            "Answers with an error code",
+            None,
+            MetricType::Counter,
+        )?;
+        for (labels, stats) in self.each_api() {
+            counter(&mut family.encode_family(&labels)?, stats.errors)?;
+        }
+        Ok(())
+    }
+}
+
+fn value(metric: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> Result {
+    match kind {
+        MetricType::Counter => counter(metric, value),
+        MetricType::Gauge => gauge(metric, value),
+        _ => Err(Error),
+    }
+}
+
+fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> Result {
+    metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+fn gauge(metric: &mut MetricEncoder<'_>, value: u64) -> Result {
+    metric.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn histogram(metric: &mut MetricEncoder<'_>, latency: &Latency) -> Result {
+    let mut buckets = [(f64::INFINITY, 0); LATENCY_BUCKETS];
+    for (at, bucket) in buckets.iter_mut().enumerate() {
+        *bucket = (Latency::upper_bound_s(at), latency.buckets[at]);
+    }
+    metric.encode_histogram::<NoLabelSet>(latency.sum_ns as f64 / 1e9, latency.count, &buckets, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::ids::{JournalId, ShardId};
+
+    #[test]
+    fn figures_come_with_their_shard_journal_and_api() {
+        let status = Status::new(2);
+        let mut page = ShardPage { received_bytes: 7, ..ShardPage::default() };
+        page.engine.journals.push(JournalMetrics {
+            journal: JournalId(3),
+            syncs: 11,
+            ..JournalMetrics::default()
+        });
+        page.apis.entry(1).or_default().latency.record(20_000);
+        page.apis.entry(1).or_default().errors = 2;
+        status.publish(ShardId(1), page);
+        let text = super::page(&status);
+        for line in [
+            "duramen_ready 0",
+            "duramen_received_bytes_total{shard=\"0\"} 0",
+            "duramen_received_bytes_total{shard=\"1\"} 7",
+            "duramen_journal_syncs_total{shard=\"1\",journal=\"3\"} 11",
+            "duramen_request_seconds_bucket{le=\"0.000016\",shard=\"1\",api_key=\"1\"} 0",
+            "duramen_request_seconds_bucket{le=\"0.000032\",shard=\"1\",api_key=\"1\"} 1",
+            "duramen_request_seconds_bucket{le=\"+Inf\",shard=\"1\",api_key=\"1\"} 1",
+            "duramen_request_errors_total{shard=\"1\",api_key=\"1\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The options as they are written, on the command line or in the TOML file: the same names, all
+//! of them optional. Knows nothing of what they mean together; that is `config`.
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Deserializer};
+use std::path::PathBuf;
+
+/// Every option. The file's keys are the long names without their dashes in front.
+#[derive(Args, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Options {
+    /// TOML file with the same options as keys, and Kafka's settings under [kafka]. The command
+    /// line wins over the file
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Folder of all data; made if it is missing [default: ./duramen-data]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+
+    /// Number of this node, 0 to 2147482. A data folder keeps the one it was made with
+    /// [default: 0]
+    #[arg(long, value_name = "N", global = true)]
+    pub node_id: Option<u32>,
+
+    /// Where shard 0 listens for clients; shard s listens on PORT + s [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub listen: Option<String>,
+
+    /// What clients are told to connect to, for shard 0; shard s is PORT + s. Needed when
+    /// --listen names no single address (0.0.0.0, ::) [default: as --listen]
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub advertise: Option<String>,
+
+    /// Shards of this node, each a pinned thread and a broker to clients [default: the smaller of
+    /// 8 and the cores this process may run on]
+    #[arg(long, value_name = "N", global = true)]
+    pub shards: Option<u16>,
+
+    /// Memory of all shards together, at least 128 MiB a shard; takes KiB, MiB and GiB
+    /// [default: 512 MiB a shard, at most half of the machine's]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
+    #[serde(default, deserialize_with = "bytes_in_file")]
+    pub memory: Option<u64>,
+
+    /// Length of a segment, set once when the cluster is formed; takes KiB, MiB and GiB
+    /// [default: 256MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
+    #[serde(default, deserialize_with = "bytes_in_file")]
+    pub segment_bytes: Option<u64>,
+
+    /// Accept that the damaged entries of this journal are lost for good, so that it takes
+    /// batches again; its number, or the name of its folder. May be given more than once
+    #[arg(long, value_name = "JOURNAL", global = true)]
+    #[serde(default)]
+    pub accept_loss: Vec<String>,
+
+    /// Where /livez, /readyz, /startupz and /metrics are served [default: 127.0.0.1:9644]
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub http_listen: Option<String>,
+
+    /// How log lines look, on stderr [default: text]
+    #[arg(long, value_name = "FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+
+    /// Which log lines: error, warn, info, debug, trace, or by module (net=debug,info)
+    /// [default: info]
+    #[arg(long, value_name = "FILTER", global = true)]
+    pub log: Option<String>,
+
+    /// A Kafka broker setting by its Kafka name, such as num.partitions=3. May be given more than
+    /// once; wins over [kafka] in the file
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    #[serde(skip)]
+    pub set: Vec<String>,
+}
+
+#[derive(ValueEnum, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The file's keys, `kafka` left out; a test holds them and [`Options`] together.
+pub const FILE_KEYS: [&str; 11] = [
+    "data-dir",
+    "node-id",
+    "listen",
+    "advertise",
+    "shards",
+    "memory",
+    "segment-bytes",
+    "accept-loss",
+    "http-listen",
+    "log-format",
+    "log",
+];
+
+impl Options {
+    /// These options where they are given, `file`'s elsewhere.
+    pub fn over(self, file: Options) -> Options {
+        let accept_loss = if self.accept_loss.is_empty() { file.accept_loss } else { self.accept_loss };
+        Options {
+            config: self.config,
+            data_dir: self.data_dir.or(file.data_dir),
+            node_id: self.node_id.or(file.node_id),
+            listen: self.listen.or(file.listen),
+            advertise: self.advertise.or(file.advertise),
+            shards: self.shards.or(file.shards),
+            memory: self.memory.or(file.memory),
+            segment_bytes: self.segment_bytes.or(file.segment_bytes),
+            accept_loss,
+            http_listen: self.http_listen.or(file.http_listen),
+            log_format: self.log_format.or(file.log_format),
+            log: self.log.or(file.log),
+            set: self.set,
+        }
+    }
+}
+
+/// `1048576`, `512MiB`, `4 GiB`. The units are powers of 1,024 only, so that nobody has to ask.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits]
+        .parse()
+        .map_err(|_| format!("'{text}' is not a number of bytes, such as 536870912 or 512MiB"))?;
+    let factor: u64 = match text[digits..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        unit => return Err(format!("unit '{unit}' is not one of B, KiB, MiB, GiB, TiB")),
+    };
+    number.checked_mul(factor).ok_or_else(|| format!("'{text}' is more than 2^64 bytes"))
+}
+
+fn bytes_in_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number of bytes, such as 536870912 or \"512MiB\"")]
+    enum Bytes {
+        Number(u64),
+        Text(String),
+    }
+    match Bytes::deserialize(deserializer)? {
+        Bytes::Number(bytes) => Ok(Some(bytes)),
+        Bytes::Text(text) => parse_bytes(&text).map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[derive(clap::Parser)]
+    struct OptionsOnly {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn bytes_are_read_with_and_without_a_unit() {
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        assert_eq!(parse_bytes("512MiB"), Ok(512 << 20));
+        assert_eq!(parse_bytes(" 4 GiB "), Ok(4 << 30));
+        for wrong in ["", "MiB", "-1", "1MB", "99999999999TiB", "1.5GiB"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_files_keys_are_the_command_lines_long_names() {
+        let command = OptionsOnly::command();
+        let mut names: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        names.retain(|name| !["help", "config", "set"].contains(name));
+        assert_eq!(names, FILE_KEYS);
+        for key in FILE_KEYS {
+            let wrong_type = format!("{key} = {{ nothing = true }}");
+            let error = toml::from_str::<Options>(&wrong_type).expect_err("no option is a table").to_string();
+            assert!(!error.contains("unknown field"), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let line = Options { node_id: Some(1), ..Options::default() };
+        let file = Options { node_id: Some(2), shards: Some(3), ..Options::default() };
+        let both = line.over(file);
+        assert_eq!((both.node_id, both.shards), (Some(1), Some(3)));
+    }
+}

@@ -1,0 +1,72 @@
+//! The start of the process, in order: what can refuse comes before what is seen from outside.
+
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::node::{self, NodeConfig, NodeError};
+use crate::refusal::Refusal;
+use crate::status::Status;
+use crate::{environment, http, signals};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// All checks passed: the folder is locked, HTTP answers, signals are watched.
+pub struct Prepared {
+    config: NodeConfig,
+    folder: DataFolder,
+    status: Arc<Status>,
+}
+
+/// Checks the machine and the folder, and prints what will be.
+pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
+    let node = &config.node;
+    environment::check(node.listen, node.shards, config.http_listen)?;
+    let folder = DataFolder::open(&node.data_dir, node.node, node.segment_bytes)?;
+    let status = Status::new(node.shards);
+    let http = http::start(config.http_listen, status.clone())?;
+    signals::watch(status.clone()).map_err(|error| {
+        Refusal::environment(
+            format!("no thread for signals: {error}"),
+            "raise the limit of processes (ulimit -u)",
+        )
+    })?;
+    let node = NodeConfig { data_dir: folder.path.clone(), ..node.clone() };
+    // Nobody has to read stdout.
+    let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
+    Ok(Prepared { config: node, folder, status })
+}
+
+impl Prepared {
+    /// Runs the node to its end; the folder's lock is held until then.
+    pub fn run(self) -> Result<(), NodeError> {
+        if !self.folder.has_reserve {
+            tracing::warn!("the disk is full: no reserve; produce is refused until space is freed");
+        }
+        if !self.config.listen.ip().is_loopback() {
+            tracing::warn!("clients beyond this machine are served in plaintext, without authentication");
+        }
+        let ended = node::run(self.config, self.status);
+        drop(self.folder);
+        ended
+    }
+}
+
+fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
+    let mut text = format!("duramen {} node {}\n", env!("CARGO_PKG_VERSION"), node.node);
+    for shard in 0..node.shards {
+        let listen = SocketAddr::new(node.listen.ip(), node.listen.port() + shard);
+        let host = &node.advertised.host;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let advertised = format!("{host}:{}", node.advertised.first_port + shard);
+        let broker = engine::ids::broker_id(node.node, engine::ids::ShardId(shard));
+        text += &format!(
+            "  shard {shard}: broker {broker} on core {}, listens on {listen}, advertised as {advertised}\n",
+            node.cpus[usize::from(shard)]
+        );
+    }
+    text += &format!("  data:    {}\n", node.data_dir.display());
+    text += "  sync:    fdatasync before every acknowledgement (acks=all and acks=1)\n";
+    text += &format!("  memory:  {} MiB for {} shard(s)\n", node.memory_bytes >> 20, node.shards);
+    text += &format!("  http:    http://{http}/metrics /livez /readyz /startupz\n");
+    text
+}
