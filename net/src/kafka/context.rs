@@ -1,0 +1,176 @@
+//! What a handler may see and do: the metadata, this node, commands for the cluster, and
+//! questions about partitions that this shard leads.
+
+use crate::leaders::Leader;
+use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
+use engine::control::view::{PartitionView, TopicView};
+use engine::control::{Command, View};
+use engine::ids::{JournalId, NodeId, ShardId, TopicId, broker_id};
+use engine::shard::Advertised;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One per shard; handlers borrow it.
+pub struct Context {
+    pub(crate) shard: Rc<ShardLoop>,
+    /// The block of producer ids that this shard gives from: the next one and the end.
+    pub(crate) producer_ids: Cell<(i64, i64)>,
+}
+
+/// A shard as a broker to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    pub id: i32,
+    pub host: String,
+    pub port: u16,
+    pub rack: Option<String>,
+}
+
+impl Context {
+    pub fn new(shard: Rc<ShardLoop>) -> Self {
+        Self { shard, producer_ids: Cell::new((0, 0)) }
+    }
+
+    /// The newest metadata that this shard has.
+    pub fn view(&self) -> Arc<View> {
+        self.shard.view()
+    }
+
+    /// This shard's broker id.
+    pub fn broker_id(&self) -> i32 {
+        broker_id(self.shard.config.node, self.shard.shard())
+    }
+
+    /// The broker id of the shard that leads the meta journal.
+    pub fn controller_id(&self) -> i32 {
+        broker_id(self.shard.config.node, ShardId(0))
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.shard.config.node
+    }
+
+    /// Kafka settings of this node's file and command line, without dynamic ones.
+    pub fn static_settings(&self) -> &[(String, String)] {
+        &self.shard.config.kafka
+    }
+
+    /// A broker setting in effect: dynamic for this broker, dynamic for all, static.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let view = self.view();
+        let dynamic = |resource| view.broker_configs.get(&resource)?.get(key).cloned();
+        let fixed = || self.static_settings().iter().rfind(|(name, _)| name == key);
+        dynamic(Some(self.broker_id()))
+            .or_else(|| dynamic(None))
+            .or_else(|| fixed().map(|(_, value)| value.clone()))
+    }
+
+    /// A numeric broker setting, or its default.
+    pub fn setting_number(&self, key: &str, default: i64) -> i64 {
+        self.setting(key).and_then(|value| value.trim().parse().ok()).unwrap_or(default)
+    }
+
+    /// Every shard of every node, as brokers.
+    pub fn brokers(&self) -> Vec<Broker> {
+        let view = self.view();
+        let mut brokers = Vec::new();
+        for node in view.nodes.values() {
+            let shards = (0..node.shards).map(ShardId);
+            brokers.extend(shards.map(|shard| broker(node.node, shard, &node.advertised)));
+        }
+        // Before this node's registration is committed it is there all the same.
+        if !view.nodes.contains_key(&self.node()) {
+            let shards = (0..self.shard.config.shards).map(ShardId);
+            let advertised = &self.shard.config.advertised;
+            brokers.extend(shards.map(|shard| broker(self.node(), shard, advertised)));
+        }
+        brokers
+    }
+
+    /// A broker of this list by its id.
+    pub fn broker(&self, id: i32) -> Option<Broker> {
+        self.brokers().into_iter().find(|broker| broker.id == id)
+    }
+
+    /// A topic by name or, when the name is empty, by id.
+    pub fn topic(&self, view: &View, name: &str, id: TopicId) -> Option<Arc<TopicView>> {
+        let name = if name.is_empty() { view.topic_ids.get(&id)? } else { name };
+        view.topics.get(name).cloned()
+    }
+
+    /// Who leads a partition, with its leader epoch, as far as this shard knows.
+    pub fn leader(&self, partition: &PartitionView) -> Option<PartitionLeader> {
+        let span = partition.spans.last()?;
+        let leader: Leader = self.shard.leaders.borrow().get(span.journal)?;
+        Some(PartitionLeader {
+            broker: broker_id(self.node(), leader.shard),
+            shard: leader.shard,
+            epoch: leader.epoch(span.epoch_base).0,
+        })
+    }
+
+    /// The broker ids of a partition's replicas: on each node the shard of the journal's lane.
+    pub fn replicas(&self, view: &View, partition: &PartitionView) -> Vec<i32> {
+        let Some(journal) = partition.spans.last().and_then(|span| view.journals.get(&span.journal)) else {
+            return Vec::new();
+        };
+        let shards =
+            |node: NodeId| view.nodes.get(&node).map_or(self.shard.config.shards, |node| node.shards);
+        journal.replicas.iter().map(|node| broker_id(*node, journal.lane.shard(shards(*node)))).collect()
+    }
+
+    /// True when this shard leads the journal, as far as it knows.
+    pub fn leads(&self, journal: JournalId) -> bool {
+        self.shard.leaders.borrow().get(journal).is_some_and(|leader| leader.shard == self.shard.shard())
+    }
+
+    /// Carries out a command; answered when every shard of this node has the view with it.
+    pub async fn control(&self, command: Command) -> ControlResult {
+        self.shard.control(command).await
+    }
+
+    /// Asks about partitions; one answer each, in order. Partitions that this shard does not lead
+    /// are answered [`engine::shard::Refusal::NotLeader`].
+    pub async fn query(&self, questions: &[Question]) -> Vec<QueryResult> {
+        self.shard.query(questions).await
+    }
+
+    /// Waits until `condition` holds, for at most `wait_max`; it is looked at whenever metadata,
+    /// leaders or time move on.
+    pub async fn wait_for(&self, wait_max: Duration, condition: impl Fn() -> bool) {
+        let deadline_ns = self.shard.now().plus(wait_max);
+        let over = || condition() || self.shard.now().mono_ns >= deadline_ns;
+        self.shard.changes.until(over).await;
+    }
+
+    /// A new topic id: random and never zero.
+    pub fn new_topic_id(&self) -> TopicId {
+        let [high, low] = crate::entropy::random();
+        TopicId((u128::from(high) << 64 | u128::from(low)).max(1))
+    }
+
+    /// Random bits for the secrets of journals that a command may make.
+    pub fn random(&self) -> u64 {
+        let [random] = crate::entropy::random();
+        random
+    }
+}
+
+/// Who leads a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLeader {
+    pub broker: i32,
+    pub shard: ShardId,
+    pub epoch: i32,
+}
+
+fn broker(node: NodeId, shard: ShardId, advertised: &Advertised) -> Broker {
+    Broker {
+        id: broker_id(node, shard),
+        host: advertised.host.clone(),
+        port: advertised.first_port.saturating_add(shard.0),
+        rack: advertised.rack.clone(),
+    }
+}

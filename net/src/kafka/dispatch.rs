@@ -1,0 +1,46 @@
+//! From a request's header to its handler, for all APIs off the hot path.
+
+use super::context::Context;
+use super::wire::{self, BytesMut, DecodeError, KafkaMessage, KafkaRequest, RequestResponsePair};
+use core::ops::RangeInclusive;
+
+/// One API. Handlers run one after the other on a connection; produce and fetch have their own
+/// way (`produce`, `fetch`).
+pub(crate) trait Handler {
+    type Request: RequestResponsePair;
+    /// The versions answered, all of which are advertised.
+    const VERSIONS: RangeInclusive<i16>;
+
+    async fn handle(
+        context: &Context,
+        version: i16,
+        request: Self::Request,
+    ) -> <Self::Request as RequestResponsePair>::Response;
+}
+
+/// The API key of a handler.
+pub(crate) const fn key_of<H: Handler>() -> i16 {
+    <H::Request as KafkaRequest>::API_KEY.value()
+}
+
+/// Decodes the body, handles it and gives the answer's bytes behind the response header.
+pub(crate) async fn answer<H: Handler>(
+    context: &Context,
+    version: i16,
+    body: &[u8],
+) -> Result<BytesMut, DecodeError> {
+    let request = wire::decode::<H::Request>(body, version)?;
+    let response = H::handle(context, version, request).await;
+    let mut bytes = BytesMut::new();
+    if is_flexible::<H>(version) {
+        // The response header's tagged fields: none.
+        bytes.extend_from_slice(&[0]);
+    }
+    wire::encode(&mut bytes, &response, version);
+    Ok(bytes)
+}
+
+/// True when the request header of this version has tagged fields, too.
+pub(crate) fn is_flexible<H: Handler>(version: i16) -> bool {
+    <H::Request as KafkaMessage>::is_flexible(wire::ApiVersion::new(version))
+}

@@ -1,0 +1,101 @@
+//! Kafka's error codes, and which of them says what the engine refused.
+
+use engine::control::CommandError;
+use engine::shard::{ControlRefusal, Refusal};
+
+/// The codes that this broker gives, by Kafka's names.
+pub mod code {
+    pub const NONE: i16 = 0;
+    pub const UNKNOWN_SERVER_ERROR: i16 = -1;
+    pub const OFFSET_OUT_OF_RANGE: i16 = 1;
+    pub const CORRUPT_MESSAGE: i16 = 2;
+    pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    pub const LEADER_NOT_AVAILABLE: i16 = 5;
+    pub const NOT_LEADER_OR_FOLLOWER: i16 = 6;
+    pub const REQUEST_TIMED_OUT: i16 = 7;
+    pub const MESSAGE_TOO_LARGE: i16 = 10;
+    pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    pub const INVALID_TOPIC_EXCEPTION: i16 = 17;
+    pub const NOT_ENOUGH_REPLICAS: i16 = 19;
+    pub const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
+    pub const INVALID_REQUIRED_ACKS: i16 = 21;
+    pub const INVALID_TIMESTAMP: i16 = 32;
+    pub const UNSUPPORTED_VERSION: i16 = 35;
+    pub const TOPIC_ALREADY_EXISTS: i16 = 36;
+    pub const INVALID_PARTITIONS: i16 = 37;
+    pub const INVALID_REPLICATION_FACTOR: i16 = 38;
+    pub const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
+    pub const INVALID_CONFIG: i16 = 40;
+    pub const NOT_CONTROLLER: i16 = 41;
+    pub const INVALID_REQUEST: i16 = 42;
+    pub const UNSUPPORTED_FOR_MESSAGE_FORMAT: i16 = 43;
+    pub const POLICY_VIOLATION: i16 = 44;
+    pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
+    pub const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
+    pub const INVALID_PRODUCER_EPOCH: i16 = 47;
+    pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+    pub const KAFKA_STORAGE_ERROR: i16 = 56;
+    pub const LOG_DIR_NOT_FOUND: i16 = 57;
+    pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+    pub const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
+    pub const FENCED_LEADER_EPOCH: i16 = 74;
+    pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
+    pub const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
+    pub const OFFSET_NOT_AVAILABLE: i16 = 78;
+    pub const INVALID_RECORD: i16 = 87;
+    pub const RESOURCE_NOT_FOUND: i16 = 91;
+    pub const UNKNOWN_TOPIC_ID: i16 = 100;
+    pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
+    pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
+}
+
+/// The code of a refusal by the engine.
+pub fn refusal_code(refusal: Refusal) -> i16 {
+    match refusal {
+        Refusal::NotLeader => code::NOT_LEADER_OR_FOLLOWER,
+        Refusal::NotReady => code::LEADER_NOT_AVAILABLE,
+        Refusal::UnknownPartition => code::UNKNOWN_TOPIC_OR_PARTITION,
+        Refusal::FencedEpoch => code::FENCED_LEADER_EPOCH,
+        Refusal::UnknownEpoch => code::UNKNOWN_LEADER_EPOCH,
+        Refusal::OffsetOutOfRange => code::OFFSET_OUT_OF_RANGE,
+        Refusal::OffsetNotAvailable => code::OFFSET_NOT_AVAILABLE,
+        Refusal::Corrupt => code::CORRUPT_MESSAGE,
+        Refusal::InvalidRecord => code::INVALID_RECORD,
+        Refusal::OldFormat => code::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        Refusal::TooLarge => code::MESSAGE_TOO_LARGE,
+        Refusal::InvalidTimestamp => code::INVALID_TIMESTAMP,
+        Refusal::OutOfOrderSequence => code::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        Refusal::InvalidProducerEpoch => code::INVALID_PRODUCER_EPOCH,
+        Refusal::DuplicateSequence => code::DUPLICATE_SEQUENCE_NUMBER,
+        Refusal::Storage => code::KAFKA_STORAGE_ERROR,
+        Refusal::NotEnoughReplicas => code::NOT_ENOUGH_REPLICAS,
+        Refusal::NotEnoughReplicasAfterAppend => code::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        Refusal::PolicyViolation => code::POLICY_VIOLATION,
+        // Clients look for the new leader, which is this node after its restart.
+        Refusal::Stopping => code::NOT_LEADER_OR_FOLLOWER,
+    }
+}
+
+/// The code and the text of a command that was not carried out.
+pub fn control_error(refusal: &ControlRefusal) -> (i16, String) {
+    match refusal {
+        ControlRefusal::Command(error) => (command_code(error), error.to_string()),
+        ControlRefusal::NotController => (code::NOT_CONTROLLER, "this is not the controller".to_owned()),
+        ControlRefusal::Storage => {
+            (code::KAFKA_STORAGE_ERROR, "the metadata cannot be written now".to_owned())
+        }
+    }
+}
+
+fn command_code(error: &CommandError) -> i16 {
+    match error {
+        CommandError::TopicExists(_) => code::TOPIC_ALREADY_EXISTS,
+        CommandError::UnknownTopic => code::UNKNOWN_TOPIC_OR_PARTITION,
+        CommandError::InvalidTopicName(_) => code::INVALID_TOPIC_EXCEPTION,
+        CommandError::InvalidPartitions(_) => code::INVALID_PARTITIONS,
+        CommandError::InvalidReplicationFactor(_) => code::INVALID_REPLICATION_FACTOR,
+        CommandError::InvalidConfig(_) => code::INVALID_CONFIG,
+        CommandError::InvalidRequest(_) => code::INVALID_REQUEST,
+        CommandError::LimitReached(_) => code::POLICY_VIOLATION,
+    }
+}

@@ -1,0 +1,229 @@
+//! Metadata: brokers, topics and who leads their partitions; creates topics where allowed.
+
+use super::context::Context;
+use super::dispatch::Handler;
+use super::errors::{code, control_error};
+use super::wire::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use super::wire::{self, StrBytes, Uuid};
+use core::ops::RangeInclusive;
+use engine::control::view::{PartitionView, TopicView};
+use engine::control::{Command, CommandError, View};
+use engine::ids::TopicId;
+use engine::shard::ControlRefusal;
+use kafka_wire::{MetadataRequest, MetadataResponse};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct Metadata;
+
+/// How long an answer waits for the leaders of a topic that it has just created; then their
+/// partitions are LEADER_NOT_AVAILABLE and the client asks again.
+const NEW_LEADER_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Kafka's value of "not asked for" in the authorized operations.
+const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+/// Kafka's bound on a topic's name.
+const NAME_BYTES_MAX: usize = 249;
+
+impl Handler for Metadata {
+    type Request = MetadataRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+    async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
+        let topics = match wanted(version, &request) {
+            Wanted::All => {
+                let view = context.view();
+                view.topics.values().map(|topic| describe(context, &view, topic)).collect()
+            }
+            Wanted::Some(wanted) => {
+                let create = version < 4 || request.allow_auto_topic_creation;
+                let mut topics = Vec::with_capacity(wanted.len());
+                for one in wanted {
+                    topics.push(one_topic(context, one, create).await);
+                }
+                topics
+            }
+        };
+        let mut response = MetadataResponse::default();
+        response.brokers = context.brokers().into_iter().map(broker).collect();
+        response.cluster_id = Some(cluster_id(&context.view()).into());
+        response.controller_id = context.controller_id();
+        response.topics = topics;
+        response.cluster_authorized_operations = OPERATIONS_UNKNOWN;
+        response
+    }
+}
+
+/// The cluster id as clients see it: 22 characters of base64, as Kafka's.
+pub fn cluster_id(view: &View) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    (0..22)
+        .map(|at| {
+            // 128 bits in groups of six from the top; the last group has two bits and four zeros.
+            let shift = 128 - 6 * (at + 1);
+            let bits = if shift >= 0 { view.cluster.0 >> shift } else { view.cluster.0 << -shift };
+            char::from(ALPHABET[(bits & 63) as usize])
+        })
+        .collect()
+}
+
+/// Kafka's rule for names.
+pub fn is_valid_topic_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !matches!(name, "" | "." | "..") && name.len() <= NAME_BYTES_MAX && name.bytes().all(allowed)
+}
+
+enum Wanted {
+    All,
+    Some(Vec<WantedTopic>),
+}
+
+enum WantedTopic {
+    Named(String),
+    Numbered(TopicId),
+}
+
+/// Version 0 asks for all topics with an empty list, later ones with none at all.
+fn wanted(version: i16, request: &MetadataRequest) -> Wanted {
+    match &request.topics {
+        None => Wanted::All,
+        Some(topics) if version == 0 && topics.is_empty() => Wanted::All,
+        Some(topics) => Wanted::Some(
+            topics
+                .iter()
+                .map(|topic| match &topic.name {
+                    Some(name) if !name.is_empty() || topic.topic_id.is_zero() => {
+                        WantedTopic::Named(name.as_str().to_owned())
+                    }
+                    _ => WantedTopic::Numbered(wire::topic_id(topic.topic_id)),
+                })
+                .collect(),
+        ),
+    }
+}
+
+async fn one_topic(context: &Context, wanted: WantedTopic, create: bool) -> MetadataResponseTopic {
+    let view = context.view();
+    match wanted {
+        WantedTopic::Numbered(id) => match context.topic(&view, "", id) {
+            Some(topic) => describe(context, &view, &topic),
+            None => failed(None, id, code::UNKNOWN_TOPIC_ID),
+        },
+        WantedTopic::Named(name) => {
+            if let Some(topic) = view.topics.get(name.as_str()) {
+                return describe(context, &view, topic);
+            }
+            if !is_valid_topic_name(&name) {
+                return failed(Some(&name), TopicId(0), code::INVALID_TOPIC_EXCEPTION);
+            }
+            if !create || context.setting("auto.create.topics.enable").is_some_and(|value| value == "false") {
+                return failed(Some(&name), TopicId(0), code::UNKNOWN_TOPIC_OR_PARTITION);
+            }
+            create_topic(context, &name).await
+        }
+    }
+}
+
+async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
+    let number = |key, bound| context.setting_number(key, 1).clamp(1, bound);
+    let command = Command::CreateTopic {
+        name: name.to_owned(),
+        topic_id: context.new_topic_id(),
+        partitions: number("num.partitions", i64::from(u16::MAX)) as u32,
+        replication_factor: number("default.replication.factor", i64::from(i16::MAX)) as u16,
+        configs: Vec::new(),
+        entropy: context.random(),
+    };
+    match context.control(command).await {
+        // Another request may have been first.
+        Ok(_) | Err(ControlRefusal::Command(CommandError::TopicExists(_))) => {}
+        Err(refusal) => return failed(Some(name), TopicId(0), control_error(&refusal).0),
+    }
+    let led = || {
+        let view = context.view();
+        let topic = view.topics.get(name);
+        topic.is_none_or(|topic| topic.partitions.iter().all(|one| context.leader(one).is_some()))
+    };
+    context.wait_for(NEW_LEADER_WAIT_MAX, led).await;
+    let view = context.view();
+    match view.topics.get(name) {
+        Some(topic) => describe(context, &view, topic),
+        None => failed(Some(name), TopicId(0), code::UNKNOWN_TOPIC_OR_PARTITION),
+    }
+}
+
+fn describe(context: &Context, view: &View, topic: &Arc<TopicView>) -> MetadataResponseTopic {
+    let mut described = failed(Some(&topic.name), topic.id, code::NONE);
+    let partitions = topic.partitions.iter().enumerate();
+    described.is_internal = topic.name.starts_with("__");
+    described.partitions =
+        partitions.map(|(number, one)| partition(context, view, number as i32, one)).collect();
+    described
+}
+
+fn partition(
+    context: &Context,
+    view: &View,
+    number: i32,
+    view_of: &PartitionView,
+) -> MetadataResponsePartition {
+    let mut partition = MetadataResponsePartition::default();
+    partition.partition_index = number;
+    partition.replica_nodes = context.replicas(view, view_of);
+    match context.leader(view_of) {
+        Some(leader) => {
+            partition.leader_id = leader.broker;
+            partition.leader_epoch = leader.epoch;
+            partition.isr_nodes = partition.replica_nodes.clone();
+        }
+        None => {
+            partition.error_code = code::LEADER_NOT_AVAILABLE;
+            partition.leader_id = -1;
+            partition.leader_epoch = -1;
+        }
+    }
+    partition
+}
+
+fn failed(name: Option<&str>, id: TopicId, error_code: i16) -> MetadataResponseTopic {
+    let mut topic = MetadataResponseTopic::default();
+    topic.error_code = error_code;
+    topic.name = Some(StrBytes::from(name.unwrap_or_default()));
+    topic.topic_id = if id == TopicId(0) { Uuid::ZERO } else { wire::uuid(id) };
+    topic.topic_authorized_operations = OPERATIONS_UNKNOWN;
+    topic
+}
+
+fn broker(broker: super::context::Broker) -> MetadataResponseBroker {
+    let mut response = MetadataResponseBroker::default();
+    response.node_id = broker.id;
+    response.host = broker.host.into();
+    response.port = i32::from(broker.port);
+    response.rack = broker.rack.map(StrBytes::from);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::ids::ClusterId;
+
+    #[test]
+    fn names_are_kafkas() {
+        for good in ["a", "A.b_c-9", &"x".repeat(249), "..."] {
+            assert!(is_valid_topic_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", "a b", "ä", "a/b", "a\0", &"x".repeat(250)] {
+            assert!(!is_valid_topic_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cluster_id_is_base64_of_its_bits() {
+        let id = |bits| cluster_id(&View { cluster: ClusterId(bits), ..View::default() });
+        assert_eq!(id(0), "A".repeat(22));
+        assert_eq!(id(u128::MAX), format!("{}w", "_".repeat(21)));
+        assert_eq!(id(1), format!("{}Q", "A".repeat(21)));
+    }
+}

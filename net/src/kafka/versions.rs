@@ -1,0 +1,80 @@
+//! The whole surface: every API that this broker advertises, in one list.
+
+use super::context::Context;
+use super::dispatch::{self, Handler};
+use super::init_producer_id::InitProducerId;
+use super::metadata::Metadata;
+use super::wire::{BytesMut, DecodeError};
+
+/// One API and the versions of it that are advertised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    pub key: i16,
+    pub min: i16,
+    pub max: i16,
+    /// The first version with tagged fields in its header; above `max` when there is none.
+    pub flexible_from: i16,
+}
+
+pub const PRODUCE: i16 = 0;
+pub const FETCH: i16 = 1;
+pub const API_VERSIONS: i16 = 18;
+
+/// The APIs with a codec of their own. Produce is advertised from 0 and answered from 3: below
+/// that it is UNSUPPORTED_VERSION, but without these librdkafka 2.0 stops compressing.
+const HOT: [Api; 3] = [
+    Api { key: PRODUCE, min: 0, max: 11, flexible_from: 9 },
+    Api { key: FETCH, min: 4, max: 16, flexible_from: 12 },
+    Api { key: API_VERSIONS, min: 0, max: 4, flexible_from: 3 },
+];
+
+macro_rules! surface {
+    ($($handler:ty),* $(,)?) => {
+        /// Every API, by key.
+        pub fn apis() -> Vec<Api> {
+            let mut apis = HOT.to_vec();
+            $(apis.push(api_of::<$handler>());)*
+            apis.sort_by_key(|api| api.key);
+            apis
+        }
+
+        /// Handles a request off the hot path whose version is in range; `None` when there is no
+        /// such API.
+        pub async fn handle(
+            context: &Context,
+            key: i16,
+            version: i16,
+            body: &[u8],
+        ) -> Option<Result<BytesMut, DecodeError>> {
+            $(if key == dispatch::key_of::<$handler>() {
+                // Boxed: the largest handler's state would otherwise be each connection's.
+                return Some(Box::pin(dispatch::answer::<$handler>(context, version, body)).await);
+            })*
+            None
+        }
+    };
+}
+
+// The list. What is not in it is not advertised.
+surface! {
+    InitProducerId,
+    Metadata,
+}
+
+fn api_of<H: Handler>() -> Api {
+    let (min, max) = (*H::VERSIONS.start(), *H::VERSIONS.end());
+    let flexible_from = (min..=max).find(|version| dispatch::is_flexible::<H>(*version));
+    Api { key: dispatch::key_of::<H>(), min, max, flexible_from: flexible_from.unwrap_or(max + 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_api_is_listed_once_with_a_range() {
+        let apis = apis();
+        assert!(apis.windows(2).all(|pair| pair[0].key < pair[1].key));
+        assert!(apis.iter().all(|api| api.min <= api.max));
+    }
+}

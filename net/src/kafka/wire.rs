@@ -1,0 +1,53 @@
+//! The only way to the generated messages of all APIs off the hot path.
+//!
+//! Every decode is bounded: a count is checked against the bytes that remain before anything is
+//! allocated, and by the limits below. Messages are `#[non_exhaustive]`: begin with
+//! `T::default()` and set the fields.
+
+pub use kafka_wire::{
+    KafkaMessage, KafkaRequest, RequestResponsePair, create_partitions_response, create_topics_request,
+    create_topics_response, delete_records_response, delete_topics_response, describe_cluster_response,
+    describe_configs_response, describe_log_dirs_response, describe_producers_response,
+    describe_topic_partitions_response, find_coordinator_response, incremental_alter_configs_response,
+    list_offsets_response, metadata_response, offset_for_leader_epoch_response,
+};
+pub use kafka_wire_core::{
+    ApiVersion, Bytes, BytesMut, DecodeError, DecodeLimits, EncodeError, KafkaDecode, KafkaEncode, StrBytes,
+    Uuid,
+};
+
+use engine::ids::TopicId;
+
+/// Bounds on one request off the hot path. 10,000 topics of 100 partitions named in one request
+/// are within them; a structure of 100 bytes for each two bytes received is the worst there is.
+fn limits() -> DecodeLimits {
+    let mut limits = DecodeLimits::default();
+    limits.max_frame_bytes = 16 << 20;
+    limits.max_string_bytes = 32 << 10;
+    limits.max_bytes_bytes = 16 << 20;
+    limits.max_array_elements = 100_000;
+    limits.max_tagged_fields = 64;
+    limits.max_tag_bytes = 64 << 10;
+    limits.max_total_tag_bytes = 64 << 10;
+    limits
+}
+
+/// Decodes a whole message body; bytes left over are an error.
+pub fn decode<T: KafkaDecode>(body: &[u8], version: i16) -> Result<T, DecodeError> {
+    T::decode_from_bytes(Bytes::copy_from_slice(body), ApiVersion::new(version), limits())
+}
+
+/// Appends a message body. An error is a bug of ours: a field that this version cannot carry.
+pub fn encode<T: KafkaEncode>(to: &mut BytesMut, message: &T, version: i16) {
+    if let Err(error) = message.encode_into(to, ApiVersion::new(version)) {
+        panic!("an answer cannot be encoded in version {version}: {error}");
+    }
+}
+
+pub fn uuid(topic: TopicId) -> Uuid {
+    Uuid::from_bytes(topic.0.to_be_bytes())
+}
+
+pub fn topic_id(uuid: Uuid) -> TopicId {
+    TopicId(u128::from_be_bytes(uuid.to_bytes()))
+}

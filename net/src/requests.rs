@@ -1,0 +1,119 @@
+//! The shard's pending requests: from the number that the engine names to whoever waits.
+
+use crate::completion::Slots;
+use crate::shard_loop::{ProduceResult, QueryResult};
+use engine::collections::Map;
+use engine::ids::ShardId;
+use engine::shard::{FetchedPartition, RequestId};
+use std::rc::Rc;
+
+/// Who asked for a command to be carried out.
+pub enum Asker {
+    Here(Rc<Slots<crate::shard_loop::ControlResult>>),
+    /// A connection of another shard, by that shard's number for it.
+    Shard {
+        shard: ShardId,
+        id: u64,
+    },
+}
+
+enum Pending {
+    Produce(Rc<Slots<ProduceResult>>),
+    Fetch(Rc<Slots<Vec<FetchedPartition>>>),
+    Query(Rc<Slots<QueryResult>>),
+    Control(Asker),
+}
+
+/// All requests that the engine has not answered. Their number is bounded by the connections'
+/// own bounds on requests in flight.
+#[derive(Default)]
+pub struct Requests {
+    last: u64,
+    pending: Map<RequestId, Pending>,
+}
+
+impl Requests {
+    fn add(&mut self, pending: Pending) -> RequestId {
+        self.last += 1;
+        let request = RequestId(self.last);
+        self.pending.insert(request, pending);
+        request
+    }
+
+    pub fn produce(&mut self, slots: Rc<Slots<ProduceResult>>) -> RequestId {
+        self.add(Pending::Produce(slots))
+    }
+
+    pub fn fetch(&mut self, slots: Rc<Slots<Vec<FetchedPartition>>>) -> RequestId {
+        self.add(Pending::Fetch(slots))
+    }
+
+    pub fn query(&mut self, slots: Rc<Slots<QueryResult>>) -> RequestId {
+        self.add(Pending::Query(slots))
+    }
+
+    pub fn control(&mut self, asker: Asker) -> RequestId {
+        self.add(Pending::Control(asker))
+    }
+
+    /// A request that nobody waits for any more is answered into nothing.
+    pub fn produced(&mut self, request: RequestId, slot: u32, result: ProduceResult) {
+        let Some(Pending::Produce(slots)) = self.pending.get(&request) else { return };
+        if slots.fill(slot, result) {
+            self.pending.remove(&request);
+        }
+    }
+
+    pub fn answered(&mut self, request: RequestId, slot: u32, result: QueryResult) {
+        let Some(Pending::Query(slots)) = self.pending.get(&request) else { return };
+        if slots.fill(slot, result) {
+            self.pending.remove(&request);
+        }
+    }
+
+    pub fn fetched(&mut self, request: RequestId, partitions: Vec<FetchedPartition>) {
+        if let Some(Pending::Fetch(slots)) = self.pending.remove(&request) {
+            slots.fill(0, partitions);
+        }
+    }
+
+    pub fn control_done(&mut self, request: RequestId) -> Option<Asker> {
+        match self.pending.remove(&request)? {
+            Pending::Control(asker) => Some(asker),
+            _ => panic!("{request:?} is no control request"),
+        }
+    }
+
+    /// Forgets a request; true when the engine had not answered it.
+    pub fn cancel(&mut self, request: RequestId) -> bool {
+        self.pending.remove(&request).is_some()
+    }
+
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::shard::Refusal;
+
+    #[test]
+    fn a_request_is_forgotten_with_its_last_answer_or_its_requester() {
+        let mut requests = Requests::default();
+        let slots = Slots::new(2);
+        let request = requests.produce(Rc::clone(&slots));
+        requests.produced(request, 1, Err(Refusal::NotLeader));
+        assert_eq!(requests.len(), 1);
+        requests.produced(request, 0, Err(Refusal::NotReady));
+        assert!(slots.is_complete() && requests.is_empty());
+        let fetch = requests.fetch(Slots::new(1));
+        assert!(requests.cancel(fetch) && !requests.cancel(fetch));
+        requests.fetched(fetch, Vec::new());
+    }
+}

@@ -1,0 +1,90 @@
+//! The engine's events as log lines.
+
+use engine::ids::ShardId;
+use engine::journal::report::{Damage, RecoveryReport};
+use engine::shard::Event;
+use tracing::{debug, error, info, warn};
+
+pub fn log(shard: ShardId, event: &Event) {
+    let shard = shard.0;
+    match event {
+        Event::Recovered(report) => recovered(shard, report),
+        Event::Leading { journal, term } => info!(shard, journal = journal.0, term = term.0, "leads"),
+        Event::SegmentRolled { journal, base } => {
+            debug!(shard, journal = journal.0, base = base.0, "segment rolled");
+        }
+        Event::SegmentSealed { journal, base, last, bytes } => {
+            debug!(shard, journal = journal.0, base = base.0, last = last.0, bytes, "segment sealed");
+        }
+        Event::SegmentDeleted { journal, base, bytes } => {
+            info!(shard, journal = journal.0, base = base.0, bytes, "segment deleted");
+        }
+        Event::CheckpointWritten { journal, index, bytes } => {
+            debug!(shard, journal = journal.0, index = index.0, bytes, "checkpoint written");
+        }
+        Event::Damaged(damage) => damaged(shard, damage),
+        Event::DiskFull { journal } => {
+            warn!(shard, journal = journal.0, "disk full: produce to this journal is refused");
+        }
+        Event::DiskRoom { journal } => info!(shard, journal = journal.0, "there is room again"),
+        Event::ClockDistrusted { drift_ms } => {
+            warn!(shard, drift_ms, "the wall clock jumped: nothing is deleted by time");
+        }
+        Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
+    }
+}
+
+fn recovered(shard: u16, report: &RecoveryReport) {
+    info!(
+        shard,
+        journal = report.journal.0,
+        created = report.created,
+        term = report.term.0,
+        segments = report.segments,
+        checkpoint = report.checkpoint.0,
+        first = report.first.0,
+        last = report.last.0,
+        commit = report.commit.0,
+        scanned_entries = report.scanned_entries,
+        scanned_bytes = report.scanned_bytes,
+        indexes_rebuilt = report.indexes_rebuilt,
+        checkpoints_skipped = report.checkpoints_skipped,
+        hard_state_bad_copies = report.hard_state_bad_copies,
+        elapsed_us = report.elapsed_us,
+        "journal recovered"
+    );
+    if let Some(torn) = &report.torn {
+        let (from, file, position) = (torn.from.0, &torn.file, torn.position);
+        let (bytes, kept_as) = (torn.bytes, &torn.kept_as);
+        warn!(
+            shard,
+            journal = report.journal.0,
+            from,
+            %file,
+            position,
+            bytes,
+            %kept_as,
+            "an unsynced tail was cut and kept aside"
+        );
+    }
+    if report.amnesia {
+        warn!(shard, journal = report.journal.0, "every copy of the hard state was bad");
+    }
+    for damage in &report.damage {
+        damaged(shard, damage);
+    }
+}
+
+fn damaged(shard: u16, damage: &Damage) {
+    error!(
+        shard,
+        journal = damage.journal.0,
+        first = damage.first.0,
+        last = damage.last.0,
+        file = %damage.file,
+        position = damage.position,
+        bytes = damage.bytes,
+        kind = ?damage.kind,
+        "damage in what had been durable"
+    );
+}

@@ -1,0 +1,395 @@
+//! One shard's loop: gives the engine its inputs, carries out what it asks for, and brings its
+//! answers back to those who asked.
+//!
+//! Whatever steps the engine within a turn of the executor wakes the turn task; that one runs
+//! after the tasks that are runnable now and ends the turn, which is when entries are sealed.
+
+use crate::completion::{Slots, Waiters};
+use crate::leaders::Leaders;
+use crate::mailbox::{Mail, Mailbox};
+use crate::node::NodeError;
+use crate::publication::Publication;
+use crate::requests::{Asker, Requests};
+use crate::shard_events;
+use crate::stats::ShardPage;
+use crate::status::Status;
+use engine::clock::Now;
+use engine::control::{Command, Outcome, View};
+use engine::disk::glommio_disk::GlommioDisk;
+use engine::ids::{PartitionId, ShardId};
+use engine::shard::{
+    Acks, Answer, ControlRefusal, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Produced,
+    Query, QueryKind, Refusal, RequestId, Shard, ShardConfig,
+};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The engine's tick; it also keeps a timer alive on the shard, which bounds a stall of the
+/// executor (notes, G2).
+pub const TICK: Duration = Duration::from_millis(10);
+/// The shard that leads the meta journal: its lane is 0.
+const META_SHARD: ShardId = ShardId(0);
+
+pub type ControlResult = Result<Outcome, ControlRefusal>;
+pub type ProduceResult = Result<Produced, Refusal>;
+pub type QueryResult = Result<Answer, Refusal>;
+
+/// A shard's engine with all that it needs around it. Shared by the tasks of one executor; no
+/// borrow is held across an await.
+pub struct ShardLoop {
+    pub config: ShardConfig,
+    pub status: Arc<Status>,
+    /// What connections count; the engine's part is added when a page is published.
+    pub page: RefCell<ShardPage>,
+    /// Notified when a condition that requests wait for may have come true: room in a journal,
+    /// memory, a leader, the tick.
+    pub changes: Waiters,
+    /// The newest metadata here, and who leads which journal.
+    view: RefCell<Arc<View>>,
+    pub leaders: RefCell<Leaders>,
+    engine: RefCell<Shard>,
+    disk: Rc<GlommioDisk>,
+    mailbox: RefCell<Option<Mailbox>>,
+    requests: RefCell<Requests>,
+    publication: RefCell<Publication<(Asker, ControlResult)>>,
+    /// Something was stepped since the last turn's end.
+    turn_open: Cell<bool>,
+    turns: Waiters,
+    pub phase: Cell<ShardPhase>,
+    started: Instant,
+    on_fatal: Box<dyn Fn(NodeError)>,
+}
+
+/// How far this shard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ShardPhase {
+    Recovering,
+    Ready,
+    Stopped,
+    /// The engine said that the node cannot go on: nothing is stepped any more.
+    Failed,
+}
+
+impl ShardLoop {
+    pub fn new(
+        config: ShardConfig,
+        engine: Shard,
+        disk: GlommioDisk,
+        status: Arc<Status>,
+        on_fatal: Box<dyn Fn(NodeError)>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            publication: RefCell::new(Publication::new(config.shards)),
+            config,
+            status,
+            page: RefCell::default(),
+            changes: Waiters::default(),
+            view: RefCell::default(),
+            leaders: RefCell::default(),
+            engine: RefCell::new(engine),
+            disk: Rc::new(disk),
+            mailbox: RefCell::default(),
+            requests: RefCell::default(),
+            turn_open: Cell::new(false),
+            turns: Waiters::default(),
+            phase: Cell::new(ShardPhase::Recovering),
+            started: Instant::now(),
+            on_fatal,
+        })
+    }
+
+    /// The time, as the engine sees it.
+    pub fn now(&self) -> Now {
+        let mono_ns = u64::try_from(self.started.elapsed().as_nanos()).expect("under 584 years");
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono_ns, wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    pub fn shard(&self) -> ShardId {
+        self.config.shard
+    }
+
+    /// Connects the mailbox and starts the turn and tick tasks; then the engine's recovery.
+    pub fn start(self: &Rc<Self>, ends: crate::mailbox::Ends) {
+        let this = Rc::clone(self);
+        let mailbox = Mailbox::connect(ends, move |from, mail| this.receive(from, mail));
+        *self.mailbox.borrow_mut() = Some(mailbox);
+        let this = Rc::clone(self);
+        glommio::spawn_local(async move { this.end_turns().await }).detach();
+        self.step(Input::Start);
+    }
+
+    async fn end_turns(self: Rc<Self>) {
+        loop {
+            self.turns.until(|| self.turn_open.get()).await;
+            self.turn_open.set(false);
+            self.step_now(Input::TurnEnd);
+        }
+    }
+
+    /// The engine's tick and what goes with it; the caller keeps the time.
+    pub fn tick(self: &Rc<Self>) {
+        self.step(Input::Tick);
+        self.with_mailbox(Mailbox::flush);
+        self.changes.notify();
+    }
+
+    /// Gives the engine one input and carries out what follows; the turn ends later.
+    pub fn step(self: &Rc<Self>, input: Input<'_>) {
+        if !self.turn_open.replace(true) {
+            self.turns.notify();
+        }
+        self.step_now(input);
+    }
+
+    fn step_now(self: &Rc<Self>, input: Input<'_>) {
+        if self.phase.get() >= ShardPhase::Stopped {
+            return;
+        }
+        let mut outputs = Vec::new();
+        self.engine.borrow_mut().step(self.now(), input, &mut outputs);
+        // A command is answered after the view that includes it went out, in whatever order the
+        // engine gave the two.
+        let mut done = Vec::new();
+        for output in outputs {
+            match output {
+                Output::ControlDone { request, result } => done.push((request, result)),
+                other => self.carry_out(other),
+            }
+        }
+        for (request, result) in done {
+            self.control_done(request, result);
+        }
+    }
+
+    fn carry_out(self: &Rc<Self>, output: Output) {
+        match output {
+            Output::Disk { op, request } => {
+                let this = Rc::clone(self);
+                self.page.borrow_mut().disk_in_flight += 1;
+                glommio::spawn_local(async move {
+                    let result = this.disk.perform(request).await;
+                    this.page.borrow_mut().disk_in_flight -= 1;
+                    this.step(Input::Disk { op, result });
+                })
+                .detach();
+            }
+            Output::Produced { request, slot, result } => {
+                self.requests.borrow_mut().produced(request, slot, result);
+            }
+            Output::Fetched { request, partitions } => {
+                self.requests.borrow_mut().fetched(request, partitions);
+            }
+            Output::Answered { request, slot, result } => {
+                self.requests.borrow_mut().answered(request, slot, result);
+            }
+            Output::ControlDone { .. } => unreachable!("kept back by the caller"),
+            Output::View(view) => self.publish_view(view),
+            Output::Room => self.changes.notify(),
+            Output::Ready => {
+                self.phase.set(ShardPhase::Ready);
+                self.changes.notify();
+            }
+            Output::Stopped => {
+                self.phase.set(ShardPhase::Stopped);
+                self.changes.notify();
+            }
+            Output::Event(event) => self.event(event),
+            Output::Fatal(fatal) => self.fail(fatal),
+        }
+    }
+
+    fn fail(&self, fatal: Fatal) {
+        tracing::error!(shard = self.shard().0, "{fatal}");
+        self.phase.set(ShardPhase::Failed);
+        (self.on_fatal)(NodeError::Fatal(fatal));
+    }
+
+    fn event(&self, event: Event) {
+        if let Event::Leading { journal, term } = event {
+            self.leaders.borrow_mut().leads(journal, term, self.shard());
+            for to in self.other_shards() {
+                self.with_mailbox(|mailbox| mailbox.send(to, Mail::Leading { journal, term }));
+            }
+            self.changes.notify();
+        }
+        shard_events::log(self.shard(), &event);
+    }
+
+    fn publish_view(self: &Rc<Self>, view: Arc<View>) {
+        let number = self.publication.borrow_mut().publish();
+        for to in self.other_shards() {
+            let view = Arc::clone(&view);
+            self.with_mailbox(|mailbox| mailbox.send(to, Mail::View { number, view }));
+        }
+        self.apply_view(view);
+        self.view_applied(self.shard(), number);
+    }
+
+    fn apply_view(self: &Rc<Self>, view: Arc<View>) {
+        *self.view.borrow_mut() = Arc::clone(&view);
+        self.step(Input::View(view));
+        self.changes.notify();
+    }
+
+    fn view_applied(&self, shard: ShardId, number: u64) {
+        let answers = self.publication.borrow_mut().applied(shard, number);
+        for (asker, result) in answers {
+            self.answer_control(asker, result);
+        }
+    }
+
+    fn control_done(&self, request: RequestId, result: ControlResult) {
+        let Some(asker) = self.requests.borrow_mut().control_done(request) else { return };
+        let answer = match result {
+            Ok(_) => self.publication.borrow_mut().hold((asker, result)),
+            Err(_) => Some((asker, result)),
+        };
+        if let Some((asker, result)) = answer {
+            self.answer_control(asker, result);
+        }
+    }
+
+    fn answer_control(&self, asker: Asker, result: ControlResult) {
+        match asker {
+            Asker::Here(slots) => {
+                slots.fill(0, result);
+            }
+            Asker::Shard { shard, id } => {
+                self.with_mailbox(|mailbox| mailbox.send(shard, Mail::ControlDone { id, result }));
+            }
+        }
+    }
+
+    fn receive(self: &Rc<Self>, from: ShardId, mail: Mail) {
+        match mail {
+            Mail::Control { id, command } => {
+                let asker = Asker::Shard { shard: from, id };
+                let request = self.requests.borrow_mut().control(asker);
+                self.step(Input::Control { request, command });
+            }
+            Mail::ControlDone { id, result } => {
+                let asker = self.requests.borrow_mut().control_done(RequestId(id));
+                if let Some(asker) = asker {
+                    self.answer_control(asker, result);
+                }
+            }
+            Mail::View { number, view } => {
+                self.apply_view(view);
+                self.with_mailbox(|mailbox| mailbox.send(from, Mail::ViewApplied { number }));
+            }
+            Mail::ViewApplied { number } => self.view_applied(from, number),
+            Mail::Leading { journal, term } => {
+                self.leaders.borrow_mut().leads(journal, term, from);
+                self.changes.notify();
+            }
+        }
+    }
+
+    fn other_shards(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let own = self.shard();
+        (0..self.config.shards).map(ShardId).filter(move |shard| *shard != own)
+    }
+
+    fn with_mailbox(&self, send: impl FnOnce(&Mailbox)) {
+        // Nothing is sent before `start`: only the engine's outputs send.
+        send(self.mailbox.borrow().as_ref().expect("the mailbox is connected first"));
+    }
+
+    /// Carries out a command wherever the meta journal is led; answered when every shard of the
+    /// node has the view that includes it.
+    pub async fn control(self: &Rc<Self>, command: Command) -> ControlResult {
+        let slots = Slots::new(1);
+        let request = self.requests.borrow_mut().control(Asker::Here(Rc::clone(&slots)));
+        if self.shard() == META_SHARD {
+            self.step(Input::Control { request, command });
+        } else {
+            self.with_mailbox(|mailbox| mailbox.send(META_SHARD, Mail::Control { id: request.0, command }));
+        }
+        slots.wait().await.pop().expect("one slot")
+    }
+
+    /// Asks about partitions that this shard leads.
+    pub async fn query(self: &Rc<Self>, questions: &[Question]) -> Vec<QueryResult> {
+        if questions.is_empty() {
+            return Vec::new();
+        }
+        let slots = Slots::new(questions.len());
+        let request = self.requests.borrow_mut().query(Rc::clone(&slots));
+        for (slot, question) in questions.iter().enumerate() {
+            self.step(Input::Query(Query {
+                request,
+                slot: slot as u32,
+                partition: question.partition,
+                leader_epoch: question.leader_epoch,
+                kind: question.kind,
+            }));
+        }
+        slots.wait().await
+    }
+
+    /// Starts a produce of `batches` batches, which follow by [`Self::produce`].
+    pub fn begin_produce(&self, batches: usize) -> (RequestId, Rc<Slots<ProduceResult>>) {
+        let slots = Slots::new(batches);
+        (self.requests.borrow_mut().produce(Rc::clone(&slots)), slots)
+    }
+
+    /// Hands one batch to the engine.
+    pub fn produce(
+        self: &Rc<Self>,
+        (request, slot): (RequestId, u32),
+        partition: PartitionId,
+        acks: Acks,
+        records: &[u8],
+    ) {
+        self.step(Input::Produce(Produce { request, slot, partition, acks, records }));
+    }
+
+    pub fn room_for(&self, partition: PartitionId, bytes: usize) -> bool {
+        self.phase.get() >= ShardPhase::Stopped || self.engine.borrow().room_for(partition, bytes)
+    }
+
+    /// Starts a fetch; the answer comes into the slot.
+    pub fn fetch(self: &Rc<Self>, fetch: impl FnOnce(RequestId) -> Fetch) -> FetchTicket {
+        let slots = Slots::new(1);
+        let request = self.requests.borrow_mut().fetch(Rc::clone(&slots));
+        self.step(Input::Fetch(fetch(request)));
+        FetchTicket { request, slots }
+    }
+
+    /// The requester is gone.
+    pub fn cancel(self: &Rc<Self>, request: RequestId) {
+        if self.requests.borrow_mut().cancel(request) {
+            self.step(Input::Cancel { request });
+        }
+    }
+
+    /// Copies this shard's figures to where the HTTP thread reads them.
+    pub fn publish_page(&self) {
+        let mut page = self.page.borrow().clone();
+        page.engine = self.engine.borrow().metrics();
+        page.memory_budget_bytes = self.config.memory_bytes as u64;
+        self.status.publish(self.shard(), page);
+    }
+}
+
+/// One question about one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    pub partition: PartitionId,
+    /// The epoch the client believes current; −1 is unknown.
+    pub leader_epoch: i32,
+    pub kind: QueryKind,
+}
+
+/// A fetch on its way.
+pub struct FetchTicket {
+    pub request: RequestId,
+    pub slots: Rc<Slots<Vec<FetchedPartition>>>,
+}
