@@ -1,1 +1,3 @@
 //! The dump tool and the tidy check.
+
+pub mod tidy;
