@@ -1,0 +1,320 @@
+//! Holds the layout in code, the page `FORMAT.md` and the golden files together: what changes in
+//! one must change in all three. `DURAMEN_BLESS=1` writes the golden files anew.
+
+use core::mem::offset_of;
+use engine::batch::{BatchBuilder, NewRecord};
+use engine::control::view::Life;
+use engine::disk::BufferPool;
+use engine::entry::EntryBytes;
+use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};
+use engine::entry::item::{Item, ProducerSnapshot};
+use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX, EntryHeader, EntryKind};
+use engine::entry::reader::{Expect, Link, check_body, check_chain, check_head};
+use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
+use engine::framing::FrameHeader;
+use engine::ids::*;
+use engine::journal::checkpoint_file::{Checkpoint, CheckpointHeader};
+use engine::journal::hard_state::{HardState, HardStateBody, SyncedBound};
+use engine::journal::index::ActiveIndex;
+use engine::journal::index_file::*;
+use engine::journal::meta_record::{JournalMeta, JournalMetaBody};
+use std::collections::BTreeMap;
+
+/// (field, offset, bytes), in order.
+type Layout = Vec<(String, usize, usize)>;
+
+macro_rules! layouts {
+    ($($name:ident { $($field:ident),* })*) => {
+        BTreeMap::from([$((stringify!($name).to_owned(), {
+            let fields: Layout = vec![$((
+                stringify!($field).to_owned(),
+                offset_of!($name, $field),
+                bytes_of(|layout: &$name| size_of_val(&layout.$field)),
+            )),*];
+            let bytes: usize = fields.iter().map(|(_, _, bytes)| bytes).sum();
+            assert_eq!(bytes, size_of::<$name>(), "{}: a field is not listed", stringify!($name));
+            fields
+        })),*])
+    };
+}
+
+fn bytes_of<T: zerocopy::FromZeros>(measure: impl Fn(&T) -> usize) -> usize {
+    measure(&T::new_zeroed())
+}
+
+fn layouts_in_code() -> BTreeMap<String, Layout> {
+    layouts! {
+        EntryHeader {
+            magic, version, kind, flags, count, cluster, journal, term, index, segment_base, position,
+            commit, wall_ms, entry_bytes, head_bytes, body_position, body_bytes, previous_checksum,
+            checksum, reserved
+        }
+        BatchDescriptor {
+            partition, base_offset, leader_epoch, record_count, base_timestamp, max_timestamp,
+            producer_id, producer_epoch, attributes, base_sequence, position, bytes, crc, reserved
+        }
+        FrameHeader { magic, version, reserved, body_bytes, checksum, reserved_2 }
+        IndexHeader {
+            cluster, journal, base, last, last_term, last_checksum, reserved, data_bytes, batches,
+            batch_bytes, partitions, items, epochs, entries
+        }
+        IndexBlockHeader { checksum, number, section, reserved, rows, base_low }
+        PartitionRow {
+            partition, first_offset, next_offset, batch_bytes, max_timestamp, batches, first_epoch,
+            last_epoch, first_item, items, first_epoch_row, epoch_rows, reserved
+        }
+        FenceRow { partition, first_offset, max_timestamp }
+        ItemRow { partition, first_offset, max_timestamp, entry, position, entry_bytes, offsets }
+        EpochRow { partition, start_offset, epoch, reserved }
+        EntryRow { position, term, entry_bytes, checksum }
+        HardStateBody {
+            cluster, journal, generation, term, vote, commit, synced_index, synced_term,
+            synced_checksum, reserved
+        }
+        CheckpointHeader { cluster, journal, last, last_term, body_bytes, body_checksum, reserved }
+        JournalMetaBody {
+            cluster, journal, secret, segment_bytes, raft_id, batches_per_segment_max, lane, life,
+            reserved, voters, reserved_2
+        }
+        NodeMetaBody {
+            incarnation, cluster, segment_bytes, node, lanes, is_final, reserved, members, reserved_2
+        }
+        NodeMetaMember { incarnation, node, reserved }
+    }
+}
+
+/// The tables of the page whose first columns are `offset` and `bytes`, by the heading above.
+fn layouts_on_page() -> BTreeMap<String, Layout> {
+    let mut layouts = BTreeMap::new();
+    let (mut heading, mut in_table) = (String::new(), false);
+    for line in include_str!("../FORMAT.md").lines() {
+        if let Some(text) = line.strip_prefix("### ") {
+            heading = text.to_owned();
+        }
+        if line.starts_with("| offset | bytes | field |") {
+            in_table = true;
+            layouts.insert(heading.clone(), Layout::new());
+        } else if !line.starts_with('|') {
+            in_table = false;
+        } else if in_table && !line.starts_with("|---") {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let number = |cell: &str| cell.parse().unwrap_or_else(|_| panic!("{heading}: {line}"));
+            let row = (cells[3].to_owned(), number(cells[1]), number(cells[2]));
+            layouts.get_mut(&heading).expect("a table has a heading").push(row);
+        }
+    }
+    layouts
+}
+
+#[test]
+fn the_page_says_what_the_code_does() {
+    let (code, page) = (layouts_in_code(), layouts_on_page());
+    for (name, layout) in &code {
+        assert_eq!(page.get(name), Some(layout), "{name}: FORMAT.md and the code differ");
+    }
+    assert_eq!(page.len(), code.len(), "FORMAT.md has a table that this test does not know");
+}
+
+const IDENTITY: JournalIdentity = JournalIdentity {
+    cluster: ClusterId(0xd02a_3e17_0000_0000_0000_0000_0000_0001),
+    journal: JournalId(5),
+    secret: 0x0123_4567_89ab_cdef,
+};
+
+fn stamp(index: u64, term: u64, position: u64, previous_checksum: u32) -> Stamp {
+    Stamp {
+        cluster: IDENTITY.cluster,
+        journal: IDENTITY.journal,
+        secret: IDENTITY.secret,
+        term: Term(term),
+        index: Index(index),
+        segment_base: Index(1),
+        position,
+        commit: Index(index - 1),
+        wall_ms: 1_750_000_000_000 + index as i64,
+        previous_checksum,
+    }
+}
+
+fn items() -> Vec<u8> {
+    let partition = PartitionId(11);
+    let producer = ProducerSnapshot {
+        producer: ProducerId(7),
+        epoch: 2,
+        last_sequence: 9,
+        last_offset: Offset(40),
+        last_wall_ms: 5,
+    };
+    let all = [
+        Item::PartitionOpened {
+            partition,
+            first_offset: Offset(0),
+            epoch_base: 0,
+            producers: vec![producer],
+        },
+        Item::LogStartMoved { partition, log_start: Offset(10), kept_bytes: 99 },
+        Item::SpanSealed { partition, end_offset: Offset(50) },
+        Item::PartitionDropped { partition: PartitionId(12) },
+        Item::SegmentDigest { segment_base: Index(1), last: Index(5), headers: 6, checkpoint: 7 },
+        Item::LossAccepted { first: Index(2), last: Index(3), skip: 1 << 33 },
+    ];
+    let mut bytes = Vec::new();
+    all.iter().for_each(|item| item.encode(&mut bytes));
+    bytes
+}
+
+/// A batch of two records of partition `partition`, its place in `placed`.
+fn batch(partition: u64, base_offset: i64, epoch: i32) -> (Vec<u8>, Placed) {
+    let mut builder = BatchBuilder::new(1_750_000_000_000);
+    builder.producer(7, 2, base_offset as i32);
+    for value in [&b"heartwood"[..], b"sapwood"] {
+        builder.push(NewRecord { key: Some(b"key"), ..NewRecord::value(value) });
+    }
+    let bytes = builder.build();
+    let descriptor = BatchDescriptor {
+        partition: partition.into(),
+        base_offset: base_offset.into(),
+        leader_epoch: epoch.into(),
+        record_count: 2.into(),
+        base_timestamp: 1_750_000_000_000.into(),
+        max_timestamp: 1_750_000_000_000.into(),
+        producer_id: 7.into(),
+        producer_epoch: 2.into(),
+        attributes: 0.into(),
+        base_sequence: (base_offset as i32).into(),
+        position: 0.into(),
+        bytes: (bytes.len() as u32).into(),
+        crc: 0.into(),
+        reserved: 0.into(),
+    };
+    (bytes, Placed { descriptor, log_append_time_ms: None })
+}
+
+/// Four entries: term start, control items, batches of two partitions, and a later term's.
+fn entries() -> Vec<EntryBytes> {
+    let pool = BufferPool::new(1 << 20);
+    let mut entries = vec![head_only(&pool, EntryKind::TermStart, 0, &[], &stamp(1, 1, 0, 0))];
+    let previous = |entries: &[EntryBytes]| {
+        let header = *entries[entries.len() - 1].header();
+        (header.position.get() + header.entry_bytes() as u64, header.checksum.get())
+    };
+    let (position, checksum) = previous(&entries);
+    entries.push(head_only(&pool, EntryKind::Control, 6, &items(), &stamp(2, 1, position, checksum)));
+    for (index, term) in [(3, 1), (4, 2)] {
+        let mut open = OpenEntry::new(&pool, Hint::default(), ENTRY_BYTES_MAX, 1);
+        for partition in [11, 13, 11] {
+            let base_offset = (index - 3) * 4 + open.descriptors().len() as i64 / 2 * 2;
+            let (bytes, placed) = batch(partition, base_offset, term as i32);
+            open.append(&pool, &bytes, placed).expect("its CRC is right");
+        }
+        let (position, checksum) = previous(&entries);
+        entries.push(open.seal(&stamp(index as u64, term, position, checksum)).0);
+    }
+    entries
+}
+
+fn segment() -> Vec<u8> {
+    entries().iter().flat_map(|entry| entry.copy(0..entry.len())).collect()
+}
+
+fn index() -> Vec<u8> {
+    let mut index = ActiveIndex::new(Index(1));
+    entries().iter().for_each(|entry| index.append(entry.header(), entry.descriptors()));
+    index.encode_sealed(&IDENTITY)
+}
+
+fn hard_state() -> Vec<u8> {
+    let mut file = vec![0; 4 * 4096];
+    for generation in [6, 7] {
+        let state = HardState {
+            generation,
+            term: Term(2),
+            vote: RaftId(1),
+            commit: Index(3),
+            synced: SyncedBound { index: Index(4), term: Term(2), checksum: 0xdead_beef },
+        };
+        let (position, slot) = state.encode_slot(&IDENTITY);
+        file[position as usize..][..slot.len()].copy_from_slice(&slot);
+    }
+    file
+}
+
+fn journal_meta() -> JournalMeta {
+    JournalMeta {
+        journal: IDENTITY.journal,
+        cluster: IDENTITY.cluster,
+        secret: IDENTITY.secret,
+        segment_bytes: 1 << 20,
+        batches_per_segment_max: 262_144,
+        life: Life::Finite,
+        lane: LaneId(1),
+        voters: vec![RaftId(1), RaftId(2)],
+        raft_id: RaftId(1),
+    }
+}
+
+fn node_meta() -> NodeMeta {
+    NodeMeta {
+        node: NodeId(3),
+        incarnation: Incarnation(0xabc),
+        cluster: IDENTITY.cluster,
+        formation: vec![(NodeId(3), Incarnation(0xabc))],
+        is_final: true,
+        lanes: 2,
+        segment_bytes: 1 << 20,
+    }
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint { last: Index(4), term: Term(2), body: b"the fold's bytes".to_vec() }
+}
+
+/// Compares with the golden file, or writes it.
+fn golden(name: &str, bytes: &[u8]) {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("DURAMEN_BLESS").is_some() {
+        std::fs::write(&path, bytes).expect("the golden folder is there");
+    }
+    let kept = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let differs = kept.iter().zip(bytes).position(|(kept, now)| kept != now);
+    assert_eq!(differs, None, "{name} differs at this byte");
+    assert_eq!(kept.len(), bytes.len(), "{name}");
+}
+
+#[test]
+fn the_golden_files_are_what_is_written_today() {
+    golden("segment.seg", &segment());
+    golden("segment.idx", &index());
+    golden("hard-state", &hard_state());
+    golden("journal.meta", &journal_meta().encode());
+    golden("node.meta", &node_meta().encode());
+    golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
+}
+
+#[test]
+fn the_golden_segment_is_read_by_its_layout() {
+    let bytes = segment();
+    let (mut position, mut link) = (0, Link::default());
+    for entry in entries() {
+        let expect = Expect { identity: IDENTITY, segment_base: Index(1), position };
+        let header = check_head(&bytes[position as usize..], &expect).expect("a good head");
+        assert_eq!(header, entry.header());
+        check_body(&entry).expect("a good body");
+        check_chain(header, &link).expect("a whole chain");
+        link = Link::of(header);
+        position += header.entry_bytes() as u64;
+    }
+    assert_eq!(position, bytes.len() as u64);
+}
+
+#[test]
+fn the_other_golden_files_are_read() {
+    let read = |name: &str| {
+        std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a golden file")
+    };
+    assert_eq!(NodeMeta::decode(&read("node.meta")), Ok((node_meta(), 0)));
+    assert_eq!(JournalMeta::decode("j", &read("journal.meta")), Ok((journal_meta(), 0)));
+    assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));
+    let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
+    assert_eq!(state.newest.map(|newest| newest.generation), Some(7));
+}
