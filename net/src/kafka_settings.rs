@@ -3,6 +3,7 @@
 
 use crate::config::nearest;
 use crate::refusal::Refusal;
+use engine::control::config::{Statics, StaticsError, broker};
 
 /// The file's settings with those of the command line over them, each of them valid.
 pub fn merge(file: Vec<(String, String)>, set: &[String]) -> Result<Vec<(String, String)>, Refusal> {
@@ -23,27 +24,22 @@ pub fn is_known(key: &str) -> bool {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    NAMES.into_iter()
+    broker::settings().map(|setting| setting.name)
 }
 
-const NAMES: [&str; 6] = [
-    "num.partitions",
-    "auto.create.topics.enable",
-    "default.replication.factor",
-    "message.max.bytes",
-    "log.retention.ms",
-    "broker.rack",
-];
-
-fn check(key: &str, _value: &str) -> Result<(), Refusal> {
-    if !is_known(key) {
-        let nearest = nearest(key, names()).expect("there are names");
-        return Err(Refusal::usage(
-            format!("unknown Kafka setting '{key}'"),
-            format!("did you mean '{nearest}'?"),
-        ));
+fn check(key: &str, value: &str) -> Result<(), Refusal> {
+    match Statics::new(&[(key.to_owned(), value.to_owned())]) {
+        Ok(_) => Ok(()),
+        Err(StaticsError::Unknown(_)) => {
+            let nearest = nearest(key, names()).expect("there are names");
+            let what = format!("unknown Kafka setting '{key}'");
+            Err(Refusal::usage(what, format!("did you mean '{nearest}'?")))
+        }
+        Err(StaticsError::Invalid { reason, .. }) => {
+            let setting = broker::setting(key).expect("it is known");
+            Err(Refusal::usage(reason, format!("{key}: {}", setting.doc)))
+        }
     }
-    Ok(())
 }
 
 /// The `[kafka]` table. Kafka's names have dots, which TOML reads as tables in tables.
@@ -101,6 +97,8 @@ mod tests {
         let refusal = merge(Vec::new(), &["num.partition=3".to_owned()]).expect_err("refused");
         assert!(refusal.to_string().contains("'num.partitions'"), "{refusal}");
         assert!(merge(Vec::new(), &["num.partitions".to_owned()]).is_err());
+        let refusal = merge(Vec::new(), &["num.partitions=0".to_owned()]).expect_err("refused");
+        assert!(refusal.to_string().contains("between 1 and"), "{refusal}");
     }
 
     #[test]

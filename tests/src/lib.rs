@@ -1,5 +1,3 @@
 //! The simulator, checkers and workloads that the tests share.
 
-pub mod check;
 pub mod sim;
-pub mod workload;

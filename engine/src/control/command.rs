@@ -1,5 +1,6 @@
 //! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
 
+use super::view::Life;
 use crate::ids::{ClusterId, Incarnation, NodeId, PartitionId, TopicId};
 use crate::shard::Advertised;
 
@@ -20,13 +21,15 @@ pub enum Command {
         shards: u16,
         advertised: Advertised,
     },
-    /// `topic_id` and `entropy` (for secrets of journals to be made) are drawn by the proposer.
+    /// `topic_id` and `entropy` (for secrets of journals to be made) are drawn by the proposer;
+    /// `life` depends on its node's file, so it too is decided there.
     CreateTopic {
         name: String,
         topic_id: TopicId,
         partitions: u32,
         replication_factor: u16,
         configs: Vec<(String, String)>,
+        life: Life,
         entropy: u64,
     },
     DeleteTopic {
@@ -38,7 +41,7 @@ pub enum Command {
         total: u32,
         entropy: u64,
     },
-    /// Settings of a topic, or of one broker or all (`Resource`), one by one.
+    /// Settings of a topic or of all brokers: all of the changes or none.
     AlterConfigs {
         resource: Resource,
         changes: Vec<ConfigChange>,
@@ -53,9 +56,8 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     Topic(TopicId),
-    /// All brokers (Kafka's empty resource name).
+    /// All brokers (Kafka's empty resource name). Those of one broker stand in its node's file.
     Brokers,
-    Broker(i32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,27 @@
 //! The control plane: the meta journal's commands, their state machine and the view of it that
 //! all shards share.
+//!
+//! A request becomes a [`Command`] in `propose`, the shard that leads the meta journal writes it,
+//! every replica's [`MetaState`] applies it, and each node's [`ViewBuilder`] makes the [`View`].
 
+pub mod bytes;
+pub mod checkpoint;
 pub mod command;
 pub mod config;
+pub mod encoding;
+pub mod names;
 pub mod placement;
+pub mod propose;
+pub mod rules;
 pub mod state;
 pub mod view;
+pub mod view_builder;
 
+#[cfg(test)]
+mod tests;
+
+pub use bytes::DecodeError;
 pub use command::{Command, CommandError, Outcome};
 pub use state::MetaState;
 pub use view::View;
+pub use view_builder::ViewBuilder;

@@ -1,23 +1,255 @@
-//! The meta journal's state machine.
+//! The meta journal's state machine: a function of its entries and of nothing else.
 
-use super::command::{Command, CommandError, Outcome};
-use super::view::View;
-use crate::ids::Index;
+use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
+use super::config::apply_changes;
+use super::config::effective::Configs;
+use super::placement::{Journals, Request, meta_journal_secret};
+use super::rules::{self, Existing, Wanted};
+use super::view::{Life, NodeView, PartitionView, SpanView};
+use crate::ids::{ClusterId, Incarnation, Index, NodeId, PartitionId, RaftId, TopicId};
+use crate::shard::Advertised;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The cluster's metadata: what the meta journal's entries add up to.
-#[derive(Clone, Debug, Default)]
-pub struct MetaState {}
+/// The most producer ids that one command gives away: a node asks for 1,000 at a time.
+pub const PRODUCER_IDS_MAX: u32 = 1_000_000;
+/// A host name's longest text (RFC 1035), bytes; a rack's name has the same bound.
+pub const HOST_BYTES_MAX: usize = 255;
+
+/// The cluster's metadata: what the meta journal's entries add up to. Whatever is shared with a
+/// [`super::View`] is behind an `Arc`, so that a view costs what changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetaState {
+    pub(super) applied: Index,
+    pub(super) cluster: ClusterId,
+    pub(super) lanes: u16,
+    pub(super) segment_bytes: u64,
+    pub(super) nodes: BTreeMap<NodeId, Arc<NodeView>>,
+    pub(super) topics: BTreeMap<TopicId, Arc<Topic>>,
+    /// By name; says nothing that `topics` does not.
+    pub(super) names: BTreeMap<Arc<str>, TopicId>,
+    pub(super) journals: Journals,
+    pub(super) broker_configs: Arc<Configs>,
+    pub(super) next_raft: u64,
+    pub(super) next_partition: u64,
+    pub(super) next_producer: i64,
+    /// Partitions of all topics.
+    pub(super) partition_count: usize,
+}
+
+/// A topic as the journal has it; its effective settings depend on the node and are the view's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    pub name: Arc<str>,
+    pub id: TopicId,
+    pub life: Life,
+    pub replication_factor: u16,
+    pub configs: Configs,
+    /// By partition number.
+    pub partitions: Vec<PartitionView>,
+}
 
 impl MetaState {
-    /// Carries out one committed command at `index`. Deterministic: the same on every replica.
+    /// The index of the last entry that was applied.
+    pub fn applied(&self) -> Index {
+        self.applied
+    }
+
+    pub fn is_formed(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
+    /// Carries out one committed command at `index`. Deterministic: the same on every replica. A
+    /// refused one changes nothing.
     pub fn apply(&mut self, index: Index, command: &Command) -> Result<Outcome, CommandError> {
-        let _ = (index, command);
+        assert!(index >= self.applied, "entry {index} after {}", self.applied);
+        self.applied = index;
+        match command {
+            Command::Form { cluster, members, lanes, segment_bytes } => {
+                self.form(*cluster, members, *lanes, *segment_bytes)
+            }
+            Command::RegisterNode { node, shards, advertised } => self.register(*node, *shards, advertised),
+            Command::CreateTopic {
+                name,
+                topic_id,
+                partitions,
+                replication_factor,
+                configs,
+                life,
+                entropy,
+            } => {
+                let wanted = Wanted {
+                    name,
+                    partitions: *partitions,
+                    replication_factor: *replication_factor,
+                    configs,
+                };
+                self.create_topic(*topic_id, wanted, *life, *entropy)
+            }
+            Command::DeleteTopic { topic_id } => self.delete_topic(*topic_id),
+            Command::AddPartitions { topic_id, total, entropy } => {
+                self.add_partitions(*topic_id, *total, *entropy)
+            }
+            Command::AlterConfigs { resource, changes } => self.alter_configs(resource, changes),
+            Command::AllocateProducerIds { count } => self.allocate_producer_ids(*count),
+        }
+    }
+
+    fn form(
+        &mut self,
+        cluster: ClusterId,
+        members: &[(NodeId, Incarnation)],
+        lanes: u16,
+        segment_bytes: u64,
+    ) -> Result<Outcome, CommandError> {
+        let invalid = |reason: &str| Err(CommandError::InvalidRequest(reason.to_owned()));
+        if self.is_formed() {
+            return invalid("the cluster is formed already");
+        }
+        if members.is_empty() || lanes == 0 || segment_bytes == 0 {
+            return invalid("a cluster has members, lanes and a segment length");
+        }
+        let mut nodes = BTreeMap::new();
+        for (raft, (node, incarnation)) in (1..).zip(members) {
+            let view = NodeView {
+                node: *node,
+                incarnation: *incarnation,
+                raft_id: RaftId(raft),
+                shards: 0,
+                advertised: Advertised::default(),
+            };
+            if nodes.insert(*node, Arc::new(view)).is_some() {
+                return invalid("a node is named twice");
+            }
+        }
+        self.journals.form(&nodes, meta_journal_secret(members), segment_bytes)?;
+        self.next_raft = members.len() as u64 + 1;
+        self.nodes = nodes;
+        self.cluster = cluster;
+        self.lanes = lanes;
+        self.segment_bytes = segment_bytes;
+        // Zero is no partition's number, so that a field never written does not name one.
+        self.next_partition = 1;
         Ok(Outcome::Done)
     }
 
-    /// The view after all that was applied.
-    pub fn view(&self) -> Arc<View> {
-        Arc::default()
+    fn register(
+        &mut self,
+        node: NodeId,
+        shards: u16,
+        advertised: &Advertised,
+    ) -> Result<Outcome, CommandError> {
+        let invalid = |reason: String| Err(CommandError::InvalidRequest(reason));
+        let rack_bytes = advertised.rack.as_ref().map_or(0, String::len);
+        if shards == 0 || advertised.host.len().max(rack_bytes) > HOST_BYTES_MAX {
+            return invalid(format!("node {node} registers {shards} shards at {}", advertised.host));
+        }
+        let Some(view) = self.nodes.get_mut(&node) else {
+            return invalid(format!("node {node} is no member"));
+        };
+        if view.shards != shards || view.advertised != *advertised {
+            let view = Arc::make_mut(view);
+            view.shards = shards;
+            view.advertised = advertised.clone();
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn create_topic(
+        &mut self,
+        id: TopicId,
+        wanted: Wanted<'_>,
+        life: Life,
+        entropy: u64,
+    ) -> Result<Outcome, CommandError> {
+        let existing =
+            Existing { topics: &self.names, nodes: self.nodes.len(), partitions: self.partition_count };
+        let configs = rules::check_new_topic(&existing, wanted)?;
+        if id.0 == 0 || self.topics.contains_key(&id) || life == Life::Meta {
+            return Err(CommandError::InvalidRequest(format!("topic id {:032x} cannot be given", id.0)));
+        }
+        let name: Arc<str> = wanted.name.into();
+        let replication_factor = wanted.replication_factor;
+        let partitions = Vec::new();
+        let mut topic = Topic { name: name.clone(), id, life, replication_factor, configs, partitions };
+        self.grow(&mut topic, wanted.partitions, entropy);
+        let partitions = topic.partitions.iter().map(|partition| partition.id).collect();
+        self.names.insert(name, id);
+        self.topics.insert(id, Arc::new(topic));
+        Ok(Outcome::TopicCreated { topic_id: id, partitions })
+    }
+
+    fn delete_topic(&mut self, id: TopicId) -> Result<Outcome, CommandError> {
+        let topic = self.topics.remove(&id).ok_or(CommandError::UnknownTopic)?;
+        self.names.remove(&topic.name).expect("every topic has its name");
+        for span in topic.partitions.iter().flat_map(|partition| &partition.spans) {
+            self.journals.forget_partition(span.journal);
+        }
+        self.partition_count -= topic.partitions.len();
+        Ok(Outcome::Done)
+    }
+
+    fn add_partitions(&mut self, id: TopicId, total: u32, entropy: u64) -> Result<Outcome, CommandError> {
+        let topic = self.topics.get(&id).ok_or(CommandError::UnknownTopic)?;
+        let current = topic.partitions.len() as u32;
+        rules::check_more_partitions(current, total, self.partition_count)?;
+        let mut topic = Topic::clone(topic);
+        self.grow(&mut topic, total, entropy);
+        self.topics.insert(id, Arc::new(topic));
+        Ok(Outcome::Done)
+    }
+
+    /// Gives a topic that was checked its partitions up to `total`.
+    fn grow(&mut self, topic: &mut Topic, total: u32, entropy: u64) {
+        let existing: Vec<_> =
+            topic.partitions.iter().flat_map(|partition| partition.spans.last()).map(|s| s.journal).collect();
+        let request = Request {
+            life: topic.life,
+            replication_factor: topic.replication_factor,
+            lanes: self.lanes,
+            segment_bytes: self.segment_bytes,
+            entropy,
+        };
+        let more = total - topic.partitions.len() as u32;
+        for journal in self.journals.place(&self.nodes, request, &existing, more) {
+            let id = PartitionId(self.next_partition);
+            self.next_partition += 1;
+            // A journal's first term is 1 and Kafka's first leader epoch 0.
+            let span = SpanView { journal, first_offset: 0, epoch_base: -1 };
+            topic.partitions.push(PartitionView { id, spans: vec![span] });
+        }
+        self.partition_count += more as usize;
+    }
+
+    fn alter_configs(
+        &mut self,
+        resource: &Resource,
+        changes: &[ConfigChange],
+    ) -> Result<Outcome, CommandError> {
+        match resource {
+            Resource::Topic(id) => {
+                let topic = self.topics.get_mut(id).ok_or(CommandError::UnknownTopic)?;
+                let configs = apply_changes(resource, &topic.configs, changes)?;
+                if configs != topic.configs {
+                    Arc::make_mut(topic).configs = configs;
+                }
+            }
+            Resource::Brokers => {
+                let configs = apply_changes(resource, &self.broker_configs, changes)?;
+                if configs != *self.broker_configs {
+                    self.broker_configs = Arc::new(configs);
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn allocate_producer_ids(&mut self, count: u32) -> Result<Outcome, CommandError> {
+        if count == 0 || count > PRODUCER_IDS_MAX {
+            return Err(CommandError::InvalidRequest(format!("{count} producer ids asked for at once")));
+        }
+        let first = self.next_producer;
+        self.next_producer += i64::from(count);
+        Ok(Outcome::ProducerIds { first, count })
     }
 }

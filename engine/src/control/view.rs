@@ -1,12 +1,12 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
 use crate::collections::Map;
-use crate::ids::{ClusterId, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
 use crate::shard::Advertised;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Shared by all shards; made by [`super::MetaState::view`] when commands were applied.
+/// Shared by all shards; made by [`super::ViewBuilder`] when commands were applied.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     /// The meta journal's index that this view includes.
@@ -18,14 +18,19 @@ pub struct View {
     pub topic_ids: BTreeMap<TopicId, Arc<str>>,
     pub partitions: Arc<Map<PartitionId, PartitionRef>>,
     pub journals: BTreeMap<JournalId, Arc<JournalView>>,
-    /// Dynamic settings of all brokers and of single ones.
-    pub broker_configs: Arc<BTreeMap<Option<i32>, BTreeMap<String, String>>>,
+    /// Dynamic settings of all brokers.
+    pub broker_configs: Arc<BTreeMap<String, String>>,
+    /// Every number below it was given to a partition: one that is not in `partitions` was
+    /// deleted, while one at or above it may be too new for this view.
+    pub next_partition: PartitionId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeView {
     pub node: NodeId,
+    pub incarnation: Incarnation,
     pub raft_id: RaftId,
+    /// 0 until the node registered.
     pub shards: u16,
     pub advertised: Advertised,
 }
@@ -93,6 +98,14 @@ pub enum Life {
     Internal = 4,
 }
 
+impl Life {
+    pub fn of(number: u8) -> Option<Self> {
+        [Self::Meta, Self::Finite, Self::Infinite, Self::Compacted, Self::Internal]
+            .get(usize::from(number))
+            .copied()
+    }
+}
+
 /// A topic's effective settings on the data path. −1 is no limit, as in Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSettings {
@@ -108,6 +121,11 @@ pub struct TopicSettings {
 }
 
 impl View {
+    /// Whether a partition of this number was there and is no more.
+    pub fn was_deleted(&self, id: PartitionId) -> bool {
+        id < self.next_partition && !self.partitions.contains_key(&id)
+    }
+
     /// The topic and number of a partition.
     pub fn partition(&self, id: PartitionId) -> Option<(&Arc<TopicView>, &PartitionView)> {
         let at = self.partitions.get(&id)?;

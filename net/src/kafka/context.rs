@@ -3,6 +3,7 @@
 
 use crate::leaders::Leader;
 use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
+use engine::control::config::{BrokerSettings, Statics};
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
 use engine::ids::{JournalId, NodeId, ShardId, TopicId, broker_id};
@@ -17,6 +18,10 @@ pub struct Context {
     pub(crate) shard: Rc<ShardLoop>,
     /// The block of producer ids that this shard gives from: the next one and the end.
     pub(crate) producer_ids: Cell<(i64, i64)>,
+    /// The Kafka settings of this node's file and command line.
+    pub statics: Statics,
+    /// What they and the defaults come to, for the node itself.
+    pub settings: BrokerSettings,
 }
 
 /// A shard as a broker to clients.
@@ -30,7 +35,9 @@ pub struct Broker {
 
 impl Context {
     pub fn new(shard: Rc<ShardLoop>) -> Self {
-        Self { shard, producer_ids: Cell::new((0, 0)) }
+        let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
+        let settings = BrokerSettings::effective(&statics);
+        Self { shard, producer_ids: Cell::new((0, 0)), statics, settings }
     }
 
     /// The newest metadata that this shard has.
@@ -50,26 +57,6 @@ impl Context {
 
     pub fn node(&self) -> NodeId {
         self.shard.config.node
-    }
-
-    /// Kafka settings of this node's file and command line, without dynamic ones.
-    pub fn static_settings(&self) -> &[(String, String)] {
-        &self.shard.config.kafka
-    }
-
-    /// A broker setting in effect: dynamic for this broker, dynamic for all, static.
-    pub fn setting(&self, key: &str) -> Option<String> {
-        let view = self.view();
-        let dynamic = |resource| view.broker_configs.get(&resource)?.get(key).cloned();
-        let fixed = || self.static_settings().iter().rfind(|(name, _)| name == key);
-        dynamic(Some(self.broker_id()))
-            .or_else(|| dynamic(None))
-            .or_else(|| fixed().map(|(_, value)| value.clone()))
-    }
-
-    /// A numeric broker setting, or its default.
-    pub fn setting_number(&self, key: &str, default: i64) -> i64 {
-        self.setting(key).and_then(|value| value.trim().parse().ok()).unwrap_or(default)
     }
 
     /// Every shard of every node, as brokers.

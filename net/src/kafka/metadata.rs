@@ -8,8 +8,9 @@ use super::wire::metadata_response::{
 };
 use super::wire::{self, StrBytes, Uuid};
 use core::ops::RangeInclusive;
+use engine::control::propose::{self, NewTopic};
 use engine::control::view::{PartitionView, TopicView};
-use engine::control::{Command, CommandError, View};
+use engine::control::{CommandError, View, names};
 use engine::ids::TopicId;
 use engine::shard::ControlRefusal;
 use kafka_wire::{MetadataRequest, MetadataResponse};
@@ -23,8 +24,6 @@ pub struct Metadata;
 const NEW_LEADER_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Kafka's value of "not asked for" in the authorized operations.
 const OPERATIONS_UNKNOWN: i32 = i32::MIN;
-/// Kafka's bound on a topic's name.
-const NAME_BYTES_MAX: usize = 249;
 
 impl Handler for Metadata {
     type Request = MetadataRequest;
@@ -68,12 +67,6 @@ pub fn cluster_id(view: &View) -> String {
         .collect()
 }
 
-/// Kafka's rule for names.
-pub fn is_valid_topic_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    !matches!(name, "" | "." | "..") && name.len() <= NAME_BYTES_MAX && name.bytes().all(allowed)
-}
-
 enum Wanted {
     All,
     Some(Vec<WantedTopic>),
@@ -114,10 +107,10 @@ async fn one_topic(context: &Context, wanted: WantedTopic, create: bool) -> Meta
             if let Some(topic) = view.topics.get(name.as_str()) {
                 return describe(context, &view, topic);
             }
-            if !is_valid_topic_name(&name) {
+            if names::check_name(&name).is_err() {
                 return failed(Some(&name), TopicId(0), code::INVALID_TOPIC_EXCEPTION);
             }
-            if !create || context.setting("auto.create.topics.enable").is_some_and(|value| value == "false") {
+            if !create || !context.settings.auto_create_topics {
                 return failed(Some(&name), TopicId(0), code::UNKNOWN_TOPIC_OR_PARTITION);
             }
             create_topic(context, &name).await
@@ -126,16 +119,19 @@ async fn one_topic(context: &Context, wanted: WantedTopic, create: bool) -> Meta
 }
 
 async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
-    let number = |key, bound| context.setting_number(key, 1).clamp(1, bound);
-    let command = Command::CreateTopic {
+    let new = NewTopic {
         name: name.to_owned(),
-        topic_id: context.new_topic_id(),
-        partitions: number("num.partitions", i64::from(u16::MAX)) as u32,
-        replication_factor: number("default.replication.factor", i64::from(i16::MAX)) as u16,
+        partitions: -1,
+        replication_factor: -1,
         configs: Vec::new(),
+        topic_id: context.new_topic_id(),
         entropy: context.random(),
     };
-    match context.control(command).await {
+    let made = match propose::create_topic(&context.view(), &context.statics, new) {
+        Ok(command) => context.control(command).await,
+        Err(error) => Err(ControlRefusal::Command(error)),
+    };
+    match made {
         // Another request may have been first.
         Ok(_) | Err(ControlRefusal::Command(CommandError::TopicExists(_))) => {}
         Err(refusal) => return failed(Some(name), TopicId(0), control_error(&refusal).0),
@@ -156,7 +152,7 @@ async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
 fn describe(context: &Context, view: &View, topic: &Arc<TopicView>) -> MetadataResponseTopic {
     let mut described = failed(Some(&topic.name), topic.id, code::NONE);
     let partitions = topic.partitions.iter().enumerate();
-    described.is_internal = topic.name.starts_with("__");
+    described.is_internal = names::is_internal(&topic.name);
     described.partitions =
         partitions.map(|(number, one)| partition(context, view, number as i32, one)).collect();
     described
@@ -208,16 +204,6 @@ fn broker(broker: super::context::Broker) -> MetadataResponseBroker {
 mod tests {
     use super::*;
     use engine::ids::ClusterId;
-
-    #[test]
-    fn names_are_kafkas() {
-        for good in ["a", "A.b_c-9", &"x".repeat(249), "..."] {
-            assert!(is_valid_topic_name(good), "{good}");
-        }
-        for bad in ["", ".", "..", "a b", "ä", "a/b", "a\0", &"x".repeat(250)] {
-            assert!(!is_valid_topic_name(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn the_cluster_id_is_base64_of_its_bits() {

@@ -1,0 +1,165 @@
+//! The bytes of the metadata in a checkpoint of the meta journal: everything in sorted order, so
+//! that replicas with the same state write the same bytes.
+
+use super::bytes::{DecodeError, Reader, Writer};
+use super::encoding::{read_advertised, read_life, write_advertised};
+use super::placement::Journals;
+use super::state::{MetaState, Topic};
+use super::view::{JournalView, NodeView, PartitionView, SpanView};
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use std::sync::Arc;
+
+/// The newest version written and understood.
+pub const META_CHECKPOINT_VERSION: u16 = 1;
+
+impl MetaState {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.u16(META_CHECKPOINT_VERSION);
+        to.u64(self.applied.0);
+        to.u128(self.cluster.0);
+        to.u16(self.lanes);
+        to.u64(self.segment_bytes);
+        to.u64(self.next_raft);
+        to.u64(self.next_partition);
+        to.u64(self.journals.next);
+        to.i64(self.next_producer);
+        to.list(self.nodes.values(), |to, node| write_node(to, node));
+        to.list(self.journals.by_id.values(), |to, journal| write_journal(to, journal));
+        to.list(self.topics.values(), |to, topic| write_topic(to, topic));
+        to.list(self.broker_configs.iter(), |to, (key, value)| to.pair(key, value));
+        to.0
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader(bytes);
+        let version = from.u16()?;
+        if version == 0 || version > META_CHECKPOINT_VERSION {
+            let newest = META_CHECKPOINT_VERSION;
+            return Err(DecodeError::Newer { what: "the metadata checkpoint", version, newest });
+        }
+        let mut state = MetaState {
+            applied: Index(from.u64()?),
+            cluster: ClusterId(from.u128()?),
+            lanes: from.u16()?,
+            segment_bytes: from.u64()?,
+            next_raft: from.u64()?,
+            next_partition: from.u64()?,
+            journals: Journals { next: from.u64()?, ..Journals::default() },
+            next_producer: from.i64()?,
+            ..MetaState::default()
+        };
+        for node in from.list(NODE_BYTES_MIN, read_node)? {
+            state.nodes.insert(node.node, Arc::new(node));
+        }
+        for journal in from.list(JOURNAL_BYTES_MIN, read_journal)? {
+            state.journals.by_id.insert(journal.id, Arc::new(journal));
+        }
+        for topic in from.list(TOPIC_BYTES_MIN, read_topic)? {
+            state.restore_topic(topic)?;
+        }
+        state.broker_configs =
+            Arc::new(from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?.into_iter().collect());
+        from.end()?;
+        Ok(state)
+    }
+
+    /// Adds a topic that was read, and what follows from it.
+    fn restore_topic(&mut self, topic: Topic) -> Result<(), DecodeError> {
+        for span in topic.partitions.iter().flat_map(|partition| &partition.spans) {
+            if !self.journals.by_id.contains_key(&span.journal) {
+                return Err(DecodeError::Contradiction("a partition is in a journal that there is not"));
+            }
+            *self.journals.partitions.entry(span.journal).or_default() += 1;
+        }
+        self.partition_count += topic.partitions.len();
+        if self.names.insert(topic.name.clone(), topic.id).is_some() {
+            return Err(DecodeError::Contradiction("two topics have one name"));
+        }
+        self.topics.insert(topic.id, Arc::new(topic));
+        Ok(())
+    }
+}
+
+const NODE_BYTES_MIN: usize = 4 + 16 + 8 + 2 + 4 + 2 + 1;
+const JOURNAL_BYTES_MIN: usize = 8 + 2 + 1 + 4 + 4 + 8 + 8 + 4;
+const TOPIC_BYTES_MIN: usize = 4 + 16 + 1 + 2 + 4 + 4;
+const PARTITION_BYTES_MIN: usize = 8 + 4;
+const SPAN_BYTES: usize = 8 + 8 + 4;
+
+fn write_node(to: &mut Writer, node: &NodeView) {
+    to.u32(node.node.0);
+    to.u128(node.incarnation.0);
+    to.u64(node.raft_id.0);
+    to.u16(node.shards);
+    write_advertised(to, &node.advertised);
+}
+
+fn read_node(from: &mut Reader<'_>) -> Result<NodeView, DecodeError> {
+    Ok(NodeView {
+        node: NodeId(from.u32()?),
+        incarnation: Incarnation(from.u128()?),
+        raft_id: RaftId(from.u64()?),
+        shards: from.u16()?,
+        advertised: read_advertised(from)?,
+    })
+}
+
+fn write_journal(to: &mut Writer, journal: &JournalView) {
+    to.u64(journal.id.0);
+    to.u16(journal.lane.0);
+    to.u8(journal.life as u8);
+    to.list(journal.replicas.iter(), |to, node| to.u32(node.0));
+    to.list(journal.voters.iter(), |to, raft| to.u64(raft.0));
+    to.u64(journal.secret);
+    to.u64(journal.segment_bytes);
+    to.u32(journal.batches_per_segment_max);
+}
+
+fn read_journal(from: &mut Reader<'_>) -> Result<JournalView, DecodeError> {
+    Ok(JournalView {
+        id: JournalId(from.u64()?),
+        lane: LaneId(from.u16()?),
+        life: read_life(from)?,
+        replicas: from.list(4, |from| Ok(NodeId(from.u32()?)))?,
+        voters: from.list(8, |from| Ok(RaftId(from.u64()?)))?,
+        secret: from.u64()?,
+        segment_bytes: from.u64()?,
+        batches_per_segment_max: from.u32()?,
+    })
+}
+
+fn write_topic(to: &mut Writer, topic: &Topic) {
+    to.text(&topic.name);
+    to.u128(topic.id.0);
+    to.u8(topic.life as u8);
+    to.u16(topic.replication_factor);
+    to.list(topic.configs.iter(), |to, (key, value)| to.pair(key, value));
+    to.list(topic.partitions.iter(), |to, partition| {
+        to.u64(partition.id.0);
+        to.list(partition.spans.iter(), |to, span| {
+            to.u64(span.journal.0);
+            to.i64(span.first_offset);
+            to.i32(span.epoch_base);
+        });
+    });
+}
+
+fn read_topic(from: &mut Reader<'_>) -> Result<Topic, DecodeError> {
+    Ok(Topic {
+        name: from.text()?.into(),
+        id: TopicId(from.u128()?),
+        life: read_life(from)?,
+        replication_factor: from.u16()?,
+        configs: from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?.into_iter().collect(),
+        partitions: from.list(PARTITION_BYTES_MIN, |from| {
+            let id = PartitionId(from.u64()?);
+            let spans = from.list(SPAN_BYTES, read_span)?;
+            Ok(PartitionView { id, spans })
+        })?,
+    })
+}
+
+fn read_span(from: &mut Reader<'_>) -> Result<SpanView, DecodeError> {
+    Ok(SpanView { journal: JournalId(from.u64()?), first_offset: from.i64()?, epoch_base: from.i32()? })
+}

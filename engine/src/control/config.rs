@@ -1,1 +1,0 @@
-//! Kafka's settings: names, defaults, validation, what they mean here.

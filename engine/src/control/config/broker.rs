@@ -1,0 +1,91 @@
+//! The table of broker settings: the defaults of topic settings, and those of a node itself.
+
+use super::topic::SETTINGS as TOPIC_SETTINGS;
+use super::{Kind, Setting};
+
+const fn own(name: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Setting {
+    Setting { name, kind, default, doc }
+}
+
+const ANY_INT_FROM_1: Kind = Kind::Int { min: 1, max: i32::MAX };
+
+/// Those that are no topic's default under the same unit. Sorted by name.
+#[rustfmt::skip]
+const OWN: &[Setting] = &[
+    own("auto.create.topics.enable", Kind::Boolean, Some("true"),
+        "Whether a topic is made when a client asks for one that is not there."),
+    own("connections.max.idle.ms", Kind::Long { min: 1_000, max: i64::MAX }, Some("600000"),
+        "A connection on which nothing happens for this long is closed."),
+    own("default.replication.factor", Kind::Int { min: 1, max: 32_767 }, Some("1"),
+        "Replicas of a topic whose maker gives no number."),
+    own("delete.topic.enable", Kind::Boolean, Some("true"),
+        "Whether topics may be deleted."),
+    own("fetch.max.bytes", Kind::Int { min: 1024, max: i32::MAX }, Some("57671680"),
+        "The most bytes that one fetch is answered with."),
+    own("log.retention.check.interval.ms", Kind::Long { min: 1, max: i64::MAX }, Some("300000"),
+        "How often retention is looked at."),
+    own("log.retention.hours", Kind::Int { min: -1, max: i32::MAX }, Some("168"),
+        "How long records are kept when neither log.retention.ms nor log.retention.minutes is set."),
+    own("log.retention.minutes", Kind::Int { min: -1, max: i32::MAX }, None,
+        "How long records are kept when log.retention.ms is not set."),
+    own("log.roll.hours", ANY_INT_FROM_1, Some("168"),
+        "Without effect: segments roll by size."),
+    own("log.roll.jitter.hours", Kind::Int { min: 0, max: i32::MAX }, Some("0"),
+        "Without effect: segments roll by size."),
+    own("max.incremental.fetch.session.cache.slots", Kind::Int { min: 0, max: i32::MAX }, Some("1000"),
+        "How many fetch sessions the node remembers."),
+    own("num.partitions", ANY_INT_FROM_1, Some("1"),
+        "Partitions of a topic whose maker gives no number."),
+    own("socket.request.max.bytes", Kind::Int { min: 1024, max: 104_857_600 }, Some("104857600"),
+        "The largest request that is read; a larger one closes its connection."),
+];
+
+/// All broker settings, not sorted.
+pub fn settings() -> impl Iterator<Item = Setting> {
+    TOPIC_SETTINGS.iter().flat_map(topic_defaults).chain(OWN.iter().copied())
+}
+
+/// The broker settings of the same unit that give a topic setting its default.
+fn topic_defaults(topic: &'static super::topic::TopicSetting) -> impl Iterator<Item = Setting> {
+    topic.synonyms.iter().filter(|synonym| synonym.scale == 1).map(|synonym| Setting {
+        name: synonym.name,
+        // Where another unit follows, that one holds the default.
+        default: if topic.synonyms.len() > 1 { None } else { topic.setting.default },
+        ..topic.setting
+    })
+}
+
+/// A broker setting by name.
+pub fn setting(name: &str) -> Option<Setting> {
+    settings().find(|setting| setting.name == name)
+}
+
+/// Whether it may change while the broker runs, for all brokers at once. As in Kafka these are
+/// the defaults of topic settings.
+pub fn is_dynamic(name: &str) -> bool {
+    TOPIC_SETTINGS.iter().flat_map(topic_defaults).any(|setting| setting.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_name_is_there_once() {
+        let names: Vec<_> = settings().map(|setting| setting.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        assert!(is_dynamic("log.retention.ms"));
+        assert!(!is_dynamic("num.partitions"));
+        assert!(!is_dynamic("log.retention.hours"));
+    }
+
+    #[test]
+    fn every_synonym_is_a_broker_setting() {
+        for topic in TOPIC_SETTINGS {
+            for synonym in topic.synonyms {
+                assert!(setting(synonym.name).is_some(), "{}", synonym.name);
+            }
+        }
+    }
+}

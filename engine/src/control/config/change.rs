@@ -1,0 +1,152 @@
+//! Changes of settings: the rules of CreateTopics, AlterConfigs and IncrementalAlterConfigs.
+
+use super::effective::Configs;
+use super::{Kind, Setting, broker, list_of, topic};
+use crate::control::command::{CommandError, ConfigChange, Resource};
+
+/// A value's longest text, bytes: far above any valid one, and bounds a command.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 4096;
+
+/// Checks the settings that a new topic is made with, each named once.
+pub fn check_topic_configs(pairs: &[(String, String)]) -> Result<Configs, CommandError> {
+    replaced(setting_of_topic, pairs)
+}
+
+/// The settings after `changes`, all or none of them.
+pub fn apply_changes(
+    resource: &Resource,
+    before: &Configs,
+    changes: &[ConfigChange],
+) -> Result<Configs, CommandError> {
+    let find = match resource {
+        Resource::Topic(_) => setting_of_topic,
+        Resource::Brokers => setting_of_brokers,
+    };
+    let mut configs = before.clone();
+    for change in changes {
+        match change {
+            ConfigChange::ReplaceAll { configs: pairs } => configs = replaced(find, pairs)?,
+            ConfigChange::Set { key, value } => set(&find(key)?, value, &mut configs)?,
+            ConfigChange::Delete { key } => {
+                find(key)?;
+                configs.remove(key);
+            }
+            ConfigChange::Append { key, value } => edit_list(&find(key)?, &mut configs, |items| {
+                for item in list_of(value) {
+                    if !items.iter().any(|have| have == item) {
+                        items.push(item.to_owned());
+                    }
+                }
+            })?,
+            ConfigChange::Subtract { key, value } => edit_list(&find(key)?, &mut configs, |items| {
+                items.retain(|have| !list_of(value).any(|item| item == have));
+            })?,
+        }
+    }
+    Ok(configs)
+}
+
+type Find = fn(&str) -> Result<Setting, CommandError>;
+
+fn replaced(find: Find, pairs: &[(String, String)]) -> Result<Configs, CommandError> {
+    let mut configs = Configs::new();
+    for (key, value) in pairs {
+        if configs.contains_key(key) {
+            return Err(CommandError::InvalidRequest(format!("'{key}' is given twice")));
+        }
+        set(&find(key)?, value, &mut configs)?;
+    }
+    Ok(configs)
+}
+
+fn setting_of_topic(key: &str) -> Result<Setting, CommandError> {
+    topic::setting(key)
+        .map(|topic| topic.setting)
+        .ok_or_else(|| CommandError::InvalidConfig(format!("Unknown topic config name: {key}")))
+}
+
+fn setting_of_brokers(key: &str) -> Result<Setting, CommandError> {
+    let setting = broker::setting(key)
+        .ok_or_else(|| CommandError::InvalidConfig(format!("Unknown broker config name: {key}")))?;
+    if !broker::is_dynamic(key) {
+        let reason = format!("Cannot update these configs dynamically: {key}; set it in the node's file");
+        return Err(CommandError::InvalidRequest(reason));
+    }
+    Ok(setting)
+}
+
+fn set(setting: &Setting, value: &str, configs: &mut Configs) -> Result<(), CommandError> {
+    if value.len() > CONFIG_VALUE_BYTES_MAX {
+        let reason = format!("{} has a value above {CONFIG_VALUE_BYTES_MAX} bytes", setting.name);
+        return Err(CommandError::InvalidConfig(reason));
+    }
+    setting.check(value)?;
+    configs.insert(setting.name.to_owned(), value.trim().to_owned());
+    Ok(())
+}
+
+fn edit_list(
+    setting: &Setting,
+    configs: &mut Configs,
+    edit: impl FnOnce(&mut Vec<String>),
+) -> Result<(), CommandError> {
+    if !matches!(setting.kind, Kind::List(_)) {
+        let reason = format!("Can't append to or subtract from {}: its type is not LIST", setting.name);
+        return Err(CommandError::InvalidConfig(reason));
+    }
+    let value = configs.get(setting.name).map_or(setting.default.unwrap_or(""), String::as_str);
+    let mut items: Vec<String> = list_of(value).map(str::to_owned).collect();
+    edit(&mut items);
+    set(setting, &items.join(","), configs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TopicId;
+
+    const TOPIC: Resource = Resource::Topic(TopicId(1));
+
+    fn pair(key: &str, value: &str) -> (String, String) {
+        (key.to_owned(), value.to_owned())
+    }
+
+    fn change(resource: &Resource, change: ConfigChange) -> Result<Configs, CommandError> {
+        apply_changes(resource, &Configs::from([pair("retention.ms", "5")]), &[change])
+    }
+
+    #[test]
+    fn one_change_leaves_the_others() {
+        let set = ConfigChange::Set { key: "retention.bytes".to_owned(), value: " 9 ".to_owned() };
+        let after = change(&TOPIC, set).unwrap();
+        assert_eq!(after, Configs::from([pair("retention.bytes", "9"), pair("retention.ms", "5")]));
+        let delete = ConfigChange::Delete { key: "retention.ms".to_owned() };
+        assert!(change(&TOPIC, delete).unwrap().is_empty());
+        let replace = ConfigChange::ReplaceAll { configs: vec![pair("retention.bytes", "7")] };
+        assert_eq!(change(&TOPIC, replace).unwrap(), Configs::from([pair("retention.bytes", "7")]));
+    }
+
+    #[test]
+    fn lists_are_appended_to_and_subtracted_from() {
+        let key = || "cleanup.policy".to_owned();
+        let append = |value: &str| ConfigChange::Append { key: key(), value: value.to_owned() };
+        assert_eq!(change(&TOPIC, append("delete")).unwrap()["cleanup.policy"], "delete");
+        assert!(matches!(change(&TOPIC, append("compact")), Err(CommandError::InvalidConfig(_))));
+        let subtract = ConfigChange::Subtract { key: key(), value: "delete".to_owned() };
+        assert!(matches!(change(&TOPIC, subtract), Err(CommandError::InvalidConfig(_))));
+        let number = ConfigChange::Append { key: "retention.ms".to_owned(), value: "1".to_owned() };
+        assert!(matches!(change(&TOPIC, number), Err(CommandError::InvalidConfig(_))));
+    }
+
+    #[test]
+    fn unknown_twice_named_and_read_only_settings_are_refused() {
+        let set = |key: &str| ConfigChange::Set { key: key.to_owned(), value: "1".to_owned() };
+        assert!(matches!(change(&TOPIC, set("no.such")), Err(CommandError::InvalidConfig(_))));
+        assert!(matches!(change(&Resource::Brokers, set("no.such")), Err(CommandError::InvalidConfig(_))));
+        let read_only = change(&Resource::Brokers, set("num.partitions"));
+        assert!(matches!(read_only, Err(CommandError::InvalidRequest(_))));
+        assert!(change(&Resource::Brokers, set("log.retention.ms")).is_ok());
+        let twice = [pair("retention.ms", "1"), pair("retention.ms", "2")];
+        assert!(matches!(check_topic_configs(&twice), Err(CommandError::InvalidRequest(_))));
+    }
+}

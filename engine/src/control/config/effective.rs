@@ -1,0 +1,175 @@
+//! What settings come to: a topic's and a broker's effective values, typed for the code that
+//! reads them.
+
+use super::statics::Statics;
+use super::topic::{self, TopicSetting};
+use super::{Source, broker, list_of};
+use crate::control::view::{Life, TopicSettings};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Settings by name, as they were set.
+pub type Configs = BTreeMap<String, String>;
+
+/// A value of a topic setting and where it comes from: the topic, all brokers' dynamic settings,
+/// the node's file, the default.
+pub(super) fn topic_value<'a>(
+    of: &TopicSetting,
+    topic: &'a Configs,
+    brokers: &'a Configs,
+    statics: &'a Statics,
+) -> (Cow<'a, str>, Source) {
+    if let Some(value) = topic.get(of.setting.name) {
+        return (Cow::Borrowed(value), Source::Topic);
+    }
+    let dynamic = of.synonyms.iter().find_map(|synonym| brokers.get(synonym.name));
+    if let Some(value) = dynamic {
+        return (Cow::Borrowed(value), Source::AllBrokers);
+    }
+    for synonym in of.synonyms {
+        if let Some(value) = statics.get(synonym.name) {
+            return (scaled(value, synonym.scale), Source::Static);
+        }
+    }
+    (Cow::Borrowed(of.setting.default.expect("topic settings have defaults")), Source::Default)
+}
+
+/// A value in the topic setting's unit; −1 is no limit in any unit.
+fn scaled(value: &str, scale: i64) -> Cow<'_, str> {
+    if scale == 1 {
+        return Cow::Borrowed(value);
+    }
+    let number: i64 = value.parse().expect("checked: a number");
+    Cow::Owned(if number < 0 { number } else { number.saturating_mul(scale) }.to_string())
+}
+
+impl TopicSettings {
+    /// From what was set on the topic, on all brokers, and in this node's file.
+    pub fn effective(topic: &Configs, brokers: &Configs, statics: &Statics) -> Self {
+        let value = |name| {
+            let of = topic::setting(name).expect("a topic setting");
+            topic_value(of, topic, brokers, statics).0
+        };
+        let number = |name| -> i64 { value(name).trim().parse().expect("checked when it was set") };
+        Self {
+            retention_ms: number("retention.ms"),
+            // Kafka takes any negative number as no limit.
+            retention_bytes: number("retention.bytes").max(-1),
+            max_message_bytes: u32::try_from(number("max.message.bytes")).expect("checked when set"),
+            log_append_time: value("message.timestamp.type").trim() == "LogAppendTime",
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            min_insync_replicas: u16::try_from(number("min.insync.replicas")).expect("checked when set"),
+            compacted: !list_of(&value("cleanup.policy")).any(|policy| policy == "delete"),
+        }
+    }
+}
+
+/// Which kind of journal a new topic's partitions belong in. The proposer decides this once and
+/// writes it into the command, since it depends on its node's file.
+pub fn life_of(name: &str, topic: &Configs, brokers: &Configs, statics: &Statics) -> Life {
+    if crate::control::names::is_internal(name) {
+        return Life::Internal;
+    }
+    let settings = TopicSettings::effective(topic, brokers, statics);
+    if settings.compacted {
+        Life::Compacted
+    } else if settings.retention_ms == -1 && settings.retention_bytes == -1 {
+        Life::Infinite
+    } else {
+        Life::Finite
+    }
+}
+
+/// A node's own settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerSettings {
+    pub auto_create_topics: bool,
+    pub delete_topic: bool,
+    pub num_partitions: i32,
+    pub default_replication_factor: i16,
+    pub fetch_max_bytes: u32,
+    pub request_bytes_max: u32,
+    pub connection_idle_max_ms: u64,
+    pub fetch_sessions_max: u32,
+    pub retention_check_interval_ms: u64,
+}
+
+impl BrokerSettings {
+    /// From the node's file; none of these change while it runs.
+    pub fn effective(statics: &Statics) -> Self {
+        Self {
+            auto_create_topics: static_bool(statics, "auto.create.topics.enable"),
+            delete_topic: static_bool(statics, "delete.topic.enable"),
+            num_partitions: static_number(statics, "num.partitions"),
+            default_replication_factor: static_number(statics, "default.replication.factor"),
+            fetch_max_bytes: static_number(statics, "fetch.max.bytes"),
+            request_bytes_max: static_number(statics, "socket.request.max.bytes"),
+            connection_idle_max_ms: static_number(statics, "connections.max.idle.ms"),
+            fetch_sessions_max: static_number(statics, "max.incremental.fetch.session.cache.slots"),
+            retention_check_interval_ms: static_number(statics, "log.retention.check.interval.ms"),
+        }
+    }
+}
+
+fn static_value<'a>(statics: &'a Statics, name: &str) -> &'a str {
+    let default = broker::setting(name).and_then(|setting| setting.default).expect("it has a default");
+    statics.get(name).unwrap_or(default)
+}
+
+fn static_bool(statics: &Statics, name: &str) -> bool {
+    static_value(statics, name).eq_ignore_ascii_case("true")
+}
+
+fn static_number<T: TryFrom<i64>>(statics: &Statics, name: &str) -> T {
+    let number: i64 = static_value(statics, name).parse().expect("checked when it was set");
+    T::try_from(number).ok().expect("the table's bounds fit the type")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configs(pairs: &[(&str, &str)]) -> Configs {
+        pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    fn statics(pairs: &[(&str, &str)]) -> Statics {
+        Statics::new(&configs(pairs).into_iter().collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_kafkas() {
+        let settings = TopicSettings::effective(&configs(&[]), &configs(&[]), &Statics::default());
+        assert_eq!(settings.retention_ms, 604_800_000);
+        assert_eq!(settings.max_message_bytes, 1_048_588);
+        assert_eq!(settings.timestamp_after_max_ms, 3_600_000);
+        assert_eq!((settings.retention_bytes, settings.min_insync_replicas), (-1, 1));
+        assert!(!settings.log_append_time && !settings.compacted);
+        let broker = BrokerSettings::effective(&Statics::default());
+        assert!(broker.auto_create_topics && broker.delete_topic);
+        assert_eq!((broker.num_partitions, broker.request_bytes_max), (1, 104_857_600));
+    }
+
+    #[test]
+    fn the_nearest_setting_wins() {
+        let retention = |topic: &[_], brokers: &[_], file: &[_]| {
+            TopicSettings::effective(&configs(topic), &configs(brokers), &statics(file)).retention_ms
+        };
+        let file = [("log.retention.hours", "2"), ("log.retention.minutes", "3")];
+        assert_eq!(retention(&[], &[], &file[..1]), 7_200_000);
+        assert_eq!(retention(&[], &[], &file), 180_000);
+        assert_eq!(retention(&[], &[("log.retention.ms", "5")], &file), 5);
+        assert_eq!(retention(&[("retention.ms", "4")], &[("log.retention.ms", "5")], &file), 4);
+        assert_eq!(retention(&[], &[], &[("log.retention.hours", "-1")]), -1);
+    }
+
+    #[test]
+    fn a_life_follows_from_retention_and_name() {
+        let life = |name, topic: &[_]| life_of(name, &configs(topic), &configs(&[]), &Statics::default());
+        assert_eq!(life("a", &[]), Life::Finite);
+        assert_eq!(life("a", &[("retention.ms", "-1")]), Life::Infinite);
+        assert_eq!(life("a", &[("retention.ms", "-1"), ("retention.bytes", "9")]), Life::Finite);
+        assert_eq!(life("__consumer_offsets", &[]), Life::Internal);
+    }
+}

@@ -1,0 +1,289 @@
+//! The bytes of a command in the meta journal: `version: u16, tag: u16`, then the tag's fields in
+//! order, little-endian. A version above ours is refused, never guessed at.
+
+use super::bytes::{DecodeError, Reader, Writer};
+use super::command::{Command, ConfigChange, Resource};
+use super::view::Life;
+use crate::ids::{ClusterId, Incarnation, NodeId, TopicId};
+use crate::shard::Advertised;
+
+/// The newest version written and understood. A change of a command's fields, or of what
+/// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
+pub const COMMAND_VERSION: u16 = 1;
+
+const FORM: u16 = 1;
+const REGISTER_NODE: u16 = 2;
+const CREATE_TOPIC: u16 = 3;
+const DELETE_TOPIC: u16 = 4;
+const ADD_PARTITIONS: u16 = 5;
+const ALTER_CONFIGS: u16 = 6;
+const ALLOCATE_PRODUCER_IDS: u16 = 7;
+
+impl Command {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.u16(COMMAND_VERSION);
+        to.u16(self.tag());
+        self.encode_fields(&mut to);
+        to.0
+    }
+
+    fn tag(&self) -> u16 {
+        match self {
+            Command::Form { .. } => FORM,
+            Command::RegisterNode { .. } => REGISTER_NODE,
+            Command::CreateTopic { .. } => CREATE_TOPIC,
+            Command::DeleteTopic { .. } => DELETE_TOPIC,
+            Command::AddPartitions { .. } => ADD_PARTITIONS,
+            Command::AlterConfigs { .. } => ALTER_CONFIGS,
+            Command::AllocateProducerIds { .. } => ALLOCATE_PRODUCER_IDS,
+        }
+    }
+
+    fn encode_fields(&self, to: &mut Writer) {
+        match self {
+            Command::Form { cluster, members, lanes, segment_bytes } => {
+                to.u128(cluster.0);
+                to.list(members.iter(), |to, (node, incarnation)| {
+                    to.u32(node.0);
+                    to.u128(incarnation.0);
+                });
+                to.u16(*lanes);
+                to.u64(*segment_bytes);
+            }
+            Command::RegisterNode { node, shards, advertised } => {
+                to.u32(node.0);
+                to.u16(*shards);
+                write_advertised(to, advertised);
+            }
+            Command::CreateTopic {
+                name,
+                topic_id,
+                partitions,
+                replication_factor,
+                configs,
+                life,
+                entropy,
+            } => {
+                to.text(name);
+                to.u128(topic_id.0);
+                to.u32(*partitions);
+                to.u16(*replication_factor);
+                to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
+                to.u8(*life as u8);
+                to.u64(*entropy);
+            }
+            Command::DeleteTopic { topic_id } => to.u128(topic_id.0),
+            Command::AddPartitions { topic_id, total, entropy } => {
+                to.u128(topic_id.0);
+                to.u32(*total);
+                to.u64(*entropy);
+            }
+            Command::AlterConfigs { resource, changes } => {
+                match resource {
+                    Resource::Topic(id) => {
+                        to.u8(1);
+                        to.u128(id.0);
+                    }
+                    Resource::Brokers => to.u8(2),
+                }
+                to.list(changes.iter(), write_change);
+            }
+            Command::AllocateProducerIds { count } => to.u32(*count),
+        }
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
+        let mut from = Reader(bytes);
+        let version = from.u16()?;
+        if version == 0 || version > COMMAND_VERSION {
+            return Err(DecodeError::Newer { what: "a metadata command", version, newest: COMMAND_VERSION });
+        }
+        let tag = from.u16()?;
+        let command = Command::decode_fields(tag, &mut from)?;
+        from.end()?;
+        Ok(command)
+    }
+
+    fn decode_fields(tag: u16, from: &mut Reader<'_>) -> Result<Command, DecodeError> {
+        const MEMBER_BYTES: usize = 20;
+        const CHANGE_BYTES_MIN: usize = 5;
+        Ok(match tag {
+            FORM => Command::Form {
+                cluster: ClusterId(from.u128()?),
+                members: from
+                    .list(MEMBER_BYTES, |from| Ok((NodeId(from.u32()?), Incarnation(from.u128()?))))?,
+                lanes: from.u16()?,
+                segment_bytes: from.u64()?,
+            },
+            REGISTER_NODE => Command::RegisterNode {
+                node: NodeId(from.u32()?),
+                shards: from.u16()?,
+                advertised: read_advertised(from)?,
+            },
+            CREATE_TOPIC => Command::CreateTopic {
+                name: from.text()?,
+                topic_id: TopicId(from.u128()?),
+                partitions: from.u32()?,
+                replication_factor: from.u16()?,
+                configs: from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?,
+                life: read_life(from)?,
+                entropy: from.u64()?,
+            },
+            DELETE_TOPIC => Command::DeleteTopic { topic_id: TopicId(from.u128()?) },
+            ADD_PARTITIONS => Command::AddPartitions {
+                topic_id: TopicId(from.u128()?),
+                total: from.u32()?,
+                entropy: from.u64()?,
+            },
+            ALTER_CONFIGS => Command::AlterConfigs {
+                resource: match from.u8()? {
+                    1 => Resource::Topic(TopicId(from.u128()?)),
+                    2 => Resource::Brokers,
+                    number => return Err(DecodeError::Unknown { what: "resource", number: number.into() }),
+                },
+                changes: from.list(CHANGE_BYTES_MIN, read_change)?,
+            },
+            ALLOCATE_PRODUCER_IDS => Command::AllocateProducerIds { count: from.u32()? },
+            number => return Err(DecodeError::Unknown { what: "metadata command", number: number.into() }),
+        })
+    }
+}
+
+pub(super) fn write_advertised(to: &mut Writer, advertised: &Advertised) {
+    to.text(&advertised.host);
+    to.u16(advertised.first_port);
+    to.optional_text(advertised.rack.as_deref());
+}
+
+pub(super) fn read_advertised(from: &mut Reader<'_>) -> Result<Advertised, DecodeError> {
+    Ok(Advertised { host: from.text()?, first_port: from.u16()?, rack: from.optional_text()? })
+}
+
+pub(super) fn read_life(from: &mut Reader<'_>) -> Result<Life, DecodeError> {
+    let number = from.u8()?;
+    Life::of(number).ok_or(DecodeError::Unknown { what: "kind of life", number: number.into() })
+}
+
+fn write_change(to: &mut Writer, change: &ConfigChange) {
+    match change {
+        ConfigChange::Set { key, value } => {
+            to.u8(1);
+            to.pair(key, value);
+        }
+        ConfigChange::Delete { key } => {
+            to.u8(2);
+            to.text(key);
+        }
+        ConfigChange::Append { key, value } => {
+            to.u8(3);
+            to.pair(key, value);
+        }
+        ConfigChange::Subtract { key, value } => {
+            to.u8(4);
+            to.pair(key, value);
+        }
+        ConfigChange::ReplaceAll { configs } => {
+            to.u8(5);
+            to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
+        }
+    }
+}
+
+fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, DecodeError> {
+    Ok(match from.u8()? {
+        1 => ConfigChange::Set { key: from.text()?, value: from.text()? },
+        2 => ConfigChange::Delete { key: from.text()? },
+        3 => ConfigChange::Append { key: from.text()?, value: from.text()? },
+        4 => ConfigChange::Subtract { key: from.text()?, value: from.text()? },
+        5 => ConfigChange::ReplaceAll { configs: from.list(Reader::PAIR_BYTES_MIN, Reader::pair)? },
+        number => return Err(DecodeError::Unknown { what: "change of settings", number: number.into() }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn one_of_each() -> Vec<Command> {
+        let key = || text("cleanup.policy");
+        let value = || text("delete");
+        let rack = Some(text("r"));
+        vec![
+            Command::Form {
+                cluster: ClusterId(7),
+                members: vec![(NodeId(0), Incarnation(1)), (NodeId(9), Incarnation(u128::MAX))],
+                lanes: 4,
+                segment_bytes: 1 << 28,
+            },
+            Command::RegisterNode {
+                node: NodeId(3),
+                shards: 2,
+                advertised: Advertised { host: text("h"), first_port: 9092, rack },
+            },
+            Command::CreateTopic {
+                name: text("t"),
+                topic_id: TopicId(5),
+                partitions: 3,
+                replication_factor: 1,
+                configs: vec![(key(), value())],
+                life: Life::Infinite,
+                entropy: 99,
+            },
+            Command::DeleteTopic { topic_id: TopicId(5) },
+            Command::AddPartitions { topic_id: TopicId(5), total: 9, entropy: 1 },
+            Command::AlterConfigs {
+                resource: Resource::Topic(TopicId(5)),
+                changes: vec![
+                    ConfigChange::Set { key: key(), value: value() },
+                    ConfigChange::Delete { key: key() },
+                    ConfigChange::Append { key: key(), value: value() },
+                    ConfigChange::Subtract { key: key(), value: value() },
+                    ConfigChange::ReplaceAll { configs: vec![(key(), value())] },
+                ],
+            },
+            Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] },
+            Command::AllocateProducerIds { count: 1_000 },
+        ]
+    }
+
+    #[test]
+    fn commands_come_back_as_they_went_in_and_cut_ones_are_errors() {
+        for command in one_of_each() {
+            let bytes = command.encode();
+            assert_eq!(Command::decode(&bytes), Ok(command.clone()));
+            for cut in 0..bytes.len() {
+                assert!(Command::decode(&bytes[..cut]).is_err(), "{command:?} cut at {cut}");
+            }
+            let longer = [bytes, vec![0]].concat();
+            assert_eq!(Command::decode(&longer), Err(DecodeError::LeftOver(1)));
+        }
+    }
+
+    #[test]
+    fn a_newer_version_and_an_unknown_command_are_refused_by_name() {
+        let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
+        bytes[0] = 2;
+        let error = Command::decode(&bytes).unwrap_err();
+        assert!(error.to_string().contains("has version 2; this program knows versions up to 1"), "{error}");
+        bytes[0] = 1;
+        bytes[2] = 99;
+        let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };
+        assert_eq!(Command::decode(&bytes), Err(unknown));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(which in 0usize..8, at in 0usize..200, flip in 1u8..) {
+            let mut bytes = one_of_each()[which].encode();
+            let at = at % bytes.len();
+            bytes[at] ^= flip;
+            let _ = Command::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Makes commands from requests: fills in defaults and refuses what the view shows to be wrong,
+//! before an entry is spent on it. `apply` has the last word.
+
+use super::command::{Command, CommandError, ConfigChange, Resource};
+use super::config::{BrokerSettings, Statics, apply_changes, life_of};
+use super::rules::{self, Existing, Wanted};
+use super::view::View;
+use crate::ids::TopicId;
+
+/// A topic that a client asks for.
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    pub name: String,
+    /// −1 is the broker's default.
+    pub partitions: i32,
+    /// −1 is the broker's default.
+    pub replication_factor: i16,
+    pub configs: Vec<(String, String)>,
+    /// Random, never zero.
+    pub topic_id: TopicId,
+    /// Random.
+    pub entropy: u64,
+}
+
+/// CreateTopics, and auto-creation with −1 and −1.
+pub fn create_topic(view: &View, statics: &Statics, new: NewTopic) -> Result<Command, CommandError> {
+    let broker = BrokerSettings::effective(statics);
+    let partitions = if new.partitions == -1 { broker.num_partitions } else { new.partitions };
+    let factor =
+        if new.replication_factor == -1 { broker.default_replication_factor } else { new.replication_factor };
+    // A negative number is as wrong as zero, and the rules know that one.
+    let partitions = u32::try_from(partitions).unwrap_or(0);
+    let replication_factor = u16::try_from(factor).unwrap_or(0);
+    let existing =
+        Existing { topics: &view.topics, nodes: view.nodes.len(), partitions: view.partitions.len() };
+    let wanted = Wanted { name: &new.name, partitions, replication_factor, configs: &new.configs };
+    let configs = rules::check_new_topic(&existing, wanted)?;
+    Ok(Command::CreateTopic {
+        life: life_of(&new.name, &configs, &view.broker_configs, statics),
+        name: new.name,
+        topic_id: new.topic_id,
+        partitions,
+        replication_factor,
+        configs: configs.into_iter().collect(),
+        entropy: new.entropy,
+    })
+}
+
+/// CreatePartitions.
+pub fn add_partitions(view: &View, name: &str, total: i32, entropy: u64) -> Result<Command, CommandError> {
+    let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
+    let total = u32::try_from(total).unwrap_or(0);
+    rules::check_more_partitions(topic.partitions.len() as u32, total, view.partitions.len())?;
+    Ok(Command::AddPartitions { topic_id: topic.id, total, entropy })
+}
+
+/// AlterConfigs and IncrementalAlterConfigs of a topic.
+pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
+    let resource = Resource::Topic(topic.id);
+    apply_changes(&resource, &topic.configs, &changes)?;
+    Ok(Command::AlterConfigs { resource, changes })
+}
+
+/// The same of all brokers.
+pub fn alter_brokers(view: &View, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    apply_changes(&Resource::Brokers, &view.broker_configs, &changes)?;
+    Ok(Command::AlterConfigs { resource: Resource::Brokers, changes })
+}

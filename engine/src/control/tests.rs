@@ -1,0 +1,244 @@
+//! The state machine, its checkpoint and its views, together.
+
+use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
+use super::config::Statics;
+use super::propose::{self, NewTopic};
+use super::view::{Life, View};
+use super::{DecodeError, MetaState, ViewBuilder};
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
+use crate::shard::Advertised;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn form(nodes: u32) -> Command {
+    let members = (0..nodes).map(|node| (NodeId(node), Incarnation(u128::from(node) + 100))).collect();
+    Command::Form { cluster: ClusterId(77), members, lanes: 4, segment_bytes: 1 << 28 }
+}
+
+fn create(name: &str, id: u128, partitions: u32) -> Command {
+    Command::CreateTopic {
+        name: name.to_owned(),
+        topic_id: TopicId(id),
+        partitions,
+        replication_factor: 1,
+        configs: vec![],
+        life: Life::Finite,
+        entropy: id as u64,
+    }
+}
+
+/// Applies at the next index.
+fn apply(state: &mut MetaState, command: &Command) -> Result<Outcome, CommandError> {
+    let before = state.clone();
+    let result = state.apply(state.applied().next(), command);
+    if result.is_err() {
+        state.applied = before.applied;
+        assert_eq!(*state, before, "a refused command changes nothing");
+        state.applied = before.applied.next();
+    }
+    assert_eq!(MetaState::decode(&state.encode()).as_ref(), Ok(&*state), "a checkpoint is all of it");
+    result
+}
+
+fn formed(nodes: u32) -> MetaState {
+    let mut state = MetaState::default();
+    apply(&mut state, &form(nodes)).unwrap();
+    state
+}
+
+#[test]
+fn forming_numbers_the_members_and_makes_the_meta_journal() {
+    let mut state = formed(3);
+    let view = ViewBuilder::new(Statics::default()).view(&state);
+    let rafts: Vec<_> = view.nodes.values().map(|node| node.raft_id).collect();
+    assert_eq!(rafts, [RaftId(1), RaftId(2), RaftId(3)]);
+    let meta = &view.journals[&JournalId(0)];
+    assert_eq!((meta.life, meta.voters.len(), meta.segment_bytes), (Life::Meta, 3, 1 << 28));
+    assert!(matches!(apply(&mut state, &form(1)), Err(CommandError::InvalidRequest(_))));
+    let register = |node| Command::RegisterNode {
+        node: NodeId(node),
+        shards: 4,
+        advertised: Advertised { host: "h".to_owned(), first_port: 9092, rack: None },
+    };
+    assert_eq!(apply(&mut state, &register(2)), Ok(Outcome::Done));
+    assert!(matches!(apply(&mut state, &register(3)), Err(CommandError::InvalidRequest(_))));
+}
+
+#[test]
+fn a_topic_is_made_grown_and_deleted_and_numbers_are_never_used_again() {
+    let mut state = formed(1);
+    let made = apply(&mut state, &create("a", 1, 2)).unwrap();
+    let partitions = vec![PartitionId(1), PartitionId(2)];
+    assert_eq!(made, Outcome::TopicCreated { topic_id: TopicId(1), partitions });
+    let grow = |total| Command::AddPartitions { topic_id: TopicId(1), total, entropy: 5 };
+    assert_eq!(apply(&mut state, &grow(3)), Ok(Outcome::Done));
+    for total in [0, 2, 3] {
+        assert!(matches!(apply(&mut state, &grow(total)), Err(CommandError::InvalidPartitions(_))));
+    }
+    let mut views = ViewBuilder::new(Statics::default());
+    let view = views.view(&state);
+    let (topic, partition) = view.partition(PartitionId(3)).unwrap();
+    assert_eq!((&*topic.name, partition.spans[0].epoch_base), ("a", -1));
+    assert_eq!(apply(&mut state, &Command::DeleteTopic { topic_id: TopicId(1) }), Ok(Outcome::Done));
+    let gone = Command::DeleteTopic { topic_id: TopicId(1) };
+    assert_eq!(apply(&mut state, &gone), Err(CommandError::UnknownTopic));
+    assert_eq!(apply(&mut state, &grow(9)), Err(CommandError::UnknownTopic));
+    apply(&mut state, &create("a", 2, 1)).unwrap();
+    let view = views.view(&state);
+    assert_eq!(view.topics["a"].partitions[0].id, PartitionId(4));
+    assert!(view.was_deleted(PartitionId(3)) && !view.was_deleted(PartitionId(5)));
+    assert_eq!((view.topics.len(), view.topic_ids.len(), view.partitions.len()), (1, 1, 1));
+}
+
+#[test]
+fn what_cannot_be_made_is_refused_with_its_own_error() {
+    let mut state = formed(3);
+    apply(&mut state, &create("a.b", 1, 1)).unwrap();
+    let factor = |replication_factor| match create("f", 2, 1) {
+        Command::CreateTopic { name, topic_id, partitions, configs, life, entropy, .. } => {
+            Command::CreateTopic { name, topic_id, partitions, replication_factor, configs, life, entropy }
+        }
+        _ => unreachable!("made above"),
+    };
+    let error = |state: &mut MetaState, command| apply(state, &command).unwrap_err();
+    assert_eq!(error(&mut state, create("a.b", 3, 1)), CommandError::TopicExists("a.b".to_owned()));
+    assert!(matches!(error(&mut state, create("a_b", 3, 1)), CommandError::InvalidTopicName(_)));
+    assert!(matches!(error(&mut state, create("a b", 3, 1)), CommandError::InvalidTopicName(_)));
+    assert!(matches!(error(&mut state, create("c", 3, 0)), CommandError::InvalidPartitions(_)));
+    assert!(matches!(error(&mut state, create("c", 3, 10_001)), CommandError::LimitReached(_)));
+    assert!(matches!(error(&mut state, create("c", 1, 1)), CommandError::InvalidRequest(_)));
+    for wrong in [0, 2, 4] {
+        let refused = error(&mut state, factor(wrong));
+        assert!(matches!(refused, CommandError::InvalidReplicationFactor(_)), "{wrong}: {refused}");
+    }
+    apply(&mut state, &factor(3)).unwrap();
+}
+
+#[test]
+fn settings_change_as_a_whole_or_not_at_all() {
+    let mut state = formed(1);
+    apply(&mut state, &create("a", 1, 1)).unwrap();
+    let set = |key: &str, value: &str| ConfigChange::Set { key: key.to_owned(), value: value.to_owned() };
+    let alter = |resource, changes| Command::AlterConfigs { resource, changes };
+    let topic = Resource::Topic(TopicId(1));
+    let half = vec![set("retention.ms", "5"), set("cleanup.policy", "compact")];
+    assert!(matches!(apply(&mut state, &alter(topic.clone(), half)), Err(CommandError::InvalidConfig(_))));
+    let mut views = ViewBuilder::new(Statics::default());
+    assert_eq!(views.view(&state).topics["a"].settings.retention_ms, 604_800_000);
+    apply(&mut state, &alter(topic, vec![set("retention.ms", "5")])).unwrap();
+    assert_eq!(views.view(&state).topics["a"].settings.retention_ms, 5);
+    apply(&mut state, &alter(Resource::Brokers, vec![set("message.max.bytes", "999")])).unwrap();
+    assert_eq!(views.view(&state).topics["a"].settings.max_message_bytes, 999);
+    let nobody = alter(Resource::Topic(TopicId(9)), vec![]);
+    assert_eq!(apply(&mut state, &nobody), Err(CommandError::UnknownTopic));
+}
+
+#[test]
+fn producer_ids_are_given_once() {
+    let mut state = formed(1);
+    let block = |count| Command::AllocateProducerIds { count };
+    assert_eq!(apply(&mut state, &block(1_000)), Ok(Outcome::ProducerIds { first: 0, count: 1_000 }));
+    assert_eq!(apply(&mut state, &block(10)), Ok(Outcome::ProducerIds { first: 1_000, count: 10 }));
+    assert!(matches!(apply(&mut state, &block(0)), Err(CommandError::InvalidRequest(_))));
+    assert!(matches!(apply(&mut state, &block(u32::MAX)), Err(CommandError::InvalidRequest(_))));
+}
+
+#[test]
+fn a_proposal_fills_in_the_nodes_defaults() {
+    let mut state = formed(1);
+    let file = [("num.partitions", "6"), ("log.retention.ms", "-1")];
+    let file: Vec<_> = file.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    let statics = Statics::new(&file).unwrap();
+    let view = ViewBuilder::new(statics.clone()).view(&state);
+    let new = |partitions, replication_factor| NewTopic {
+        name: "a".to_owned(),
+        partitions,
+        replication_factor,
+        configs: vec![],
+        topic_id: TopicId(1),
+        entropy: 1,
+    };
+    let command = propose::create_topic(&view, &statics, new(-1, -1)).unwrap();
+    let Command::CreateTopic { partitions, replication_factor, life, .. } = &command else {
+        panic!("{command:?}");
+    };
+    assert_eq!((*partitions, *replication_factor, *life), (6, 1, Life::Infinite));
+    apply(&mut state, &command).unwrap();
+    let error = |new| propose::create_topic(&view, &statics, new).unwrap_err();
+    assert!(matches!(error(new(-2, 1)), CommandError::InvalidPartitions(_)));
+    assert!(matches!(error(new(0, 1)), CommandError::InvalidPartitions(_)));
+    assert!(matches!(error(new(1, -2)), CommandError::InvalidReplicationFactor(_)));
+    assert_eq!(propose::add_partitions(&view, "b", 3, 1), Err(CommandError::UnknownTopic));
+}
+
+#[test]
+fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
+    let mut state = formed(3);
+    apply(&mut state, &create("a", 1, 3)).unwrap();
+    let mut bytes = state.encode();
+    for cut in 0..bytes.len() {
+        assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+    bytes[0] = 9;
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 1 };
+    assert_eq!(MetaState::decode(&bytes), Err(newer));
+}
+
+#[test]
+fn what_did_not_change_is_shared_among_ten_thousand_partitions() {
+    let mut state = MetaState::default();
+    let mut views = ViewBuilder::new(Statics::default());
+    state.apply(Index(1), &form(1)).unwrap();
+    state.apply(Index(2), &create("big", 1, 10_000)).unwrap();
+    let mut view = views.view(&state);
+    for number in 0..1_000 {
+        state.apply(Index(3 + number), &create(&format!("t{number}"), 2 + u128::from(number), 10)).unwrap();
+        let big = view.topics["big"].clone();
+        view = views.view(&state);
+        assert!(Arc::ptr_eq(&big, &view.topics["big"]), "what did not change is shared");
+    }
+    assert_eq!(view.partitions.len(), 20_000);
+    assert_eq!(view.journals.len(), 1 + 4);
+    let restored = MetaState::decode(&state.encode()).unwrap();
+    assert_eq!(restored, state);
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let id = || (1u128..6).prop_map(TopicId);
+    prop_oneof![
+        ("[ab][._]?", 1u128..6, 0u32..5).prop_map(|(name, id, partitions)| create(&name, id, partitions)),
+        id().prop_map(|topic_id| Command::DeleteTopic { topic_id }),
+        (id(), 0u32..9, any::<u64>())
+            .prop_map(|(topic_id, total, entropy)| { Command::AddPartitions { topic_id, total, entropy } }),
+        (id(), -2i64..9).prop_map(|(id, value)| {
+            let change = ConfigChange::Set { key: "retention.ms".to_owned(), value: value.to_string() };
+            Command::AlterConfigs { resource: Resource::Topic(id), changes: vec![change] }
+        }),
+        (0u32..9).prop_map(|count| Command::AllocateProducerIds { count }),
+    ]
+}
+
+/// What clients see, without the pointers.
+fn seen(view: &View) -> String {
+    let mut partitions: Vec<_> = view.partitions.iter().collect();
+    partitions.sort_unstable_by_key(|(id, _)| **id);
+    format!("{:?} {:?} {:?} {partitions:?}", view.topics, view.topic_ids, view.journals)
+}
+
+proptest! {
+    #[test]
+    fn two_replicas_and_a_restored_one_agree(commands in proptest::collection::vec(any_command(), 1..40)) {
+        let mut state = formed(3);
+        let mut other = formed(3);
+        let mut views = ViewBuilder::new(Statics::default());
+        for command in &commands {
+            let result = apply(&mut state, command);
+            other = MetaState::decode(&other.encode()).unwrap();
+            let read = Command::decode(&command.encode()).unwrap();
+            prop_assert_eq!(other.apply(other.applied().next(), &read), result);
+            prop_assert_eq!(state.encode(), other.encode());
+            let fresh = ViewBuilder::new(Statics::default()).view(&other);
+            prop_assert_eq!(seen(&views.view(&state)), seen(&fresh));
+        }
+    }
+}
