@@ -1,3 +1,18 @@
 //! The simulated world: disks, clocks and nodes in one thread, from one seed.
 
+pub mod counts;
 pub mod disk;
+pub mod events;
+pub mod faults;
+pub mod node;
+pub mod rot;
+pub mod run;
+pub mod schedule;
+pub mod soak;
+pub mod trace;
+pub mod world;
+
+pub use counts::Counts;
+pub use run::{Outcome, run};
+pub use trace::Trace;
+pub use world::{Happening, World, WorldOptions};

@@ -1,0 +1,50 @@
+//! Replays one seed of the simulator with a readable trace, or runs many.
+
+use clap::{Parser, Subcommand};
+use std::time::Instant;
+use tests::sim::soak::{name_seed_in_panics, run_named, soak};
+
+/// The deterministic simulator of Duramen: one seed, one world, one trace.
+#[derive(Parser)]
+#[command(name = "duramen-sim")]
+struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Runs one seed and prints every input and output with its virtual time.
+    Replay { seed: u64 },
+    /// Runs `count` seeds from `first` on and prints how often each event happened.
+    Soak {
+        #[arg(default_value_t = 0)]
+        first: u64,
+        #[arg(default_value_t = 10_000)]
+        count: u64,
+        /// Threads; each seed runs in one.
+        #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
+        threads: usize,
+    },
+}
+
+fn main() {
+    name_seed_in_panics();
+    match Options::parse().what {
+        What::Replay { seed } => {
+            let outcome = run_named(seed, true);
+            println!("{}", outcome.counts);
+            println!("seed {seed} is fine; trace {:016x}, {} lines", outcome.trace_hash, outcome.trace_lines);
+        }
+        What::Soak { first, count, threads } => {
+            let begun = Instant::now();
+            let soaked = soak(first..first + count, threads, |_| {});
+            println!("{}", soaked.counts);
+            println!("{} seeds, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
+            if !soaked.failed.is_empty() {
+                println!("failed: {:?}", soaked.failed);
+                std::process::exit(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The model: what clients were promised, and the checks that every answer must pass.
+//!
+//! It knows nothing of journals and disks. A check that fails panics with the property that was
+//! violated; the panic names the seed.
+
+pub mod attempts;
+pub mod damage;
+pub mod partition;
+pub mod topics;
+
+pub use attempts::{Attempt, Attempts, Uid};
+pub use damage::{DamageLedger, Hole};
+pub use partition::{Fetched, PartitionModel};
+pub use topics::Topics;
+
+use engine::control::View;
+use engine::ids::PartitionId;
+use std::collections::BTreeMap;
+
+/// All that clients know.
+#[derive(Default)]
+pub struct Model {
+    pub attempts: Attempts,
+    pub partitions: BTreeMap<PartitionId, PartitionModel>,
+    pub topics: Topics,
+    pub damage: DamageLedger,
+    producer_ids: std::collections::BTreeSet<i64>,
+}
+
+impl Model {
+    /// New metadata: which partitions belong to topics that lose records by time, size or
+    /// deletion.
+    pub fn saw_view(&mut self, view: &View) {
+        let broken = self.damage.broken.clone();
+        let lost_heads = |journal| broken.iter().any(|broken| broken.journal == journal && broken.head);
+        for (id, name) in &view.topic_ids {
+            let Some(topic) = self.topics.by_id.get(id) else { continue };
+            let (has_retention, is_deleted) = (topic.has_retention(), topic.delete_asked);
+            for partition in &view.topics[name].partitions {
+                let model = self.partition(partition.id);
+                model.has_retention |= has_retention;
+                model.is_deleted |= is_deleted;
+                model.is_lossy |= partition.spans.iter().any(|span| lost_heads(span.journal));
+            }
+        }
+    }
+
+    /// A producer id is given once.
+    pub fn producer_id_given(&mut self, id: i64) {
+        assert!(self.producer_ids.insert(id), "producer id {id} was given twice");
+    }
+
+    pub fn partition(&mut self, partition: PartitionId) -> &mut PartitionModel {
+        self.partitions.entry(partition).or_insert_with(|| PartitionModel::new(partition))
+    }
+}

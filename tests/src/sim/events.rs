@@ -1,0 +1,49 @@
+//! Names and checks what the engine reports of itself.
+
+use super::Counts;
+use crate::check::Model;
+use engine::journal::report::{DamageKind, RecoveryReport};
+use engine::shard::Event;
+
+pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
+    match event {
+        Event::Recovered(report) => recovered(report, model, counts),
+        Event::Damaged(damage) => {
+            model.damage.reported(damage);
+            counts.add("damage found while serving");
+        }
+        Event::Leading { .. } => counts.add("leadership begun"),
+        Event::SegmentRolled { .. } => counts.add("segment rolled"),
+        Event::SegmentSealed { .. } => counts.add("segment sealed"),
+        Event::SegmentDeleted { .. } => counts.add("segment deleted"),
+        Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
+        Event::DiskFull { .. } => counts.add("disk full"),
+        Event::DiskRoom { .. } => counts.add("disk has room again"),
+        Event::ClockDistrusted { .. } => counts.add("clock distrusted"),
+        Event::ClockTrusted => counts.add("clock trusted again"),
+    }
+}
+
+fn recovered(report: &RecoveryReport, model: &mut Model, counts: &mut Counts) {
+    counts.add(if report.created { "journal made" } else { "journal recovered" });
+    if report.torn.is_some() {
+        counts.add("torn tail cut");
+    }
+    if report.checkpoint.0 > 0 {
+        counts.add("recovered from a checkpoint");
+    }
+    for damage in &report.damage {
+        model.damage.reported(damage);
+        counts.add(match damage.kind {
+            DamageKind::Body => "damage of a body reported",
+            DamageKind::Head => "damage of a head reported",
+        });
+    }
+    counts.add_many("index rebuilt", u64::from(report.indexes_rebuilt));
+    counts.add_many("checkpoint passed over", u64::from(report.checkpoints_skipped));
+    counts.add_many("bad copy of the hard state", u64::from(report.hard_state_bad_copies));
+    assert!(
+        !report.amnesia || model.damage.hard_state_lost,
+        "amnesia, but the hard state was left alone: {report:?}"
+    );
+}

@@ -1,0 +1,74 @@
+//! What goes wrong in a run, and when: drawn from the seed before the run begins.
+
+use engine::rng::Rng;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    PowerCut,
+    Kill,
+    /// Not a fault, but a way to end.
+    CleanStop,
+    WriteError,
+    SyncError,
+    ReadError,
+    /// The disk has hardly any room for a while.
+    DiskFull,
+    /// Nothing completes on the disk for a while.
+    Stall,
+    /// The process gets no time for a while.
+    Pause,
+    WallJump,
+    /// Clients rest while time goes on.
+    Idle,
+    /// A bit flips, or a block cannot be read any more, while the node is down.
+    Rot,
+}
+
+/// A fault and the number of client operations after which it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    pub after_operations: u64,
+    /// Then this many steps of the world, so that it falls anywhere within an operation.
+    pub after_steps: u64,
+    pub fault: Fault,
+}
+
+const FAULTS_MIN: u64 = 3;
+const FAULTS_MORE_MAX: u64 = 8;
+/// Crashes are what this is about.
+const LIKELY: [Fault; 16] = [
+    Fault::PowerCut,
+    Fault::PowerCut,
+    Fault::PowerCut,
+    Fault::PowerCut,
+    Fault::PowerCut,
+    Fault::Kill,
+    Fault::Kill,
+    Fault::CleanStop,
+    Fault::WriteError,
+    Fault::SyncError,
+    Fault::ReadError,
+    Fault::DiskFull,
+    Fault::Stall,
+    Fault::Pause,
+    Fault::WallJump,
+    Fault::Idle,
+];
+
+/// The faults of a run, the first one last.
+pub fn plan(rng: &mut Rng, operations: u64) -> Vec<Planned> {
+    let count = FAULTS_MIN + rng.below(FAULTS_MORE_MAX);
+    let rots = rng.one_in(6);
+    let mut plan: Vec<Planned> = (0..count)
+        .map(|_| Planned {
+            after_operations: rng.below(operations),
+            after_steps: rng.below(200),
+            fault: match LIKELY[rng.below(LIKELY.len() as u64) as usize] {
+                Fault::PowerCut if rots && rng.one_in(2) => Fault::Rot,
+                other => other,
+            },
+        })
+        .collect();
+    plan.sort_by_key(|planned| std::cmp::Reverse(planned.after_operations));
+    plan
+}

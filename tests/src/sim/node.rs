@@ -1,0 +1,123 @@
+//! One simulated node: its disk, which outlives its processes, and its shards while one runs.
+
+use super::disk::SimDisk;
+use engine::clock::Now;
+use engine::control::View;
+use engine::disk::BufferPool;
+use engine::ids::{JournalId, NodeId, ShardId};
+use engine::rng::mix;
+use engine::shard::{Advertised, Shard, ShardConfig};
+use std::sync::Arc;
+
+/// What a shard keeps for reuse: one largest entry is enough for a simulated node.
+const POOL_FREE_BYTES_MAX: usize = 4 << 20;
+const SHARD_MEMORY_BYTES: usize = 64 << 20;
+/// 2026-01-01: far from zero, so that differences of wall clocks show no luck.
+pub const WALL_EPOCH_MS: i64 = 1_767_225_600_000;
+
+/// A running shard.
+pub struct ShardSlot {
+    pub shard: Shard,
+    pub pool: BufferPool,
+    pub turn_is_due: bool,
+    pub is_ready: bool,
+    pub is_stopped: bool,
+    /// The newest view that it was given.
+    pub view: Arc<View>,
+}
+
+pub struct Node {
+    pub number: usize,
+    pub disk: SimDisk,
+    pub shards: Vec<ShardSlot>,
+    /// Processes started so far; events of an earlier one are void.
+    pub run: u64,
+    /// When the process started, and its monotonic clock then.
+    mono_base_ns: u64,
+    /// What the wall clock is ahead of true time.
+    pub wall_offset_ms: i64,
+    /// Nothing on this node runs before then.
+    pub paused_until_ns: u64,
+    /// No disk operation completes before then.
+    pub stalled_until_ns: u64,
+    /// A write or sync failed: the process must end with its next turn.
+    pub must_end: bool,
+    pub accept_loss: Vec<JournalId>,
+}
+
+impl Node {
+    pub fn new(number: usize) -> Self {
+        Self {
+            number,
+            disk: SimDisk::new(),
+            shards: Vec::new(),
+            run: 0,
+            mono_base_ns: 0,
+            wall_offset_ms: 0,
+            paused_until_ns: 0,
+            stalled_until_ns: 0,
+            must_end: false,
+            accept_loss: Vec::new(),
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        !self.shards.is_empty()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.is_running() && self.shards.iter().all(|slot| slot.is_ready)
+    }
+
+    /// Makes the shards of a new process; they have had no input yet.
+    pub fn boot(&mut self, seed: u64, shards: u16, segment_bytes: u64) {
+        assert!(!self.is_running());
+        self.run += 1;
+        self.must_end = false;
+        // A monotonic clock starts anywhere.
+        self.mono_base_ns = mix(seed ^ self.run) >> 20;
+        for shard in 0..shards {
+            let pool = BufferPool::new(POOL_FREE_BYTES_MAX);
+            let config = self.shard_config(seed, shard, shards, segment_bytes);
+            self.shards.push(ShardSlot {
+                shard: Shard::new(config, pool.clone()),
+                pool,
+                turn_is_due: false,
+                is_ready: false,
+                is_stopped: false,
+                view: Arc::default(),
+            });
+        }
+    }
+
+    fn shard_config(&self, seed: u64, shard: u16, shards: u16, segment_bytes: u64) -> ShardConfig {
+        let draw = |word: u64| {
+            mix(seed ^ mix(self.run << 24 | (self.number as u64) << 16 | u64::from(shard) << 8 | word))
+        };
+        ShardConfig {
+            node: NodeId(self.number as u32),
+            shard: ShardId(shard),
+            shards,
+            lanes: shards,
+            memory_bytes: SHARD_MEMORY_BYTES,
+            segment_bytes,
+            entropy: [draw(0), draw(1), draw(2), draw(3)],
+            accept_loss: self.accept_loss.clone(),
+            kafka: Vec::new(),
+            advertised: Advertised { host: "sim".into(), first_port: 9092, rack: None },
+        }
+    }
+
+    pub fn now(&self, true_ns: u64) -> Now {
+        Now { mono_ns: self.mono_base_ns + true_ns, wall_ms: self.wall_ms(true_ns) }
+    }
+
+    pub fn wall_ms(&self, true_ns: u64) -> i64 {
+        WALL_EPOCH_MS + (true_ns / 1_000_000) as i64 + self.wall_offset_ms
+    }
+
+    /// The newest view that any shard has.
+    pub fn view(&self) -> Arc<View> {
+        self.shards.iter().map(|slot| &slot.view).max_by_key(|view| view.version).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,87 @@
+//! Many seeds over the cores at hand; each seed runs in one thread.
+
+use super::{Counts, Outcome, run};
+use std::cell::Cell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+thread_local! {
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// The command that shows what a seed does.
+pub fn replay_command(seed: u64) -> String {
+    format!("cargo run -p duramen-tests --bin duramen-sim -- replay {seed}")
+}
+
+/// Makes a panic name the seed that ran in its thread, also where a panic aborts the process.
+pub fn name_seed_in_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        before(info);
+        if let Some(seed) = SEED.get() {
+            eprintln!("seed {seed} failed; replay it with:\n    {}", replay_command(seed));
+        }
+    }));
+}
+
+/// Runs one seed, so that a panic names it.
+pub fn run_named(seed: u64, print: bool) -> Outcome {
+    SEED.set(Some(seed));
+    let outcome = run(seed, print);
+    SEED.set(None);
+    outcome
+}
+
+/// What many seeds came to.
+#[derive(Debug, Default)]
+pub struct Soaked {
+    pub runs: u64,
+    pub operations: u64,
+    pub operations_min: u64,
+    pub faults_min: u64,
+    pub failed: Vec<u64>,
+    pub counts: Counts,
+}
+
+/// Runs all seeds; stops early once some failed. `progress` is told of each that ended.
+pub fn soak(seeds: Range<u64>, threads: usize, progress: impl Fn(u64) + Sync) -> Soaked {
+    const FAILURES_MAX: usize = 3;
+    let next = AtomicU64::new(seeds.start);
+    let enough = AtomicBool::new(false);
+    let soaked = Mutex::new(Soaked { operations_min: u64::MAX, faults_min: u64::MAX, ..Soaked::default() });
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || enough.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run_named(seed, false)));
+                    let mut soaked = soaked.lock().expect("no panic while it is held");
+                    match outcome {
+                        Ok(outcome) => soaked.add(&outcome),
+                        Err(_) => soaked.failed.push(seed),
+                    }
+                    enough.fetch_or(soaked.failed.len() >= FAILURES_MAX, Ordering::Relaxed);
+                    drop(soaked);
+                    progress(seed);
+                }
+            });
+        }
+    });
+    soaked.into_inner().expect("no panic while it was held")
+}
+
+impl Soaked {
+    fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.operations += outcome.operations;
+        self.operations_min = self.operations_min.min(outcome.operations);
+        self.faults_min = self.faults_min.min(outcome.faults);
+        self.counts.merge(&outcome.counts);
+    }
+}

@@ -1,0 +1,451 @@
+//! The world: virtual time, the nodes, and what is under way between them.
+//!
+//! It drives the engine's shards as `net` does, and carries out their disk operations over the
+//! simulated disks. It knows no client and no rule; it reports what happened to its caller.
+
+use super::counts::Counts;
+use super::disk::{CutCounts, FaultKind};
+use super::node::Node;
+use super::schedule::Schedule;
+use super::trace::Trace;
+use engine::clock::Now;
+use engine::control::View;
+use engine::disk::{DiskErrorKind, DiskRequest, DiskResult, OpId};
+use engine::rng::Rng;
+use engine::shard::{Event, Fatal, Input, Output};
+use std::sync::Arc;
+
+const MS: u64 = 1_000_000;
+const TICK_NS: u64 = 10 * MS;
+
+#[derive(Clone, Copy, Debug)]
+pub struct WorldOptions {
+    pub seed: u64,
+    pub nodes: usize,
+    pub shards: u16,
+    pub segment_bytes: u64,
+    pub print: bool,
+}
+
+enum Due {
+    Disk { node: usize, run: u64, shard: u16, op: OpId },
+    Tick { node: usize, run: u64, shard: u16 },
+    Turn { node: usize, run: u64, shard: u16 },
+    View { node: usize, run: u64, shard: u16, view: Arc<View> },
+    Wake(u64),
+}
+
+/// What the world reports.
+#[derive(Debug)]
+pub enum Happening {
+    /// A time that the caller asked to be woken at.
+    Wake(u64),
+    /// An answer to a client.
+    Answer {
+        node: usize,
+        shard: u16,
+        output: Output,
+    },
+    Event {
+        node: usize,
+        shard: u16,
+        event: Event,
+    },
+    /// All shards of the node are ready.
+    Ready {
+        node: usize,
+    },
+    /// The process ended by itself.
+    Ended {
+        node: usize,
+        fatal: Option<Fatal>,
+    },
+    /// A journal takes batches again.
+    Room {
+        node: usize,
+        shard: u16,
+    },
+}
+
+pub struct World {
+    pub options: WorldOptions,
+    pub now_ns: u64,
+    pub nodes: Vec<Node>,
+    pub trace: Trace,
+    pub counts: Counts,
+    schedule: Schedule<Due>,
+    rng: Rng,
+    happened: Vec<Happening>,
+}
+
+impl World {
+    pub fn new(options: WorldOptions) -> Self {
+        Self {
+            options,
+            now_ns: 0,
+            nodes: (0..options.nodes).map(Node::new).collect(),
+            trace: Trace::new(options.print),
+            counts: Counts::default(),
+            schedule: Schedule::default(),
+            rng: Rng::new(options.seed ^ 0x0057_4f52_4c44),
+            happened: Vec::new(),
+        }
+    }
+
+    /// Asks to be told when this time has come.
+    pub fn wake_after(&mut self, after_ns: u64, token: u64) {
+        self.schedule.add(self.now_ns + after_ns, Due::Wake(token));
+    }
+
+    /// Lets the next thing happen; gives what a caller may want to know of.
+    pub fn advance(&mut self) -> Vec<Happening> {
+        let (at_ns, due) = self.schedule.pop().expect("ticks or wakes are always due");
+        self.now_ns = self.now_ns.max(at_ns);
+        match due {
+            Due::Wake(token) => self.happened.push(Happening::Wake(token)),
+            Due::Disk { node, run, .. }
+            | Due::Tick { node, run, .. }
+            | Due::Turn { node, run, .. }
+            | Due::View { node, run, .. }
+                if self.nodes[node].run != run || !self.nodes[node].is_running() => {}
+            Due::Disk { node, .. }
+            | Due::Tick { node, .. }
+            | Due::Turn { node, .. }
+            | Due::View { node, .. }
+                if self.nodes[node].paused_until_ns > self.now_ns =>
+            {
+                self.schedule.add(self.nodes[node].paused_until_ns, due);
+            }
+            Due::Disk { node, shard, op, .. } => self.disk_done(node, shard, op),
+            Due::Tick { node, run, shard } => {
+                self.schedule.add(self.now_ns + TICK_NS, Due::Tick { node, run, shard });
+                self.input(node, shard, Input::Tick);
+            }
+            Due::Turn { node, shard, .. } => self.turn_end(node, shard),
+            Due::View { node, shard, view, .. } => self.give_view(node, shard, view),
+        }
+        std::mem::take(&mut self.happened)
+    }
+
+    /// What happened outside of [`World::advance`] since it was last asked.
+    pub fn take_happened(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.happened)
+    }
+
+    /// Starts the node's process.
+    pub fn start(&mut self, node: usize) {
+        self.trace.line(self.now_ns, format_args!("n{node} start"));
+        let WorldOptions { seed, shards, segment_bytes, .. } = self.options;
+        self.nodes[node].boot(seed, shards, segment_bytes);
+        let run = self.nodes[node].run;
+        for shard in 0..shards {
+            self.schedule.add(self.now_ns + self.rng.below(TICK_NS), Due::Tick { node, run, shard });
+            if self.nodes[node].run == run && self.nodes[node].is_running() {
+                self.input(node, shard, Input::Start);
+            }
+        }
+    }
+
+    /// The power of the node fails.
+    pub fn power_cut(&mut self, node: usize) -> CutCounts {
+        self.trace.line(self.now_ns, format_args!("n{node} power cut"));
+        self.end_process(node);
+        let counts = self.nodes[node].disk.power_cut(&mut self.rng);
+        self.counts.add_many("disk: change lost", counts.lost);
+        self.counts.add_many("disk: change kept", counts.kept);
+        self.counts.add_many("disk: write torn", counts.torn);
+        counts
+    }
+
+    /// The node's process is killed; its operating system lives on.
+    pub fn kill(&mut self, node: usize) {
+        self.trace.line(self.now_ns, format_args!("n{node} kill"));
+        self.end_process(node);
+        self.nodes[node].disk.kill(&mut self.rng);
+    }
+
+    /// Asks the node's shards to stop.
+    pub fn stop(&mut self, node: usize) {
+        for shard in 0..self.nodes[node].shards.len() {
+            if self.nodes[node].is_running() {
+                self.input(node, shard as u16, Input::Stop);
+            }
+        }
+    }
+
+    fn end_process(&mut self, node: usize) {
+        self.count_steps_in_flight(node);
+        for slot in std::mem::take(&mut self.nodes[node].shards) {
+            drop(slot.shard);
+            let left = slot.pool.used_bytes();
+            // Answers not yet taken by a client may hold buffers; a process holds none.
+            assert!(left == 0 || !self.happened.is_empty(), "{left} bytes of buffers outlive their shard");
+        }
+    }
+
+    /// Which steps of a recovery a crash interrupted.
+    fn count_steps_in_flight(&mut self, node: usize) {
+        let here = &self.nodes[node];
+        let steps: Vec<String> = here
+            .disk
+            .in_flight()
+            .map(|(owner, request)| {
+                let phase = if here.shards[owner as usize].is_ready { "serving" } else { "recovering" };
+                format!("crash while {phase}: {}", step_name(request, here.disk.subject(owner, request)))
+            })
+            .collect();
+        steps.iter().for_each(|step| self.counts.add(step));
+    }
+
+    /// Gives an input to a shard, now.
+    pub fn input(&mut self, node: usize, shard: u16, input: Input<'_>) {
+        self.trace_input(node, shard, &input);
+        let mut out = Vec::new();
+        let now = self.nodes[node].now(self.now_ns);
+        let is_turn = matches!(input, Input::TurnEnd);
+        self.nodes[node].shards[shard as usize].shard.step(now, input, &mut out);
+        let run = self.nodes[node].run;
+        for output in out {
+            if self.nodes[node].run != run || !self.nodes[node].is_running() {
+                break;
+            }
+            self.output(node, shard, output);
+        }
+        if self.nodes[node].is_running() && self.nodes[node].run == run && !is_turn {
+            self.make_turn_due(node, shard);
+        }
+    }
+
+    fn make_turn_due(&mut self, node: usize, shard: u16) {
+        let here = &mut self.nodes[node];
+        let slot = &mut here.shards[shard as usize];
+        if !slot.turn_is_due {
+            slot.turn_is_due = true;
+            let after_ns = if self.rng.one_in(3) { 0 } else { self.rng.below(150_000) };
+            self.schedule.add(self.now_ns + after_ns, Due::Turn { node, run: here.run, shard });
+        }
+    }
+
+    fn turn_end(&mut self, node: usize, shard: u16) {
+        self.nodes[node].shards[shard as usize].turn_is_due = false;
+        let run = self.nodes[node].run;
+        self.input(node, shard, Input::TurnEnd);
+        let here = &self.nodes[node];
+        assert!(
+            !(here.must_end && here.is_running() && here.run == run),
+            "a write or sync failed and the process goes on"
+        );
+    }
+
+    fn give_view(&mut self, node: usize, shard: u16, view: Arc<View>) {
+        let slot = &mut self.nodes[node].shards[shard as usize];
+        if view.version > slot.view.version {
+            slot.view = Arc::clone(&view);
+        }
+        self.input(node, shard, Input::View(view));
+    }
+
+    fn disk_done(&mut self, node: usize, shard: u16, op: OpId) {
+        let here = &mut self.nodes[node];
+        let pool = here.shards[shard as usize].pool.clone();
+        let result = here.disk.complete(shard, op, &pool, &mut self.rng);
+        for kind in here.disk.faults.take_struck() {
+            here.must_end |= kind != FaultKind::Read;
+            self.counts.add(match kind {
+                FaultKind::Write => "fault: write error",
+                FaultKind::Sync => "fault: sync error",
+                FaultKind::Read => "fault: read error",
+            });
+        }
+        if let Err(error) = &result
+            && error.kind == DiskErrorKind::NoSpace
+        {
+            self.counts.add("fault: no space");
+        }
+        self.input(node, shard, Input::Disk { op, result });
+    }
+
+    fn output(&mut self, node: usize, shard: u16, output: Output) {
+        self.trace_output(node, shard, &output);
+        match output {
+            Output::Disk { op, request } => self.issue(node, shard, op, request),
+            Output::View(view) => self.spread_view(node, &view),
+            Output::Ready => {
+                self.nodes[node].shards[shard as usize].is_ready = true;
+                if self.nodes[node].is_ready() {
+                    self.happened.push(Happening::Ready { node });
+                }
+            }
+            Output::Stopped => self.stopped(node, shard),
+            Output::Event(event) => self.happened.push(Happening::Event { node, shard, event }),
+            Output::Fatal(fatal) => {
+                self.kill(node);
+                self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
+            }
+            Output::Room => self.happened.push(Happening::Room { node, shard }),
+            answer @ (Output::Produced { .. }
+            | Output::Fetched { .. }
+            | Output::Answered { .. }
+            | Output::ControlDone { .. }) => {
+                self.happened.push(Happening::Answer { node, shard, output: answer });
+            }
+        }
+    }
+
+    fn stopped(&mut self, node: usize, shard: u16) {
+        let here = &mut self.nodes[node];
+        let busy = here.disk.in_flight().find(|(owner, _)| *owner == shard);
+        assert!(busy.is_none(), "stopped with {busy:?} in flight");
+        here.shards[shard as usize].is_stopped = true;
+        if here.shards.iter().all(|slot| slot.is_stopped) {
+            self.kill(node);
+            self.counts.add("clean stop");
+            self.happened.push(Happening::Ended { node, fatal: None });
+        }
+    }
+
+    fn spread_view(&mut self, node: usize, view: &Arc<View>) {
+        let run = self.nodes[node].run;
+        for shard in 0..self.nodes[node].shards.len() as u16 {
+            let after_ns = self.rng.below(MS);
+            self.schedule.add(self.now_ns + after_ns, Due::View { node, run, shard, view: Arc::clone(view) });
+        }
+    }
+
+    fn issue(&mut self, node: usize, shard: u16, op: OpId, request: DiskRequest) {
+        let latency_ns = self.latency_ns(&request);
+        let here = &mut self.nodes[node];
+        here.disk.issue(shard, op, request);
+        let at_ns = (self.now_ns + latency_ns).max(here.stalled_until_ns);
+        self.schedule.add(at_ns, Due::Disk { node, run: here.run, shard, op });
+    }
+
+    /// As measured on NVMe, roughly, with a long tail.
+    fn latency_ns(&mut self, request: &DiskRequest) -> u64 {
+        let usual_ns = match request {
+            DiskRequest::Write { buffer, .. } => 30_000 + buffer.len() as u64 / 4,
+            DiskRequest::Read { bytes, .. } => 60_000 + *bytes as u64 / 4,
+            DiskRequest::Sync { .. } | DiskRequest::SyncDir { .. } => 150_000,
+            _ => 20_000,
+        };
+        let spread_ns = self.rng.below(2 * usual_ns);
+        usual_ns / 2 + if self.rng.one_in(64) { 20 * spread_ns } else { spread_ns }
+    }
+
+    fn trace_input(&mut self, node: usize, shard: u16, input: &Input<'_>) {
+        match input {
+            Input::View(view) => {
+                self.trace.line(self.now_ns, format_args!("n{node}/s{shard} <- View {}", view.version))
+            }
+            Input::Produce(produce) => self.trace.line(
+                self.now_ns,
+                format_args!(
+                    "n{node}/s{shard} <- Produce {:?}.{} {:?} {:?} {} bytes {:08x}",
+                    produce.request,
+                    produce.slot,
+                    produce.partition,
+                    produce.acks,
+                    produce.records.len(),
+                    crc32c::crc32c(produce.records)
+                ),
+            ),
+            Input::Disk { op, result } => self.trace_disk(node, shard, *op, result),
+            other => self.trace.line(self.now_ns, format_args!("n{node}/s{shard} <- {other:?}")),
+        }
+    }
+
+    fn trace_disk(&mut self, node: usize, shard: u16, op: OpId, result: &DiskResult) {
+        self.trace.line(self.now_ns, format_args!("n{node}/s{shard} <- {op:?} {result:?}"));
+    }
+
+    fn trace_output(&mut self, node: usize, shard: u16, output: &Output) {
+        let now_ns = self.now_ns;
+        match output {
+            Output::View(view) => {
+                self.trace.line(now_ns, format_args!("n{node}/s{shard} -> View {}", view.version))
+            }
+            Output::Disk { op, request } => {
+                let path = match request {
+                    DiskRequest::Open { path, .. } => path.clone(),
+                    other => self.nodes[node].disk.subject(shard, other).to_owned(),
+                };
+                let crc = match request {
+                    DiskRequest::Write { buffer, .. } => crc32c::crc32c(buffer),
+                    _ => 0,
+                };
+                self.trace
+                    .line(now_ns, format_args!("n{node}/s{shard} -> {op:?} {request:?} {path} {crc:08x}"));
+            }
+            Output::Fetched { request, partitions } => {
+                for part in partitions {
+                    let crc = part.records.iter().fold(0, |crc, slice| crc32c::crc32c_append(crc, slice));
+                    self.trace.line(
+                        now_ns,
+                        format_args!(
+                            "n{node}/s{shard} -> Fetched {request:?} {:?} hw {} start {} {} bytes {crc:08x}",
+                            part.error, part.high_watermark, part.log_start, part.bytes
+                        ),
+                    );
+                }
+            }
+            other => self.trace.line(now_ns, format_args!("n{node}/s{shard} -> {other:?}")),
+        }
+    }
+
+    /// The time of a clock that is right, as clients have it.
+    pub fn true_wall_ms(&self) -> i64 {
+        super::node::WALL_EPOCH_MS + (self.now_ns / MS) as i64
+    }
+
+    /// The clocks of a node, as it sees them.
+    pub fn clock(&self, node: usize) -> Now {
+        self.nodes[node].now(self.now_ns)
+    }
+}
+
+/// Names what a crash interrupted, without the numbers.
+fn step_name(request: &DiskRequest, path: &str) -> String {
+    let what = match request {
+        DiskRequest::Open { create: true, .. } => "create",
+        DiskRequest::Open { create: false, .. } => "open",
+        DiskRequest::Allocate { .. } => "allocate",
+        DiskRequest::Write { .. } => "write",
+        DiskRequest::Read { .. } => "read",
+        DiskRequest::Sync { .. } => "sync",
+        DiskRequest::Truncate { .. } => "truncate",
+        DiskRequest::Close { .. } => "close",
+        DiskRequest::Rename { .. } => "rename",
+        DiskRequest::Remove { .. } => "remove",
+        DiskRequest::CreateDir { .. } => "create folder",
+        DiskRequest::SyncDir { .. } => "sync folder",
+        DiskRequest::List { .. } => "list",
+    };
+    format!("{what} {}", file_kind(path))
+}
+
+/// A path's kind: what the folder's layout calls it.
+pub fn file_kind(path: &str) -> &str {
+    if path.contains("quarantine/") {
+        return "quarantined piece";
+    }
+    let name = path.rsplit('/').next().expect("split gives one part");
+    for (ending, kind) in [
+        (".seg", "segment"),
+        (".idx", "index"),
+        ("local.ckpt", "local checkpoint"),
+        (".ckpt", "checkpoint"),
+        (".tmp", "temporary file"),
+    ] {
+        if name.ends_with(ending) {
+            return kind;
+        }
+    }
+    match name {
+        "journals" => "journals folder",
+        "quarantine" => "quarantine folder",
+        "" | "." => "data folder",
+        known @ ("hard-state" | "journal.meta" | "node.meta" | "reserve" | "probe" | "lock") => known,
+        _ if path.starts_with("journals/") => "journal folder",
+        _ => "other",
+    }
+}
