@@ -6,6 +6,7 @@ use crate::check::topics::TopicModel;
 use engine::control::Command;
 use engine::control::Outcome;
 use engine::control::command::{ConfigChange, Resource};
+use engine::control::config::{Statics, life_of};
 use engine::ids::{PartitionId, TopicId};
 use engine::shard::{Answer, ControlRefusal, Input, Output, Query, QueryKind, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,9 +56,15 @@ impl Admin {
             ..TopicModel::default()
         };
         ctx.model.topics.by_id.insert(topic_id, topic);
-        let entropy = ctx.rng.next_u64();
-        let command =
-            Command::CreateTopic { name, topic_id, partitions, replication_factor: 1, configs, entropy };
+        let command = Command::CreateTopic {
+            name,
+            topic_id,
+            partitions,
+            replication_factor: 1,
+            life: life_of("", &configs.iter().cloned().collect(), &BTreeMap::new(), &Statics::default()),
+            configs,
+            entropy: ctx.rng.next_u64(),
+        };
         self.control(ctx, Asked::Create(topic_id), command);
     }
 
