@@ -8,6 +8,8 @@ pub mod foreign;
 pub mod http;
 pub mod ports;
 pub mod records;
+pub mod small_disk;
+pub mod wire;
 
 pub use broker::{Broker, BrokerOptions, workspace_folder};
 pub use deadline::Deadline;
