@@ -38,8 +38,8 @@ impl<T> Slots<T> {
         self.missing.get() == 0
     }
 
-    /// All values, in the order of their slots, once they are there.
-    pub async fn wait(&self) -> Vec<T> {
+    /// Returns when all values are there.
+    pub async fn completed(self: Rc<Self>) {
         poll_fn(|context| {
             if self.is_complete() {
                 return Poll::Ready(());
@@ -48,7 +48,17 @@ impl<T> Slots<T> {
             Poll::Pending
         })
         .await;
+    }
+
+    /// The values that are there, in the order of their slots.
+    pub fn take(&self) -> Vec<T> {
         self.values.take().into_iter().flatten().collect()
+    }
+
+    /// All values, once they are there.
+    pub async fn wait(self: Rc<Self>) -> Vec<T> {
+        Rc::clone(&self).completed().await;
+        self.take()
     }
 }
 
@@ -85,12 +95,12 @@ mod tests {
     #[test]
     fn slots_give_their_values_in_order_when_the_last_one_came() {
         let slots = Slots::new(2);
-        assert!(block_on(poll_once(slots.wait())).is_none());
+        assert!(block_on(poll_once(Rc::clone(&slots).wait())).is_none());
         let fill = async {
             assert!(!slots.fill(1, 'b'));
             assert!(slots.fill(0, 'a'));
         };
-        assert_eq!(block_on(zip(slots.wait(), fill)).0, ['a', 'b']);
+        assert_eq!(block_on(zip(Rc::clone(&slots).wait(), fill)).0, ['a', 'b']);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Config {
         let shards = shards(options.shards, machine)?;
         let listen = Address::parse("--listen", options.listen.as_deref().unwrap_or("127.0.0.1:9092"))?;
         let listen_socket = listen.resolve("--listen")?;
-        let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket)?;
+        let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket, &kafka)?;
         ports_fit("--listen", listen.port, shards)?;
         ports_fit("--advertise", advertised.first_port, shards)?;
         let node = NodeConfig {
@@ -209,7 +209,12 @@ fn segment_bytes(bytes: u64) -> Result<u64, Refusal> {
     Ok(bytes)
 }
 
-fn advertised(asked: Option<&str>, listen: &Address, socket: SocketAddr) -> Result<Advertised, Refusal> {
+fn advertised(
+    asked: Option<&str>,
+    listen: &Address,
+    socket: SocketAddr,
+    kafka: &[(String, String)],
+) -> Result<Advertised, Refusal> {
     let address = match asked {
         Some(text) => Address::parse("--advertise", text)?,
         None if socket.ip().is_unspecified() => {
@@ -227,7 +232,8 @@ fn advertised(asked: Option<&str>, listen: &Address, socket: SocketAddr) -> Resu
         let why = format!("--advertise {address} is no address that a client could connect to");
         return Err(Refusal::usage(why, "give the name or address that clients reach"));
     }
-    Ok(Advertised { host: address.host, first_port: address.port, rack: None })
+    let rack = kafka.iter().find(|(key, _)| key == "broker.rack").map(|(_, value)| value.clone());
+    Ok(Advertised { host: address.host, first_port: address.port, rack })
 }
 
 fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {

@@ -1,16 +1,21 @@
 //! The broker around the engine: sockets, the Kafka protocol, the process.
 
 pub mod address;
+pub mod budget;
 pub mod cli;
 pub mod completion;
 pub mod config;
+pub mod connection;
+pub mod connections;
 pub mod data_folder;
 pub mod entropy;
 pub mod environment;
+pub mod frame;
 pub mod http;
 pub mod kafka;
 pub mod kafka_settings;
 pub mod leaders;
+pub mod listener;
 pub mod logging;
 pub mod mailbox;
 pub mod metrics;
@@ -21,7 +26,9 @@ pub mod refusal;
 pub mod requests;
 pub mod shard_events;
 pub mod shard_loop;
+pub mod shard_run;
 pub mod signals;
+pub mod socket;
 pub mod start;
 pub mod stats;
 pub mod status;

@@ -340,6 +340,13 @@ impl ShardLoop {
         (self.requests.borrow_mut().produce(Rc::clone(&slots)), slots)
     }
 
+    /// Forgets a produce all of whose batches were refused before the engine saw them.
+    pub fn forget_if_complete(&self, request: RequestId, slots: &Slots<ProduceResult>) {
+        if slots.is_complete() {
+            self.requests.borrow_mut().cancel(request);
+        }
+    }
+
     /// Hands one batch to the engine.
     pub fn produce(
         self: &Rc<Self>,

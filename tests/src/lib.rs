@@ -1,6 +1,5 @@
-//! The simulator, checkers and workloads that the tests share, and brokers as processes.
+//! The simulator, checkers and workloads that the tests share.
 
 pub mod check;
-pub mod process;
 pub mod sim;
 pub mod workload;

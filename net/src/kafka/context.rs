@@ -1,14 +1,16 @@
 //! What a handler may see and do: the metadata, this node, commands for the cluster, and
 //! questions about partitions that this shard leads.
 
+use super::leader_hint::LeaderHint;
+use super::sessions::Sessions;
 use crate::leaders::Leader;
 use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
-use engine::ids::{JournalId, NodeId, ShardId, TopicId, broker_id};
+use engine::ids::{JournalId, NodeId, PartitionId, ShardId, TopicId, broker_id};
 use engine::shard::Advertised;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub struct Context {
     pub statics: Statics,
     /// What they and the defaults come to, for the node itself.
     pub settings: BrokerSettings,
+    pub(crate) sessions: RefCell<Sessions>,
 }
 
 /// A shard as a broker to clients.
@@ -37,7 +40,8 @@ impl Context {
     pub fn new(shard: Rc<ShardLoop>) -> Self {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
         let settings = BrokerSettings::effective(&statics);
-        Self { shard, producer_ids: Cell::new((0, 0)), statics, settings }
+        let (producer_ids, sessions) = (Cell::new((0, 0)), RefCell::default());
+        Self { shard, producer_ids, sessions, statics, settings }
     }
 
     /// The newest metadata that this shard has.
@@ -96,6 +100,14 @@ impl Context {
             shard: leader.shard,
             epoch: leader.epoch(span.epoch_base).0,
         })
+    }
+
+    /// Whom a client should ask about a partition that this shard does not lead.
+    pub fn leader_hint(&self, partition: PartitionId) -> Option<LeaderHint> {
+        let view = self.view();
+        let leader = self.leader(view.partition(partition)?.1)?;
+        let broker = self.broker(leader.broker)?;
+        (leader.shard != self.shard.shard()).then_some(LeaderHint { broker, epoch: leader.epoch })
     }
 
     /// The broker ids of a partition's replicas: on each node the shard of the journal's lane.

@@ -1,9 +1,13 @@
 //! The whole surface: every API that this broker advertises, in one list.
 
 use super::context::Context;
+use super::describe_cluster::DescribeCluster;
 use super::dispatch::{self, Handler};
+use super::find_coordinator::FindCoordinator;
 use super::init_producer_id::InitProducerId;
+use super::list_offsets::ListOffsets;
 use super::metadata::Metadata;
+use super::offset_for_leader_epoch::OffsetForLeaderEpoch;
 use super::wire::{BytesMut, DecodeError};
 
 /// One API and the versions of it that are advertised.
@@ -57,8 +61,12 @@ macro_rules! surface {
 
 // The list. What is not in it is not advertised.
 surface! {
+    DescribeCluster,
+    FindCoordinator,
     InitProducerId,
+    ListOffsets,
     Metadata,
+    OffsetForLeaderEpoch,
 }
 
 fn api_of<H: Handler>() -> Api {

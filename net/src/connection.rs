@@ -1,0 +1,394 @@
+//! One client connection: a task that reads frames and hands requests on in order, and one that
+//! writes the answers in the same order.
+//!
+//! Produce requests are handed to the engine one after the other and answered when they are
+//! durable; a fetch may be parked meanwhile. A client that does not read its answers fills its
+//! own queue and stops only itself. An idle connection holds no buffer.
+
+use crate::completion::Waiters;
+use crate::connections::Connections;
+use crate::frame::Frame;
+use crate::kafka::cursor::Malformed;
+use crate::kafka::fetch::FetchWork;
+use crate::kafka::header::{self, Opened, RequestHeader};
+use crate::kafka::outgoing::Outgoing;
+use crate::kafka::produce::ProduceWork;
+use crate::kafka::{api_versions, fetch, produce, versions};
+use crate::socket::Socket;
+use futures_lite::future::or;
+use glommio::net::TcpStream;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Requests of one connection that are read and not yet answered; then reading rests. Above what
+/// clients have in flight (Java and librdkafka: 5, unless told otherwise).
+const REQUESTS_IN_FLIGHT_MAX: usize = 128;
+/// After this much work without a pause a reader lets the reactor poll (notes, G6).
+const WORK_NS_MAX: u64 = 100_000;
+const REACTOR_PAUSE: Duration = Duration::from_micros(2);
+
+/// What is written next, once it is there.
+enum Answer {
+    Ready(Outgoing),
+    Produce(ProduceWork),
+    /// acks=0: nothing is written; an error closes the connection.
+    Silent(ProduceWork),
+    Fetch(FetchWork),
+}
+
+impl Answer {
+    fn is_complete(&self) -> bool {
+        match self {
+            Answer::Ready(_) => true,
+            Answer::Produce(work) | Answer::Silent(work) => work.is_complete(),
+            Answer::Fetch(work) => work.is_complete(),
+        }
+    }
+
+    /// Ends when it is complete; holds no borrow of the queue meanwhile.
+    fn completion(&self) -> impl Future<Output = ()> + use<> {
+        let (produced, fetched) = match self {
+            Answer::Ready(_) => (None, None),
+            Answer::Produce(work) | Answer::Silent(work) => (Some(work.slots()), None),
+            Answer::Fetch(work) => (None, work.slots()),
+        };
+        async move {
+            match (produced, fetched) {
+                (Some(slots), _) => slots.completed().await,
+                (None, Some(slots)) => slots.completed().await,
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+struct Queued {
+    answer: Answer,
+    api_key: i16,
+    received_ns: u64,
+}
+
+pub struct Connection {
+    pub peer: SocketAddr,
+    socket: Socket,
+    shared: Rc<Connections>,
+    queue: RefCell<VecDeque<Queued>>,
+    /// Fetches read and not yet written: one, so that a slow consumer pins one answer at most.
+    fetches: Cell<usize>,
+    /// Notified when the queue or one of the flags below changed.
+    changed: Waiters,
+    /// No further request comes: answers that are on their way are still written.
+    reading_ended: Cell<bool>,
+    closed: Cell<bool>,
+    within_frame: Cell<bool>,
+    last_progress_ns: Cell<u64>,
+    /// When the reader last waited, and so let others run.
+    last_rest_ns: Cell<u64>,
+}
+
+/// Starts a connection's two tasks.
+pub fn serve(stream: TcpStream, shared: &Rc<Connections>) {
+    // Answers are whole messages: waiting for more to send would only delay them.
+    let options = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
+    let Ok(peer) = options else { return };
+    let now_ns = shared.shard.now().mono_ns;
+    let connection = Rc::new(Connection {
+        peer,
+        socket: Socket::new(stream),
+        shared: Rc::clone(shared),
+        queue: RefCell::default(),
+        fetches: Cell::new(0),
+        changed: Waiters::default(),
+        reading_ended: Cell::new(false),
+        closed: Cell::new(false),
+        within_frame: Cell::new(false),
+        last_progress_ns: Cell::new(now_ns),
+        last_rest_ns: Cell::new(now_ns),
+    });
+    let id = shared.add(&connection);
+    let writer = Rc::clone(&connection);
+    glommio::spawn_local(async move {
+        if let Err(error) = writer.write_answers().await {
+            tracing::debug!(peer = %writer.peer, "connection lost: {error}");
+        }
+        writer.close();
+        writer.drop_answers();
+        writer.shared.remove(id);
+    })
+    .detach();
+    glommio::spawn_local(async move { connection.read_requests().await }).detach();
+}
+
+impl Connection {
+    pub fn is_within_frame(&self) -> bool {
+        self.within_frame.get()
+    }
+
+    pub fn last_progress_ns(&self) -> u64 {
+        self.last_progress_ns.get()
+    }
+
+    /// Ends it at once, whatever is under way.
+    pub fn close(&self) {
+        if !self.closed.replace(true) {
+            self.socket.shutdown();
+            self.changed.notify();
+            self.shared.shard.changes.notify();
+        }
+    }
+
+    /// Takes no further request; closes when those in flight are answered.
+    pub fn stop_reading(&self) {
+        self.reading_ended.set(true);
+        self.changed.notify();
+    }
+
+    fn progress(&self) -> u64 {
+        let now_ns = self.shared.shard.now().mono_ns;
+        self.last_progress_ns.set(now_ns);
+        now_ns
+    }
+
+    async fn read_requests(&self) {
+        let mut last_bytes = 0;
+        while !self.reading_ended.get() && !self.closed.get() {
+            match self.read_frame(last_bytes).await {
+                Ok(Some(frame)) => {
+                    last_bytes = frame.len();
+                    if let Err(malformed) = self.take_request(frame).await {
+                        tracing::info!(peer = %self.peer, "closed: {malformed}");
+                        self.shared.shard.page.borrow_mut().connections_refused += 1;
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, "connection lost: {error}");
+                    break;
+                }
+            }
+            self.rest_if_due().await;
+        }
+        self.stop_reading();
+    }
+
+    /// Lets the reactor poll when this task has long had something to do.
+    async fn rest_if_due(&self) {
+        let now_ns = self.shared.shard.now().mono_ns;
+        if now_ns.saturating_sub(self.last_rest_ns.get()) > WORK_NS_MAX {
+            glommio::timer::sleep(REACTOR_PAUSE).await;
+            self.last_rest_ns.set(self.shared.shard.now().mono_ns);
+        }
+    }
+
+    /// The next frame; `None` when the client ended between two frames.
+    async fn read_frame(&self, last_bytes: usize) -> io::Result<Option<Frame>> {
+        let mut length = [0; 4];
+        let mut filled = 0;
+        while filled < length.len() {
+            match self.read(&mut length[filled..]).await? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => filled += bytes,
+            }
+            self.within_frame.set(true);
+        }
+        let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if bytes > self.shared.frame_bytes_max || bytes < 8 {
+            tracing::info!(peer = %self.peer, "closed: a frame of {} bytes", i32::from_be_bytes(length));
+            self.shared.shard.page.borrow_mut().connections_refused += 1;
+            return Ok(None);
+        }
+        let frame = self.read_body(bytes, last_bytes).await?;
+        self.within_frame.set(false);
+        self.shared.shard.page.borrow_mut().received_bytes += bytes as u64 + 4;
+        Ok(Some(frame))
+    }
+
+    async fn read_body(&self, bytes: usize, last_bytes: usize) -> io::Result<Frame> {
+        let shared = &self.shared;
+        let mut frame = Frame::begin(bytes, &shared.frame_buffers, shared.frames.begin());
+        while !frame.is_whole() {
+            let trusted = if shared.frames.is_ample() { last_bytes } else { 0 };
+            if !frame.make_room(trusted) {
+                let room = || frame.make_room(0) || self.closed.get();
+                shared.shard.changes.until(room).await;
+                // It was the broker that waited, not the client.
+                self.progress();
+            }
+            if self.closed.get() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            match self.read(frame.unfilled()).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => frame.advance(bytes),
+            }
+        }
+        Ok(frame)
+    }
+
+    /// Reads what is there. A wait between two frames ends when reading does.
+    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let waits = || self.last_rest_ns.set(u64::MAX);
+        let between_frames = !self.within_frame.get();
+        let over = || self.closed.get() || (between_frames && self.reading_ended.get());
+        let read = self.socket.read(into, waits);
+        let ended = async {
+            self.changed.until(over).await;
+            Ok(0)
+        };
+        let bytes = or(read, ended).await?;
+        let now_ns = self.progress();
+        if self.last_rest_ns.get() == u64::MAX {
+            self.last_rest_ns.set(now_ns);
+        }
+        Ok(bytes)
+    }
+
+    /// Hands one request on; its answer is queued, there already or not.
+    async fn take_request(&self, frame: Frame) -> Result<(), Malformed> {
+        let received_ns = self.last_progress_ns.get();
+        self.changed.until(|| self.queue.borrow().len() < REQUESTS_IN_FLIGHT_MAX || self.closed.get()).await;
+        let (header, body) = match header::open(&frame, &self.shared.apis)? {
+            Opened::Request { header, body } => (header, body),
+            Opened::UnknownApiVersions { correlation } => {
+                let answer = api_versions::unsupported(correlation, &self.shared.apis);
+                self.push(Answer::Ready(Outgoing::of(answer)), versions::API_VERSIONS, received_ns);
+                return Ok(());
+            }
+        };
+        let answer = match header.api_key {
+            versions::PRODUCE => self.take_produce(header, body).await?,
+            versions::FETCH => self.take_fetch(header, body).await?,
+            versions::API_VERSIONS => {
+                Answer::Ready(Outgoing::of(api_versions::answer(header, body, &self.shared.apis)?))
+            }
+            _ => self.take_other(header, body).await?,
+        };
+        self.push(answer, header.api_key, received_ns);
+        Ok(())
+    }
+
+    async fn take_produce(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
+        let closed = || self.closed.get();
+        let work = produce::begin(&self.shared.context, header, body, closed).await?;
+        Ok(if work.is_silent() { Answer::Silent(work) } else { Answer::Produce(work) })
+    }
+
+    async fn take_fetch(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
+        self.changed.until(|| self.fetches.get() == 0 || self.closed.get()).await;
+        let bytes_max = self.shared.fetch_bytes_max();
+        let work = fetch::begin(&self.shared.context, header, body, bytes_max)?;
+        self.fetches.set(self.fetches.get() + 1);
+        Ok(Answer::Fetch(work))
+    }
+
+    async fn take_other(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
+        let context = &self.shared.context;
+        let handled = versions::handle(context, header.api_key, header.version, body).await;
+        let answered = handled.expect("the surface was checked").map_err(|error| {
+            tracing::debug!(api = header.api_key, version = header.version, "{error}");
+            Malformed("its body cannot be decoded")
+        })?;
+        let mut answer = header::begin_answer(header.correlation);
+        answer.extend_from_slice(&answered);
+        header::seal(&mut answer, 0);
+        Ok(Answer::Ready(Outgoing::of(answer)))
+    }
+
+    fn push(&self, answer: Answer, api_key: i16, received_ns: u64) {
+        self.queue.borrow_mut().push_back(Queued { answer, api_key, received_ns });
+        self.shared.shard.page.borrow_mut().requests_in_flight += 1;
+        self.changed.notify();
+    }
+
+    /// Writes answers in order until the connection ends or all requests are answered.
+    async fn write_answers(&self) -> io::Result<()> {
+        loop {
+            let ended = || self.closed.get() || self.reading_ended.get();
+            self.changed.until(|| !self.queue.borrow().is_empty() || ended()).await;
+            if self.closed.get() || self.queue.borrow().is_empty() {
+                return Ok(());
+            }
+            if !self.wait_for_front().await {
+                return Ok(());
+            }
+            let queued = self.queue.borrow_mut().pop_front().expect("it was there");
+            self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
+            self.changed.notify();
+            self.write(queued).await?;
+        }
+    }
+
+    /// Waits for the oldest request's answer; false when nobody needs it any more.
+    async fn wait_for_front(&self) -> bool {
+        let ready = || self.queue.borrow()[0].answer.is_complete();
+        if ready() {
+            return true;
+        }
+        let parked_fetch = matches!(self.queue.borrow()[0].answer, Answer::Fetch(_));
+        // A parked fetch of a client that sends nothing more is not waited for.
+        let over = || self.closed.get() || (parked_fetch && self.reading_ended.get());
+        let completion = self.queue.borrow()[0].answer.completion();
+        or(completion, self.changed.until(over)).await;
+        ready() && !self.closed.get()
+    }
+
+    async fn write(&self, queued: Queued) -> io::Result<()> {
+        let context = &self.shared.context;
+        let is_fetch = matches!(queued.answer, Answer::Fetch(_));
+        let (outgoing, errors) = match queued.answer {
+            Answer::Ready(outgoing) => (outgoing, 0),
+            Answer::Produce(work) => work.finish(context),
+            Answer::Silent(work) => {
+                if work.finish(context).1 > 0 {
+                    return Err(io::Error::other("a batch with acks=0 was refused"));
+                }
+                self.count(queued.api_key, queued.received_ns, 0);
+                return Ok(());
+            }
+            Answer::Fetch(work) => work.finish(context),
+        };
+        self.count(queued.api_key, queued.received_ns, errors);
+        let pinned = outgoing.slice_bytes();
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() + pinned);
+        let result = self.send(&outgoing).await;
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() - pinned);
+        if is_fetch {
+            self.fetches.set(self.fetches.get() - 1);
+            self.changed.notify();
+        }
+        result
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> io::Result<()> {
+        let pieces: smallvec::SmallVec<[&[u8]; 8]> = outgoing.pieces().collect();
+        let progress = |bytes| {
+            self.progress();
+            self.shared.shard.page.borrow_mut().sent_bytes += bytes as u64;
+        };
+        self.socket.write_all(&pieces, progress).await
+    }
+
+    fn count(&self, api_key: i16, received_ns: u64, errors: u64) {
+        let now_ns = self.shared.shard.now().mono_ns;
+        let mut page = self.shared.shard.page.borrow_mut();
+        let api = page.apis.entry(api_key).or_default();
+        api.latency.record(now_ns.saturating_sub(received_ns));
+        api.errors += errors;
+    }
+
+    /// The client is gone: what is parked for it is forgotten.
+    fn drop_answers(&self) {
+        for queued in self.queue.take() {
+            self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
+            if let Answer::Fetch(work) = queued.answer {
+                work.cancel(&self.shared.context);
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! DescribeCluster: the brokers, the controller and the cluster's id.
+
+use super::context::Context;
+use super::dispatch::Handler;
+use super::errors::code;
+use super::metadata::cluster_id;
+use super::wire::StrBytes;
+use super::wire::describe_cluster_response::DescribeClusterBroker;
+use core::ops::RangeInclusive;
+use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse};
+
+pub struct DescribeCluster;
+
+/// Brokers, as against controllers (KIP-919).
+const ENDPOINT_BROKERS: i8 = 1;
+
+impl Handler for DescribeCluster {
+    type Request = DescribeClusterRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    async fn handle(
+        context: &Context,
+        version: i16,
+        request: DescribeClusterRequest,
+    ) -> DescribeClusterResponse {
+        let mut response = DescribeClusterResponse::default();
+        response.cluster_authorized_operations = i32::MIN;
+        response.endpoint_type = ENDPOINT_BROKERS;
+        if version >= 1 && request.endpoint_type != ENDPOINT_BROKERS {
+            let is_known = request.endpoint_type == 2;
+            response.error_code =
+                if is_known { code::MISMATCHED_ENDPOINT_TYPE } else { code::UNSUPPORTED_ENDPOINT_TYPE };
+            response.error_message = Some(StrBytes::from("only brokers can be described here"));
+            return response;
+        }
+        response.cluster_id = cluster_id(&context.view()).into();
+        response.controller_id = context.controller_id();
+        response.brokers = context.brokers().into_iter().map(broker).collect();
+        response
+    }
+}
+
+fn broker(broker: super::context::Broker) -> DescribeClusterBroker {
+    let mut described = DescribeClusterBroker::default();
+    described.broker_id = broker.id;
+    described.host = broker.host.into();
+    described.port = i32::from(broker.port);
+    described.rack = broker.rack.map(StrBytes::from);
+    described
+}

@@ -1,0 +1,95 @@
+//! ListOffsets: the earliest, the latest, and offsets by time.
+
+use super::context::Context;
+use super::dispatch::Handler;
+use super::errors::{code, refusal_code};
+use super::wire::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use crate::shard_loop::{QueryResult, Question};
+use core::ops::RangeInclusive;
+use engine::shard::{Answer, QueryKind};
+use kafka_wire::{ListOffsetsRequest, ListOffsetsResponse};
+
+pub struct ListOffsets;
+
+impl Handler for ListOffsets {
+    type Request = ListOffsetsRequest;
+    const VERSIONS: RangeInclusive<i16> = 1..=7;
+
+    async fn handle(context: &Context, version: i16, request: ListOffsetsRequest) -> ListOffsetsResponse {
+        let view = context.view();
+        let mut questions = Vec::new();
+        // One for each partition wanted: its question's number, or the error.
+        let mut asked = Vec::new();
+        for topic in &request.topics {
+            let known = view.topics.get(topic.name.as_str());
+            for wanted in &topic.partitions {
+                let number = usize::try_from(wanted.partition_index).ok();
+                let found = known.and_then(|topic| topic.partitions.get(number?));
+                asked.push(match (found, kind(wanted.timestamp, version)) {
+                    (None, _) => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
+                    (_, None) => Err(code::UNSUPPORTED_VERSION),
+                    (Some(found), Some(kind)) => {
+                        let leader_epoch = wanted.current_leader_epoch;
+                        questions.push(Question { partition: found.id, leader_epoch, kind });
+                        Ok(questions.len() - 1)
+                    }
+                });
+            }
+        }
+        let answers = context.query(&questions).await;
+        let mut asked = asked.into_iter();
+        let mut response = ListOffsetsResponse::default();
+        for topic in request.topics {
+            let mut answered = ListOffsetsTopicResponse::default();
+            for wanted in &topic.partitions {
+                let outcome = asked.next().expect("one for each partition").map(|at| &answers[at]);
+                answered.partitions.push(partition(wanted.partition_index, outcome));
+            }
+            answered.name = topic.name;
+            response.topics.push(answered);
+        }
+        response
+    }
+}
+
+/// What a timestamp asks for; `None` for those that Kafka knows and this broker does not.
+fn kind(timestamp: i64, version: i16) -> Option<QueryKind> {
+    match timestamp {
+        -1 => Some(QueryKind::Latest),
+        -2 => Some(QueryKind::Earliest),
+        -3 if version >= 7 => Some(QueryKind::MaxTimestamp),
+        0.. => Some(QueryKind::AtTime(timestamp)),
+        _ => None,
+    }
+}
+
+fn partition(number: i32, outcome: Result<&QueryResult, i16>) -> ListOffsetsPartitionResponse {
+    let mut partition = ListOffsetsPartitionResponse::default();
+    partition.partition_index = number;
+    (partition.offset, partition.timestamp, partition.leader_epoch) = (-1, -1, -1);
+    match outcome {
+        Ok(Ok(Answer::Offset { offset, timestamp_ms, leader_epoch })) => {
+            (partition.offset, partition.timestamp) = (offset.0, *timestamp_ms);
+            partition.leader_epoch = leader_epoch.0;
+        }
+        Ok(Ok(other)) => panic!("an offset was asked for and {other:?} answered"),
+        Ok(Err(refusal)) => partition.error_code = refusal_code(*refusal),
+        Err(error_code) => partition.error_code = error_code,
+    }
+    partition
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_timestamps_are_not_times() {
+        assert_eq!(kind(-1, 1), Some(QueryKind::Latest));
+        assert_eq!(kind(-2, 1), Some(QueryKind::Earliest));
+        assert_eq!(kind(-3, 7), Some(QueryKind::MaxTimestamp));
+        assert_eq!(kind(-3, 6), None);
+        assert_eq!(kind(-4, 7), None);
+        assert_eq!(kind(0, 1), Some(QueryKind::AtTime(0)));
+    }
+}

@@ -1,0 +1,293 @@
+//! Produce, in two stages: batches are handed to the engine in the order they came, and the
+//! answer is made when all of them are as durable as asked.
+
+use super::context::Context;
+use super::cursor::Malformed;
+use super::errors::{code, refusal_code};
+use super::header::{self, RequestHeader};
+use super::outgoing::Outgoing;
+use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
+use crate::completion::Slots;
+use crate::shard_loop::ProduceResult;
+use engine::control::View;
+use engine::ids::PartitionId;
+use engine::shard::{Acks, Refusal, RequestId};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Below this version batches have the old formats: advertised (see `versions`), not answered.
+const VERSION_MIN: i16 = 3;
+
+/// A produce request whose batches are with the engine.
+pub struct ProduceWork {
+    version: i16,
+    correlation: i32,
+    silent: bool,
+    /// With the number of partitions of each.
+    topics: Vec<(Arc<str>, usize)>,
+    partitions: Vec<Part>,
+    slots: Rc<Slots<ProduceResult>>,
+}
+
+struct Part {
+    number: i32,
+    /// Refused before the engine saw it.
+    refused: Option<i16>,
+    /// What the engine knows it by.
+    id: PartitionId,
+}
+
+/// Decodes a request and hands its batches on; waits where a journal has no room, for at most
+/// the request's own time-out. `closed` tells that the client is gone.
+pub async fn begin(
+    context: &Context,
+    header: RequestHeader<'_>,
+    body: &[u8],
+    closed: impl Fn() -> bool,
+) -> Result<ProduceWork, Malformed> {
+    let request = ProduceRequest::decode(body, header.version)?;
+    let view = context.view();
+    let refused = refused_whole(&request, header.version);
+    let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
+    let mut partitions = resolve(&view, &request, refused);
+    let acks = acks_of(request.acks).unwrap_or(Acks::All);
+    let batches = partitions.iter().filter(|part| part.refused.is_none()).count();
+    // The engine answers each batch that it was given; the others are not waited for.
+    let (id, slots) = context.shard.begin_produce(partitions.len());
+    if batches < partitions.len() {
+        fill_refused(&slots, &partitions);
+    }
+    let wait_max = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    for (slot, (part, wire)) in partitions.iter_mut().zip(&request.partitions).enumerate() {
+        if part.refused.is_some() {
+            continue;
+        }
+        let records = wire.records.unwrap_or_default();
+        let batch = Batch { request: id, slot: slot as u32, partition: part.id, acks, records };
+        if !hand_on(context, batch, wait_max, &closed).await {
+            part.refused = Some(code::REQUEST_TIMED_OUT);
+            slots.fill(slot as u32, Err(Refusal::Storage));
+        }
+    }
+    context.shard.forget_if_complete(id, &slots);
+    let silent = request.acks == 0;
+    let (version, correlation) = (header.version, header.correlation);
+    Ok(ProduceWork { version, correlation, silent, topics, partitions, slots })
+}
+
+struct Batch<'a> {
+    request: RequestId,
+    slot: u32,
+    partition: PartitionId,
+    acks: Acks,
+    records: &'a [u8],
+}
+
+/// Gives one batch to the engine once there is room; false when there was none in time.
+async fn hand_on(
+    context: &Context,
+    batch: Batch<'_>,
+    wait_max: Duration,
+    closed: &impl Fn() -> bool,
+) -> bool {
+    let shard = &context.shard;
+    let has_room = || shard.room_for(batch.partition, batch.records.len());
+    if !has_room() {
+        context.wait_for(wait_max, || has_room() || closed()).await;
+        if !has_room() {
+            return false;
+        }
+    }
+    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, batch.records);
+    true
+}
+
+/// The error that all partitions get, whatever they hold.
+fn refused_whole(request: &ProduceRequest<'_>, version: i16) -> Option<i16> {
+    if version < VERSION_MIN {
+        return Some(code::UNSUPPORTED_VERSION);
+    }
+    if acks_of(request.acks).is_none() {
+        return Some(code::INVALID_REQUIRED_ACKS);
+    }
+    request.transactional_id.map(|_| code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+}
+
+fn acks_of(acks: i16) -> Option<Acks> {
+    match acks {
+        0 => Some(Acks::None),
+        1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
+    }
+}
+
+/// The name as the metadata has it, which needs no memory of its own.
+fn topic_name(view: &View, name: &str) -> Arc<str> {
+    view.topics.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name))
+}
+
+fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> Vec<Part> {
+    let mut parts = Vec::with_capacity(request.partitions.len());
+    let mut rest = request.partitions.iter();
+    for (name, count) in &request.topics {
+        let topic = view.topics.get(*name);
+        for wire in rest.by_ref().take(*count) {
+            let number = usize::try_from(wire.number).ok();
+            let found = topic.and_then(|topic| topic.partitions.get(number?));
+            let refused = refused.or(match (found, wire.records) {
+                (None, _) => Some(code::UNKNOWN_TOPIC_OR_PARTITION),
+                (_, None | Some([])) => Some(code::INVALID_RECORD),
+                _ => None,
+            });
+            let id = found.map_or(PartitionId(0), |found| found.id);
+            parts.push(Part { number: wire.number, refused, id });
+        }
+    }
+    parts
+}
+
+fn fill_refused(slots: &Slots<ProduceResult>, parts: &[Part]) {
+    for (slot, part) in parts.iter().enumerate() {
+        if part.refused.is_some() {
+            slots.fill(slot as u32, Err(Refusal::UnknownPartition));
+        }
+    }
+}
+
+impl ProduceWork {
+    /// acks=0: the client expects no answer.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.slots.is_complete()
+    }
+
+    pub fn slots(&self) -> Rc<Slots<ProduceResult>> {
+        Rc::clone(&self.slots)
+    }
+
+    /// The answer, and how many partitions in it have an error.
+    pub fn finish(self, context: &Context) -> (Outgoing, u64) {
+        let results = self.slots.take();
+        assert_eq!(results.len(), self.partitions.len(), "the answer is made when all is there");
+        let answered =
+            self.partitions.iter().zip(results).map(|(part, result)| part.answered(context, result));
+        let partitions: Vec<ProducedPartition> = answered.collect();
+        let errors = partitions.iter().filter(|one| one.error_code != code::NONE).count() as u64;
+        let mut answer = header::begin_answer(self.correlation);
+        if self.version >= FLEXIBLE_FROM {
+            answer.push(0);
+        }
+        produce_codec::encode_response(&mut answer, self.version, &self.topics, &partitions);
+        header::seal(&mut answer, 0);
+        (Outgoing::of(answer), errors)
+    }
+}
+
+impl Part {
+    fn answered(&self, context: &Context, result: ProduceResult) -> ProducedPartition {
+        let mut partition = ProducedPartition {
+            number: self.number,
+            error_code: code::NONE,
+            base_offset: -1,
+            log_append_time_ms: -1,
+            log_start: -1,
+            message: None,
+            leader: None,
+        };
+        match (self.refused, result) {
+            (Some(error_code), _) => partition.error_code = error_code,
+            (None, Ok(produced)) => {
+                partition.base_offset = produced.base_offset.0;
+                partition.log_append_time_ms = produced.log_append_time_ms;
+                partition.log_start = produced.log_start.0;
+            }
+            (None, Err(refusal)) => {
+                partition.error_code = refusal_code(refusal);
+                partition.message = message(refusal);
+                if refusal == Refusal::NotLeader {
+                    partition.leader = context.leader_hint(self.id);
+                }
+            }
+        }
+        partition
+    }
+}
+
+/// What the code alone does not say.
+fn message(refusal: Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::Corrupt => Some("the batch's lengths or its CRC are wrong"),
+        Refusal::InvalidRecord => Some("exactly one whole batch of data records is expected"),
+        Refusal::OldFormat => Some("only record batches of format 2 are stored"),
+        Refusal::InvalidTimestamp => Some("a timestamp is outside the topic's bounds"),
+        Refusal::Storage => Some("no space left, or damaged storage"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::wire;
+    use kafka_wire::ProduceResponse;
+
+    fn part(number: i32, error_code: i16) -> ProducedPartition {
+        ProducedPartition {
+            number,
+            error_code,
+            base_offset: 5,
+            log_append_time_ms: -1,
+            log_start: 2,
+            message: Some("why"),
+            leader: None,
+        }
+    }
+
+    #[test]
+    fn every_version_of_the_answer_is_read_by_the_schema() {
+        let topics = [(Arc::from("a"), 2), (Arc::from("b"), 1)];
+        let broker = crate::kafka::context::Broker { id: 1, host: "h".into(), port: 9, rack: None };
+        let hint = crate::kafka::leader_hint::LeaderHint { broker, epoch: 4 };
+        let parts = [part(0, 0), part(1, 3), ProducedPartition { leader: Some(hint), ..part(7, 6) }];
+        for version in 3..=11 {
+            let mut body = Vec::new();
+            produce_codec::encode_response(&mut body, version, &topics, &parts);
+            let response: ProduceResponse = wire::decode(&body, version).expect("decodes");
+            assert_eq!(response.responses.len(), 2);
+            let first = &response.responses[0].partition_responses;
+            assert_eq!((first[1].error_code, first[0].base_offset), (3, 5));
+            assert_eq!(response.node_endpoints.len(), usize::from(version >= 10));
+            let last = &response.responses[1].partition_responses[0];
+            assert_eq!(last.current_leader.leader_id, if version >= 10 { 1 } else { -1 });
+        }
+    }
+
+    #[test]
+    fn acks_are_three_numbers() {
+        assert_eq!(
+            [acks_of(0), acks_of(1), acks_of(-1)],
+            [Some(Acks::None), Some(Acks::Leader), Some(Acks::All)]
+        );
+        assert_eq!([acks_of(2), acks_of(-2)], [None, None]);
+    }
+
+    #[test]
+    fn what_is_known_to_be_wrong_is_refused_for_every_partition() {
+        let request = |acks, transactional_id| ProduceRequest {
+            transactional_id,
+            acks,
+            timeout_ms: 0,
+            topics: Default::default(),
+            partitions: Default::default(),
+        };
+        assert_eq!(refused_whole(&request(1, None), 2), Some(35));
+        assert_eq!(refused_whole(&request(2, None), 9), Some(21));
+        assert_eq!(refused_whole(&request(-1, Some("t")), 9), Some(53));
+        assert_eq!(refused_whole(&request(0, None), 9), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! One shard's life on its thread: recover, listen, serve, stop.
+
+use crate::connections::Connections;
+use crate::listener;
+use crate::mailbox::Ends;
+use crate::node::{End, NodeError};
+use crate::shard_loop::{ShardLoop, ShardPhase, TICK};
+use crate::status::Status;
+use engine::disk::BufferPool;
+use engine::disk::glommio_disk::GlommioDisk;
+use engine::shard::{Input, Shard, ShardConfig};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a shard's thread is given.
+pub struct ShardSetup {
+    pub config: ShardConfig,
+    /// The shard's whole budget.
+    pub memory_bytes: usize,
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub status: Arc<Status>,
+    pub end: Arc<End>,
+    pub ends: Ends,
+}
+
+/// Once per this many ticks figures are published and connections looked at.
+const TICKS_PER_SECOND: u64 = 100;
+/// On a stop requests in flight may take this long, and then the engine's own stop this long;
+/// together they are below what the process waits for.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Runs a shard to its end.
+pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
+    let ShardSetup { config, memory_bytes, data_dir, listen, status, end, ends } = setup;
+    let disk = GlommioDisk::open(&data_dir).await;
+    let disk = disk.map_err(|error| NodeError::Environment(error.to_string()))?;
+    let (shards, engine_bytes) = (config.shards, config.memory_bytes);
+    // A quarter of the engine's part may lie in free lists, ready for the next burst.
+    let engine = Shard::new(config.clone(), BufferPool::new(engine_bytes / 4));
+    let at_fatal = Arc::clone(&end);
+    let on_fatal = Box::new(move |error| at_fatal.fail(error));
+    let shard = ShardLoop::new(config, engine, disk, Arc::clone(&status), on_fatal);
+    shard.start(ends);
+    let connections = Connections::new(Rc::clone(&shard), memory_bytes);
+    let ticking = (Rc::clone(&shard), Rc::clone(&connections));
+    glommio::spawn_local(async move { tick(ticking.0, &ticking.1).await }).detach();
+
+    let recovered = || shard.phase.get() >= ShardPhase::Ready;
+    shard.changes.until(|| recovered() || status.stopping()).await;
+    end.shard_recovered();
+    // Metadata names every shard: none is reachable before all can answer.
+    shard.changes.until(|| end.recovered() == shards || status.stopping()).await;
+    if !status.stopping() && shard.phase.get() == ShardPhase::Ready {
+        let socket = listener::bind(listen)?;
+        status.shard_ready();
+        let accepting = listener::accept(socket, Rc::clone(&connections));
+        glommio::spawn_local(accepting).detach();
+    }
+    shard.changes.until(|| status.stopping() || shard.phase.get() >= ShardPhase::Stopped).await;
+    stop(&shard, &connections).await;
+    Ok(())
+}
+
+/// The engine's tick, and about every second the figures and the look at connections.
+async fn tick(shard: Rc<ShardLoop>, connections: &Connections) {
+    for ticks in 1u64.. {
+        glommio::timer::sleep(TICK).await;
+        shard.tick();
+        if ticks.is_multiple_of(TICKS_PER_SECOND) {
+            connections.sweep();
+            shard.publish_page();
+        }
+    }
+}
+
+/// Answers what is in flight, then lets the engine write what makes the next start short.
+async fn stop(shard: &Rc<ShardLoop>, connections: &Connections) {
+    connections.stop();
+    let deadline_ns = shard.now().plus(DRAIN_TIME_MAX);
+    let drained = || connections.is_empty() || shard.now().mono_ns > deadline_ns;
+    shard.changes.until(drained).await;
+    connections.close_all();
+    shard.step(Input::Stop);
+    shard.changes.until(|| shard.phase.get() >= ShardPhase::Stopped).await;
+    shard.publish_page();
+}
