@@ -55,7 +55,7 @@ impl Config {
         let shards = shards(options.shards, machine)?;
         let listen = Address::parse("--listen", options.listen.as_deref().unwrap_or("127.0.0.1:9092"))?;
         let listen_socket = listen.resolve("--listen")?;
-        let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket, &kafka)?;
+        let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket)?;
         ports_fit("--listen", listen.port, shards)?;
         ports_fit("--advertise", advertised.first_port, shards)?;
         let node = NodeConfig {
@@ -209,12 +209,7 @@ fn segment_bytes(bytes: u64) -> Result<u64, Refusal> {
     Ok(bytes)
 }
 
-fn advertised(
-    asked: Option<&str>,
-    listen: &Address,
-    socket: SocketAddr,
-    kafka: &[(String, String)],
-) -> Result<Advertised, Refusal> {
+fn advertised(asked: Option<&str>, listen: &Address, socket: SocketAddr) -> Result<Advertised, Refusal> {
     let address = match asked {
         Some(text) => Address::parse("--advertise", text)?,
         None if socket.ip().is_unspecified() => {
@@ -232,8 +227,7 @@ fn advertised(
         let why = format!("--advertise {address} is no address that a client could connect to");
         return Err(Refusal::usage(why, "give the name or address that clients reach"));
     }
-    let rack = kafka.iter().find(|(key, _)| key == "broker.rack").map(|(_, value)| value.clone());
-    Ok(Advertised { host: address.host, first_port: address.port, rack })
+    Ok(Advertised { host: address.host, first_port: address.port, rack: None })
 }
 
 fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {

@@ -1,5 +1,6 @@
-//! The simulator, checkers and workloads that the tests share.
+//! The simulator, checkers and workloads that the tests share, and brokers as processes.
 
 pub mod check;
+pub mod process;
 pub mod sim;
 pub mod workload;

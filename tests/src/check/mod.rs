@@ -6,6 +6,8 @@
 pub mod attempts;
 pub mod damage;
 pub mod partition;
+#[cfg(test)]
+mod tests;
 pub mod topics;
 
 pub use attempts::{Attempt, Attempts, Uid};

@@ -4,6 +4,7 @@ pub mod counts;
 pub mod disk;
 pub mod events;
 pub mod faults;
+pub mod narrate;
 pub mod node;
 pub mod rot;
 pub mod run;

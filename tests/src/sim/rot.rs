@@ -3,7 +3,8 @@
 //! state, index files).
 
 use super::disk::SimFile;
-use super::world::{World, file_kind};
+use super::narrate::file_kind;
+use super::world::World;
 use crate::check::Model;
 use crate::check::damage::{Broken, Hole};
 use engine::disk::BLOCK;
@@ -75,43 +76,43 @@ fn entry(world: &mut World, model: &mut Model, rng: &mut Rng) -> bool {
         return false;
     }
     let (journal, victim) = candidates.swap_remove(rng.below(candidates.len() as u64) as usize);
-    let wants_head = rng.one_in(4);
-    let within = if wants_head {
-        rng.below(victim.head_bytes as u64)
-    } else {
-        // Behind the head's last block: a block that cannot be read takes no part of the head.
-        let first = victim.head_bytes.next_multiple_of(BLOCK);
-        if first >= victim.entry_bytes {
-            victim.head_bytes as u64 + rng.below((victim.entry_bytes - victim.head_bytes) as u64)
-        } else {
-            (first as u64) + rng.below((victim.entry_bytes - first) as u64)
-        }
-    };
-    let before = world.counts.get("rot: segment");
-    let was_unreadable = break_entry(world, &victim, within, rng);
-    assert_eq!(world.counts.get("rot: segment"), before + 1);
-    let head = within < victim.head_bytes as u64
-        || was_unreadable && within / (BLOCK as u64) <= (victim.head_bytes as u64 - 1) / BLOCK as u64;
-    world.counts.add(if head { "rot: head of an entry" } else { "rot: body of an entry" });
-    model.damage.broken.push(Broken { journal, index: victim.index, head });
-    model.damage.holes.extend(victim.holes);
+    break_entry(world, model, journal, victim, rng);
     true
 }
 
-fn break_entry(world: &mut World, victim: &Found, within: u64, rng: &mut Rng) -> bool {
+fn break_entry(world: &mut World, model: &mut Model, journal: JournalId, victim: Found, rng: &mut Rng) {
+    let within = victim.draw_byte(rng);
+    let position = victim.position + within as u64;
     let file = world.nodes[0].disk.file_mut(&victim.path).expect("surveyed");
-    let position = victim.position + within;
     let unreadable = rng.one_in(3);
     if unreadable {
         file.make_unreadable(position / BLOCK as u64);
     } else {
         file.flip(position, rng.below(8) as u8);
     }
+    // What cannot be read is a whole block.
+    let first_lost = if unreadable { within / BLOCK * BLOCK } else { within };
+    let head = first_lost < victim.head_bytes;
     world.counts.add("rot: segment");
-    world
-        .trace
-        .line(world.now_ns, format_args!("rot in {} at {position}, entry {}", victim.path, victim.index));
-    unreadable
+    world.counts.add(if head { "rot: head of an entry" } else { "rot: body of an entry" });
+    let Found { path, index, .. } = &victim;
+    world.trace.line(world.now_ns, format_args!("rot in {path} at {position}, entry {index}, head {head}"));
+    model.damage.broken.push(Broken { journal, index: victim.index, head });
+    model.damage.holes.extend(victim.holes);
+}
+
+impl Found {
+    /// Where to break it: mostly behind the block in which the head ends, for what breaks there
+    /// leaves the head whole in any case.
+    fn draw_byte(&self, rng: &mut Rng) -> usize {
+        let behind_head = self.head_bytes.next_multiple_of(BLOCK);
+        let (from, to) = match rng.below(4) {
+            0 => (0, self.head_bytes),
+            _ if behind_head < self.entry_bytes => (behind_head, self.entry_bytes),
+            _ => (self.head_bytes, self.entry_bytes),
+        };
+        from + rng.below((to - from) as u64) as usize
+    }
 }
 
 fn content(file: &SimFile) -> Vec<u8> {

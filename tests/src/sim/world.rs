@@ -5,12 +5,13 @@
 
 use super::counts::Counts;
 use super::disk::{CutCounts, FaultKind};
+use super::narrate::{self, step_name};
 use super::node::Node;
 use super::schedule::Schedule;
 use super::trace::Trace;
 use engine::clock::Now;
 use engine::control::View;
-use engine::disk::{DiskErrorKind, DiskRequest, DiskResult, OpId};
+use engine::disk::{DiskErrorKind, DiskRequest, OpId};
 use engine::rng::Rng;
 use engine::shard::{Event, Fatal, Input, Output};
 use std::sync::Arc;
@@ -199,7 +200,7 @@ impl World {
 
     /// Gives an input to a shard, now.
     pub fn input(&mut self, node: usize, shard: u16, input: Input<'_>) {
-        self.trace_input(node, shard, &input);
+        narrate::input(&mut self.trace, self.now_ns, (node, shard), &input);
         let mut out = Vec::new();
         let now = self.nodes[node].now(self.now_ns);
         let is_turn = matches!(input, Input::TurnEnd);
@@ -266,7 +267,7 @@ impl World {
     }
 
     fn output(&mut self, node: usize, shard: u16, output: Output) {
-        self.trace_output(node, shard, &output);
+        narrate::output(&mut self.trace, self.now_ns, (node, shard), &output, &self.nodes[node].disk);
         match output {
             Output::Disk { op, request } => self.issue(node, shard, op, request),
             Output::View(view) => self.spread_view(node, &view),
@@ -332,66 +333,6 @@ impl World {
         usual_ns / 2 + if self.rng.one_in(64) { 20 * spread_ns } else { spread_ns }
     }
 
-    fn trace_input(&mut self, node: usize, shard: u16, input: &Input<'_>) {
-        match input {
-            Input::View(view) => {
-                self.trace.line(self.now_ns, format_args!("n{node}/s{shard} <- View {}", view.version))
-            }
-            Input::Produce(produce) => self.trace.line(
-                self.now_ns,
-                format_args!(
-                    "n{node}/s{shard} <- Produce {:?}.{} {:?} {:?} {} bytes {:08x}",
-                    produce.request,
-                    produce.slot,
-                    produce.partition,
-                    produce.acks,
-                    produce.records.len(),
-                    crc32c::crc32c(produce.records)
-                ),
-            ),
-            Input::Disk { op, result } => self.trace_disk(node, shard, *op, result),
-            other => self.trace.line(self.now_ns, format_args!("n{node}/s{shard} <- {other:?}")),
-        }
-    }
-
-    fn trace_disk(&mut self, node: usize, shard: u16, op: OpId, result: &DiskResult) {
-        self.trace.line(self.now_ns, format_args!("n{node}/s{shard} <- {op:?} {result:?}"));
-    }
-
-    fn trace_output(&mut self, node: usize, shard: u16, output: &Output) {
-        let now_ns = self.now_ns;
-        match output {
-            Output::View(view) => {
-                self.trace.line(now_ns, format_args!("n{node}/s{shard} -> View {}", view.version))
-            }
-            Output::Disk { op, request } => {
-                let path = match request {
-                    DiskRequest::Open { path, .. } => path.clone(),
-                    other => self.nodes[node].disk.subject(shard, other).to_owned(),
-                };
-                let crc = match request {
-                    DiskRequest::Write { buffer, .. } => crc32c::crc32c(buffer),
-                    _ => 0,
-                };
-                self.trace
-                    .line(now_ns, format_args!("n{node}/s{shard} -> {op:?} {request:?} {path} {crc:08x}"));
-            }
-            Output::Fetched { request, partitions } => {
-                for part in partitions {
-                    let crc = part.records.iter().fold(0, |crc, slice| crc32c::crc32c_append(crc, slice));
-                    self.trace.line(
-                        now_ns,
-                        format_args!(
-                            "n{node}/s{shard} -> Fetched {request:?} {:?} hw {} start {} {} bytes {crc:08x}",
-                            part.error, part.high_watermark, part.log_start, part.bytes
-                        ),
-                    );
-                }
-            }
-            other => self.trace.line(now_ns, format_args!("n{node}/s{shard} -> {other:?}")),
-        }
-    }
-
     /// The time of a clock that is right, as clients have it.
     pub fn true_wall_ms(&self) -> i64 {
         super::node::WALL_EPOCH_MS + (self.now_ns / MS) as i64
@@ -400,52 +341,5 @@ impl World {
     /// The clocks of a node, as it sees them.
     pub fn clock(&self, node: usize) -> Now {
         self.nodes[node].now(self.now_ns)
-    }
-}
-
-/// Names what a crash interrupted, without the numbers.
-fn step_name(request: &DiskRequest, path: &str) -> String {
-    let what = match request {
-        DiskRequest::Open { create: true, .. } => "create",
-        DiskRequest::Open { create: false, .. } => "open",
-        DiskRequest::Allocate { .. } => "allocate",
-        DiskRequest::Write { .. } => "write",
-        DiskRequest::Read { .. } => "read",
-        DiskRequest::Sync { .. } => "sync",
-        DiskRequest::Truncate { .. } => "truncate",
-        DiskRequest::Close { .. } => "close",
-        DiskRequest::Rename { .. } => "rename",
-        DiskRequest::Remove { .. } => "remove",
-        DiskRequest::CreateDir { .. } => "create folder",
-        DiskRequest::SyncDir { .. } => "sync folder",
-        DiskRequest::List { .. } => "list",
-    };
-    format!("{what} {}", file_kind(path))
-}
-
-/// A path's kind: what the folder's layout calls it.
-pub fn file_kind(path: &str) -> &str {
-    if path.contains("quarantine/") {
-        return "quarantined piece";
-    }
-    let name = path.rsplit('/').next().expect("split gives one part");
-    for (ending, kind) in [
-        (".seg", "segment"),
-        (".idx", "index"),
-        ("local.ckpt", "local checkpoint"),
-        (".ckpt", "checkpoint"),
-        (".tmp", "temporary file"),
-    ] {
-        if name.ends_with(ending) {
-            return kind;
-        }
-    }
-    match name {
-        "journals" => "journals folder",
-        "quarantine" => "quarantine folder",
-        "" | "." => "data folder",
-        known @ ("hard-state" | "journal.meta" | "node.meta" | "reserve" | "probe" | "lock") => known,
-        _ if path.starts_with("journals/") => "journal folder",
-        _ => "other",
     }
 }

@@ -1,0 +1,54 @@
+//! Clients that are not Rust: kcat, and Python's in `tests/.venv`. Where they are missing a test
+//! says that it was skipped; where `DURAMEN_TESTS_REQUIRE_CLIENTS` is set it fails.
+
+use super::broker::workspace_folder;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// The path of kcat.
+pub fn kcat(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|folder| folder.join("kcat")).find(|file| file.is_file());
+    found.or_else(|| skip(test, "kcat is not installed"))
+}
+
+/// The Python that has the client packages of `tests/requirements.txt`.
+pub fn python(test: &str) -> Option<PathBuf> {
+    let python = workspace_folder().join("tests/.venv/bin/python");
+    if python.is_file() { Some(python) } else { skip(test, "tests/.venv is missing (.ci/run makes it)") }
+}
+
+/// Says on the real stderr that a test was skipped, which the test runner does not capture.
+pub fn skip<T>(test: &str, why: &str) -> Option<T> {
+    assert!(
+        std::env::var_os("DURAMEN_TESTS_REQUIRE_CLIENTS").is_none(),
+        "{test}: {why}, and a skip is a failure here"
+    );
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    None
+}
+
+/// Runs it to its end and shows what it said if that was no success.
+pub fn run(command: &mut Command) -> Output {
+    let output = command.output().expect("the command starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    output
+}
+
+/// Runs a script of `tests/clients` against a broker; its arguments are the bootstrap servers and
+/// a topic of its own.
+pub fn run_script(test: &str, script: &str, bootstrap: &str) {
+    let Some(python) = python(test) else { return };
+    let path = workspace_folder().join("tests/clients").join(script);
+    let output = run(Command::new("timeout").arg("120").arg(python).arg(path).arg(bootstrap).arg(test));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.trim_end().ends_with("ok"), "{script} said:\n{said}");
+}

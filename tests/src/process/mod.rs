@@ -1,0 +1,15 @@
+//! Brokers as processes, for tests: built once, started on ports and folders of their own, waited
+//! for by condition, killed by their handle, with nothing left behind.
+
+pub mod binary;
+pub mod broker;
+pub mod deadline;
+pub mod foreign;
+pub mod http;
+pub mod ports;
+pub mod records;
+pub mod small_disk;
+pub mod wire;
+
+pub use broker::{Broker, BrokerOptions, workspace_folder};
+pub use deadline::Deadline;

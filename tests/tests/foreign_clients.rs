@@ -1,0 +1,53 @@
+//! Clients that nobody here wrote: kcat and Python's three.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::process::{Command, Stdio};
+use tests::process::{Broker, BrokerOptions, foreign};
+
+/// The issue's own acceptance: a real text in, the same text out.
+#[test]
+fn kcat_gets_back_the_file_it_gave() {
+    let Some(kcat) = foreign::kcat("kcat_gets_back_the_file_it_gave") else { return };
+    let broker = Broker::start(BrokerOptions::default());
+    let given = broker.folder().join("given.txt");
+    let text = (0..120_000).fold(String::new(), |mut text, line| {
+        writeln!(text, "{line} {} wood {}", line * 7919 % 1013, "x".repeat(line % 90))
+            .expect("a string takes all");
+        text
+    });
+    std::fs::write(&given, &text).expect("written");
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let run = |arguments: &[&str], stdin: Stdio| {
+            let mut command = Command::new("timeout");
+            command
+                .arg("120")
+                .arg(&kcat)
+                .args(["-b", &broker.bootstrap(), "-t", codec, "-p", "0"])
+                .args(arguments)
+                .stdin(stdin);
+            foreign::run(&mut command).stdout
+        };
+        run(&["-P", "-z", codec], File::open(&given).expect("the file").into());
+        let got = run(&["-C", "-o", "beginning", "-e", "-q"], Stdio::null());
+        assert!(got == text.as_bytes(), "{codec}: {} bytes of {} came back", got.len(), text.len());
+    }
+}
+
+#[test]
+fn kafka_python() {
+    let broker = Broker::start(BrokerOptions::default());
+    foreign::run_script("kafka_python", "kafka_python_client.py", &broker.bootstrap());
+}
+
+#[test]
+fn aiokafka() {
+    let broker = Broker::start(BrokerOptions::default());
+    foreign::run_script("aiokafka", "aiokafka_client.py", &broker.bootstrap());
+}
+
+#[test]
+fn confluent_kafka() {
+    let broker = Broker::start(BrokerOptions { shards: 3, ..BrokerOptions::default() });
+    foreign::run_script("confluent_kafka", "confluent_client.py", &broker.bootstrap());
+}
