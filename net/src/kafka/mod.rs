@@ -2,6 +2,7 @@
 //! for the hot path and one module (`wire`) through which the rest is decoded and encoded.
 
 pub mod api_versions;
+pub mod client;
 pub mod context;
 pub mod cursor;
 pub mod describe_cluster;
@@ -22,3 +23,6 @@ pub mod produce_codec;
 pub mod sessions;
 pub mod versions;
 pub mod wire;
+
+#[cfg(test)]
+mod codec_tests;
