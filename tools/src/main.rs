@@ -1,2 +1,7 @@
 //! The dump tool's binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(tools::dump::run(std::env::args_os(), std::io::stdout()))
+}

@@ -1,0 +1,225 @@
+//! `segments`, `entries` and `batches`: what the heads tell.
+
+use super::cli::Common;
+use super::filter::Filter;
+use super::names::Names;
+use super::out::{Out, Row};
+use super::scan::{Entry, Scanner, Step};
+use super::source::{Journal, Segment, Source};
+use super::trouble::Trouble;
+use crate::row;
+use engine::batch::Codec;
+use engine::entry::item::Item;
+use engine::entry::{BatchDescriptor, EntryKind};
+use std::ops::ControlFlow;
+
+/// Counts rows up to `--limit`.
+pub struct Limit(Option<u64>);
+
+impl Limit {
+    pub fn new(common: &Common) -> Self {
+        Self(common.limit)
+    }
+
+    /// `Break` once the limit is used up.
+    pub fn count(&mut self) -> ControlFlow<()> {
+        match &mut self.0 {
+            Some(0 | 1) => ControlFlow::Break(()),
+            Some(left) => {
+                *left -= 1;
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// One segment, added up.
+#[derive(Debug, Default)]
+struct Sums {
+    entries: u64,
+    batches: u64,
+    records: u64,
+    bytes: u64,
+    batch_bytes: u64,
+    head_bytes: u64,
+    last: u64,
+    times: Option<(i64, i64)>,
+    gaps: u64,
+    has_tail: bool,
+}
+
+impl Sums {
+    fn add(&mut self, entry: &Entry<'_>) {
+        let header = entry.header();
+        self.entries += 1;
+        self.bytes += header.entry_bytes() as u64;
+        self.head_bytes += header.head_bytes() as u64;
+        self.batch_bytes += u64::from(header.body_bytes.get());
+        self.last = header.index().0;
+        for batch in entry.descriptors() {
+            self.batches += 1;
+            self.records += u64::from(batch.record_count.get());
+            let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
+            self.times = Some((first.min(batch.base_timestamp.get()), last.max(batch.max_timestamp.get())));
+        }
+    }
+}
+
+pub fn segments(source: &Source, out: &mut Out<'_>) -> Result<(), Trouble> {
+    for journal in &source.journals {
+        for segment in &journal.segments {
+            let Some(bytes) = segment.open()? else { continue };
+            let mut sums = Sums::default();
+            let mut scanner = Scanner::new(&bytes, journal.identity, segment.base, false);
+            while let Some(step) = scanner.step() {
+                match step {
+                    Step::Entry(entry) => sums.add(&entry),
+                    Step::Gap { .. } => sums.gaps += 1,
+                    Step::Tail { .. } => sums.has_tail = true,
+                    Step::Unreadable(text) => return Err(Trouble::unreadable(&segment.path, text)),
+                }
+            }
+            out.row(segment_row(source, journal, segment, &sums))?;
+        }
+    }
+    Ok(())
+}
+
+fn segment_row(source: &Source, journal: &Journal, segment: &Segment, sums: &Sums) -> Row {
+    let state = match (sums.gaps, sums.has_tail, segment.is_sealed()) {
+        (1.., _, _) | (0, true, true) => "damaged",
+        (0, true, false) if source.is_live => "being written",
+        (0, true, false) => "torn tail",
+        (0, false, true) => "sealed",
+        (0, false, false) => "active",
+    };
+    row! {
+        "journal" => journal.id().0,
+        "file" => segment.name(),
+        "base" => segment.base.0,
+        "last" => (sums.entries > 0).then_some(sums.last),
+        "entries" => sums.entries,
+        "batches" => sums.batches,
+        "records" => sums.records,
+        "bytes" => sums.bytes,
+        "file_bytes" => segment.file_bytes,
+        "padding_bytes" => sums.bytes - sums.batch_bytes - sums.head_bytes,
+        "first_time" => sums.times.map(|(first, _)| first),
+        "last_time" => sums.times.map(|(_, last)| last),
+        "state" => state,
+    }
+}
+
+pub fn kind_name(kind: Option<EntryKind>) -> &'static str {
+    match kind {
+        Some(EntryKind::Batches) => "batches",
+        Some(EntryKind::Control) => "control",
+        Some(EntryKind::TermStart) => "term start",
+        Some(EntryKind::Membership) => "membership",
+        Some(EntryKind::Meta) => "meta",
+        Some(EntryKind::Rewrite) => "rewrite",
+        None => "unknown",
+    }
+}
+
+pub fn entries(source: &Source, common: &Common, filter: &Filter, out: &mut Out<'_>) -> Result<(), Trouble> {
+    let mut limit = Limit::new(common);
+    super::walk::entries(source, false, |journal, segment, entry| {
+        if !filter.is_open() && !entry.descriptors().iter().any(|batch| filter.takes(batch)) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        out.row(entry_row(journal, segment, entry))?;
+        Ok(limit.count())
+    })
+}
+
+fn entry_row(journal: &Journal, segment: &Segment, entry: &Entry<'_>) -> Row {
+    let header = entry.header();
+    let records: u64 = entry.descriptors().iter().map(|batch| u64::from(batch.record_count.get())).sum();
+    row! {
+        "journal" => journal.id().0,
+        "file" => segment.name(),
+        "position" => entry.position,
+        "index" => header.index().0,
+        "term" => header.term().0,
+        "kind" => kind_name(header.kind()),
+        "count" => header.count.get(),
+        "records" => records,
+        "entry_bytes" => header.entry_bytes(),
+        "head_bytes" => header.head_bytes(),
+        "body_position" => header.body_position.get(),
+        "body_bytes" => header.body_bytes.get(),
+        "commit" => header.commit.get(),
+        "wall_ms" => header.wall_ms.get(),
+        "checksum" => format!("{:08x}", header.checksum.get()),
+        "previous" => format!("{:08x}", header.previous_checksum.get()),
+        "items" => items_text(entry),
+    }
+}
+
+/// Control items in words.
+fn items_text(entry: &Entry<'_>) -> Option<String> {
+    if entry.header().kind() != Some(EntryKind::Control) {
+        return None;
+    }
+    let text = match Item::decode_all(entry.items()) {
+        Ok(items) => items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join("; "),
+        Err(error) => error.to_string(),
+    };
+    Some(text)
+}
+
+pub fn codec_name(attributes: i16) -> String {
+    let number = (attributes & 7) as u8;
+    Codec::of(number).map_or(format!("codec {number}"), |codec| format!("{codec:?}").to_lowercase())
+}
+
+pub fn batches(
+    source: &Source,
+    common: &Common,
+    filter: &Filter,
+    names: &Names,
+    out: &mut Out<'_>,
+) -> Result<(), Trouble> {
+    let mut limit = Limit::new(common);
+    super::walk::entries(source, false, |journal, segment, entry| {
+        for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
+            out.row(batch_row(journal, segment, entry, batch, names))?;
+            if limit.count().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn batch_row(
+    journal: &Journal,
+    segment: &Segment,
+    entry: &Entry<'_>,
+    batch: &BatchDescriptor,
+    names: &Names,
+) -> Row {
+    let attributes = batch.attributes.get();
+    row! {
+        "journal" => journal.id().0,
+        "file" => segment.name(),
+        "position" => entry.position + u64::from(batch.position.get()),
+        "index" => entry.header().index().0,
+        "partition" => batch.partition().0,
+        "topic" => names.topic_partition(batch.partition()),
+        "base_offset" => batch.base_offset().0,
+        "records" => batch.record_count.get(),
+        "bytes" => batch.bytes.get(),
+        "leader_epoch" => batch.leader_epoch().0,
+        "base_timestamp" => batch.base_timestamp.get(),
+        "max_timestamp" => batch.max_timestamp.get(),
+        "producer_id" => batch.producer_id().0,
+        "producer_epoch" => batch.producer_epoch.get(),
+        "base_sequence" => batch.base_sequence.get(),
+        "compression" => codec_name(attributes),
+        "transactional" => attributes & engine::batch::header::attribute::TRANSACTIONAL != 0,
+        "crc" => format!("{:08x}", batch.crc.get()),
+    }
+}

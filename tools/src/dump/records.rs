@@ -1,0 +1,173 @@
+//! `records`: every record, decompressed.
+
+use super::cli::{Common, Format};
+use super::filter::Filter;
+use super::list::{Limit, codec_name};
+use super::names::Names;
+use super::out::{Out, Row};
+use super::scan::Entry;
+use super::source::{Journal, Segment, Source};
+use super::trouble::Trouble;
+use crate::row;
+use engine::batch::records::Records;
+use engine::batch::{Record, varint};
+use engine::entry::BatchDescriptor;
+use serde_json::{Value, json};
+use std::ops::ControlFlow;
+
+/// What one batch may grow to when it is decompressed: far above what clients send, low enough
+/// for any machine.
+pub const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
+
+/// How keys and values are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Show {
+    pub format: Format,
+    pub redact: bool,
+}
+
+impl Show {
+    fn bytes(self, bytes: Option<&[u8]>) -> Value {
+        match (bytes, self.redact, self.format) {
+            (None, ..) => Value::Null,
+            (Some(bytes), true, _) => json!(format!("<{} bytes>", bytes.len())),
+            (Some(bytes), false, Format::Hex) => {
+                json!(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            }
+            (Some(bytes), false, Format::Text) => json!(text(bytes)),
+        }
+    }
+
+    /// `key=value` pairs.
+    fn headers(self, mut raw: &[u8]) -> Value {
+        let Some(count) = varint::take_i32(&mut raw) else { return Value::Null };
+        let mut headers = Vec::new();
+        for _ in 0..count {
+            let Some(key) = take_sized(&mut raw) else { break };
+            let Some(value) = take_sized(&mut raw) else { break };
+            headers.push(json!({ "key": self.bytes(key), "value": self.bytes(value) }));
+        }
+        Value::Array(headers)
+    }
+}
+
+fn take_sized<'a>(from: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let bytes = varint::take_i32(from)?;
+    if bytes < 0 {
+        return Some(None);
+    }
+    let (taken, rest) = from.split_at_checked(bytes as usize)?;
+    *from = rest;
+    Some(Some(taken))
+}
+
+/// Text as it is, but what would break the line or the terminal escaped; other bytes as `\xNN`.
+fn text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if char.is_control() { text.extend(char.escape_default()) } else { text.push(char) }
+        }
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+pub fn records(
+    source: &Source,
+    common: &Common,
+    format: Format,
+    filter: &Filter,
+    names: &Names,
+    out: &mut Out<'_>,
+) -> Result<(), Trouble> {
+    let mut limit = Limit::new(common);
+    let show = Show { format, redact: common.redact };
+    super::walk::entries(source, true, |journal, segment, entry| {
+        for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
+            let place = Place { journal, segment, entry, batch };
+            if batch_records(&place, show, filter, names, &mut limit, out)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+struct Place<'a> {
+    journal: &'a Journal,
+    segment: &'a Segment,
+    entry: &'a Entry<'a>,
+    batch: &'a BatchDescriptor,
+}
+
+impl Place<'_> {
+    fn position(&self) -> u64 {
+        self.entry.position + u64::from(self.batch.position.get())
+    }
+}
+
+fn batch_records(
+    place: &Place<'_>,
+    show: Show,
+    filter: &Filter,
+    names: &Names,
+    limit: &mut Limit,
+    out: &mut Out<'_>,
+) -> Result<ControlFlow<()>, Trouble> {
+    let complain = |error: &dyn std::fmt::Display| {
+        eprintln!("{}: batch at byte {}: {error}", place.segment.path.display(), place.position());
+    };
+    let bytes = place.entry.batch(place.batch).expect("the whole entry was read");
+    let opened = match Records::open(bytes, DECOMPRESSED_BYTES_MAX) {
+        Ok(opened) => opened,
+        Err(error) => {
+            complain(&error);
+            return Ok(ControlFlow::Continue(()));
+        }
+    };
+    for record in opened.iter() {
+        match record {
+            Ok(record) if filter.takes_record(record.offset, record.timestamp_ms) => {
+                out.row(record_row(place, &record, show, names))?;
+                if limit.count().is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => complain(&error),
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn record_row(place: &Place<'_>, record: &Record<'_>, show: Show, names: &Names) -> Row {
+    row! {
+        "journal" => place.journal.id().0,
+        "file" => place.segment.name(),
+        "position" => place.position(),
+        "index" => place.entry.header().index().0,
+        "partition" => place.batch.partition().0,
+        "topic" => names.topic_partition(place.batch.partition()),
+        "offset" => record.offset,
+        "timestamp" => record.timestamp_ms,
+        "compression" => codec_name(place.batch.attributes.get()),
+        "key" => show.bytes(record.key),
+        "value" => show.bytes(record.value),
+        "headers" => show.headers(record.headers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_keeps_its_line() {
+        assert_eq!(text("grün\n\x1b[0m".as_bytes()), "grün\\n\\u{1b}[0m");
+        assert_eq!(text(b"a\xff\x00"), "a\\xff\\u{0}");
+        let show = Show { format: Format::Text, redact: true };
+        assert_eq!(show.bytes(Some(b"secret")), json!("<6 bytes>"));
+        assert_eq!(show.headers(b"\x02\x02k\x04vv"), json!([{ "key": "<1 bytes>", "value": "<2 bytes>" }]));
+    }
+}

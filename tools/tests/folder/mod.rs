@@ -1,0 +1,268 @@
+//! A small data folder, the same bytes each time: a meta journal with one topic, and a data
+//! journal of two sealed segments and an active one.
+
+use engine::batch::{BatchBuilder, Codec, NewRecord};
+use engine::codec::Write;
+use engine::control::Command;
+use engine::control::view::Life;
+use engine::disk::BufferPool;
+use engine::entry::EntryBytes;
+use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};
+use engine::entry::item::Item;
+use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX, EntryKind};
+use engine::folder::{
+    NodeMeta, checkpoint_path, hard_state_path, index_path, journal_dir, journal_meta_path, segment_path,
+};
+use engine::ids::*;
+use engine::journal::checkpoint_file::Checkpoint;
+use engine::journal::hard_state::{HardState, SyncedBound};
+use engine::journal::index::ActiveIndex;
+use engine::journal::meta_record::JournalMeta;
+use engine::partition::Fold;
+use engine::shard::Advertised;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub const CLUSTER: ClusterId = ClusterId(0xc1);
+pub const DATA: JournalId = JournalId(1);
+pub const SEGMENT_BYTES: u64 = 64 << 10;
+/// Entries of the data journal: 1..=10 and 11..=20 sealed, 21..=24 active.
+pub const SEGMENT_ENTRIES: u64 = 10;
+pub const LAST: u64 = 24;
+/// The commit that the hard state knows; the entries' own is one below each.
+pub const SYNCED: u64 = 22;
+/// What the records hold.
+pub const VALUE: &str = "heartwood";
+
+pub fn identity(journal: JournalId) -> JournalIdentity {
+    JournalIdentity { cluster: CLUSTER, journal, secret: 0x5ec0 + journal.0 }
+}
+
+/// Makes a journal's entries.
+struct Maker {
+    identity: JournalIdentity,
+    pool: BufferPool,
+    base: u64,
+    entries: Vec<EntryBytes>,
+}
+
+impl Maker {
+    fn new(journal: JournalId) -> Self {
+        Self { identity: identity(journal), pool: BufferPool::new(1 << 20), base: 1, entries: Vec::new() }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let index = self.entries.len() as u64 + 1;
+        let last = self.entries.last().map(|entry| *entry.header());
+        let position = match last {
+            Some(last) if index != self.base => last.position.get() + last.entry_bytes() as u64,
+            _ => 0,
+        };
+        Stamp {
+            cluster: CLUSTER,
+            journal: self.identity.journal,
+            secret: self.identity.secret,
+            term: Term(1),
+            index: Index(index),
+            segment_base: Index(self.base),
+            position,
+            commit: Index(index.saturating_sub(4)),
+            wall_ms: 1_750_000_000_000 + index as i64,
+            previous_checksum: last.map_or(0, |last| last.checksum.get()),
+        }
+    }
+
+    fn head(&mut self, kind: EntryKind, count: u32, items: &[u8]) {
+        let entry = head_only(&self.pool, kind, count, items, &self.stamp());
+        self.entries.push(entry);
+    }
+
+    fn batches(&mut self, partitions: &[(u64, i64)]) {
+        let mut open = OpenEntry::new(&self.pool, Hint::default(), ENTRY_BYTES_MAX, 1);
+        for (partition, base_offset) in partitions {
+            let (bytes, placed) = batch(*partition, *base_offset);
+            open.append(&self.pool, &bytes, placed).expect("its CRC is right");
+        }
+        let entry = open.seal(&self.stamp()).0;
+        self.entries.push(entry);
+    }
+}
+
+/// Two records; those of partition 2 compressed.
+fn batch(partition: u64, base_offset: i64) -> (Vec<u8>, Placed) {
+    let time = 1_750_000_000_000 + base_offset;
+    let codec = if partition == 2 { Codec::Zstd } else { Codec::None };
+    let mut builder = BatchBuilder::new(time);
+    builder.producer(40 + partition as i64, 0, base_offset as i32).codec(codec);
+    for key in [&b"k1"[..], b"k2"] {
+        let headers = [("h", Some(&b"v"[..]))];
+        builder.push(NewRecord { key: Some(key), headers: &headers, ..NewRecord::value(VALUE.as_bytes()) });
+    }
+    let bytes = builder.build();
+    let header = engine::batch::BatchHeader::of(&bytes).expect("a batch");
+    let descriptor = BatchDescriptor {
+        partition: partition.into(),
+        base_offset: base_offset.into(),
+        leader_epoch: 1.into(),
+        record_count: 2.into(),
+        base_timestamp: time.into(),
+        max_timestamp: header.max_timestamp.get().into(),
+        producer_id: (40 + partition as i64).into(),
+        producer_epoch: 0.into(),
+        attributes: header.attributes.get().into(),
+        base_sequence: (base_offset as i32).into(),
+        position: 0.into(),
+        bytes: (bytes.len() as u32).into(),
+        crc: 0.into(),
+        reserved: 0.into(),
+    };
+    (bytes, Placed { descriptor, log_append_time_ms: None })
+}
+
+fn commands() -> Vec<u8> {
+    let commands = [
+        Command::Form {
+            cluster: CLUSTER,
+            members: vec![(NodeId(0), Incarnation(9))],
+            lanes: 1,
+            segment_bytes: SEGMENT_BYTES,
+        },
+        Command::RegisterNode {
+            node: NodeId(0),
+            shards: 1,
+            advertised: Advertised { host: "127.0.0.1".into(), first_port: 9092, rack: None },
+        },
+        Command::CreateTopic {
+            name: "rings".into(),
+            topic_id: TopicId(77),
+            partitions: 2,
+            replication_factor: 1,
+            configs: vec![("retention.ms".into(), "1000".into())],
+            life: Life::Finite,
+            entropy: 5,
+        },
+    ];
+    let mut items = Vec::new();
+    commands.iter().for_each(|command| items.sized(&command.encode()));
+    items
+}
+
+fn meta_entries() -> Maker {
+    let mut maker = Maker::new(META_JOURNAL);
+    maker.head(EntryKind::TermStart, 0, &[]);
+    maker.head(EntryKind::Meta, 3, &commands());
+    maker
+}
+
+fn data_entries() -> Maker {
+    let mut maker = Maker::new(DATA);
+    maker.head(EntryKind::TermStart, 0, &[]);
+    let opened = |partition| Item::PartitionOpened {
+        partition: PartitionId(partition),
+        first_offset: Offset(0),
+        epoch_base: 0,
+        producers: Vec::new(),
+    };
+    let mut items = Vec::new();
+    [opened(1), opened(2)].iter().for_each(|item| item.encode(&mut items));
+    maker.head(EntryKind::Control, 2, &items);
+    for index in 3..=LAST {
+        if (index - 1) % SEGMENT_ENTRIES == 0 {
+            maker.base = index;
+        }
+        let offset = (index as i64 - 3) * 2;
+        maker.batches(&[(1, offset), (2, offset)]);
+    }
+    maker
+}
+
+/// Makes the folder at `path`.
+pub fn make(path: &Path) {
+    let node = NodeMeta {
+        node: NodeId(0),
+        incarnation: Incarnation(9),
+        cluster: CLUSTER,
+        formation: vec![(NodeId(0), Incarnation(9))],
+        is_final: true,
+        lanes: 1,
+        segment_bytes: SEGMENT_BYTES,
+    };
+    fs::create_dir_all(path).expect("a folder of our own");
+    write(path, "node.meta", &node.encode());
+    fs::write(path.join("lock"), b"").expect("a folder of our own");
+    journal(path, &meta_entries(), 0);
+    journal(path, &data_entries(), 2);
+}
+
+fn journal(root: &Path, maker: &Maker, sealed: usize) {
+    let identity = maker.identity;
+    let id = identity.journal;
+    fs::create_dir_all(root.join(journal_dir(id)).join("quarantine")).expect("a folder of our own");
+    let meta = JournalMeta {
+        journal: id,
+        cluster: CLUSTER,
+        secret: identity.secret,
+        segment_bytes: SEGMENT_BYTES,
+        batches_per_segment_max: 262_144,
+        life: if id == META_JOURNAL { Life::Meta } else { Life::Finite },
+        lane: LaneId(0),
+        voters: vec![RaftId(1)],
+        raft_id: RaftId(1),
+    };
+    write(root, &journal_meta_path(id), &meta.encode());
+    let synced = maker.entries[maker.entries.len().min(SYNCED as usize) - 1].header();
+    let bound = SyncedBound { index: synced.index(), term: synced.term(), checksum: synced.checksum.get() };
+    let mut hard_state = vec![0; 4 * 4096];
+    for generation in [1, 2] {
+        let state = HardState { generation, term: Term(1), vote: RaftId(1), commit: Index(1), synced: bound };
+        let (position, slot) = state.encode_slot(&identity);
+        hard_state[position as usize..][..slot.len()].copy_from_slice(&slot);
+    }
+    write(root, &hard_state_path(id), &hard_state);
+    segments(root, maker, sealed);
+}
+
+fn segments(root: &Path, maker: &Maker, sealed: usize) {
+    let id = maker.identity.journal;
+    let mut fold = Fold::default();
+    for (number, entries) in maker.entries.chunks(SEGMENT_ENTRIES as usize).enumerate() {
+        let base = entries[0].header().index();
+        let mut bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.copy(0..entry.len())).collect();
+        for entry in entries {
+            fold.apply(entry.header(), entry.head()).expect("known items");
+        }
+        if number < sealed {
+            let mut index = ActiveIndex::new(base);
+            entries.iter().for_each(|entry| index.append(entry.header(), entry.descriptors()));
+            write(root, &index_path(id, base), &index.encode_sealed(&maker.identity));
+            let mut body = Vec::new();
+            body.sized(&fold.encode());
+            let checkpoint = Checkpoint { last: index.last(), term: Term(1), body };
+            write(root, &checkpoint_path(id, index.last()), &checkpoint.encode(&maker.identity));
+        } else {
+            bytes.resize(SEGMENT_BYTES as usize, 0);
+        }
+        write(root, &segment_path(id, base), &bytes);
+    }
+}
+
+fn write(root: &Path, name: &str, bytes: &[u8]) {
+    fs::write(root.join(name), bytes).expect("a folder of our own");
+}
+
+/// The data journal's segment of `base`.
+pub fn segment(root: &Path, base: u64) -> PathBuf {
+    root.join(segment_path(DATA, Index(base)))
+}
+
+/// Where the data journal's entry `index` begins in its segment.
+pub fn position_of(index: u64) -> u64 {
+    data_entries().entries[index as usize - 1].header().position.get()
+}
+
+/// Changes one byte of a file.
+pub fn flip(path: &Path, position: u64) {
+    let mut bytes = fs::read(path).expect("it was made");
+    bytes[position as usize] ^= 0x40;
+    fs::write(path, bytes).expect("a folder of our own");
+}
