@@ -1,0 +1,328 @@
+//! Writes entries and makes them durable, in order.
+//!
+//! ```text
+//! append ──▶ writes in flight ──▶ written ──▶ one fdatasync for all of them ──▶ synced
+//!                                                        durable = the contiguous synced prefix
+//! ```
+//! A sync counts for the writes of its file that completed before it was issued, and for no
+//! others. An entry in a new segment counts only once the file's name is durable too.
+
+use crate::collections::Map;
+use crate::disk::io::Io;
+use crate::disk::{DiskRequest, OpId};
+use crate::entry::EntryBytes;
+use crate::ids::{FileId, Index, Term};
+use crate::journal::hard_state::SyncedBound;
+use std::collections::VecDeque;
+
+/// Entries handed to the disk and not yet synced. More would only lengthen the queue: at 64 KiB
+/// and above four keep the device busy.
+pub const IN_FLIGHT_MAX: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Pieces still being written.
+    Writing(u32),
+    Written,
+    /// A sync that was issued after the write completed is under way.
+    Syncing(OpId),
+    Synced,
+}
+
+#[derive(Debug)]
+struct Flight {
+    bound: SyncedBound,
+    file: FileId,
+    bytes: usize,
+    progress: Progress,
+    appended_ns: u64,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: FileId,
+    /// The folder entry under its final name is durable.
+    named: bool,
+    syncing: Option<OpId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Write(Index),
+    Sync(FileId),
+    Rename(FileId),
+    SyncName(FileId),
+}
+
+/// What a completion did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progressed {
+    /// Not an operation of this appender.
+    NotMine,
+    /// The durable index is as before.
+    Nothing,
+    /// The durable index rose.
+    Durable,
+}
+
+/// The disk's side of one journal.
+#[derive(Debug)]
+pub struct Appender {
+    io: Io,
+    dir: String,
+    files: VecDeque<OpenFile>,
+    flights: VecDeque<Flight>,
+    ops: Map<OpId, Op>,
+    durable: SyncedBound,
+    pub counts: Counts,
+}
+
+/// Figures since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub entries: u64,
+    pub entry_bytes: u64,
+    pub syncs: u64,
+    pub synced_entries: u64,
+    pub latency_sum_ns: u64,
+}
+
+impl Appender {
+    /// Goes on behind `durable`, in a file that is named already.
+    pub fn new(io: Io, dir: String, file: FileId, durable: SyncedBound) -> Self {
+        let open = OpenFile { file, named: true, syncing: None };
+        Self {
+            io,
+            dir,
+            files: VecDeque::from([open]),
+            flights: VecDeque::new(),
+            ops: Map::default(),
+            durable,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The newest entry that is durable with all before it.
+    pub fn durable(&self) -> SyncedBound {
+        self.durable
+    }
+
+    /// Entries handed to the disk and not yet durable.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// True when nothing is under way, naming of files included.
+    pub fn is_idle(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Goes on in the next segment's file: it gets its final name, and the name becomes durable.
+    pub fn roll(&mut self, file: FileId, prepared: &str, name: &str) {
+        let request = DiskRequest::Rename { from: prepared.to_owned(), to: name.to_owned() };
+        let op = self.io.issue(request);
+        self.ops.insert(op, Op::Rename(file));
+        self.files.push_back(OpenFile { file, named: false, syncing: None });
+    }
+
+    /// Writes an entry at its place in the newest file.
+    pub fn append(&mut self, entry: &EntryBytes, now_ns: u64) {
+        let header = entry.header();
+        let file = self.files.back().expect("there is a segment").file;
+        let bound =
+            SyncedBound { index: header.index(), term: header.term(), checksum: header.checksum.get() };
+        let before = self.flights.back().map_or(self.durable.index, |flight| flight.bound.index);
+        assert_eq!(bound.index, before.next(), "entries are appended in order");
+        let mut position = header.position.get();
+        for piece in entry.pieces() {
+            let buffer = piece.clone();
+            position += buffer.len() as u64;
+            let at = position - buffer.len() as u64;
+            let op = self.io.issue(DiskRequest::Write { file, position: at, buffer });
+            self.ops.insert(op, Op::Write(bound.index));
+        }
+        let progress = Progress::Writing(entry.pieces().len() as u32);
+        self.flights.push_back(Flight { bound, file, bytes: entry.len(), progress, appended_ns: now_ns });
+        self.counts.entries += 1;
+        self.counts.entry_bytes += entry.len() as u64;
+    }
+
+    /// Takes the completion of an operation that succeeded.
+    pub fn complete(&mut self, op: OpId, now_ns: u64) -> Progressed {
+        let Some(done) = self.ops.remove(&op) else { return Progressed::NotMine };
+        match done {
+            Op::Write(index) => self.written(index),
+            Op::Sync(file) => self.synced(file, op),
+            Op::Rename(file) => {
+                let op = self.io.issue(DiskRequest::SyncDir { path: self.dir.clone() });
+                self.ops.insert(op, Op::SyncName(file));
+            }
+            Op::SyncName(file) => self.file(file).named = true,
+        }
+        if self.advance(now_ns) { Progressed::Durable } else { Progressed::Nothing }
+    }
+
+    /// True when `op` is one of this appender's.
+    pub fn owns(&self, op: OpId) -> bool {
+        self.ops.contains_key(&op)
+    }
+
+    fn file(&mut self, file: FileId) -> &mut OpenFile {
+        self.files.iter_mut().find(|open| open.file == file).expect("a file with work is open")
+    }
+
+    fn written(&mut self, index: Index) {
+        let flight = self.flights.iter_mut().find(|flight| flight.bound.index == index);
+        let flight = flight.expect("an entry leaves after its writes");
+        let Progress::Writing(pieces) = flight.progress else { panic!("{index:?} was written already") };
+        flight.progress = if pieces == 1 { Progress::Written } else { Progress::Writing(pieces - 1) };
+        let file = flight.file;
+        self.sync_if_due(file);
+    }
+
+    fn synced(&mut self, file: FileId, op: OpId) {
+        self.file(file).syncing = None;
+        for flight in &mut self.flights {
+            if flight.progress == Progress::Syncing(op) {
+                flight.progress = Progress::Synced;
+                self.counts.synced_entries += 1;
+            }
+        }
+        self.sync_if_due(file);
+    }
+
+    /// Issues a sync when something is written and none is under way for this file.
+    fn sync_if_due(&mut self, file: FileId) {
+        if self.file(file).syncing.is_some() {
+            return;
+        }
+        let due = |flight: &Flight| flight.file == file && flight.progress == Progress::Written;
+        if !self.flights.iter().any(due) {
+            return;
+        }
+        let op = self.io.issue(DiskRequest::Sync { file });
+        self.ops.insert(op, Op::Sync(file));
+        for flight in self.flights.iter_mut().filter(|flight| due(flight)) {
+            flight.progress = Progress::Syncing(op);
+        }
+        self.file(file).syncing = Some(op);
+        self.counts.syncs += 1;
+    }
+
+    /// Moves the durable index over the contiguous prefix of synced entries in named files.
+    fn advance(&mut self, now_ns: u64) -> bool {
+        let before = self.durable.index;
+        while let Some(front) = self.flights.front() {
+            let named = self.files.iter().any(|open| open.file == front.file && open.named);
+            if front.progress != Progress::Synced || !named {
+                break;
+            }
+            let flight = self.flights.pop_front().expect("there is a front");
+            self.durable = flight.bound;
+            self.counts.latency_sum_ns += now_ns.saturating_sub(flight.appended_ns);
+            while self.files.front().is_some_and(|open| open.file != flight.file) {
+                let left = self.files.pop_front().expect("there is a front");
+                assert!(left.syncing.is_none() && left.named, "{left:?} was left with work to do");
+            }
+        }
+        self.durable.index > before
+    }
+
+    /// Bytes handed to the disk and not yet durable.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.flights.iter().map(|flight| flight.bytes).sum()
+    }
+
+    /// The term of the newest entry handed over.
+    pub fn newest_term(&self) -> Term {
+        self.flights.back().map_or(self.durable.term, |flight| flight.bound.term)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::BufferPool;
+    use crate::entry::builder::{Stamp, head_only};
+    use crate::entry::EntryKind;
+    use crate::ids::{ClusterId, JournalId};
+
+    fn entry(index: u64, position: u64) -> EntryBytes {
+        let stamp = Stamp {
+            cluster: ClusterId(1),
+            journal: JournalId(1),
+            secret: 1,
+            term: Term(1),
+            index: Index(index),
+            segment_base: Index(1),
+            position,
+            commit: Index(0),
+            wall_ms: 0,
+            previous_checksum: 0,
+        };
+        head_only(&BufferPool::new(0), EntryKind::TermStart, 0, &[], &stamp)
+    }
+
+    fn appender() -> (Io, Appender) {
+        let io = Io::new();
+        let appender = Appender::new(io.clone(), "dir".into(), FileId(1), SyncedBound::default());
+        (io, appender)
+    }
+
+    fn issued(io: &Io) -> Vec<(OpId, &'static str)> {
+        let name = |request: &DiskRequest| match request {
+            DiskRequest::Write { .. } => "write",
+            DiskRequest::Sync { .. } => "sync",
+            DiskRequest::Rename { .. } => "rename",
+            DiskRequest::SyncDir { .. } => "sync dir",
+            _ => "other",
+        };
+        io.take_issued().iter().map(|(op, request)| (*op, name(request))).collect()
+    }
+
+    #[test]
+    fn a_write_that_completes_during_a_sync_waits_for_the_next_one() {
+        let (io, mut appender) = appender();
+        appender.append(&entry(1, 0), 0);
+        appender.append(&entry(2, 4096), 0);
+        let writes = issued(&io);
+        assert_eq!(appender.complete(writes[0].0, 1), Progressed::Nothing);
+        let first_sync = issued(&io)[0];
+        assert_eq!(first_sync.1, "sync");
+        assert_eq!(appender.complete(writes[1].0, 2), Progressed::Nothing);
+        assert_eq!(issued(&io), [], "one sync at a time");
+        assert_eq!(appender.complete(first_sync.0, 3), Progressed::Durable);
+        assert_eq!(appender.durable().index, Index(1));
+        let second_sync = issued(&io)[0];
+        assert_eq!(appender.complete(second_sync.0, 4), Progressed::Durable);
+        assert_eq!((appender.durable().index, appender.in_flight()), (Index(2), 0));
+    }
+
+    #[test]
+    fn a_later_write_is_not_durable_before_an_earlier_one() {
+        let (io, mut appender) = appender();
+        appender.append(&entry(1, 0), 0);
+        appender.append(&entry(2, 4096), 0);
+        let writes = issued(&io);
+        appender.complete(writes[1].0, 1);
+        let sync = issued(&io)[0];
+        assert_eq!(appender.complete(sync.0, 2), Progressed::Nothing);
+        assert_eq!(appender.durable().index, Index(0));
+    }
+
+    #[test]
+    fn an_entry_in_a_new_segment_counts_once_its_name_is_durable() {
+        let (io, mut appender) = appender();
+        appender.roll(FileId(2), "dir/next", "dir/1.seg");
+        appender.append(&entry(1, 0), 0);
+        let ops = issued(&io);
+        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["rename", "write"]);
+        appender.complete(ops[1].0, 1);
+        let sync = issued(&io)[0];
+        assert_eq!(appender.complete(sync.0, 2), Progressed::Nothing);
+        appender.complete(ops[0].0, 3);
+        let name = issued(&io)[0];
+        assert_eq!(name.1, "sync dir");
+        assert_eq!(appender.complete(name.0, 4), Progressed::Durable);
+    }
+}

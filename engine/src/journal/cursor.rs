@@ -1,0 +1,104 @@
+//! Where the next entry goes: a function of the entries before it, so that every replica rolls
+//! its segments at the same ones.
+
+use crate::entry::EntryHeader;
+use crate::entry::layout::{BATCH_BYTES_MAX, ENTRY_BYTES_MAX};
+use crate::ids::{Index, Term};
+
+/// A segment is full at this length or this many batches; both stand in the journal's meta
+/// record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentLimits {
+    pub bytes: u64,
+    pub batches: u32,
+}
+
+impl SegmentLimits {
+    /// What an entry of many batches may have: a quarter of a segment at most, so that little is
+    /// left over at its end.
+    pub fn entry_bytes_max(&self) -> usize {
+        ENTRY_BYTES_MAX.min((self.bytes / 4) as usize)
+    }
+
+    /// The longest single batch: it has an entry of its own and a segment has to hold that.
+    pub fn batch_bytes_max(&self) -> usize {
+        BATCH_BYTES_MAX.min(self.bytes as usize / 2)
+    }
+
+    /// What the end of a segment keeps for control entries while no next segment is there:
+    /// a term start, log starts, drops. 4 MiB, or an eighth of small segments.
+    pub fn reserve_bytes(&self) -> u64 {
+        (4 << 20).min(self.bytes / 8)
+    }
+}
+
+/// The place of the next entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub next: Index,
+    /// The segment that the entry before is in; `next` itself when the segment is empty.
+    pub segment_base: Index,
+    /// Bytes and batches in that segment.
+    pub position: u64,
+    pub batches: u32,
+    /// Checksum and term of the entry before.
+    pub previous_checksum: u32,
+    pub previous_term: Term,
+}
+
+/// Where an entry was placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub segment_base: Index,
+    pub position: u64,
+}
+
+impl Cursor {
+    /// The cursor of an empty journal.
+    pub fn start() -> Self {
+        Self {
+            next: Index(1),
+            segment_base: Index(1),
+            position: 0,
+            batches: 0,
+            previous_checksum: 0,
+            previous_term: Term(0),
+        }
+    }
+
+    /// True when an entry of this size begins a new segment.
+    pub fn rolls(&self, limits: SegmentLimits, entry_bytes: usize, batches: u32) -> bool {
+        assert!(entry_bytes as u64 <= limits.bytes);
+        let full = self.position + entry_bytes as u64 > limits.bytes || self.batches + batches > limits.batches;
+        full && self.position > 0
+    }
+
+    /// Where an entry of this size goes.
+    pub fn place(&self, limits: SegmentLimits, entry_bytes: usize, batches: u32) -> Place {
+        if self.rolls(limits, entry_bytes, batches) {
+            Place { segment_base: self.next, position: 0 }
+        } else {
+            Place { segment_base: self.segment_base, position: self.position }
+        }
+    }
+
+    /// Moves past an entry.
+    pub fn advance(&mut self, header: &EntryHeader) {
+        assert_eq!(header.index(), self.next);
+        let base = Index(header.segment_base.get());
+        if base != self.segment_base {
+            assert_eq!((base, header.position.get()), (self.next, 0), "a segment begins at its base");
+            self.segment_base = base;
+            self.position = 0;
+            self.batches = 0;
+        }
+        assert_eq!(header.position.get(), self.position, "entry {} is elsewhere", header.index());
+        self.position += header.entry_bytes() as u64;
+        if header.kind() == Some(crate::entry::EntryKind::Batches) {
+            self.batches += header.count.get();
+        }
+        self.previous_checksum = header.checksum.get();
+        self.previous_term = header.term();
+        self.next = self.next.next();
+    }
+}
