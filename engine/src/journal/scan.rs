@@ -1,0 +1,239 @@
+//! Reads a segment from front to back, an entry at a time, with read-ahead; and looks for the
+//! next whole head behind a bad one.
+
+use crate::disk::io::{Io, Pending};
+use crate::disk::{BLOCK, Buffer, BufferMut, BufferPool, DiskError, IO_BYTES_MAX};
+use crate::entry::EntryBytes;
+use crate::entry::layout::EntryHeader;
+use crate::entry::reader::{EntryFault, Expect, FaultKind, Probe, check_body, check_head, probe};
+use crate::ids::{FileId, Index};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+
+/// Chunks of 1 MiB asked for before they are needed: enough to keep a disk busy from one thread.
+const AHEAD_CHUNKS: u64 = 4;
+/// A head that proves bad after its chunks were passed is searched again from its second block:
+/// a head is at most a chunk long, so two chunks back are enough.
+const KEPT_CHUNKS: usize = 2;
+
+/// What stands at a position.
+#[derive(Debug)]
+pub enum Scanned {
+    Whole(EntryBytes),
+    /// The head is proven, the body is not.
+    BadBody(EntryBytes, EntryFault),
+    BadHead(EntryFault),
+    /// The file ends here.
+    End,
+}
+
+/// A segment file that is read from front to back.
+pub struct Scanner {
+    io: Io,
+    pool: BufferPool,
+    file: FileId,
+    file_bytes: u64,
+    /// Chunk number and content; ascending, the newest last. Unreadable blocks are filled with
+    /// ones, which no checksum accepts.
+    chunks: VecDeque<(u64, Chunk)>,
+    ahead: VecDeque<(u64, Pending)>,
+    next_ahead: u64,
+    pub read_bytes: u64,
+}
+
+enum Chunk {
+    Read(Buffer),
+    /// Read block by block because the whole chunk failed.
+    Patched(BufferMut),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Read(buffer) => buffer,
+            Chunk::Patched(buffer) => buffer,
+        }
+    }
+}
+
+impl Scanner {
+    pub fn new(io: Io, pool: BufferPool, file: FileId, file_bytes: u64) -> Self {
+        Self {
+            io,
+            pool,
+            file,
+            file_bytes,
+            chunks: VecDeque::new(),
+            ahead: VecDeque::new(),
+            next_ahead: 0,
+            read_bytes: 0,
+        }
+    }
+
+    /// The entry at `expect.position`. Positions may go forward, or back by less than a chunk.
+    pub async fn entry(&mut self, expect: &Expect) -> Result<Scanned, DiskError> {
+        let position = expect.position;
+        if position + BLOCK as u64 > self.file_bytes {
+            return Ok(Scanned::End);
+        }
+        let mut first = self.piece(position, BLOCK).await?;
+        let (head_bytes, entry_bytes) = match lengths(&first, expect) {
+            Ok(lengths) => lengths,
+            Err(fault) => return Ok(Scanned::BadHead(fault)),
+        };
+        if position + entry_bytes as u64 > self.file_bytes {
+            let kind = FaultKind::Short { found: BLOCK, needed: entry_bytes };
+            return Ok(Scanned::BadHead(EntryFault { position, kind }));
+        }
+        let first_bytes = entry_bytes.min(IO_BYTES_MAX);
+        if head_bytes > first.len() || first_bytes > first.len() {
+            first = self.piece(position, first_bytes).await?;
+        }
+        if let Err(fault) = check_head(&first, expect) {
+            return Ok(Scanned::BadHead(fault));
+        }
+        let mut pieces = SmallVec::from_iter([first.seal(first_bytes)]);
+        let mut done = first_bytes;
+        while done < entry_bytes {
+            let bytes = (entry_bytes - done).min(IO_BYTES_MAX);
+            pieces.push(self.piece(position + done as u64, bytes).await?.seal(bytes));
+            done += bytes;
+        }
+        let entry = EntryBytes::new(pieces);
+        Ok(match check_body(&entry) {
+            Ok(()) => Scanned::Whole(entry),
+            Err(fault) => Scanned::BadBody(entry, fault),
+        })
+    }
+
+    /// The first whole head at or behind `position` whose index is above `above`.
+    pub async fn next_head(&mut self, expect: Expect, above: Index) -> Result<Option<(u64, EntryHeader)>, DiskError> {
+        let mut expect = expect;
+        while expect.position + BLOCK as u64 <= self.file_bytes {
+            let block = self.piece(expect.position, BLOCK).await?;
+            let found = match probe(&block[..BLOCK], &expect) {
+                Probe::NeedsMore { head_bytes } => self.long_head(&expect, head_bytes).await?,
+                Probe::Head { .. } => check_head(&block, &expect).ok().copied(),
+                Probe::Nothing | Probe::Newer { .. } => None,
+            };
+            match found {
+                Some(header) if header.index() > above => return Ok(Some((expect.position, header))),
+                _ => expect.position += BLOCK as u64,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn long_head(&mut self, expect: &Expect, head_bytes: usize) -> Result<Option<EntryHeader>, DiskError> {
+        let bytes = head_bytes.next_multiple_of(BLOCK);
+        if expect.position + bytes as u64 > self.file_bytes || bytes > IO_BYTES_MAX {
+            return Ok(None);
+        }
+        let head = self.piece(expect.position, bytes).await?;
+        Ok(check_head(&head, expect).ok().copied())
+    }
+
+    /// Where the last byte that is not zero ends, at or behind `from`; `from` when there is none.
+    pub async fn content_end(&mut self, from: u64) -> Result<u64, DiskError> {
+        let (mut position, mut end) = (from, from);
+        while position < self.file_bytes {
+            let bytes = (self.file_bytes - position).min(IO_BYTES_MAX as u64) as usize;
+            let piece = self.piece(position, bytes.next_multiple_of(BLOCK)).await?;
+            if let Some(last) = piece[..bytes].iter().rposition(|byte| *byte != 0) {
+                end = position + last as u64 + 1;
+            }
+            position += bytes as u64;
+        }
+        Ok(end)
+    }
+
+    /// A copy of `bytes` at `position`, both multiples of 4 KiB; zeros behind the file's end.
+    pub async fn piece(&mut self, position: u64, bytes: usize) -> Result<BufferMut, DiskError> {
+        let mut piece = self.pool.take(bytes);
+        let mut done = 0;
+        while done < bytes {
+            let at = position + done as u64;
+            let chunk = self.chunk(at / IO_BYTES_MAX as u64).await?;
+            let start = (at % IO_BYTES_MAX as u64) as usize;
+            let step = (bytes - done).min(IO_BYTES_MAX - start);
+            let have = chunk.bytes().get(start..).unwrap_or_default();
+            let copied = have.len().min(step);
+            piece[done..done + copied].copy_from_slice(&have[..copied]);
+            piece[done + copied..done + step].fill(0);
+            done += step;
+        }
+        Ok(piece)
+    }
+
+    async fn chunk(&mut self, number: u64) -> Result<&Chunk, DiskError> {
+        if let Some(at) = self.chunks.iter().position(|(have, _)| *have == number) {
+            return Ok(&self.chunks[at].1);
+        }
+        self.read_ahead(number);
+        let chunk = loop {
+            match self.ahead.pop_front() {
+                Some((have, pending)) if have == number => break self.finish(number, pending).await?,
+                // Chunks that were skipped, or asked for before a step back.
+                Some((_, pending)) => drop(pending),
+                None => {
+                    let pending = self.issue(number);
+                    break self.finish(number, pending).await?;
+                }
+            }
+        };
+        while self.chunks.len() > KEPT_CHUNKS {
+            self.chunks.pop_front();
+        }
+        self.chunks.push_back((number, chunk));
+        Ok(&self.chunks.back().expect("just pushed").1)
+    }
+
+    fn issue(&mut self, number: u64) -> Pending {
+        let position = number * IO_BYTES_MAX as u64;
+        let bytes = self.file_bytes.saturating_sub(position).min(IO_BYTES_MAX as u64) as usize;
+        self.io.read_ahead(self.file, position, bytes.next_multiple_of(BLOCK).max(BLOCK))
+    }
+
+    fn read_ahead(&mut self, number: u64) {
+        self.next_ahead = self.next_ahead.max(number);
+        let chunks = self.file_bytes.div_ceil(IO_BYTES_MAX as u64);
+        while self.next_ahead < chunks.min(number + AHEAD_CHUNKS) {
+            let pending = self.issue(self.next_ahead);
+            self.ahead.push_back((self.next_ahead, pending));
+            self.next_ahead += 1;
+        }
+    }
+
+    async fn finish(&mut self, number: u64, pending: Pending) -> Result<Chunk, DiskError> {
+        if let Ok(buffer) = pending.read().await {
+            self.read_bytes += buffer.len() as u64;
+            return Ok(Chunk::Read(buffer));
+        }
+        // One bad sector fails the whole read: take what can be read around it.
+        let mut patched = self.pool.take(IO_BYTES_MAX);
+        patched.fill(0xFF);
+        for block in 0..IO_BYTES_MAX / BLOCK {
+            let position = number * IO_BYTES_MAX as u64 + (block * BLOCK) as u64;
+            if position >= self.file_bytes {
+                break;
+            }
+            if let Ok(read) = self.io.read(self.file, position, BLOCK).await {
+                patched[block * BLOCK..block * BLOCK + read.len()].copy_from_slice(&read);
+            }
+        }
+        Ok(Chunk::Patched(patched))
+    }
+}
+
+/// Head and entry lengths of what begins with `first`, a block of it.
+fn lengths(first: &[u8], expect: &Expect) -> Result<(usize, usize), EntryFault> {
+    match check_head(&first[..BLOCK], expect) {
+        Ok(header) => Ok((header.head_bytes(), header.entry_bytes())),
+        Err(EntryFault { kind: FaultKind::Short { needed, .. }, .. }) => {
+            use zerocopy::FromBytes;
+            let (header, _) = EntryHeader::ref_from_prefix(first).expect("a block is longer than a header");
+            Ok((needed, header.entry_bytes()))
+        }
+        Err(fault) => Err(fault),
+    }
+}

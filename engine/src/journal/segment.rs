@@ -1,0 +1,94 @@
+//! The segments of a journal: sealed ones, rolled ones on their way there, the one being written
+//! and the one that comes next.
+
+use super::index::{ActiveIndex, SealedIndex};
+use crate::ids::{FileId, Index};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// A segment that never changes again: cut to its last entry, index beside it.
+#[derive(Debug)]
+pub struct Sealed {
+    pub base: Index,
+    pub last: Index,
+    pub bytes: u64,
+    pub file: FileId,
+    pub index: Rc<SealedIndex>,
+}
+
+/// A segment that takes no more entries and waits to be sealed.
+#[derive(Debug)]
+pub struct Rolled {
+    pub base: Index,
+    pub last: Index,
+    pub bytes: u64,
+    pub file: FileId,
+    pub index: ActiveIndex,
+    pub sealing: Sealing,
+}
+
+/// How far a rolled segment is.
+#[derive(Debug)]
+pub enum Sealing {
+    /// Its last entry is not folded yet.
+    Waiting,
+    /// The checkpoint at its last entry: body and that entry's term.
+    Checkpoint(Vec<u8>),
+    /// The procedure runs.
+    Running,
+}
+
+/// The segment being written.
+#[derive(Debug)]
+pub struct Active {
+    pub base: Index,
+    pub file: FileId,
+    pub index: ActiveIndex,
+}
+
+/// The segment after the active one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Not asked for yet.
+    None,
+    Preparing,
+    /// Allocated and synced, under a temporary name.
+    Ready { file: FileId, name: String },
+    /// No space; tried again at `retry_ns`.
+    Full { retry_ns: u64 },
+}
+
+/// All of them, ascending: sealed, rolled, active.
+#[derive(Debug)]
+pub struct Segments {
+    pub sealed: VecDeque<Rc<Sealed>>,
+    pub rolled: VecDeque<Rolled>,
+    pub active: Active,
+    pub next: Next,
+}
+
+impl Segments {
+    /// Index of the first entry that is still there.
+    pub fn first(&self) -> Index {
+        let sealed = self.sealed.front().map(|segment| segment.base);
+        sealed.or_else(|| self.rolled.front().map(|segment| segment.base)).unwrap_or(self.active.base)
+    }
+
+    /// The index in memory that covers an entry, and its segment's file.
+    pub fn in_memory(&self, index: Index) -> Option<(FileId, Index, &ActiveIndex)> {
+        if index >= self.active.base {
+            return Some((self.active.file, self.active.base, &self.active.index));
+        }
+        let rolled = self.rolled.iter().rfind(|segment| segment.base <= index)?;
+        Some((rolled.file, rolled.base, &rolled.index))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sealed.len() + self.rolled.len() + 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
