@@ -32,6 +32,12 @@ struct IoState {
 #[derive(Clone, Default)]
 pub struct Io(Rc<RefCell<IoState>>);
 
+impl core::fmt::Debug for Io {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Io")
+    }
+}
+
 /// A running procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcedureId(u64);

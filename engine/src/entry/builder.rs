@@ -206,12 +206,20 @@ impl OpenEntry {
         crc
     }
 
-    /// Closes the entry under its header. Gives also what the next entry should know.
+    fn head_bytes(&self) -> usize {
+        HEADER_BYTES + self.descriptors.len() * DESCRIPTOR_BYTES
+    }
+
+    /// The last thing before the entry is placed: from here on its length is final.
+    pub fn close(&mut self) {
+        self.close_gap(self.head_bytes());
+    }
+
+    /// Seals the closed entry under its header. Gives also what the next entry should know.
     pub fn seal(mut self, stamp: &Stamp) -> (EntryBytes, Hint) {
         assert!(!self.descriptors.is_empty(), "an empty entry is not sealed");
         let hint = self.next_hint();
-        let head_bytes = HEADER_BYTES + self.descriptors.len() * DESCRIPTOR_BYTES;
-        self.close_gap(head_bytes);
+        let head_bytes = self.head_bytes();
         let mut header = header(EntryKind::Batches, stamp);
         header.count.set(self.descriptors.len() as u32);
         header.entry_bytes.set(self.body_end.next_multiple_of(BLOCK) as u32);
@@ -366,6 +374,7 @@ mod tests {
         for (at, size) in sizes.iter().enumerate() {
             entry.append(&pool, &batch(*size, at as u8 + 1), placed(*size)).expect("the CRC is right");
         }
+        entry.close();
         entry.seal(&stamp()).0
     }
 

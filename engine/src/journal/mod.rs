@@ -1,10 +1,24 @@
 //! A journal: segments of entries on disk, their index and cache, and their recovery.
+//!
+//! [`Journal`] is the state machine; the other files are its parts. Long disk work (recovery,
+//! preparing, sealing, cold reads, retention) is in procedures that `step` resumes.
 
+pub mod appender;
 pub mod block_cache;
+pub mod cache;
 pub mod checkpoint_file;
+pub mod cursor;
 pub mod hard_state;
+pub mod heads;
 pub mod index;
 pub mod index_file;
 pub mod meta_record;
+pub mod procedures;
+pub mod read;
+pub mod recovery;
 pub mod report;
+pub mod scan;
 pub mod sealed_index;
+pub mod segment;
+pub mod state;
+pub mod walk;

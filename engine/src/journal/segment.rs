@@ -1,13 +1,13 @@
 //! The segments of a journal: sealed ones, rolled ones on their way there, the one being written
 //! and the one that comes next.
 
-use super::index::{ActiveIndex, SealedIndex};
+use super::index::ActiveIndex;
+use super::sealed_index::SealedIndex;
 use crate::ids::{FileId, Index};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// A segment that never changes again: cut to its last entry, index beside it.
-#[derive(Debug)]
 pub struct Sealed {
     pub base: Index,
     pub last: Index,
@@ -59,7 +59,6 @@ pub enum Next {
 }
 
 /// All of them, ascending: sealed, rolled, active.
-#[derive(Debug)]
 pub struct Segments {
     pub sealed: VecDeque<Rc<Sealed>>,
     pub rolled: VecDeque<Rolled>,

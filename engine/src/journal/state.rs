@@ -76,9 +76,7 @@ impl State {
 
 /// The items of a meta entry: each command with its length before it.
 pub fn encode_command(command: &Command, to: &mut Vec<u8>) {
-    let mut bytes = Vec::new();
-    command.encode(&mut bytes);
-    to.sized(&bytes);
+    to.sized(&command.encode());
 }
 
 /// The commands of a meta entry.

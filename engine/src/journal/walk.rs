@@ -54,6 +54,9 @@ pub struct Walk {
     keep_above: Index,
     pub bad: Vec<BadRun>,
     link: Link,
+    /// The link it began with, and whether the checksum in it is known.
+    first: Link,
+    any_checksum: bool,
     end_position: u64,
     /// The highest commit index that a whole head told.
     pub commit: Index,
@@ -92,11 +95,23 @@ impl Walk {
             keep_above,
             bad: Vec::new(),
             link,
+            first: link,
+            any_checksum: false,
             end_position: 0,
             commit: Index::NONE,
             entries: 0,
             read_bytes: 0,
         }
+    }
+
+    /// The checksum before the first entry is not known: any will do.
+    pub fn any_first(&mut self) {
+        self.any_checksum = true;
+    }
+
+    /// The link that the walk began with.
+    pub fn first(&self) -> Link {
+        self.first
     }
 
     /// Walks one segment; segments come in order.
@@ -139,7 +154,11 @@ impl Walk {
 
     /// True when this head follows the last accepted entry.
     fn continues(&self, header: &EntryHeader) -> bool {
-        check_chain(header, &self.link).is_ok()
+        let mut link = self.link;
+        if self.any_checksum && link.index == self.first.index {
+            link.checksum = header.previous_checksum.get();
+        }
+        check_chain(header, &link).is_ok()
     }
 
     fn accept(&mut self, entry: &EntryBytes) {

@@ -1,0 +1,58 @@
+//! What a journal's step asks of its shard.
+
+use super::procedures::{SealDone, SealError};
+use super::read::{Found, Gathered, ReadFault};
+use super::recovery::{Recovered, RecoveryError};
+use super::retention::RetentionDone;
+use crate::disk::DiskError;
+use crate::ids::{FileId, Index, JournalId, PartitionId};
+use crate::journal::hard_state::HardState;
+use crate::shard::{Output, RequestId};
+use core::future::Future;
+use core::pin::Pin;
+
+/// A procedure that the shard runs; its end comes back to the journal.
+pub type Procedure = Pin<Box<dyn Future<Output = Done>>>;
+
+/// Collected while a journal takes one input.
+#[derive(Default)]
+pub struct Effects {
+    pub out: Vec<Output>,
+    pub procedures: Vec<Procedure>,
+    /// Partitions whose watermark rose, and by how many bytes.
+    pub raised: Vec<(PartitionId, u64)>,
+    /// Commands were applied.
+    pub metadata_changed: bool,
+    /// Partitions were opened or dropped, or the journal began to lead.
+    pub partitions_changed: bool,
+}
+
+impl Effects {
+    pub fn start(&mut self, procedure: impl Future<Output = Done> + 'static) {
+        self.procedures.push(Box::pin(procedure));
+    }
+}
+
+/// How a procedure ended.
+pub enum Done {
+    Recovered { journal: JournalId, result: Box<Result<Recovered, RecoveryError>> },
+    Made { journal: JournalId, result: Result<(), DiskError> },
+    Prepared { journal: JournalId, result: Result<FileId, DiskError> },
+    Lengthened { journal: JournalId, result: Result<(), DiskError> },
+    /// On an error the checkpoint's body comes back, to be tried again.
+    Sealed { journal: JournalId, result: Result<SealDone, (SealError, Vec<u8>)> },
+    HardState { journal: JournalId, result: Result<HardState, DiskError> },
+    LocalCheckpoint { journal: JournalId, index: Index, result: Result<u64, DiskError> },
+    Retention { journal: JournalId, result: Result<RetentionDone, ReadFault> },
+    Deleted { journal: JournalId, result: Result<(), DiskError> },
+    Read { request: RequestId, parts: Vec<(usize, JournalId, Gathered)> },
+    FoundTime {
+        journal: JournalId,
+        request: RequestId,
+        slot: u32,
+        result: Result<Option<Found>, ReadFault>,
+    },
+    /// The reserve file was given up, or was not there.
+    ReserveGone,
+    Folder(Box<Result<crate::folder::NodeMeta, String>>),
+}

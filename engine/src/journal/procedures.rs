@@ -1,0 +1,191 @@
+//! The long disk work of a running journal: making one, preparing the next segment, sealing a
+//! rolled one, writing the hard state, deleting segments.
+
+use super::checkpoint_file::{self, Checkpoint};
+use super::hard_state::{HARD_STATE_BYTES, HardState};
+use super::index::ActiveIndex;
+use super::meta_record::JournalMeta;
+use super::recovery::Context;
+use super::sealed_index::{IndexError, SealedIndex};
+use super::segment::Sealed;
+use crate::disk::io::Io;
+use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
+use crate::folder::{self, JournalFile};
+use crate::framing::{TEMPORARY_SUFFIX, replace_file};
+use crate::ids::{FileId, Index, JournalId, JournalIdentity};
+use std::rc::Rc;
+
+/// Makes a journal's folder: everything else first, the meta record last, so that a folder with
+/// one is whole. What a crash left of an earlier try is removed.
+pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError> {
+    let (io, pool) = (&context.io, &context.pool);
+    let dir = folder::journal_dir(meta.journal);
+    io.create_dir(folder::JOURNALS).await?;
+    io.create_dir(&dir).await?;
+    for entry in io.list(&dir).await? {
+        if !entry.is_dir {
+            io.remove(&format!("{dir}/{}", entry.name)).await?;
+        }
+    }
+    let segment = io.create(&folder::segment_path(meta.journal, Index(1))).await?;
+    io.allocate(segment, meta.segment_bytes).await?;
+    io.sync(segment).await?;
+    io.close(segment).await?;
+    let mut bytes = vec![0; HARD_STATE_BYTES];
+    let first = HardState { generation: 1, ..HardState::default() };
+    let (at, slot) = first.encode_slot(&meta.identity());
+    bytes[at as usize..at as usize + slot.len()].copy_from_slice(&slot);
+    replace_file(io, pool, &dir, &JournalFile::HardState.name(), &bytes).await?;
+    replace_file(io, pool, &dir, &JournalFile::Meta.name(), &meta.encode()).await?;
+    io.sync_dir(folder::JOURNALS).await?;
+    io.sync_dir(".").await
+}
+
+/// The name under which the next segment waits for its base.
+pub fn prepared_name(journal: JournalId) -> String {
+    format!("{}/next{TEMPORARY_SUFFIX}", folder::journal_dir(journal))
+}
+
+/// Allocates the next segment whole, so that a full disk is met here and never by an entry.
+pub async fn prepare(io: Io, journal: JournalId, bytes: u64) -> Result<FileId, DiskError> {
+    let name = prepared_name(journal);
+    match io.remove(&name).await {
+        Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = io.create(&name).await?;
+    let allocated = match io.allocate(file, bytes).await {
+        Ok(()) => io.sync(file).await,
+        failed => failed,
+    };
+    if let Err(error) = allocated {
+        io.close(file).await?;
+        io.remove(&name).await?;
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Gives a segment its whole length again (recovery found no space for that).
+pub async fn lengthen(io: Io, file: FileId, bytes: u64) -> Result<(), DiskError> {
+    io.allocate(file, bytes).await?;
+    io.sync(file).await
+}
+
+/// What a rolled segment needs to be sealed.
+pub struct SealWork {
+    pub identity: JournalIdentity,
+    pub base: Index,
+    pub last: Index,
+    pub bytes: u64,
+    pub file: FileId,
+    /// The index file's content.
+    pub index: Vec<u8>,
+    pub checkpoint: Checkpoint,
+}
+
+impl SealWork {
+    pub fn index_of(index: &ActiveIndex, identity: &JournalIdentity) -> Vec<u8> {
+        index.encode_sealed(identity)
+    }
+}
+
+/// A segment that was sealed.
+pub struct SealDone {
+    pub sealed: Rc<Sealed>,
+    pub checkpoint: Index,
+    pub checkpoint_bytes: u64,
+}
+
+/// Why a segment could not be sealed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl SealError {
+    /// No space: tried again later; everything else is fatal.
+    pub fn is_no_space(&self) -> bool {
+        let error = match self {
+            Self::Disk(error) | Self::Index(IndexError::Disk(error)) => error,
+            Self::Index(IndexError::Format(_)) => return false,
+        };
+        error.kind == DiskErrorKind::NoSpace
+    }
+}
+
+/// Cuts the file to its last entry, then writes index and checkpoint beside it.
+pub async fn seal(context: Context, work: SealWork) -> Result<SealDone, SealError> {
+    let (io, pool) = (&context.io, &context.pool);
+    let dir = folder::journal_dir(context.journal);
+    io.truncate(work.file, work.bytes).await?;
+    io.sync(work.file).await?;
+    let name = JournalFile::Index(work.base).name();
+    replace_file(io, pool, &dir, &name, &work.index).await?;
+    let path = folder::index_path(context.journal, work.base);
+    let opened =
+        SealedIndex::open(io.clone(), context.blocks.clone(), path, work.identity, work.base).await?;
+    let name = JournalFile::Checkpoint(work.last).name();
+    let checkpoint_bytes =
+        checkpoint_file::write(io, pool, &dir, &name, &work.identity, &work.checkpoint).await?;
+    let sealed = Sealed {
+        base: work.base,
+        last: work.last,
+        bytes: work.bytes,
+        file: work.file,
+        index: Rc::new(opened),
+    };
+    Ok(SealDone { sealed: Rc::new(sealed), checkpoint: work.last, checkpoint_bytes })
+}
+
+/// Writes one generation of the hard state into its slot, both copies, and syncs.
+pub async fn write_hard_state(
+    io: Io,
+    pool: BufferPool,
+    file: FileId,
+    identity: JournalIdentity,
+    state: HardState,
+) -> Result<HardState, DiskError> {
+    let (position, slot) = state.encode_slot(&identity);
+    debug_assert_eq!(slot.len(), 2 * BLOCK);
+    io.write(file, position, pool.copy_of(&slot)).await?;
+    io.sync(file).await?;
+    Ok(state)
+}
+
+/// Writes the checkpoint of a clean stop.
+pub async fn write_local_checkpoint(
+    context: Context,
+    identity: JournalIdentity,
+    checkpoint: Checkpoint,
+) -> Result<u64, DiskError> {
+    let dir = folder::journal_dir(context.journal);
+    let name = JournalFile::LocalCheckpoint.name();
+    checkpoint_file::write(&context.io, &context.pool, &dir, &name, &identity, &checkpoint).await
+}
+
+/// Removes whole segments from the front, oldest first, and checkpoints that are not needed any
+/// more. Each removal is durable before the next, so that a crash leaves no hole.
+pub async fn delete(
+    context: Context,
+    segments: Vec<Rc<Sealed>>,
+    checkpoints: Vec<Index>,
+) -> Result<(), DiskError> {
+    let io = &context.io;
+    let dir = folder::journal_dir(context.journal);
+    for segment in segments {
+        io.remove(&folder::segment_path(context.journal, segment.base)).await?;
+        io.sync_dir(&dir).await?;
+        io.remove(&folder::index_path(context.journal, segment.base)).await?;
+        io.close(segment.file).await?;
+        let index = SealedIndex::clone(&segment.index);
+        index.close().await?;
+    }
+    for last in checkpoints {
+        io.remove(&folder::checkpoint_path(context.journal, last)).await?;
+    }
+    io.sync_dir(&dir).await
+}

@@ -1,0 +1,334 @@
+//! Reads of entries that are not in memory: found through the index, checked before use.
+//!
+//! A procedure works on a snapshot of what the journal had when it began: sealed segments by
+//! reference, and of segments still in memory the partition's items.
+
+use super::index::Item;
+use super::recovery::Context;
+use super::sealed_index::IndexError;
+use super::segment::Sealed;
+use crate::batch::records;
+use crate::disk::{BLOCK, DiskError, IO_BYTES_MAX};
+use crate::entry::layout::BatchDescriptor;
+use crate::entry::reader::{EntryFault, Expect, check_body, check_head};
+use crate::entry::{EntryBytes, Slice};
+use crate::ids::{FileId, Index, JournalIdentity, LeaderEpoch, Offset, PartitionId};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Entries read ahead of the one being checked: four of them keep a disk busy.
+const AHEAD_ENTRIES: usize = 4;
+/// Items asked of a sealed index at a time.
+const ITEMS_AT_ONCE: usize = 64;
+/// A batch may grow to this when ListOffsets decompresses it.
+const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+
+/// An index item and the file it speaks of.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    pub file: FileId,
+    pub base: Index,
+    pub item: Item,
+}
+
+/// Where a partition's entries can be, oldest first.
+pub struct Places {
+    pub identity: JournalIdentity,
+    pub sealed: Vec<Rc<Sealed>>,
+    /// Items of segments whose index is in memory.
+    pub memory: Vec<Located>,
+}
+
+/// One partition's part of a read.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    pub partition: PartitionId,
+    pub offset: Offset,
+    /// Entries up to here may be shown.
+    pub commit: Index,
+    pub bytes_max: usize,
+    /// Give the first batch even when it is longer.
+    pub at_least_one: bool,
+    /// Offsets below this may be missing: their loss was accepted.
+    pub skipped_below: Offset,
+}
+
+/// What was found for a [`Want`].
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pub slices: SmallVec<[Slice; 1]>,
+    pub bytes: usize,
+    /// The offset after the last batch gathered.
+    pub next_offset: Option<Offset>,
+    pub fault: Option<ReadFault>,
+    /// Whole entries that were read and proved good.
+    pub read: Vec<EntryBytes>,
+}
+
+/// Why an entry cannot be given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadFault {
+    #[error("{0}")]
+    Disk(#[from] DiskError),
+    #[error("{0}")]
+    Index(#[from] IndexError),
+    #[error("entry {} of the segment of {base}: {fault}", located.item.entry)]
+    Entry { base: Index, located: Located, fault: EntryFault },
+    #[error("offset {0} is in an entry that is lost")]
+    Lost(Offset),
+}
+
+impl PartialEq for Located {
+    fn eq(&self, other: &Self) -> bool {
+        (self.base, self.item) == (other.base, other.item)
+    }
+}
+
+impl Eq for Located {}
+
+/// Adds the batches of one entry to `gathered`, from `offset` on. False when it is full.
+pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool {
+    for batch in entry.descriptors().iter().filter(|batch| batch.partition() == want.partition) {
+        let from = gathered.next_offset.unwrap_or(want.offset);
+        if batch.next_offset() <= from {
+            continue;
+        }
+        let bytes = batch.bytes.get() as usize;
+        let is_first = gathered.bytes == 0 && want.at_least_one;
+        if gathered.bytes + bytes > want.bytes_max && !is_first {
+            return false;
+        }
+        let gap = batch.base_offset() > from && from >= want.skipped_below;
+        if gap {
+            gathered.fault = Some(ReadFault::Lost(from));
+            return false;
+        }
+        let start = batch.position.get() as usize;
+        gathered.slices.extend(entry.slices(start..start + bytes));
+        gathered.bytes += bytes;
+        gathered.next_offset = Some(batch.next_offset());
+    }
+    gathered.bytes < want.bytes_max
+}
+
+/// Gathers one partition's batches from disk.
+pub async fn gather_cold(context: &Context, places: &Places, want: Want) -> Gathered {
+    let mut gathered = Gathered::default();
+    loop {
+        let from = gathered.next_offset.unwrap_or(want.offset);
+        let located = match items_from(places, want.partition, from, want.commit).await {
+            Ok(located) if located.is_empty() => return gathered,
+            Ok(located) => located,
+            Err(error) => {
+                gathered.fault = Some(error.into());
+                return gathered;
+            }
+        };
+        if !gather_items(context, places, &want, &located, &mut gathered).await {
+            return gathered;
+        }
+        if gathered.next_offset == Some(from) {
+            return gathered;
+        }
+    }
+}
+
+/// Reads the entries of `located` in order, several ahead. False when the want is met or ended.
+async fn gather_items(
+    context: &Context,
+    places: &Places,
+    want: &Want,
+    located: &[Located],
+    gathered: &mut Gathered,
+) -> bool {
+    let mut ahead = VecDeque::new();
+    let mut next = located.iter();
+    let mut ahead_bytes = gathered.bytes;
+    loop {
+        while ahead.len() < AHEAD_ENTRIES && ahead_bytes < want.bytes_max.max(gathered.bytes + 1) {
+            let Some(located) = next.next() else { break };
+            ahead_bytes += located.item.entry_bytes as usize;
+            ahead.push_back((*located, Load::start(context, located)));
+        }
+        let Some((located, load)) = ahead.pop_front() else { return !located.is_empty() };
+        match load.finish(&places.identity, &located).await {
+            Ok(entry) => {
+                let goes_on = gather(gathered, &entry, want);
+                gathered.read.push(entry);
+                if !goes_on {
+                    return false;
+                }
+            }
+            Err(fault) => {
+                gathered.fault = Some(fault);
+                return false;
+            }
+        }
+    }
+}
+
+/// The partition's items from the one that holds `offset` on: of one sealed segment, or of those
+/// in memory.
+async fn items_from(
+    places: &Places,
+    partition: PartitionId,
+    offset: Offset,
+    commit: Index,
+) -> Result<Vec<Located>, IndexError> {
+    // The newest segment in which the partition begins at or below the offset holds it; when it
+    // ends there, the one after it that has the partition at all.
+    let in_memory = |located: &&Located| located.item.partition == partition && located.item.entry <= commit;
+    let memory: Vec<Located> = places.memory.iter().filter(in_memory).copied().collect();
+    if memory.first().is_some_and(|first| first.item.first_offset <= offset) {
+        let start = memory.iter().rposition(|located| located.item.first_offset <= offset).unwrap_or(0);
+        return Ok(memory[start..].to_vec());
+    }
+    let mut after = None;
+    for sealed in places.sealed.iter().rev() {
+        let items = sealed.index.items_from(partition, offset, ITEMS_AT_ONCE).await?;
+        let Some(first) = items.first() else {
+            if sealed.index.partition(partition).await?.is_some() {
+                break;
+            }
+            continue;
+        };
+        let holds = first.first_offset <= offset;
+        after = Some((sealed, items));
+        if holds {
+            break;
+        }
+    }
+    Ok(match after {
+        Some((sealed, items)) => {
+            items.iter().map(|item| Located { file: sealed.file, base: sealed.base, item: *item }).collect()
+        }
+        None => memory,
+    })
+}
+
+/// An entry on its way into memory.
+struct Load {
+    pieces: Vec<crate::disk::io::Pending>,
+}
+
+impl Load {
+    fn start(context: &Context, located: &Located) -> Self {
+        let entry_bytes = located.item.entry_bytes as usize;
+        let pieces = (0..entry_bytes).step_by(IO_BYTES_MAX).map(|at| {
+            let bytes = (entry_bytes - at).min(IO_BYTES_MAX);
+            context.io.read_ahead(located.file, located.item.position + at as u64, bytes)
+        });
+        Self { pieces: pieces.collect() }
+    }
+
+    async fn finish(self, identity: &JournalIdentity, located: &Located) -> Result<EntryBytes, ReadFault> {
+        let position = located.item.position;
+        let expect = Expect { identity: *identity, segment_base: located.base, position };
+        let mut pieces: SmallVec<[crate::disk::Buffer; 1]> = SmallVec::new();
+        for piece in self.pieces {
+            pieces.push(piece.read().await?);
+        }
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let faulty = |fault| ReadFault::Entry { base: located.base, located: *located, fault };
+        let header = check_head(&pieces[0][..], &expect).map_err(faulty)?;
+        if header.entry_bytes() != bytes || header.index() != located.item.entry || bytes < BLOCK {
+            let kind = crate::entry::reader::FaultKind::Length;
+            return Err(faulty(EntryFault { position, kind }));
+        }
+        let entry = EntryBytes::new(pieces);
+        check_body(&entry).map_err(faulty)?;
+        Ok(entry)
+    }
+}
+
+/// Reads one entry.
+pub async fn load(context: &Context, identity: &JournalIdentity, located: &Located) -> Result<EntryBytes, ReadFault> {
+    Load::start(context, located).finish(identity, located).await
+}
+
+/// A record that ListOffsets found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub offset: Offset,
+    pub timestamp_ms: i64,
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// The first record at or behind `log_start` whose time is at or after `timestamp`.
+pub async fn find_by_time(
+    context: &Context,
+    places: &Places,
+    partition: PartitionId,
+    timestamp: i64,
+    log_start: Offset,
+) -> Result<Option<Found>, ReadFault> {
+    for sealed in &places.sealed {
+        let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
+        let mut from = item.first_offset.max(log_start);
+        loop {
+            let items = sealed.index.items_from(partition, from, ITEMS_AT_ONCE).await?;
+            let located: Vec<_> =
+                items.iter().map(|item| Located { file: sealed.file, base: sealed.base, item: *item }).collect();
+            let Some(last) = located.last() else { break };
+            if let Some(found) = find_in(context, places, &located, timestamp, log_start).await? {
+                return Ok(Some(found));
+            }
+            if last.item.first_offset < from || located.len() < ITEMS_AT_ONCE {
+                break;
+            }
+            from = Offset(last.item.first_offset.0 + 1);
+        }
+    }
+    let recent = |located: &&Located| {
+        located.item.partition == partition && located.item.max_timestamp >= timestamp
+    };
+    let memory: Vec<_> = places.memory.iter().filter(recent).copied().collect();
+    find_in(context, places, &memory, timestamp, log_start).await
+}
+
+async fn find_in(
+    context: &Context,
+    places: &Places,
+    located: &[Located],
+    timestamp: i64,
+    log_start: Offset,
+) -> Result<Option<Found>, ReadFault> {
+    for located in located {
+        let entry = load(context, &places.identity, located).await?;
+        let batches = entry.descriptors().iter().filter(|batch| {
+            batch.partition() == located.item.partition
+                && batch.max_timestamp.get() >= timestamp
+                && batch.next_offset() > log_start
+        });
+        for batch in batches {
+            if let Some(found) = first_record(&entry, batch, timestamp, log_start) {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn first_record(entry: &EntryBytes, batch: &BatchDescriptor, timestamp: i64, log_start: Offset) -> Option<Found> {
+    let start = batch.position.get() as usize;
+    let bytes = entry.copy(start..start + batch.bytes.get() as usize);
+    let leader_epoch = batch.leader_epoch();
+    let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
+    opened.iter().map_while(Result::ok).find_map(|record| {
+        let is_it = record.timestamp_ms >= timestamp && record.offset >= log_start.0;
+        let found = Found { offset: Offset(record.offset), timestamp_ms: record.timestamp_ms, leader_epoch };
+        is_it.then_some(found)
+    })
+}
+
+/// The highest timestamp of a partition's records, when there are any.
+pub async fn max_timestamp(places: &Places, partition: PartitionId) -> Result<Option<i64>, IndexError> {
+    let memory = places.memory.iter().filter(|located| located.item.partition == partition);
+    let mut newest = memory.map(|located| located.item.max_timestamp).max();
+    for sealed in &places.sealed {
+        let summary = sealed.index.partition(partition).await?;
+        newest = newest.max(summary.map(|summary| summary.max_timestamp));
+    }
+    Ok(newest)
+}

@@ -1,0 +1,636 @@
+//! Recovery: from what a crash left in a journal's folder to a state that goes on.
+//!
+//! ```text
+//! meta record ─ hard state ─ newest checkpoint ─ walk the tail ─ judge ─ cut ─ fold ─ sync
+//! ```
+//! Everything is read from the folder alone; the same folder gives the same result. Each step
+//! may crash and be done again.
+
+use super::block_cache::BlockCache;
+use super::checkpoint_file::{self, Checkpoint};
+use super::cursor::{Cursor, SegmentLimits};
+use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
+use super::heads::Head;
+use super::index::ActiveIndex;
+use super::meta_record::JournalMeta;
+use super::report::{Damage, DamageKind, RecoveryReport, Torn};
+use super::scan::Scanner;
+use super::sealed_index::SealedIndex;
+use super::segment::{Active, Next, Rolled, Sealed, Sealing, Segments};
+use super::state::State;
+use super::walk::{Cut, Walk, Walked, cursor_after};
+use crate::disk::io::Io;
+use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
+use crate::entry::item::Item;
+use crate::entry::layout::HEADER_BYTES;
+use crate::entry::reader::Link;
+use crate::entry::EntryKind;
+use crate::folder::{self, JournalFile};
+use crate::framing::{FormatError, read_file};
+use crate::ids::{FileId, Index, JournalId, Term};
+use crate::raft::EntryMeta;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// What the procedures of a journal's start share.
+#[derive(Clone)]
+pub struct Context {
+    pub io: Io,
+    pub pool: BufferPool,
+    pub blocks: BlockCache,
+    pub journal: JournalId,
+}
+
+/// A journal as its folder has it.
+pub struct Recovered {
+    pub meta: JournalMeta,
+    pub hard_state: HardState,
+    pub hard_state_file: FileId,
+    pub segments: Segments,
+    pub cursor: Cursor,
+    pub durable: SyncedBound,
+    pub state: State,
+    /// Heads above `state.fold.applied`.
+    pub heads: VecDeque<Head>,
+    pub terms: Vec<(Index, Term)>,
+    pub window: Vec<EntryMeta>,
+    pub damage: Vec<Damage>,
+    /// Descriptors of committed entries are lost, and nobody accepted that.
+    pub unaccepted: Option<(Index, Index)>,
+    /// The active segment could not be given its whole length: no space.
+    pub active_short: bool,
+    /// Checkpoints there are, ascending.
+    pub checkpoints: Vec<Index>,
+    pub report: RecoveryReport,
+}
+
+/// Why a journal cannot be recovered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoveryError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error("{0}")]
+    Data(String),
+    /// The folder is empty or half made: the journal was never used.
+    #[error("the journal was not finished when it was made")]
+    Unmade,
+}
+
+/// The files of a journal's folder.
+#[derive(Default)]
+struct Listing {
+    segments: BTreeMap<Index, u64>,
+    indexes: Vec<Index>,
+    checkpoints: Vec<Index>,
+    local_checkpoint: bool,
+    has_meta: bool,
+    has_hard_state: bool,
+}
+
+/// Recovers a journal. `now_us` is not read here: the caller knows how long it took.
+pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
+    let Context { io, journal, .. } = &context;
+    let dir = folder::journal_dir(*journal);
+    let listing = list(io, &dir).await?;
+    if !listing.has_meta {
+        return Err(RecoveryError::Unmade);
+    }
+    let meta_path = folder::journal_meta_path(*journal);
+    let (meta, _) = JournalMeta::decode(&meta_path, &read_file(io, &meta_path, 1 << 20).await?)?;
+    let mut report = RecoveryReport { journal: *journal, ..RecoveryReport::default() };
+    let (hard_state_file, read) = read_hard_state(io, &meta, &listing).await?;
+    report.hard_state_bad_copies = read.bad_copies;
+    report.amnesia = read.is_amnesia();
+    let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report };
+    let hard_state = read.newest.unwrap_or_default();
+    let checkpoint = recovery.newest_checkpoint().await?;
+    let (state, checkpoint_link) = recovery.state_from(checkpoint)?;
+    recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await
+}
+
+async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
+    let mut listing = Listing::default();
+    let entries = match io.list(dir).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Err(RecoveryError::Unmade),
+        other => other?,
+    };
+    for entry in entries {
+        match JournalFile::parse(&entry.name) {
+            Some(JournalFile::Segment(base)) => {
+                listing.segments.insert(base, entry.bytes);
+            }
+            Some(JournalFile::Index(base)) => listing.indexes.push(base),
+            Some(JournalFile::Checkpoint(last)) => listing.checkpoints.push(last),
+            Some(JournalFile::LocalCheckpoint) => listing.local_checkpoint = true,
+            Some(JournalFile::Meta) => listing.has_meta = true,
+            Some(JournalFile::HardState) => listing.has_hard_state = true,
+            // Half-written files, and the segment prepared for later: made again when needed.
+            Some(JournalFile::Temporary) => io.remove(&format!("{dir}/{}", entry.name)).await?,
+            Some(JournalFile::Quarantine) | None => {}
+        }
+    }
+    listing.checkpoints.sort_unstable();
+    Ok(listing)
+}
+
+async fn read_hard_state(
+    io: &Io,
+    meta: &JournalMeta,
+    listing: &Listing,
+) -> Result<(FileId, HardStateRead), RecoveryError> {
+    let path = folder::hard_state_path(meta.journal);
+    if !listing.has_hard_state {
+        return Err(RecoveryError::Data(format!("{path} is missing; restore it or remove the journal's folder")));
+    }
+    let (file, _) = io.open(&path).await?;
+    // Unreadable is as bad as rotten: its copies are in separate blocks.
+    let mut bytes = vec![0xFF; HARD_STATE_BYTES];
+    for block in 0..HARD_STATE_BYTES / crate::disk::BLOCK {
+        let at = block * crate::disk::BLOCK;
+        if let Ok(read) = io.read(file, at as u64, crate::disk::BLOCK).await {
+            bytes[at..at + read.len()].copy_from_slice(&read);
+        }
+    }
+    Ok((file, HardState::read(&path, &bytes, &meta.identity())?))
+}
+
+struct Recovery {
+    context: Context,
+    dir: String,
+    meta: JournalMeta,
+    listing: Listing,
+    report: RecoveryReport,
+}
+
+impl Recovery {
+    fn limits(&self) -> SegmentLimits {
+        SegmentLimits { bytes: self.meta.segment_bytes, batches: self.meta.batches_per_segment_max }
+    }
+
+    /// The checkpoint with the highest index that can be read and that the segments continue.
+    async fn newest_checkpoint(&mut self) -> Result<Option<Checkpoint>, RecoveryError> {
+        let mut paths = Vec::new();
+        if self.listing.local_checkpoint {
+            paths.push((None, folder::local_checkpoint_path(self.meta.journal)));
+        }
+        for last in self.listing.checkpoints.iter().rev() {
+            paths.push((Some(*last), folder::checkpoint_path(self.meta.journal, *last)));
+        }
+        let mut newest: Option<Checkpoint> = None;
+        for (last, path) in paths {
+            let below = |newest: &Checkpoint| last.is_some_and(|last| last <= newest.last);
+            if newest.as_ref().is_some_and(below) {
+                break;
+            }
+            match checkpoint_file::read(&self.context.io, &path, &self.meta.identity()).await {
+                Ok(read) if newest.as_ref().is_none_or(|newest| newest.last < read.last) => newest = Some(read),
+                Ok(_) => {}
+                Err(error) if error.is_newer() => return Err(RecoveryError::Data(error.to_string())),
+                Err(_) => self.report.checkpoints_skipped += 1,
+            }
+        }
+        Ok(newest)
+    }
+
+    fn state_from(&mut self, checkpoint: Option<Checkpoint>) -> Result<(State, Link), RecoveryError> {
+        let first = self.listing.segments.keys().next().copied().unwrap_or(Index(1));
+        let last = checkpoint.as_ref().map_or(Index::NONE, |checkpoint| checkpoint.last);
+        if last.next() < first {
+            let text = format!(
+                "{}: entries begin at {first} and no readable checkpoint covers those before",
+                self.dir
+            );
+            return Err(RecoveryError::Data(text));
+        }
+        self.report.checkpoint = last;
+        let Some(checkpoint) = checkpoint else {
+            let link = Link { index: Index::NONE, term: Term(0), checksum: 0 };
+            return Ok((State::new(self.meta.journal), link));
+        };
+        let state = State::decode(self.meta.journal, &checkpoint.body).map_err(RecoveryError::Data)?;
+        if state.fold.applied != checkpoint.last {
+            return Err(RecoveryError::Data(format!("{}: a checkpoint is not what its name says", self.dir)));
+        }
+        Ok((state, Link { index: checkpoint.last, term: checkpoint.term, checksum: 0 }))
+    }
+
+    async fn go_on(
+        mut self,
+        hard_state: HardState,
+        hard_state_file: FileId,
+        state: State,
+        checkpoint: Link,
+    ) -> Result<Recovered, RecoveryError> {
+        let (sealed, begin) = self.open_sealed(checkpoint.index).await?;
+        let before = self.link_before(begin, &sealed, &checkpoint).await?;
+        let mut walk = self.walk(begin, before, checkpoint.index).await?;
+        let known = hard_state.commit.max(checkpoint.index);
+        let verdict = walk.verdict(known, hard_state.synced);
+        let cut = verdict.cut.unwrap_or_else(|| walk.end());
+        self.cut(&mut walk, cut).await?;
+        if verdict.missing {
+            let synced = hard_state.synced;
+            let checksum = if synced.index == verdict.bound { synced.checksum } else { 0 };
+            self.note_missing(&walk, verdict.bound);
+            walk.lose_end(verdict.bound, checksum);
+        }
+        for run in &verdict.damage {
+            self.note_damage(&walk, run);
+        }
+        for segment in &walk.segments {
+            // What was read may still be only in the device's cache.
+            self.context.io.sync(segment.file).await?;
+        }
+        self.context.io.sync_dir(&self.dir).await?;
+        self.finish(hard_state, hard_state_file, state, sealed, walk, known).await
+    }
+
+    /// Opens the segments that the checkpoint covers whole and that follow one another; gives the
+    /// first one to walk.
+    async fn open_sealed(&mut self, checkpoint: Index) -> Result<(VecDeque<Rc<Sealed>>, Index), RecoveryError> {
+        let bases: Vec<Index> = self.listing.segments.keys().copied().collect();
+        let mut sealed = VecDeque::new();
+        for (at, base) in bases.iter().enumerate() {
+            let last = bases.get(at + 1).map(|next| Index(next.0 - 1));
+            let covered = last.is_some_and(|last| last <= checkpoint);
+            if !covered {
+                return Ok((sealed, *base));
+            }
+            sealed.push_back(self.open_one(*base, last.expect("covered")).await?);
+        }
+        Ok((sealed, bases.last().copied().unwrap_or(Index(1))))
+    }
+
+    async fn open_one(&mut self, base: Index, last: Index) -> Result<Rc<Sealed>, RecoveryError> {
+        let journal = self.meta.journal;
+        let (file, bytes) = self.context.io.open(&folder::segment_path(journal, base)).await?;
+        let opened = self.open_index(base).await;
+        let index = match opened {
+            Ok(index) if index.last() == last => index,
+            _ => {
+                self.rebuild_index(base, file, bytes, last).await?;
+                self.open_index(base).await.map_err(|error| RecoveryError::Data(error.to_string()))?
+            }
+        };
+        let bytes = index.totals().data_bytes;
+        Ok(Rc::new(Sealed { base, last, bytes, file, index: Rc::new(index) }))
+    }
+
+    async fn open_index(&self, base: Index) -> Result<SealedIndex, super::sealed_index::IndexError> {
+        let path = folder::index_path(self.meta.journal, base);
+        let context = &self.context;
+        SealedIndex::open(context.io.clone(), context.blocks.clone(), path, self.meta.identity(), base).await
+    }
+
+    /// Makes a sealed segment's index file again from its entries.
+    async fn rebuild_index(&mut self, base: Index, file: FileId, bytes: u64, last: Index) -> Result<(), RecoveryError> {
+        self.report.indexes_rebuilt += 1;
+        let first = first_link(base);
+        let mut walk = Walk::new(self.meta.identity(), first, last);
+        let mut scanner = Scanner::new(self.context.io.clone(), self.context.pool.clone(), file, bytes);
+        walk.any_first();
+        let walked = Walked { base, file, file_bytes: bytes, index: ActiveIndex::new(base) };
+        walk.segment(&mut scanner, walked).await?;
+        if walk.last().index < last {
+            walk.lose_end(last, 0);
+        }
+        for run in walk.bad.clone() {
+            self.note_damage(&walk, &run);
+        }
+        self.report.scanned_bytes += walk.read_bytes;
+        let index = &walk.segments[0].index;
+        let encoded = index.encode_sealed(&self.meta.identity());
+        let name = JournalFile::Index(base).name();
+        crate::framing::replace_file(&self.context.io, &self.context.pool, &self.dir, &name, &encoded).await?;
+        Ok(())
+    }
+
+    /// The entry before the segments to walk, with its checksum where a sealed index has it.
+    async fn link_before(
+        &self,
+        begin: Index,
+        sealed: &VecDeque<Rc<Sealed>>,
+        checkpoint: &Link,
+    ) -> Result<(Link, bool), RecoveryError> {
+        let last = Index(begin.0 - 1);
+        if let Some(segment) = sealed.back()
+            && let Ok(Some(at)) = segment.index.entry(last).await
+            && at.checksum != 0
+        {
+            return Ok((Link { index: last, term: at.term, checksum: at.checksum }, true));
+        }
+        let term = if checkpoint.index == last { checkpoint.term } else { Term(0) };
+        Ok((Link { index: last, term, checksum: 0 }, begin == Index(1)))
+    }
+
+    /// Walks the segments from `begin` on, behind `link`. Entries up to the checkpoint are
+    /// indexed, those above it kept for folding.
+    async fn walk(
+        &mut self,
+        begin: Index,
+        (link, is_exact): (Link, bool),
+        checkpoint: Index,
+    ) -> Result<Walk, RecoveryError> {
+        let mut walk = Walk::new(self.meta.identity(), link, checkpoint);
+        if !is_exact {
+            walk.any_first();
+        }
+        for (base, file_bytes) in self.listing.segments.range(begin..) {
+            let (base, file_bytes) = (*base, *file_bytes);
+            let (file, _) = self.context.io.open(&folder::segment_path(self.meta.journal, base)).await?;
+            let mut scanner =
+                Scanner::new(self.context.io.clone(), self.context.pool.clone(), file, file_bytes);
+            let walked = Walked { base, file, file_bytes, index: ActiveIndex::new(base) };
+            walk.segment(&mut scanner, walked).await?;
+        }
+        if walk.segments.is_empty() {
+            // The first segment is made with the journal; without it there is nothing to go on from.
+            return Err(RecoveryError::Data(format!("{}: no segment is there", self.dir)));
+        }
+        self.report.scanned_bytes += walk.read_bytes;
+        self.report.scanned_entries += walk.entries;
+        Ok(walk)
+    }
+
+    /// Ends the log at `cut`: what is there beyond is kept aside and wiped.
+    async fn cut(&mut self, walk: &mut Walk, cut: Cut) -> Result<(), RecoveryError> {
+        let io = self.context.io.clone();
+        for segment in &walk.segments[cut.segment + 1..] {
+            let from = folder::segment_path(self.meta.journal, segment.base);
+            let to = self.quarantine(segment.base, 0, walk.last().term).await?;
+            io.close(segment.file).await?;
+            io.rename(&from, &to).await?;
+            self.note_torn(cut, walk, segment.base, 0, segment.file_bytes, to);
+        }
+        let segment = &walk.segments[cut.segment];
+        let (base, file) = (segment.base, segment.file);
+        let mut scanner = Scanner::new(io.clone(), self.context.pool.clone(), file, segment.file_bytes);
+        let end = scanner.content_end(cut.position).await?;
+        if end > cut.position {
+            let to = self.keep_aside(&mut scanner, base, cut.position, end, walk.last().term).await?;
+            self.note_torn(cut, walk, base, cut.position, end - cut.position, to);
+            io.truncate(file, cut.position).await?;
+            io.sync(file).await?;
+        }
+        if cut != walk.end() {
+            let before = walk.link_at(Index(cut.first.0 - 1)).unwrap_or(walk.first());
+            walk.truncate(cut, before);
+        }
+        Ok(())
+    }
+
+    async fn quarantine(&self, base: Index, position: u64, term: Term) -> Result<String, RecoveryError> {
+        self.context.io.create_dir(&folder::quarantine_dir(self.meta.journal)).await?;
+        Ok(folder::quarantine_path(self.meta.journal, base, position, term.0))
+    }
+
+    /// Copies the bytes that a cut takes away into `quarantine/`.
+    async fn keep_aside(
+        &self,
+        scanner: &mut Scanner,
+        base: Index,
+        from: u64,
+        to: u64,
+        term: Term,
+    ) -> Result<String, RecoveryError> {
+        let io = &self.context.io;
+        let path = self.quarantine(base, from, term).await?;
+        match io.remove(&path).await {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = match io.create(&path).await {
+            // A full disk must not stop a start: the copy is a courtesy.
+            Err(error) if error.kind == DiskErrorKind::NoSpace => return Ok(String::new()),
+            other => other?,
+        };
+        let mut position = from;
+        while position < to {
+            let bytes = ((to - position) as usize).min(IO_BYTES_MAX).next_multiple_of(crate::disk::BLOCK);
+            let piece = scanner.piece(position, bytes).await?.seal(bytes);
+            match io.write(file, position - from, piece).await {
+                Err(error) if error.kind == DiskErrorKind::NoSpace => break,
+                other => other?,
+            }
+            position += bytes as u64;
+        }
+        io.sync(file).await?;
+        io.close(file).await?;
+        io.sync_dir(&folder::quarantine_dir(self.meta.journal)).await?;
+        Ok(path)
+    }
+
+    fn note_torn(&mut self, cut: Cut, walk: &Walk, base: Index, position: u64, bytes: u64, kept_as: String) {
+        let _ = walk;
+        let file = folder::segment_path(self.meta.journal, base);
+        self.report.torn = Some(Torn { from: cut.first, file, position, bytes, kept_as });
+    }
+
+    fn note_damage(&mut self, walk: &Walk, run: &super::walk::BadRun) {
+        let last = run.next.map_or(run.first, |next| Index(next.index.0 - 1));
+        let kind = if run.body_only.is_some() { DamageKind::Body } else { DamageKind::Head };
+        self.report.damage.push(Damage {
+            journal: self.meta.journal,
+            first: run.first,
+            last,
+            term: run.body_only.or(run.next.map(|next| next.term)),
+            file: folder::segment_path(self.meta.journal, walk.segments[run.segment].base),
+            position: run.position,
+            bytes: run.bytes,
+            kind,
+        });
+    }
+
+    fn note_missing(&mut self, walk: &Walk, bound: Index) {
+        let end = walk.end();
+        self.report.damage.push(Damage {
+            journal: self.meta.journal,
+            first: end.first,
+            last: bound,
+            term: None,
+            file: folder::segment_path(self.meta.journal, walk.segments[end.segment].base),
+            position: end.position,
+            bytes: 0,
+            kind: DamageKind::Head,
+        });
+    }
+
+    async fn finish(
+        mut self,
+        hard_state: HardState,
+        hard_state_file: FileId,
+        mut state: State,
+        sealed: VecDeque<Rc<Sealed>>,
+        walk: Walk,
+        known: Index,
+    ) -> Result<Recovered, RecoveryError> {
+        let last = walk.last();
+        let commit = known.max(walk.commit).min(last.index);
+        let mut terms = state.fold.terms().to_vec();
+        let mut heads = VecDeque::from(walk.heads);
+        note_terms(&mut terms, &heads);
+        let mut rolled = VecDeque::new();
+        let mut walked = VecDeque::from(walk.segments);
+        let active = walked.pop_back().expect("the walk has a segment");
+        for segment in walked {
+            rolled.push_back(rolled_of(segment));
+        }
+        fold_committed(&mut state, &mut heads, &mut rolled, commit).map_err(RecoveryError::Data)?;
+        let cursor = Cursor { next: last.index.next(), ..cursor_after(&active.index, &last) };
+        let active_short = self.allocate_active(&active).await?;
+        let window = heads.iter().filter_map(|head| meta_of(head, &terms)).collect();
+        let unaccepted = self.unaccepted(&state, &heads);
+        self.fill_report(&hard_state, &sealed, &rolled, last, commit);
+        let damage = self.report.damage.clone();
+        Ok(Recovered {
+            meta: self.meta,
+            hard_state,
+            hard_state_file,
+            segments: Segments {
+                sealed,
+                rolled,
+                active: Active { base: active.base, file: active.file, index: active.index },
+                next: Next::None,
+            },
+            cursor,
+            durable: SyncedBound { index: last.index, term: last.term, checksum: last.checksum },
+            state,
+            heads,
+            terms,
+            window,
+            damage,
+            unaccepted,
+            active_short,
+            checkpoints: self.listing.checkpoints,
+            report: self.report,
+        })
+    }
+
+    /// The active segment has its whole length, also when it was cut or sealed before the crash.
+    async fn allocate_active(&self, active: &Walked) -> Result<bool, RecoveryError> {
+        match self.context.io.allocate(active.file, self.limits().bytes).await {
+            Ok(()) => {
+                self.context.io.sync(active.file).await?;
+                Ok(false)
+            }
+            Err(error) if error.kind == DiskErrorKind::NoSpace => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Entries whose descriptors are lost and whose loss no entry accepts.
+    fn unaccepted(&self, state: &State, heads: &VecDeque<Head>) -> Option<(Index, Index)> {
+        let in_tail: Vec<Item> = heads.iter().flat_map(items_of).collect();
+        let accepted_in_tail = |index: Index| {
+            in_tail.iter().any(|item| {
+                matches!(item, Item::LossAccepted { first, last, .. } if (*first..=*last).contains(&index))
+            })
+        };
+        let lost = self.report.damage.iter().filter(|damage| damage.kind == DamageKind::Head);
+        let open: Vec<_> = lost
+            .filter(|damage| {
+                !state.fold.is_accepted_loss(damage.first) && !accepted_in_tail(damage.first)
+            })
+            .collect();
+        Some((open.first()?.first, open.last()?.last))
+    }
+
+    fn fill_report(
+        &mut self,
+        hard_state: &HardState,
+        sealed: &VecDeque<Rc<Sealed>>,
+        rolled: &VecDeque<Rolled>,
+        last: Link,
+        commit: Index,
+    ) {
+        let report = &mut self.report;
+        report.term = hard_state.term.max(last.term);
+        report.segments = (sealed.len() + rolled.len() + 1) as u32;
+        report.first = self.listing.segments.keys().next().copied().unwrap_or(Index(1));
+        report.last = last.index;
+        report.commit = commit;
+    }
+}
+
+/// The link before a segment whose predecessor is not walked.
+fn first_link(base: Index) -> Link {
+    Link { index: Index(base.0 - 1), term: Term(0), checksum: 0 }
+}
+
+fn rolled_of(segment: Walked) -> Rolled {
+    Rolled {
+        base: segment.base,
+        last: segment.index.last(),
+        bytes: segment.index.totals().data_bytes,
+        file: segment.file,
+        index: segment.index,
+        sealing: Sealing::Waiting,
+    }
+}
+
+fn items_of(head: &Head) -> Vec<Item> {
+    match head.known() {
+        Some((header, bytes)) if header.kind() == Some(EntryKind::Control) => {
+            Item::decode_all(&bytes[HEADER_BYTES..]).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn note_terms(terms: &mut Vec<(Index, Term)>, heads: &VecDeque<Head>) {
+    for head in heads {
+        let Some((header, _)) = head.known() else { continue };
+        if terms.last().is_none_or(|(_, term)| *term < header.term()) {
+            terms.push((header.index(), header.term()));
+        }
+    }
+}
+
+fn meta_of(head: &Head, terms: &[(Index, Term)]) -> Option<EntryMeta> {
+    match head.known() {
+        Some((header, _)) => Some(EntryMeta::of(header)),
+        None => {
+            let index = head.index();
+            let term = terms.iter().rfind(|(first, _)| *first <= index).map_or(Term(0), |(_, term)| *term);
+            Some(EntryMeta { index, term, kind: EntryKind::Batches, checksum: 0, entry_bytes: 0 })
+        }
+    }
+}
+
+/// Folds what is known to be committed; takes the checkpoints of segments that end on the way.
+fn fold_committed(
+    state: &mut State,
+    heads: &mut VecDeque<Head>,
+    rolled: &mut VecDeque<Rolled>,
+    commit: Index,
+) -> Result<(), String> {
+    take_checkpoints(state, rolled);
+    while heads.front().is_some_and(|head| head.index() <= commit) {
+        let head = heads.pop_front().expect("there is a front");
+        match head.known() {
+            Some((header, bytes)) => {
+                state.apply(header, bytes)?;
+            }
+            None => {
+                let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
+                state.skip_lost(index, term);
+            }
+        }
+        take_checkpoints(state, rolled);
+    }
+    Ok(())
+}
+
+/// At a segment's last entry every replica forgets the same producers and takes the same
+/// checkpoint.
+pub fn take_checkpoints(state: &mut State, rolled: &mut VecDeque<Rolled>) {
+    let applied = state.fold.applied;
+    for segment in rolled.iter_mut() {
+        if segment.last == applied && matches!(segment.sealing, Sealing::Waiting) {
+            state.fold.expire_producers();
+            segment.sealing = Sealing::Checkpoint(state.encode());
+        }
+    }
+}
