@@ -32,6 +32,13 @@ pub struct Hint {
     first_piece_bytes: usize,
 }
 
+impl Hint {
+    /// The most that the next entry takes beside its batches, padding included.
+    pub fn head_bytes_max(&self) -> usize {
+        HEADER_BYTES + self.slots * DESCRIPTOR_BYTES + BLOCK
+    }
+}
+
 impl Default for Hint {
     fn default() -> Self {
         Self { slots: SLOTS_MIN, first_piece_bytes: 16 << 10 }

@@ -39,6 +39,9 @@ pub struct Context {
     pub pool: BufferPool,
     pub blocks: BlockCache,
     pub journal: JournalId,
+    /// The share of the shard's memory that a journal's entries may take; it shrinks as journals
+    /// are added.
+    pub cache_bytes_max: Rc<core::cell::Cell<usize>>,
 }
 
 /// A journal as its folder has it.

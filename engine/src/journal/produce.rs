@@ -1,0 +1,294 @@
+//! How a batch gets into the open entry, and when it may not.
+
+use super::appender::IN_FLIGHT_MAX;
+use super::effects::Effects;
+use super::journal::{Journal, Phase};
+use super::segment::Next;
+use super::waiters::{Command as CommandWaiter, Waiter, Waiting};
+use crate::batch::validate::{EnvelopeLimits, check_envelope};
+use crate::clock::Now;
+use crate::control::view::TopicSettings;
+use crate::disk::BLOCK;
+use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed};
+use crate::entry::item::Item;
+use crate::entry::{BatchDescriptor, EntryKind};
+use crate::ids::{Index, LeaderEpoch, Offset};
+use crate::partition::producers::Verdict;
+use crate::shard::{Acks, Output, Produce, Produced, Refusal};
+
+/// Whether a journal takes a batch now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Yes,
+    /// Soon: the disk is busy, or the next segment is being prepared.
+    Wait,
+    /// Not until space is freed.
+    Full,
+}
+
+impl Journal {
+    /// Whether a batch of `bytes` can be taken now.
+    pub fn room_for(&self, bytes: usize) -> Room {
+        if !self.is_leader() {
+            return Room::Yes;
+        }
+        if let Some(open) = &self.open
+            && open.fits(bytes)
+        {
+            let grown = open.bytes() + bytes.next_multiple_of(BLOCK);
+            return self.place_for_batches(grown, open.descriptors().len() as u32 + 1);
+        }
+        if self.open.is_some() && self.appender.in_flight() >= IN_FLIGHT_MAX {
+            return Room::Wait;
+        }
+        let before = self.open.as_ref().map_or(0, OpenEntry::bytes);
+        let batches = self.open.as_ref().map_or(0, |open| open.descriptors().len() as u32);
+        // Head and padding of a new entry, generously.
+        let entry_bytes = bytes.next_multiple_of(BLOCK) + self.hint.head_bytes_max();
+        match self.place_for_batches(before + entry_bytes, batches + 1) {
+            // The open entry would roll and this one would have to roll again.
+            Room::Yes if before > 0 && self.cursor.rolls(self.limits, before, batches) => Room::Wait,
+            room => room,
+        }
+    }
+
+    /// Whether entries of `bytes` together find a place that stays theirs: in this segment short
+    /// of its reserve, or in the next one.
+    fn place_for_batches(&self, bytes: usize, batches: u32) -> Room {
+        let end = self.cursor.position + bytes as u64;
+        let fits = end + self.limits.reserve_bytes() <= self.limits.bytes
+            && self.cursor.batches + batches <= self.limits.batches
+            && !self.upkeep.active_short;
+        match &self.segments.next {
+            _ if fits => Room::Yes,
+            Next::Ready { .. } if !self.upkeep.active_short => Room::Yes,
+            Next::Full { .. } => Room::Full,
+            _ if self.upkeep.active_short => Room::Full,
+            _ => Room::Wait,
+        }
+    }
+
+    /// Whether an entry of `bytes` without batches finds a place now, the reserve included.
+    pub(super) fn has_place_for_control(&self, bytes: usize) -> bool {
+        if self.upkeep.active_short {
+            return false;
+        }
+        !self.cursor.rolls(self.limits, bytes, 0) || matches!(self.segments.next, Next::Ready { .. })
+    }
+
+    /// Appends a batch, or says why not. The answer comes when it is as durable as its acks ask.
+    pub fn produce(&mut self, produce: &Produce<'_>, settings: &TopicSettings, now: Now, fx: &mut Effects) {
+        match self.try_produce(produce, settings, now, fx) {
+            Ok(None) => {}
+            Ok(Some(produced)) => {
+                let (request, slot) = (produce.request, produce.slot);
+                fx.out.push(Output::Produced { request, slot, result: Ok(produced) });
+            }
+            Err(refusal) => {
+                let (request, slot) = (produce.request, produce.slot);
+                fx.out.push(Output::Produced { request, slot, result: Err(refusal) });
+            }
+        }
+    }
+
+    fn try_produce(
+        &mut self,
+        produce: &Produce<'_>,
+        settings: &TopicSettings,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<Option<Produced>, Refusal> {
+        self.check_phase()?;
+        let bytes_max = settings.max_message_bytes.min(self.limits.batch_bytes_max() as u32);
+        let limits = EnvelopeLimits {
+            batch_bytes_max: bytes_max,
+            log_append_time: settings.log_append_time,
+            timestamp_before_max_ms: settings.timestamp_before_max_ms,
+            timestamp_after_max_ms: settings.timestamp_after_max_ms,
+            wall_ms: now.wall_ms,
+        };
+        let header = check_envelope(produce.records, &limits)?;
+        if settings.min_insync_replicas > 1 && produce.acks == Acks::All {
+            return Err(Refusal::NotEnoughReplicas);
+        }
+        let head = self.tail.head(&self.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
+        let epoch = LeaderEpoch(head.epoch_base + self.replica.term().0 as i32);
+        let descriptor = header.descriptor(produce.partition, head.next_offset, epoch, 0);
+        match self.tail.judge(&self.state.fold, &descriptor) {
+            Verdict::Append => {}
+            Verdict::OldEpoch => return Err(Refusal::InvalidProducerEpoch),
+            Verdict::OutOfOrder => return Err(Refusal::OutOfOrderSequence),
+            Verdict::Duplicate(original) => {
+                self.counts.duplicates += 1;
+                let time_ms = if settings.log_append_time { original.max_timestamp_ms } else { -1 };
+                self.wait(original.index, produce, original.base_offset, time_ms);
+                self.answer_waiters(fx);
+                return Ok(None);
+            }
+        }
+        match self.room_for(produce.records.len()) {
+            Room::Yes => {}
+            Room::Full => return Err(Refusal::Storage),
+            Room::Wait => panic!("room_for was not asked"),
+        }
+        let stamp_ms = settings.log_append_time.then(|| self.leader_wall_ms(now));
+        self.append_batch(produce, descriptor, stamp_ms, now, fx)?;
+        Ok(None)
+    }
+
+    fn check_phase(&self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Refusing => Err(Refusal::Storage),
+            Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
+            Phase::Starting => Err(Refusal::NotReady),
+            Phase::Stopping => Err(Refusal::Stopping),
+            Phase::Running if self.replica.is_leader() => Ok(()),
+            Phase::Running => Err(Refusal::NotLeader),
+        }
+    }
+
+    fn append_batch(
+        &mut self,
+        produce: &Produce<'_>,
+        descriptor: BatchDescriptor,
+        log_append_time_ms: Option<i64>,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let bytes = produce.records.len();
+        if self.open.as_ref().is_some_and(|open| !open.fits(bytes)) {
+            self.seal_open(now, fx);
+        }
+        let index = self.cursor.next;
+        let pool = self.context.pool.clone();
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => OpenEntry::new(&pool, self.hint, self.limits.entry_bytes_max(), bytes),
+        };
+        let placed = Placed { descriptor, log_append_time_ms };
+        let appended = open.append(&pool, produce.records, placed);
+        if !open.is_empty() {
+            self.open = Some(open);
+        }
+        appended.map_err(|_| Refusal::Corrupt)?;
+        let stored = self.open.as_ref().and_then(|open| open.descriptors().last()).copied();
+        let stored = stored.expect("just appended");
+        self.tail.append(&self.state.fold, &stored, index, self.leader_wall_ms(now));
+        self.counts.batches += 1;
+        self.counts.batch_bytes += bytes as u64;
+        self.wait(index, produce, stored.base_offset(), log_append_time_ms.unwrap_or(-1));
+        Ok(())
+    }
+
+    fn wait(&mut self, index: Index, produce: &Produce<'_>, base_offset: Offset, log_append_time_ms: i64) {
+        let waiter = Waiter {
+            request: produce.request,
+            slot: produce.slot,
+            partition: produce.partition,
+            acks: produce.acks,
+            waiting: Waiting::Produce { base_offset, log_append_time_ms },
+        };
+        self.waiters.add(index, waiter);
+    }
+
+    fn answer_waiters(&mut self, fx: &mut Effects) {
+        let durable = self.appender.durable().index;
+        self.waiters.release(durable, self.state.fold.applied, &self.state.fold, &mut fx.out);
+    }
+
+    /// Queues control items; they are proposed at the end of the turn, in entries of their own.
+    pub fn queue_items(&mut self, items: Vec<Item>, waiters: Vec<Waiter>) {
+        if !items.is_empty() {
+            self.queued_items.push_back((items, waiters));
+        }
+    }
+
+    /// Queues a command of the meta journal.
+    pub fn queue_command(&mut self, waiter: CommandWaiter, encoded: Vec<u8>) {
+        self.queued_commands.push_back((waiter, encoded));
+    }
+
+    /// Proposes what is queued, as far as there is a place for it.
+    pub(super) fn propose_queued(&mut self, now: Now, fx: &mut Effects) {
+        if !self.is_leader() {
+            return;
+        }
+        if !self.queued_items.is_empty() || !self.queued_commands.is_empty() {
+            self.seal_open_for_control(now, fx);
+        }
+        while self.open.is_none() && !self.queued_items.is_empty() {
+            if !self.propose_item_batch(now, fx) {
+                break;
+            }
+        }
+        while self.open.is_none() && !self.queued_commands.is_empty() {
+            if !self.propose_command_batch(now, fx) {
+                break;
+            }
+        }
+    }
+
+    fn seal_open_for_control(&mut self, now: Now, fx: &mut Effects) {
+        if self.open.is_some() {
+            self.seal_open(now, fx);
+        }
+    }
+
+    /// Queued items are split where they would not fit one entry; those who wait for them wait
+    /// for the last part.
+    fn propose_item_batch(&mut self, now: Now, fx: &mut Effects) -> bool {
+        let (items, _) = self.queued_items.front().expect("there is one");
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for item in items {
+            let before = bytes.len();
+            item.encode(&mut bytes);
+            if bytes.len() > self.items_bytes_max() && count > 0 {
+                bytes.truncate(before);
+                break;
+            }
+            count += 1;
+        }
+        if !self.has_place_for_control(bytes.len() + BLOCK) {
+            self.prepare_next(now, fx);
+            return false;
+        }
+        let (mut items, waiters) = self.queued_items.pop_front().expect("there is one");
+        let rest = items.split_off(count);
+        let index = self.cursor.next;
+        self.tail.apply_items(&self.state.fold, &items, index);
+        self.propose_items(EntryKind::Control, count as u32, &bytes, now, fx);
+        if rest.is_empty() {
+            waiters.into_iter().for_each(|waiter| self.waiters.add(index, waiter));
+        } else {
+            self.queued_items.push_front((rest, waiters));
+        }
+        true
+    }
+
+    fn propose_command_batch(&mut self, now: Now, fx: &mut Effects) -> bool {
+        use crate::codec::Write;
+        let mut bytes = Vec::new();
+        let mut commands = Vec::new();
+        for (waiter, encoded) in &self.queued_commands {
+            if bytes.len() + encoded.len() + 4 > self.items_bytes_max() && !commands.is_empty() {
+                break;
+            }
+            bytes.sized(encoded);
+            commands.push(*waiter);
+        }
+        if !self.has_place_for_control(bytes.len() + BLOCK) {
+            self.prepare_next(now, fx);
+            return false;
+        }
+        self.queued_commands.drain(..commands.len());
+        // Known before the entry can commit, which may be within the call.
+        self.waiters.add_commands(self.cursor.next, commands.clone());
+        self.propose_items(EntryKind::Meta, commands.len() as u32, &bytes, now, fx);
+        true
+    }
+
+    fn items_bytes_max(&self) -> usize {
+        ITEMS_BYTES_MAX.min(self.limits.entry_bytes_max() - BLOCK)
+    }
+}

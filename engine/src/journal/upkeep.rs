@@ -1,0 +1,509 @@
+//! What a journal does beside serving: the next segment, sealing, retention, bounds, the stop.
+
+use super::checkpoint_file::Checkpoint;
+use super::effects::{Done, Effects};
+use super::hard_state::HardState;
+use super::journal::{Journal, Phase};
+use super::procedures::{self, SealDone, SealError, SealWork};
+use super::report::{Damage, DamageKind};
+use super::retention::{self, RetentionDone, Rules};
+use super::segment::{Next, Sealed, Sealing};
+use crate::clock::Now;
+use crate::collections::Map;
+use crate::control::View;
+use crate::disk::{DiskError, DiskErrorKind};
+use crate::entry::item::Item;
+use crate::folder;
+use crate::ids::{FileId, Index, PartitionId, Term};
+use crate::shard::{ControlRefusal, Event, Fatal, Output};
+use core::time::Duration;
+use std::rc::Rc;
+
+/// A full disk is asked again this often.
+const RETRY: Duration = Duration::from_millis(500);
+/// Bounds are written when nothing was appended for this long.
+const IDLE: Duration = Duration::from_millis(200);
+/// After a log start moved, dead segments are looked for at most this often.
+const PASS_SPACING: Duration = Duration::from_secs(1);
+/// A wall clock that moves this far against the monotonic one is distrusted.
+const DRIFT_MS_MAX: i64 = 10 * 60 * 1000;
+/// Checkpoints kept: should the newest rot, the one before it still begins a recovery.
+const CHECKPOINTS_KEPT: usize = 2;
+
+/// State of the background work.
+#[derive(Debug)]
+pub struct Upkeep {
+    pub hard_state_writing: Option<(HardState, bool)>,
+    pub active_short: bool,
+    lengthening: bool,
+    retry_ns: u64,
+    sealing: bool,
+    seal_retry_ns: u64,
+    pub checkpoints: Vec<Index>,
+    passing: bool,
+    last_pass_ns: u64,
+    pub log_starts_moved: bool,
+    deleting: bool,
+    dead_segments: usize,
+    pub dead_bytes: u64,
+    pub pinned_bytes: u64,
+    last_append: (Index, u64),
+    pub settled: bool,
+    reported_full: bool,
+    /// Monotonic and wall milliseconds at which the two agreed.
+    clock: (i64, i64),
+    pub trusts_clock: bool,
+    stop_checkpoint: StopCheckpoint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopCheckpoint {
+    NotYet,
+    Writing,
+    Written,
+}
+
+fn mono_ms(now: Now) -> i64 {
+    (now.mono_ns / 1_000_000) as i64
+}
+
+impl Upkeep {
+    pub fn new(checkpoints: Vec<Index>, active_short: bool, now: Now) -> Self {
+        Self {
+            hard_state_writing: None,
+            active_short,
+            lengthening: false,
+            retry_ns: 0,
+            sealing: false,
+            seal_retry_ns: 0,
+            checkpoints,
+            passing: false,
+            last_pass_ns: now.mono_ns,
+            // Segments may have been dead when the node stopped.
+            log_starts_moved: true,
+            deleting: false,
+            dead_segments: 0,
+            dead_bytes: 0,
+            pinned_bytes: 0,
+            last_append: (Index::NONE, now.mono_ns),
+            settled: false,
+            reported_full: false,
+            clock: (mono_ms(now), now.wall_ms),
+            trusts_clock: true,
+            stop_checkpoint: StopCheckpoint::NotYet,
+        }
+    }
+
+    /// A term or vote is on its way to the disk.
+    pub fn writing_vote(&self) -> bool {
+        self.hard_state_writing.is_some_and(|(_, is_vote)| is_vote)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.hard_state_writing.is_some() || self.sealing || self.deleting || self.passing || self.lengthening
+    }
+}
+
+impl Journal {
+    /// About every 10 ms.
+    pub fn tick(&mut self, view: &View, retention_ns: u64, now: Now, fx: &mut Effects) {
+        self.replica.tick();
+        self.check_clock(now, fx);
+        self.retry_full(now, fx);
+        self.start(now, fx);
+        self.seal_rolled(now, fx);
+        self.write_idle_bounds(now, fx);
+        self.delete_dead(fx);
+        let since = now.mono_ns - self.upkeep.last_pass_ns;
+        let moved = self.upkeep.log_starts_moved && since >= PASS_SPACING.as_nanos() as u64;
+        if (moved || since >= retention_ns) && self.is_settled() && view.version > Index::NONE {
+            self.pass(view, now, fx);
+        }
+        self.pump(now, fx);
+    }
+
+    /// The wall clock against the monotonic one: more than ten minutes apart, and deletion by
+    /// time rests until they agree again.
+    fn check_clock(&mut self, now: Now, fx: &mut Effects) {
+        let (mono, wall) = self.upkeep.clock;
+        let drift_ms = (now.wall_ms - wall) - (mono_ms(now) - mono);
+        let trusts = drift_ms.abs() <= DRIFT_MS_MAX;
+        if trusts {
+            // Slow drift, and the steps of a disciplined clock, are followed.
+            let step = drift_ms.clamp(-1, 1);
+            self.upkeep.clock = (mono, wall + step);
+        }
+        if trusts != self.upkeep.trusts_clock {
+            self.upkeep.trusts_clock = trusts;
+            let event = if trusts { Event::ClockTrusted } else { Event::ClockDistrusted { drift_ms } };
+            fx.out.push(Output::Event(event));
+        }
+    }
+
+    /// Starts preparing the segment after the active one, unless that is under way or done.
+    pub(super) fn prepare_next(&mut self, now: Now, fx: &mut Effects) {
+        match self.segments.next {
+            Next::None => {}
+            Next::Full { retry_ns } if now.mono_ns >= retry_ns => {}
+            _ => return,
+        }
+        self.segments.next = Next::Preparing;
+        let (io, journal, bytes) = (self.context.io.clone(), self.id, self.limits.bytes);
+        fx.start(async move {
+            Done::Prepared { journal, result: procedures::prepare(io, journal, bytes).await }
+        });
+    }
+
+    pub fn prepared(&mut self, result: Result<FileId, DiskError>, now: Now, fx: &mut Effects) {
+        match result {
+            Ok(file) => {
+                self.segments.next = Next::Ready { file, name: procedures::prepared_name(self.id) };
+                self.note_room(fx);
+                self.start(now, fx);
+            }
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                self.segments.next = Next::Full { retry_ns: now.plus(RETRY) };
+                self.note_full(fx);
+            }
+            Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
+        }
+    }
+
+    fn note_full(&mut self, fx: &mut Effects) {
+        if !core::mem::replace(&mut self.upkeep.reported_full, true) {
+            fx.out.push(Output::Event(Event::DiskFull { journal: self.id }));
+        }
+        for (waiter, _) in self.queued_commands.drain(..) {
+            if let Some(request) = waiter {
+                fx.out.push(Output::ControlDone { request, result: Err(ControlRefusal::Storage) });
+            }
+        }
+        fx.out.push(Output::Room);
+    }
+
+    fn note_room(&mut self, fx: &mut Effects) {
+        if core::mem::replace(&mut self.upkeep.reported_full, false) {
+            fx.out.push(Output::Event(Event::DiskRoom { journal: self.id }));
+        }
+        fx.out.push(Output::Room);
+    }
+
+    /// Whether produce is refused for want of space.
+    pub fn is_full(&self) -> bool {
+        matches!(self.segments.next, Next::Full { .. }) || self.upkeep.active_short
+    }
+
+    fn retry_full(&mut self, now: Now, fx: &mut Effects) {
+        if matches!(self.segments.next, Next::Full { .. }) {
+            self.prepare_next(now, fx);
+        }
+        if self.upkeep.active_short && !self.upkeep.lengthening && now.mono_ns >= self.upkeep.retry_ns {
+            self.upkeep.lengthening = true;
+            let (io, journal) = (self.context.io.clone(), self.id);
+            let (file, bytes) = (self.segments.active.file, self.limits.bytes);
+            fx.start(async move {
+                Done::Lengthened { journal, result: procedures::lengthen(io, file, bytes).await }
+            });
+        }
+    }
+
+    pub fn lengthened(&mut self, result: Result<(), DiskError>, now: Now, fx: &mut Effects) {
+        self.upkeep.lengthening = false;
+        self.upkeep.retry_ns = now.plus(RETRY);
+        match result {
+            Ok(()) => {
+                self.upkeep.active_short = false;
+                self.note_room(fx);
+                self.start(now, fx);
+            }
+            Err(error) if error.kind == DiskErrorKind::NoSpace => self.note_full(fx),
+            Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
+        }
+    }
+
+    /// Seals the oldest rolled segment whose checkpoint is taken and whose entries are durable.
+    pub(super) fn seal_rolled(&mut self, now: Now, fx: &mut Effects) {
+        if self.upkeep.sealing || now.mono_ns < self.upkeep.seal_retry_ns {
+            return;
+        }
+        let durable = self.appender.durable().index;
+        let Some(front) = self.segments.rolled.front_mut() else { return };
+        if front.last > durable || !matches!(front.sealing, Sealing::Checkpoint(_)) {
+            return;
+        }
+        let Sealing::Checkpoint(body) = core::mem::replace(&mut front.sealing, Sealing::Running) else {
+            unreachable!("matched above")
+        };
+        self.upkeep.sealing = true;
+        let identity = self.meta.identity();
+        let term = self.replica.term_at(front.last).unwrap_or(Term(0));
+        let work = SealWork {
+            identity,
+            base: front.base,
+            last: front.last,
+            bytes: front.bytes,
+            file: front.file,
+            index: SealWork::index_of(&front.index, &identity),
+            checkpoint: Checkpoint { last: front.last, term, body },
+        };
+        let (context, journal) = (self.context.clone(), self.id);
+        fx.start(async move {
+            let body = work.checkpoint.body.clone();
+            let result = procedures::seal(context, work).await.map_err(|error| (error, body));
+            Done::Sealed { journal, result }
+        });
+    }
+
+    pub fn sealed(&mut self, result: Result<SealDone, (SealError, Vec<u8>)>, now: Now, fx: &mut Effects) {
+        self.upkeep.sealing = false;
+        match result {
+            Ok(done) => {
+                let rolled = self.segments.rolled.pop_front().expect("it was being sealed");
+                assert_eq!(rolled.base, done.sealed.base);
+                let (base, last, bytes) = (rolled.base, rolled.last, rolled.bytes);
+                let journal = self.id;
+                self.segments.sealed.push_back(done.sealed);
+                self.upkeep.checkpoints.push(done.checkpoint);
+                self.upkeep.log_starts_moved = true;
+                fx.out.push(Output::Event(Event::SegmentSealed { journal, base, last, bytes }));
+                let (index, bytes) = (done.checkpoint, done.checkpoint_bytes);
+                fx.out.push(Output::Event(Event::CheckpointWritten { journal, index, bytes }));
+                self.seal_rolled(now, fx);
+            }
+            Err((error, body)) if error.is_no_space() => {
+                let front = self.segments.rolled.front_mut().expect("it was being sealed");
+                front.sealing = Sealing::Checkpoint(body);
+                self.upkeep.seal_retry_ns = now.plus(RETRY);
+                // The reserve is for exactly this: an index and a checkpoint on a full disk.
+                let io = self.context.io.clone();
+                fx.start(async move {
+                    let _ = io.remove(folder::RESERVE).await;
+                    Done::ReserveGone
+                });
+            }
+            Err((error, _)) => fx.out.push(Output::Fatal(Fatal::Data(error.to_string()))),
+        }
+    }
+
+    /// Writes commit and synced bound when nothing else is going on.
+    fn write_idle_bounds(&mut self, now: Now, fx: &mut Effects) {
+        let last = Index(self.cursor.next.0 - 1);
+        if self.upkeep.last_append.0 != last {
+            self.upkeep.last_append = (last, now.mono_ns);
+        }
+        let idle = now.mono_ns - self.upkeep.last_append.1 >= IDLE.as_nanos() as u64;
+        let (commit, synced) = self.bounds();
+        let changed = (commit, synced) != (self.hard_state.commit, self.hard_state.synced);
+        if idle && changed && self.appender.is_idle() && self.phase != Phase::Refusing {
+            self.write_hard_state(fx);
+        }
+    }
+
+    /// Looks for log starts to move and segments that are dead.
+    fn pass(&mut self, view: &View, now: Now, fx: &mut Effects) {
+        if self.upkeep.passing || self.upkeep.deleting {
+            return;
+        }
+        self.upkeep.passing = true;
+        self.upkeep.last_pass_ns = now.mono_ns;
+        self.upkeep.log_starts_moved = false;
+        let segments: Vec<Rc<Sealed>> = self.segments.sealed.iter().cloned().collect();
+        let rules = self.rules(view, now);
+        let journal = self.id;
+        fx.start(async move {
+            Done::Retention { journal, result: retention::pass(segments, rules).await }
+        });
+    }
+
+    fn rules(&self, view: &View, now: Now) -> Map<PartitionId, Rules> {
+        let trusts = self.upkeep.trusts_clock;
+        let rules = self.state.fold.partitions().map(|(id, partition)| {
+            let settings = view.partition(id).map(|(topic, _)| topic.settings);
+            let expired_before_ms = settings
+                .filter(|settings| trusts && settings.retention_ms >= 0)
+                .map(|settings| now.wall_ms.saturating_sub(settings.retention_ms));
+            let bytes_max = settings
+                .filter(|settings| settings.retention_bytes >= 0)
+                .map(|settings| settings.retention_bytes as u64);
+            let log_start = partition.log_start;
+            (id, Rules { log_start, kept_bytes: partition.kept_bytes, expired_before_ms, bytes_max })
+        });
+        rules.collect()
+    }
+
+    pub fn passed(
+        &mut self,
+        result: Result<RetentionDone, super::read::ReadFault>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        self.upkeep.passing = false;
+        let Ok(done) = result else { return };
+        self.upkeep.dead_segments = done.dead_segments;
+        self.upkeep.dead_bytes = done.dead_bytes;
+        self.upkeep.pinned_bytes = done.pinned_bytes;
+        self.queue_items(done.items, Vec::new());
+        self.propose_queued(now, fx);
+        self.delete_dead(fx);
+    }
+
+    /// Deletes dead segments from the front that a durable checkpoint covers and nobody reads.
+    fn delete_dead(&mut self, fx: &mut Effects) {
+        if self.upkeep.deleting || self.upkeep.dead_segments == 0 {
+            return;
+        }
+        let covered = self.upkeep.checkpoints.last().copied().unwrap_or(Index::NONE);
+        let mut segments = Vec::new();
+        while self.upkeep.dead_segments > 0 {
+            let deletable = |front: &Rc<Sealed>| front.last <= covered && Rc::strong_count(front) == 1;
+            if !self.segments.sealed.front().is_some_and(deletable) {
+                break;
+            }
+            segments.push(self.segments.sealed.pop_front().expect("there is a front"));
+            self.upkeep.dead_segments -= 1;
+        }
+        if segments.is_empty() {
+            return;
+        }
+        let journal = self.id;
+        for segment in &segments {
+            let (base, bytes) = (segment.base, segment.bytes);
+            fx.out.push(Output::Event(Event::SegmentDeleted { journal, base, bytes }));
+        }
+        let first = self.segments.first();
+        self.replica.compact(first);
+        self.cache.forget_below(first);
+        let kept = self.upkeep.checkpoints.len().saturating_sub(CHECKPOINTS_KEPT);
+        let checkpoints: Vec<Index> = self.upkeep.checkpoints.drain(..kept).collect();
+        self.upkeep.deleting = true;
+        let context = self.context.clone();
+        fx.start(async move {
+            Done::Deleted { journal, result: procedures::delete(context, segments, checkpoints).await }
+        });
+    }
+
+    pub fn deleted(&mut self, result: Result<(), DiskError>, now: Now, fx: &mut Effects) {
+        self.upkeep.deleting = false;
+        if let Err(error) = result {
+            return fx.out.push(Output::Fatal(Fatal::Write(error)));
+        }
+        if let Next::Full { retry_ns } = &mut self.segments.next {
+            *retry_ns = now.mono_ns;
+        }
+        self.retry_full(now, fx);
+    }
+
+    /// Opens partitions that the metadata placed here and drops those that it deleted.
+    pub fn follow_view(&mut self, view: &View, now: Now, fx: &mut Effects) {
+        if !self.is_leader() {
+            return;
+        }
+        let mut items = Vec::new();
+        for topic in view.topics.values() {
+            for partition in &topic.partitions {
+                let Some(span) = partition.spans.last().filter(|span| span.journal == self.id) else { continue };
+                if self.tail.head(&self.state.fold, partition.id).is_none() {
+                    items.push(Item::PartitionOpened {
+                        partition: partition.id,
+                        first_offset: crate::ids::Offset(span.first_offset),
+                        epoch_base: span.epoch_base,
+                        producers: Vec::new(),
+                    });
+                }
+            }
+        }
+        let fold = &self.state.fold;
+        let mut dropped: Vec<PartitionId> = fold
+            .partitions()
+            .map(|(id, _)| id)
+            .filter(|id| view.was_deleted(*id) && self.tail.head(fold, *id).is_some())
+            .collect();
+        dropped.sort_unstable();
+        items.extend(dropped.into_iter().map(|partition| Item::PartitionDropped { partition }));
+        let queued = |item: &Item| self.queued_items.iter().any(|(queued, _)| queued.contains(item));
+        items.retain(|item| !queued(item));
+        self.queue_items(items, Vec::new());
+        self.propose_queued(now, fx);
+    }
+
+    /// Damage met while serving: it is told once.
+    pub(super) fn note_damage(&mut self, damage: Damage, fx: &mut Effects) {
+        let known = |known: &Damage| known.first <= damage.first && damage.first <= known.last;
+        if !self.damage.iter().any(known) {
+            self.damage.push(damage.clone());
+            fx.out.push(Output::Event(Event::Damaged(damage)));
+        }
+    }
+
+    /// What a read found bad, as damage.
+    pub(super) fn damage_of(&self, fault: &super::read::ReadFault) -> Option<Damage> {
+        let super::read::ReadFault::Entry { base, located, fault } = fault else { return None };
+        let kind = if fault.kind.is_body() { DamageKind::Body } else { DamageKind::Head };
+        Some(Damage {
+            journal: self.id,
+            first: located.item.entry,
+            last: located.item.entry,
+            term: self.replica.term_at(located.item.entry),
+            file: folder::segment_path(self.id, *base),
+            position: fault.position,
+            bytes: u64::from(located.item.entry_bytes),
+            kind,
+        })
+    }
+
+    /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
+    pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
+        if self.phase == Phase::Refusing || self.phase == Phase::Starting {
+            return !self.upkeep.is_busy();
+        }
+        if self.open.is_some() {
+            self.seal_open(now, fx);
+        }
+        self.phase = Phase::Stopping;
+        let idle = self.appender.is_idle() && self.state.fold.applied >= self.appender.durable().index;
+        if !idle || self.upkeep.is_busy() {
+            return false;
+        }
+        match self.upkeep.stop_checkpoint {
+            StopCheckpoint::Written => {}
+            StopCheckpoint::Writing => return false,
+            StopCheckpoint::NotYet => {
+                self.write_stop_checkpoint(fx);
+                return false;
+            }
+        }
+        let (commit, synced) = self.bounds();
+        if (commit, synced) != (self.hard_state.commit, self.hard_state.synced) {
+            self.write_hard_state(fx);
+            return false;
+        }
+        true
+    }
+
+    fn write_stop_checkpoint(&mut self, fx: &mut Effects) {
+        self.upkeep.stop_checkpoint = StopCheckpoint::Writing;
+        let last = self.state.fold.applied;
+        let term = self.replica.term_at(last).unwrap_or(Term(0));
+        let checkpoint = Checkpoint { last, term, body: self.state.encode() };
+        let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+        fx.start(async move {
+            let result = procedures::write_local_checkpoint(context, identity, checkpoint).await;
+            Done::LocalCheckpoint { journal, index: last, result }
+        });
+    }
+
+    /// A stop without its checkpoint only makes the next start slower.
+    pub fn local_checkpoint_written(&mut self, index: Index, result: Result<u64, DiskError>, fx: &mut Effects) {
+        self.upkeep.stop_checkpoint = StopCheckpoint::Written;
+        if let Ok(bytes) = result {
+            fx.out.push(Output::Event(Event::CheckpointWritten { journal: self.id, index, bytes }));
+        }
+    }
+
+    /// Keeps the cache within its share; what is not durable and folded stays.
+    pub(super) fn trim_cache(&mut self) {
+        let keep_above = self.appender.durable().index.min(self.state.fold.applied);
+        self.cache.evict(self.context.cache_bytes_max.get(), keep_above);
+    }
+
+}
