@@ -243,8 +243,8 @@ impl Appender {
 mod tests {
     use super::*;
     use crate::disk::BufferPool;
-    use crate::entry::builder::{Stamp, head_only};
     use crate::entry::EntryKind;
+    use crate::entry::builder::{Stamp, head_only};
     use crate::ids::{ClusterId, JournalId};
 
     fn entry(index: u64, position: u64) -> EntryBytes {

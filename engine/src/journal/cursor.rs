@@ -69,7 +69,8 @@ impl Cursor {
     /// True when an entry of this size begins a new segment.
     pub fn rolls(&self, limits: SegmentLimits, entry_bytes: usize, batches: u32) -> bool {
         assert!(entry_bytes as u64 <= limits.bytes);
-        let full = self.position + entry_bytes as u64 > limits.bytes || self.batches + batches > limits.batches;
+        let full =
+            self.position + entry_bytes as u64 > limits.bytes || self.batches + batches > limits.batches;
         full && self.position > 0
     }
 

@@ -35,17 +35,48 @@ impl Effects {
 
 /// How a procedure ended.
 pub enum Done {
-    Recovered { journal: JournalId, result: Box<Result<Recovered, RecoveryError>> },
-    Made { journal: JournalId, result: Result<(), DiskError> },
-    Prepared { journal: JournalId, result: Result<FileId, DiskError> },
-    Lengthened { journal: JournalId, result: Result<(), DiskError> },
+    Recovered {
+        journal: JournalId,
+        result: Box<Result<Recovered, RecoveryError>>,
+    },
+    Made {
+        journal: JournalId,
+        result: Result<(), DiskError>,
+    },
+    Prepared {
+        journal: JournalId,
+        result: Result<FileId, DiskError>,
+    },
+    Lengthened {
+        journal: JournalId,
+        result: Result<(), DiskError>,
+    },
     /// On an error the checkpoint's body comes back, to be tried again.
-    Sealed { journal: JournalId, result: Result<SealDone, (SealError, Vec<u8>)> },
-    HardState { journal: JournalId, result: Result<HardState, DiskError> },
-    LocalCheckpoint { journal: JournalId, index: Index, result: Result<u64, DiskError> },
-    Retention { journal: JournalId, result: Result<RetentionDone, ReadFault> },
-    Deleted { journal: JournalId, result: Result<(), DiskError> },
-    Read { request: RequestId, parts: Vec<(usize, JournalId, Gathered)> },
+    Sealed {
+        journal: JournalId,
+        result: Result<SealDone, (SealError, Vec<u8>)>,
+    },
+    HardState {
+        journal: JournalId,
+        result: Result<HardState, DiskError>,
+    },
+    LocalCheckpoint {
+        journal: JournalId,
+        index: Index,
+        result: Result<u64, DiskError>,
+    },
+    Retention {
+        journal: JournalId,
+        result: Result<RetentionDone, ReadFault>,
+    },
+    Deleted {
+        journal: JournalId,
+        result: Result<(), DiskError>,
+    },
+    Read {
+        request: RequestId,
+        parts: Vec<(usize, JournalId, Gathered)>,
+    },
     FoundTime {
         journal: JournalId,
         request: RequestId,

@@ -1,7 +1,7 @@
 //! Heads of entries that are not folded yet.
 
-use crate::entry::{EntryBytes, EntryHeader};
 use crate::entry::layout::HEADER_BYTES;
+use crate::entry::{EntryBytes, EntryHeader};
 use crate::ids::{Index, Term};
 use zerocopy::FromBytes;
 

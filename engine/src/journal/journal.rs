@@ -89,6 +89,19 @@ pub struct Journal {
     pub counts: Counts,
 }
 
+/// Gauges of one journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    pub term: Term,
+    pub commit: Index,
+    pub durable: Index,
+    pub last: Index,
+    pub segments: u64,
+    pub dead_bytes: u64,
+    pub pinned_bytes: u64,
+    pub damaged_ranges: u64,
+}
+
 /// Figures since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -171,6 +184,42 @@ impl Journal {
     /// Leads, and everything earlier leaders wrote is committed.
     pub fn is_settled(&self) -> bool {
         self.is_leader() && self.term_start.is_some_and(|start| self.state.fold.applied >= start)
+    }
+
+    /// Serves, or says why it does not: the shard need not wait for it.
+    pub fn has_started(&self) -> bool {
+        match self.phase {
+            Phase::Running => self.is_settled(),
+            Phase::Starting => self.is_full(),
+            Phase::Refusing | Phase::Stopping => true,
+        }
+    }
+
+    /// No space is left for commands, the reserve included.
+    pub fn is_full_for_commands(&self) -> bool {
+        self.is_full() && !self.has_place_for_control(2 * crate::disk::BLOCK)
+    }
+
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    pub fn appender_counts(&self) -> super::appender::Counts {
+        self.appender.counts
+    }
+
+    /// Where the journal is, for the metrics.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            term: self.replica.term(),
+            commit: self.replica.commit(),
+            durable: self.appender.durable().index,
+            last: Index(self.cursor.next.0 - 1),
+            segments: self.segments.len() as u64,
+            dead_bytes: self.upkeep.dead_bytes,
+            pinned_bytes: self.upkeep.pinned_bytes,
+            damaged_ranges: self.damage.len() as u64,
+        }
     }
 
     /// Begins to lead as soon as the term start has a place.
@@ -350,7 +399,9 @@ impl Journal {
     /// The active segment is full: the prepared one takes its place.
     fn roll(&mut self, base: Index, fx: &mut Effects) {
         let next = core::mem::replace(&mut self.segments.next, Next::None);
-        let Next::Ready { file, name } = next else { panic!("an entry was placed in a segment that is not there") };
+        let Next::Ready { file, name } = next else {
+            panic!("an entry was placed in a segment that is not there")
+        };
         let path = folder::segment_path(self.id, base);
         self.appender.roll(file, &name, &path);
         let index = super::index::ActiveIndex::new(base);
@@ -373,8 +424,9 @@ impl Journal {
         let mut released = None;
         while let Some(front) = self.works.front() {
             let entries_durable = front.last.is_none_or(|last| last <= durable);
-            let vote_durable =
-                front.vote.is_none_or(|(term, _)| self.hard_state.term >= term && !self.upkeep.writing_vote());
+            let vote_durable = front
+                .vote
+                .is_none_or(|(term, _)| self.hard_state.term >= term && !self.upkeep.writing_vote());
             if !entries_durable || !vote_durable {
                 break;
             }

@@ -24,6 +24,7 @@ pub mod retention;
 pub mod scan;
 pub mod sealed_index;
 pub mod segment;
+pub mod serve;
 pub mod state;
 pub mod upkeep;
 pub mod waiters;

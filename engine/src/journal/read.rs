@@ -125,10 +125,9 @@ pub async fn gather_cold(context: &Context, places: &Places, want: Want) -> Gath
                 return gathered;
             }
         };
-        if !gather_items(context, places, &want, &located, &mut gathered).await {
-            return gathered;
-        }
-        if gathered.next_offset == Some(from) {
+        let is_memory = places.memory.iter().any(|memory| memory.base == located[0].base);
+        let goes_on = gather_items(context, places, &want, &located, &mut gathered).await;
+        if !goes_on || is_memory || gathered.next_offset == Some(from) {
             return gathered;
         }
     }
@@ -243,7 +242,11 @@ impl Load {
 }
 
 /// Reads one entry.
-pub async fn load(context: &Context, identity: &JournalIdentity, located: &Located) -> Result<EntryBytes, ReadFault> {
+pub async fn load(
+    context: &Context,
+    identity: &JournalIdentity,
+    located: &Located,
+) -> Result<EntryBytes, ReadFault> {
     Load::start(context, located).finish(identity, located).await
 }
 
@@ -268,8 +271,10 @@ pub async fn find_by_time(
         let mut from = item.first_offset.max(log_start);
         loop {
             let items = sealed.index.items_from(partition, from, ITEMS_AT_ONCE).await?;
-            let located: Vec<_> =
-                items.iter().map(|item| Located { file: sealed.file, base: sealed.base, item: *item }).collect();
+            let located: Vec<_> = items
+                .iter()
+                .map(|item| Located { file: sealed.file, base: sealed.base, item: *item })
+                .collect();
             let Some(last) = located.last() else { break };
             if let Some(found) = find_in(context, places, &located, timestamp, log_start).await? {
                 return Ok(Some(found));
@@ -280,9 +285,8 @@ pub async fn find_by_time(
             from = Offset(last.item.first_offset.0 + 1);
         }
     }
-    let recent = |located: &&Located| {
-        located.item.partition == partition && located.item.max_timestamp >= timestamp
-    };
+    let recent =
+        |located: &&Located| located.item.partition == partition && located.item.max_timestamp >= timestamp;
     let memory: Vec<_> = places.memory.iter().filter(recent).copied().collect();
     find_in(context, places, &memory, timestamp, log_start).await
 }
@@ -310,7 +314,12 @@ async fn find_in(
     Ok(None)
 }
 
-fn first_record(entry: &EntryBytes, batch: &BatchDescriptor, timestamp: i64, log_start: Offset) -> Option<Found> {
+fn first_record(
+    entry: &EntryBytes,
+    batch: &BatchDescriptor,
+    timestamp: i64,
+    log_start: Offset,
+) -> Option<Found> {
     let start = batch.position.get() as usize;
     let bytes = entry.copy(start..start + batch.bytes.get() as usize);
     let leader_epoch = batch.leader_epoch();

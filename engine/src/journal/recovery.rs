@@ -21,10 +21,10 @@ use super::state::State;
 use super::walk::{Cut, Walk, Walked, cursor_after};
 use crate::disk::io::Io;
 use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
+use crate::entry::EntryKind;
 use crate::entry::item::Item;
 use crate::entry::layout::HEADER_BYTES;
 use crate::entry::reader::Link;
-use crate::entry::EntryKind;
 use crate::folder::{self, JournalFile};
 use crate::framing::{FormatError, read_file};
 use crate::ids::{FileId, Index, JournalId, Term};
@@ -145,7 +145,9 @@ async fn read_hard_state(
 ) -> Result<(FileId, HardStateRead), RecoveryError> {
     let path = folder::hard_state_path(meta.journal);
     if !listing.has_hard_state {
-        return Err(RecoveryError::Data(format!("{path} is missing; restore it or remove the journal's folder")));
+        return Err(RecoveryError::Data(format!(
+            "{path} is missing; restore it or remove the journal's folder"
+        )));
     }
     let (file, _) = io.open(&path).await?;
     // Unreadable is as bad as rotten: its copies are in separate blocks.
@@ -188,7 +190,9 @@ impl Recovery {
                 break;
             }
             match checkpoint_file::read(&self.context.io, &path, &self.meta.identity()).await {
-                Ok(read) if newest.as_ref().is_none_or(|newest| newest.last < read.last) => newest = Some(read),
+                Ok(read) if newest.as_ref().is_none_or(|newest| newest.last < read.last) => {
+                    newest = Some(read)
+                }
                 Ok(_) => {}
                 Err(error) if error.is_newer() => return Err(RecoveryError::Data(error.to_string())),
                 Err(_) => self.report.checkpoints_skipped += 1,
@@ -252,7 +256,10 @@ impl Recovery {
 
     /// Opens the segments that the checkpoint covers whole and that follow one another; gives the
     /// first one to walk.
-    async fn open_sealed(&mut self, checkpoint: Index) -> Result<(VecDeque<Rc<Sealed>>, Index), RecoveryError> {
+    async fn open_sealed(
+        &mut self,
+        checkpoint: Index,
+    ) -> Result<(VecDeque<Rc<Sealed>>, Index), RecoveryError> {
         let bases: Vec<Index> = self.listing.segments.keys().copied().collect();
         let mut sealed = VecDeque::new();
         for (at, base) in bases.iter().enumerate() {
@@ -288,7 +295,13 @@ impl Recovery {
     }
 
     /// Makes a sealed segment's index file again from its entries.
-    async fn rebuild_index(&mut self, base: Index, file: FileId, bytes: u64, last: Index) -> Result<(), RecoveryError> {
+    async fn rebuild_index(
+        &mut self,
+        base: Index,
+        file: FileId,
+        bytes: u64,
+        last: Index,
+    ) -> Result<(), RecoveryError> {
         self.report.indexes_rebuilt += 1;
         let first = first_link(base);
         let mut walk = Walk::new(self.meta.identity(), first, last);
@@ -306,7 +319,8 @@ impl Recovery {
         let index = &walk.segments[0].index;
         let encoded = index.encode_sealed(&self.meta.identity());
         let name = JournalFile::Index(base).name();
-        crate::framing::replace_file(&self.context.io, &self.context.pool, &self.dir, &name, &encoded).await?;
+        crate::framing::replace_file(&self.context.io, &self.context.pool, &self.dir, &name, &encoded)
+            .await?;
         Ok(())
     }
 
@@ -533,9 +547,7 @@ impl Recovery {
         };
         let lost = self.report.damage.iter().filter(|damage| damage.kind == DamageKind::Head);
         let open: Vec<_> = lost
-            .filter(|damage| {
-                !state.fold.is_accepted_loss(damage.first) && !accepted_in_tail(damage.first)
-            })
+            .filter(|damage| !state.fold.is_accepted_loss(damage.first) && !accepted_in_tail(damage.first))
             .collect();
         Some((open.first()?.first, open.last()?.last))
     }

@@ -71,6 +71,7 @@ pub async fn pass(
 fn moved_items(moved: Map<PartitionId, (Offset, u64)>) -> Vec<Item> {
     let mut moved: Vec<_> = moved.into_iter().collect();
     moved.sort_unstable();
-    let item = |(partition, (log_start, kept_bytes))| Item::LogStartMoved { partition, log_start, kept_bytes };
+    let item =
+        |(partition, (log_start, kept_bytes))| Item::LogStartMoved { partition, log_start, kept_bytes };
     moved.into_iter().map(item).collect()
 }

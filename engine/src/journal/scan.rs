@@ -107,7 +107,11 @@ impl Scanner {
     }
 
     /// The first whole head at or behind `position` whose index is above `above`.
-    pub async fn next_head(&mut self, expect: Expect, above: Index) -> Result<Option<(u64, EntryHeader)>, DiskError> {
+    pub async fn next_head(
+        &mut self,
+        expect: Expect,
+        above: Index,
+    ) -> Result<Option<(u64, EntryHeader)>, DiskError> {
         let mut expect = expect;
         while expect.position + BLOCK as u64 <= self.file_bytes {
             let block = self.piece(expect.position, BLOCK).await?;
@@ -124,7 +128,11 @@ impl Scanner {
         Ok(None)
     }
 
-    async fn long_head(&mut self, expect: &Expect, head_bytes: usize) -> Result<Option<EntryHeader>, DiskError> {
+    async fn long_head(
+        &mut self,
+        expect: &Expect,
+        head_bytes: usize,
+    ) -> Result<Option<EntryHeader>, DiskError> {
         let bytes = head_bytes.next_multiple_of(BLOCK);
         if expect.position + bytes as u64 > self.file_bytes || bytes > IO_BYTES_MAX {
             return Ok(None);

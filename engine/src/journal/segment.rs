@@ -53,9 +53,14 @@ pub enum Next {
     None,
     Preparing,
     /// Allocated and synced, under a temporary name.
-    Ready { file: FileId, name: String },
+    Ready {
+        file: FileId,
+        name: String,
+    },
     /// No space; tried again at `retry_ns`.
-    Full { retry_ns: u64 },
+    Full {
+        retry_ns: u64,
+    },
 }
 
 /// All of them, ascending: sealed, rolled, active.

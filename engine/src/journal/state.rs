@@ -6,7 +6,7 @@ use crate::control::{Command, CommandError, MetaState, Outcome};
 use crate::entry::item::Item;
 use crate::entry::layout::HEADER_BYTES;
 use crate::entry::{EntryHeader, EntryKind};
-use crate::ids::{Index, META_JOURNAL, JournalId, Term};
+use crate::ids::{Index, JournalId, META_JOURNAL, Term};
 use crate::partition::Fold;
 
 /// Committed state up to `fold.applied`.

@@ -149,9 +149,9 @@ impl Journal {
         }
         self.segments.next = Next::Preparing;
         let (io, journal, bytes) = (self.context.io.clone(), self.id, self.limits.bytes);
-        fx.start(async move {
-            Done::Prepared { journal, result: procedures::prepare(io, journal, bytes).await }
-        });
+        fx.start(
+            async move { Done::Prepared { journal, result: procedures::prepare(io, journal, bytes).await } },
+        );
     }
 
     pub fn prepared(&mut self, result: Result<FileId, DiskError>, now: Now, fx: &mut Effects) {
@@ -310,9 +310,7 @@ impl Journal {
         let segments: Vec<Rc<Sealed>> = self.segments.sealed.iter().cloned().collect();
         let rules = self.rules(view, now);
         let journal = self.id;
-        fx.start(async move {
-            Done::Retention { journal, result: retention::pass(segments, rules).await }
-        });
+        fx.start(async move { Done::Retention { journal, result: retention::pass(segments, rules).await } });
     }
 
     fn rules(&self, view: &View, now: Now) -> Map<PartitionId, Rules> {
@@ -401,7 +399,9 @@ impl Journal {
         let mut items = Vec::new();
         for topic in view.topics.values() {
             for partition in &topic.partitions {
-                let Some(span) = partition.spans.last().filter(|span| span.journal == self.id) else { continue };
+                let Some(span) = partition.spans.last().filter(|span| span.journal == self.id) else {
+                    continue;
+                };
                 if self.tail.head(&self.state.fold, partition.id).is_none() {
                     items.push(Item::PartitionOpened {
                         partition: partition.id,
@@ -493,7 +493,12 @@ impl Journal {
     }
 
     /// A stop without its checkpoint only makes the next start slower.
-    pub fn local_checkpoint_written(&mut self, index: Index, result: Result<u64, DiskError>, fx: &mut Effects) {
+    pub fn local_checkpoint_written(
+        &mut self,
+        index: Index,
+        result: Result<u64, DiskError>,
+        fx: &mut Effects,
+    ) {
         self.upkeep.stop_checkpoint = StopCheckpoint::Written;
         if let Ok(bytes) = result {
             fx.out.push(Output::Event(Event::CheckpointWritten { journal: self.id, index, bytes }));
@@ -505,5 +510,4 @@ impl Journal {
         let keep_above = self.appender.durable().index.min(self.state.fold.applied);
         self.cache.evict(self.context.cache_bytes_max.get(), keep_above);
     }
-
 }

@@ -11,9 +11,9 @@ use super::heads::Head;
 use super::index::ActiveIndex;
 use super::scan::{Scanned, Scanner};
 use crate::disk::{BLOCK, DiskError};
+use crate::entry::EntryBytes;
 use crate::entry::layout::EntryHeader;
 use crate::entry::reader::{Expect, Link, check_chain};
-use crate::entry::EntryBytes;
 use crate::ids::{FileId, Index, JournalIdentity, Term};
 
 /// One segment as the walk left it.
@@ -212,7 +212,8 @@ impl Walk {
             }
             // The last of them takes what is left: the place of the next good entry is known.
             let before = (number * BLOCK as u64).min(bytes);
-            let entry_bytes = if number + 1 == lost { bytes - before } else { (BLOCK as u64).min(bytes - before) };
+            let entry_bytes =
+                if number + 1 == lost { bytes - before } else { (BLOCK as u64).min(bytes - before) };
             if let Some(segment) = self.segments.last_mut() {
                 segment.index.append_lost(self.link.term, entry_bytes as u32);
             }

@@ -1,86 +1,252 @@
 //! A shard: the journals of its lanes and their partitions, behind one `step`.
 
 pub mod config;
+mod fetches;
 pub mod input;
+mod lifecycle;
+mod metrics;
 pub mod output;
 
 pub use config::{Advertised, ShardConfig};
 pub use input::{Acks, Fetch, FetchPartition, Input, Produce, Query, QueryKind, RequestId};
+pub use metrics::{JournalMetrics, ShardMetrics};
 pub use output::{
     Answer, ControlRefusal, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced,
     ProducerStatus, Refusal,
 };
 
 use crate::clock::Now;
-use crate::disk::BufferPool;
-use crate::ids::PartitionId;
+use crate::control::config::statics::Statics;
+use crate::control::view_builder::ViewBuilder;
+use crate::control::{Command, View};
+use crate::disk::io::{Io, Procedures};
+use crate::disk::{BufferPool, DiskResult, OpId};
+use crate::ids::{JournalId, META_JOURNAL, PartitionId};
+use crate::journal::Journal;
+use crate::journal::block_cache::BlockCache;
+use crate::journal::effects::{Done, Effects};
+use crate::journal::produce::Room;
+use crate::journal::serve::Asked;
+use crate::rng::Rng;
+use core::cell::Cell;
+use fetches::Fetches;
+use lifecycle::{Lifecycle, Slot};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Of a shard's memory, the part that blocks of sealed indexes may take: one in so many.
+const INDEX_SHARE: usize = 16;
 
 /// The state of one shard. `step` is its only way to change.
 pub struct Shard {
+    config: ShardConfig,
     pool: BufferPool,
+    io: Io,
+    blocks: BlockCache,
+    procedures: Procedures<Done>,
+    journals: BTreeMap<JournalId, Slot>,
+    view: Arc<View>,
+    views: ViewBuilder,
+    fetches: Fetches,
+    lifecycle: Lifecycle,
+    rng: Rng,
+    retention_ns: u64,
+    cache_bytes_max: Rc<Cell<usize>>,
+    /// Somebody was told to wait for room.
+    waits_for_room: Cell<bool>,
 }
 
 impl Shard {
     /// A shard that has done nothing yet; its first input is [`Input::Start`].
     pub fn new(config: ShardConfig, pool: BufferPool) -> Self {
-        let _ = config;
-        Self { pool }
+        let io = Io::new();
+        let statics = Statics::new(&config.kafka).expect("settings are checked before a shard is made");
+        let settings = crate::control::config::effective::BrokerSettings::effective(&statics);
+        let seed = config
+            .entropy
+            .iter()
+            .fold(u64::from(config.shard.0), |seed, word| crate::rng::mix(seed ^ crate::rng::mix(*word)));
+        Self {
+            procedures: Procedures::new(io.clone()),
+            blocks: BlockCache::new(config.memory_bytes / INDEX_SHARE),
+            journals: BTreeMap::new(),
+            view: Arc::default(),
+            views: ViewBuilder::new(statics),
+            fetches: Fetches::default(),
+            lifecycle: Lifecycle::default(),
+            rng: Rng::new(seed),
+            retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
+            cache_bytes_max: Rc::new(Cell::new(config.memory_bytes)),
+            waits_for_room: Cell::new(false),
+            config,
+            pool,
+            io,
+        }
     }
 
     /// Takes one input and appends what follows from it. Never blocks, never awaits.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) {
-        let _ = (now, input, out, &self.pool);
+        let mut fx = Effects { out: core::mem::take(out), ..Effects::default() };
+        match input {
+            Input::Start => self.begin(&mut fx),
+            Input::Disk { op, result } => self.disk(op, result, now, &mut fx),
+            Input::Produce(produce) => self.produce(&produce, now, &mut fx),
+            Input::Fetch(fetch) => self.fetch(fetch, now, &mut fx),
+            Input::Query(query) => self.query(&query, now, &mut fx),
+            Input::Cancel { request } => self.fetches.cancel(request),
+            Input::Control { request, command } => self.control(request, &command, &mut fx),
+            Input::View(view) => self.take_view(view, now, &mut fx),
+            Input::Tick => self.tick(now, &mut fx),
+            Input::TurnEnd => self.turn_end(now, &mut fx),
+            Input::Stop => self.lifecycle.stopping = true,
+        }
+        self.settle(now, &mut fx);
+        for (op, request) in self.io.take_issued() {
+            fx.out.push(Output::Disk { op, request });
+        }
+        *out = fx.out;
+    }
+
+    /// Runs what the step set off until nothing more follows without the disk.
+    fn settle(&mut self, now: Now, fx: &mut Effects) {
+        loop {
+            for procedure in core::mem::take(&mut fx.procedures) {
+                if let Some(done) = self.procedures.start(procedure) {
+                    self.done(done, now, fx);
+                }
+            }
+            for (partition, bytes) in core::mem::take(&mut fx.raised) {
+                self.fetches.raise(partition, bytes);
+            }
+            if core::mem::take(&mut fx.metadata_changed) {
+                self.publish(now, fx);
+            }
+            if core::mem::take(&mut fx.partitions_changed) {
+                self.partitions_changed(now, fx);
+            }
+            for fetch in self.fetches.take_woken() {
+                self.fetch(fetch, now, fx);
+            }
+            if fx.procedures.is_empty()
+                && fx.raised.is_empty()
+                && !fx.metadata_changed
+                && !fx.partitions_changed
+            {
+                break;
+            }
+        }
+        self.check_ready(fx);
+        self.check_stop(now, fx);
+    }
+
+    fn disk(&mut self, op: OpId, result: DiskResult, now: Now, fx: &mut Effects) {
+        if self.procedures.owns(op) {
+            if let Some(done) = self.procedures.complete(op, result) {
+                self.done(done, now, fx);
+            }
+        } else {
+            for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
+                if journal.disk(op, &result, now, fx) {
+                    break;
+                }
+            }
+        }
+        if self.waits_for_room.take() {
+            fx.out.push(Output::Room);
+        }
+    }
+
+    /// The running journal that has the newest span of a partition.
+    fn route(&mut self, partition: PartitionId) -> Result<&mut Journal, Refusal> {
+        let journal = self.journal_of(partition)?;
+        match self.journals.get_mut(&journal) {
+            Some(slot) => slot.journal_mut().ok_or(Refusal::NotReady),
+            None => Err(Refusal::NotLeader),
+        }
+    }
+
+    fn journal_of(&self, partition: PartitionId) -> Result<JournalId, Refusal> {
+        let (_, partition) = self.view.partition(partition).ok_or(Refusal::UnknownPartition)?;
+        Ok(partition.spans.last().ok_or(Refusal::NotReady)?.journal)
+    }
+
+    fn produce(&mut self, produce: &Produce<'_>, now: Now, fx: &mut Effects) {
+        let settings = self.view.partition(produce.partition).map(|(topic, _)| topic.settings);
+        let result = match (settings, self.lifecycle.stopping) {
+            (_, true) => Err(Refusal::Stopping),
+            (None, _) => Err(Refusal::UnknownPartition),
+            (Some(settings), _) => self.route(produce.partition).map(|journal| (journal, settings)),
+        };
+        match result {
+            Ok((journal, settings)) => journal.produce(produce, &settings, now, fx),
+            Err(refusal) => {
+                let (request, slot) = (produce.request, produce.slot);
+                fx.out.push(Output::Produced { request, slot, result: Err(refusal) });
+            }
+        }
+    }
+
+    fn query(&mut self, query: &Query, now: Now, fx: &mut Effects) {
+        let compacted =
+            self.view.partition(query.partition).is_some_and(|(topic, _)| topic.settings.compacted);
+        let asked = match self.route(query.partition) {
+            Ok(journal) => journal.query(query, compacted, now, fx),
+            Err(refusal) => Asked::Now(Err(refusal)),
+        };
+        if let Asked::Now(result) = asked {
+            fx.out.push(Output::Answered { request: query.request, slot: query.slot, result });
+        }
+    }
+
+    fn control(&mut self, request: RequestId, command: &Command, fx: &mut Effects) {
+        let meta = self.journals.get_mut(&META_JOURNAL).and_then(Slot::journal_mut);
+        let refusal = match meta {
+            Some(meta) if meta.is_settled() && meta.is_full_for_commands() => ControlRefusal::Storage,
+            Some(meta) if meta.is_settled() && !self.lifecycle.stopping => {
+                return meta.queue_command(Some(request), command.encode());
+            }
+            _ => ControlRefusal::NotController,
+        };
+        fx.out.push(Output::ControlDone { request, result: Err(refusal) });
+    }
+
+    fn tick(&mut self, now: Now, fx: &mut Effects) {
+        let (view, retention_ns) = (Arc::clone(&self.view), self.retention_ns);
+        for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
+            journal.tick(&view, retention_ns, now, fx);
+        }
+        self.fetches.expire(now);
+    }
+
+    fn turn_end(&mut self, now: Now, fx: &mut Effects) {
+        for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
+            journal.turn_end(now, fx);
+        }
+        self.fetches.expire(now);
     }
 
     /// Whether a batch of `bytes` for this partition can be taken now. When not, hold the request
     /// and stop reading from that producer until [`Output::Room`].
     pub fn room_for(&self, partition: PartitionId, bytes: usize) -> bool {
-        let _ = (partition, bytes);
-        true
+        let Ok(journal) = self.journal_of(partition) else { return true };
+        let Some(journal) = self.journals.get(&journal).and_then(Slot::journal) else { return true };
+        let has_room = journal.room_for(bytes) != Room::Wait;
+        if !has_room {
+            self.waits_for_room.set(true);
+        }
+        has_room
     }
 
     /// The shard's figures, for the metrics page.
     pub fn metrics(&self) -> ShardMetrics {
-        ShardMetrics::default()
+        let journals = self.journals.values().filter_map(Slot::journal);
+        ShardMetrics {
+            cache_bytes: journals.clone().map(|journal| journal.cache_bytes() as u64).sum(),
+            journals: journals.map(Journal::metrics).collect(),
+            parked_fetches: self.fetches.parked() as u64,
+            pool_used_bytes: self.pool.used_bytes() as u64,
+            pool_free_bytes: self.pool.free_bytes() as u64,
+        }
     }
-}
-
-/// Counters since the start and gauges of now; `net` turns them into Prometheus text.
-#[derive(Clone, Debug, Default)]
-pub struct ShardMetrics {
-    pub journals: Vec<JournalMetrics>,
-    pub parked_fetches: u64,
-    pub cache_bytes: u64,
-    pub pool_used_bytes: u64,
-    pub pool_free_bytes: u64,
-}
-
-/// One journal's part.
-#[derive(Clone, Debug, Default)]
-pub struct JournalMetrics {
-    pub journal: crate::ids::JournalId,
-    pub term: u64,
-    pub is_leader: bool,
-    pub commit: u64,
-    pub durable: u64,
-    pub last: u64,
-    pub entries: u64,
-    pub entry_bytes: u64,
-    pub batches: u64,
-    pub batch_bytes: u64,
-    pub syncs: u64,
-    /// Entries made durable by those syncs.
-    pub synced_entries: u64,
-    pub duplicates: u64,
-    pub segments: u64,
-    pub live_bytes: u64,
-    /// Bytes of batches below a log start or of deleted partitions, in segments still there.
-    pub dead_bytes: u64,
-    /// Dead bytes in sealed segments that something alive in the same or an earlier segment keeps.
-    pub pinned_bytes: u64,
-    pub full: bool,
-    pub damaged_ranges: u64,
-    /// Nanoseconds: append to durable, the sum and count over all entries.
-    pub durable_latency_sum_ns: u64,
-    pub durable_latency_count: u64,
 }

@@ -1,0 +1,184 @@
+//! Fetches: evaluated at once, read from the disk, or parked until enough is there.
+
+use super::input::{Fetch, RequestId};
+use super::output::{FetchedPartition, Output};
+use super::{Refusal, Shard};
+use crate::clock::Now;
+use crate::collections::{Map, Set};
+use crate::ids::{JournalId, PartitionId};
+use crate::journal::effects::{Done, Effects};
+use crate::journal::read::{Gathered, gather_cold};
+use crate::journal::serve::{Part, refused};
+use smallvec::SmallVec;
+use std::collections::BTreeSet;
+
+#[derive(Debug)]
+struct Parked {
+    fetch: Fetch,
+    /// Bytes that must still come.
+    missing: i64,
+}
+
+/// A fetch whose cold part is being read.
+#[derive(Debug)]
+struct Reading {
+    parts: Vec<FetchedPartition>,
+}
+
+/// All fetches that are not answered yet.
+#[derive(Debug, Default)]
+pub struct Fetches {
+    parked: Map<RequestId, Parked>,
+    by_partition: Map<PartitionId, SmallVec<[RequestId; 2]>>,
+    deadlines: BTreeSet<(u64, RequestId)>,
+    reading: Map<RequestId, Reading>,
+    woken: Vec<RequestId>,
+    cancelled: Set<RequestId>,
+}
+
+impl Fetches {
+    pub fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    fn park(&mut self, fetch: Fetch, missing: i64) {
+        let request = fetch.request;
+        for partition in &fetch.partitions {
+            self.by_partition.entry(partition.partition).or_default().push(request);
+        }
+        self.deadlines.insert((fetch.deadline_ns, request));
+        self.parked.insert(request, Parked { fetch, missing });
+    }
+
+    fn unpark(&mut self, request: RequestId) -> Option<Fetch> {
+        let fetch = self.parked.remove(&request)?.fetch;
+        self.deadlines.remove(&(fetch.deadline_ns, request));
+        for partition in &fetch.partitions {
+            if let Some(waiting) = self.by_partition.get_mut(&partition.partition) {
+                waiting.retain(|waiting| *waiting != request);
+                if waiting.is_empty() {
+                    self.by_partition.remove(&partition.partition);
+                }
+            }
+        }
+        Some(fetch)
+    }
+
+    /// A partition's watermark rose.
+    pub fn raise(&mut self, partition: PartitionId, bytes: u64) {
+        let Some(waiting) = self.by_partition.get(&partition) else { return };
+        for request in waiting {
+            let parked = self.parked.get_mut(request).expect("what waits is parked");
+            let before = parked.missing;
+            parked.missing -= bytes as i64;
+            if before > 0 && parked.missing <= 0 {
+                self.woken.push(*request);
+            }
+        }
+    }
+
+    /// Wakes those whose time is up.
+    pub fn expire(&mut self, now: Now) {
+        let due = self.deadlines.range(..=(now.mono_ns, RequestId(u64::MAX)));
+        self.woken.extend(due.map(|(_, request)| *request));
+    }
+
+    /// Wakes all: what they may see changed otherwise.
+    pub fn wake_all(&mut self) {
+        self.woken.extend(self.deadlines.iter().map(|(_, request)| *request));
+    }
+
+    /// The fetches to evaluate again.
+    pub fn take_woken(&mut self) -> Vec<Fetch> {
+        let woken = core::mem::take(&mut self.woken);
+        woken.into_iter().filter_map(|request| self.unpark(request)).collect()
+    }
+
+    pub fn cancel(&mut self, request: RequestId) {
+        if self.unpark(request).is_none() && self.reading.contains_key(&request) {
+            self.cancelled.insert(request);
+        }
+    }
+}
+
+impl Shard {
+    /// Evaluates a fetch: answers it, begins to read, or parks it.
+    pub(super) fn fetch(&mut self, fetch: Fetch, now: Now, fx: &mut Effects) {
+        let mut parts = Vec::with_capacity(fetch.partitions.len());
+        let mut cold = Vec::new();
+        let mut left = fetch.max_bytes as usize;
+        let mut found = 0;
+        for (slot, wanted) in fetch.partitions.iter().enumerate() {
+            let bytes_max = left.min(wanted.max_bytes as usize);
+            let at_least_one = found == 0;
+            let part = match self.route(wanted.partition) {
+                Ok(journal) => match journal.fetch(wanted, bytes_max, at_least_one) {
+                    Part::Done(part) => part,
+                    Part::Cold(part, want) => {
+                        let places = journal.places(wanted.partition, want.offset);
+                        cold.push((slot, journal.id, journal.context(), places, want));
+                        // What it will take is known only when it is read.
+                        found += 1;
+                        left = left.saturating_sub(bytes_max);
+                        part
+                    }
+                },
+                Err(refusal) => refused(refusal),
+            };
+            left = left.saturating_sub(part.bytes);
+            found += part.bytes;
+            parts.push(part);
+        }
+        if !cold.is_empty() {
+            self.read(fetch.request, parts, cold, fx);
+            return;
+        }
+        let is_told = |part: &FetchedPartition| part.error.is_some() || part.diverging.is_some();
+        let is_due = found >= fetch.min_bytes as usize || now.mono_ns >= fetch.deadline_ns;
+        if is_due || parts.iter().any(is_told) || self.lifecycle.stopping {
+            fx.out.push(Output::Fetched { request: fetch.request, partitions: parts });
+        } else {
+            let missing = i64::from(fetch.min_bytes) - found as i64;
+            self.fetches.park(fetch, missing);
+        }
+    }
+
+    fn read(&mut self, request: RequestId, parts: Vec<FetchedPartition>, cold: Vec<Cold>, fx: &mut Effects) {
+        self.fetches.reading.insert(request, Reading { parts });
+        fx.start(async move {
+            let mut read = Vec::with_capacity(cold.len());
+            for (slot, journal, context, places, want) in cold {
+                read.push((slot, journal, gather_cold(&context, &places, want).await));
+            }
+            Done::Read { request, parts: read }
+        });
+    }
+
+    /// A cold read is done: the fetch is answered with what it gave.
+    pub(super) fn read_done(
+        &mut self,
+        request: RequestId,
+        read: Vec<(usize, JournalId, Gathered)>,
+        fx: &mut Effects,
+    ) {
+        let mut reading = self.fetches.reading.remove(&request).expect("it was begun");
+        for (slot, journal, gathered) in read {
+            let part = &mut reading.parts[slot];
+            match self.journals.get_mut(&journal).and_then(|slot| slot.journal_mut()) {
+                Some(journal) => journal.take_read(part, gathered, fx),
+                None => part.error = Some(Refusal::NotLeader),
+            }
+        }
+        if !self.fetches.cancelled.remove(&request) {
+            fx.out.push(Output::Fetched { request, partitions: reading.parts });
+        }
+    }
+}
+
+type Cold = (
+    usize,
+    JournalId,
+    crate::journal::recovery::Context,
+    crate::journal::read::Places,
+    crate::journal::read::Want,
+);

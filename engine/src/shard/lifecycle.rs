@@ -1,0 +1,400 @@
+//! A shard's life: the folder's identity, its journals as the metadata names them, ready, stop.
+
+use super::output::{Event, Fatal, Output};
+use super::{Refusal, Shard};
+use crate::clock::Now;
+use crate::control::placement::meta_journal_secret;
+use crate::control::view::JournalView;
+use crate::control::{Command, View};
+use crate::disk::DiskErrorKind;
+use crate::disk::io::Io;
+use crate::folder::{self, NodeMeta};
+use crate::framing::{read_file, replace_file};
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, RaftId, ShardId};
+use crate::journal::Journal;
+use crate::journal::effects::{Done, Effects};
+use crate::journal::meta_record::JournalMeta;
+use crate::journal::procedures;
+use crate::journal::recovery::{Context, RecoveryError, recover};
+use crate::rng::mix;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
+const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
+/// Of a shard's memory, what entries may take: the rest is for connections, indexes and folds.
+const CACHE_SHARE: (usize, usize) = (2, 5);
+
+/// A journal and how far it is.
+pub enum Slot {
+    /// Being made or recovered.
+    Opening {
+        meta: JournalMeta,
+        since_ns: u64,
+        made: bool,
+    },
+    Running(Box<Journal>),
+}
+
+impl Slot {
+    pub fn journal(&self) -> Option<&Journal> {
+        match self {
+            Slot::Running(journal) => Some(journal),
+            Slot::Opening { .. } => None,
+        }
+    }
+
+    pub fn journal_mut(&mut self) -> Option<&mut Journal> {
+        match self {
+            Slot::Running(journal) => Some(journal),
+            Slot::Opening { .. } => None,
+        }
+    }
+}
+
+/// Where the shard is between start and stop.
+#[derive(Debug, Default)]
+pub struct Lifecycle {
+    node: Option<NodeMeta>,
+    proposed_form: bool,
+    registered: bool,
+    ready: bool,
+    pub stopping: bool,
+    stopped: bool,
+}
+
+impl Shard {
+    /// The first shard reads who this node is; the others learn it from the first view.
+    pub(super) fn begin(&mut self, fx: &mut Effects) {
+        if self.config.shard != ShardId(0) {
+            return;
+        }
+        let (io, pool) = (self.io.clone(), self.pool.clone());
+        let config = self.config.clone();
+        let entropy = (self.rng.next_u64(), self.rng.next_u64());
+        fx.start(async move {
+            let incarnation = Incarnation((u128::from(entropy.0) << 64) | u128::from(entropy.1));
+            Done::Folder(Box::new(open_folder(io, pool, &config, incarnation).await))
+        });
+    }
+
+    pub(super) fn done(&mut self, done: Done, now: Now, fx: &mut Effects) {
+        match done {
+            Done::Folder(result) => match *result {
+                Ok(node) => self.open_meta(node, now, fx),
+                Err(text) => fx.out.push(Output::Fatal(Fatal::Data(text))),
+            },
+            Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
+            Done::Made { journal, result: Ok(()) } => self.open_journal(journal, fx),
+            Done::Made { result: Err(error), .. } if error.kind == DiskErrorKind::NoSpace => {
+                fx.out.push(Output::Fatal(Fatal::Data(format!(
+                    "{error}: no room for a journal's first segment; free space and start again"
+                ))));
+            }
+            Done::Made { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
+            Done::Read { request, parts } => self.read_done(request, parts, fx),
+            Done::ReserveGone => {}
+            Done::FoundTime { journal, request, slot, result } => {
+                let result = match self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
+                    Some(journal) => journal.found_time(result, fx),
+                    None => Err(Refusal::NotLeader),
+                };
+                fx.out.push(Output::Answered { request, slot, result });
+            }
+            other => self.journal_done(other, now, fx),
+        }
+    }
+
+    fn journal_done(&mut self, done: Done, now: Now, fx: &mut Effects) {
+        let journal = match &done {
+            Done::Prepared { journal, .. }
+            | Done::Lengthened { journal, .. }
+            | Done::Sealed { journal, .. }
+            | Done::HardState { journal, .. }
+            | Done::LocalCheckpoint { journal, .. }
+            | Done::Retention { journal, .. }
+            | Done::Deleted { journal, .. } => *journal,
+            _ => unreachable!("handled by the caller"),
+        };
+        let journal = self.journals.get_mut(&journal).and_then(Slot::journal_mut);
+        let journal = journal.expect("only a running journal has procedures of this kind");
+        match done {
+            Done::Prepared { result, .. } => journal.prepared(result, now, fx),
+            Done::Lengthened { result, .. } => journal.lengthened(result, now, fx),
+            Done::Sealed { result, .. } => journal.sealed(result, now, fx),
+            Done::HardState { result: Ok(state), .. } => journal.hard_state_written(state, now, fx),
+            Done::HardState { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
+            Done::LocalCheckpoint { index, result, .. } => {
+                journal.local_checkpoint_written(index, result, fx)
+            }
+            Done::Retention { result, .. } => journal.passed(result, now, fx),
+            Done::Deleted { result, .. } => journal.deleted(result, now, fx),
+            _ => unreachable!("matched above"),
+        }
+    }
+
+    /// The meta journal of a lone node: the node is its own whole formation set.
+    fn open_meta(&mut self, node: NodeMeta, now: Now, fx: &mut Effects) {
+        let meta = JournalMeta {
+            journal: META_JOURNAL,
+            cluster: node.cluster,
+            secret: meta_journal_secret(&node.formation),
+            segment_bytes: node.segment_bytes,
+            batches_per_segment_max: BATCHES_PER_SEGMENT_MAX,
+            life: crate::control::view::Life::Meta,
+            lane: LaneId(0),
+            voters: vec![RaftId(1)],
+            raft_id: RaftId(1),
+        };
+        self.lifecycle.node = Some(node);
+        self.add_journal(meta, now, fx);
+    }
+
+    fn add_journal(&mut self, meta: JournalMeta, now: Now, fx: &mut Effects) {
+        let journal = meta.journal;
+        self.journals.insert(journal, Slot::Opening { meta, since_ns: now.mono_ns, made: false });
+        let (of, parts) = (CACHE_SHARE.0, CACHE_SHARE.1);
+        self.cache_bytes_max.set(self.config.memory_bytes * of / parts / self.journals.len());
+        self.open_journal(journal, fx);
+    }
+
+    fn context(&self, journal: JournalId) -> Context {
+        Context {
+            io: self.io.clone(),
+            pool: self.pool.clone(),
+            blocks: self.blocks.clone(),
+            journal,
+            cache_bytes_max: Rc::clone(&self.cache_bytes_max),
+        }
+    }
+
+    fn open_journal(&mut self, journal: JournalId, fx: &mut Effects) {
+        let context = self.context(journal);
+        fx.start(async move {
+            let result = recover(context).await;
+            Done::Recovered { journal, result: Box::new(result) }
+        });
+    }
+
+    fn recovered(
+        &mut self,
+        id: JournalId,
+        result: Result<crate::journal::recovery::Recovered, RecoveryError>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        let Some(Slot::Opening { meta, since_ns, made }) = self.journals.get_mut(&id) else {
+            unreachable!("only an opening journal is recovered")
+        };
+        let mut recovered = match result {
+            Ok(recovered) => recovered,
+            Err(RecoveryError::Unmade) if !*made => {
+                *made = true;
+                let meta = meta.clone();
+                let context = self.context(id);
+                fx.start(async move {
+                    Done::Made { journal: id, result: procedures::make(&context, &meta).await }
+                });
+                return;
+            }
+            Err(error) => return fx.out.push(Output::Fatal(Fatal::Data(format!("journal {id}: {error}")))),
+        };
+        if recovered.meta.cluster != meta.cluster || recovered.meta.secret != meta.secret {
+            let text = format!("{}: belongs to another cluster", folder::journal_dir(id));
+            return fx.out.push(Output::Fatal(Fatal::Data(text)));
+        }
+        recovered.report.created = *made;
+        recovered.report.elapsed_us = (now.mono_ns - *since_ns) / 1000;
+        fx.out.push(Output::Event(Event::Recovered(recovered.report.clone())));
+        let accept_loss = self.config.accept_loss.contains(&id);
+        let seed = mix(id.0 ^ self.rng.next_u64());
+        let context = self.context(id);
+        let mut journal = Box::new(Journal::new(context, recovered, seed, accept_loss, now));
+        journal.start(now, fx);
+        self.journals.insert(id, Slot::Running(journal));
+        fx.partitions_changed = true;
+        fx.metadata_changed |= id == META_JOURNAL;
+    }
+
+    /// The metadata changed here: forms, registers, and tells every shard.
+    pub(super) fn publish(&mut self, _now: Now, fx: &mut Effects) {
+        let Some(meta) = self.journals.get_mut(&META_JOURNAL).and_then(Slot::journal_mut) else { return };
+        if !meta.is_settled() {
+            return;
+        }
+        let Some(state) = meta.state().meta.clone() else { return };
+        let node = self.lifecycle.node.as_ref().expect("the meta journal is opened with the identity");
+        if !state.is_formed() {
+            if !core::mem::replace(&mut self.lifecycle.proposed_form, true) {
+                let form = Command::Form {
+                    cluster: node.cluster,
+                    members: node.formation.clone(),
+                    lanes: node.lanes,
+                    segment_bytes: node.segment_bytes,
+                };
+                meta.queue_command(None, form.encode());
+            }
+            return;
+        }
+        let view = self.views.view(&state);
+        if !core::mem::replace(&mut self.lifecycle.registered, true) {
+            let known = view.nodes.get(&self.config.node);
+            let same = known.is_some_and(|known| {
+                known.shards == self.config.shards && known.advertised == self.config.advertised
+            });
+            if !same {
+                let register = Command::RegisterNode {
+                    node: self.config.node,
+                    shards: self.config.shards,
+                    advertised: self.config.advertised.clone(),
+                };
+                meta.queue_command(None, register.encode());
+                return;
+            }
+        }
+        fx.out.push(Output::View(view));
+    }
+
+    /// A view from the shard that has the meta journal.
+    pub(super) fn take_view(&mut self, view: Arc<View>, now: Now, fx: &mut Effects) {
+        if view.version <= self.view.version {
+            return;
+        }
+        self.view = view;
+        let view = Arc::clone(&self.view);
+        for journal in view.journals.values() {
+            let is_mine = journal.lane.shard(self.config.shards) == self.config.shard
+                && journal.replicas.contains(&self.config.node);
+            if is_mine && journal.id != META_JOURNAL && !self.journals.contains_key(&journal.id) {
+                let meta = self.journal_meta(&view, journal);
+                self.add_journal(meta, now, fx);
+            }
+        }
+        self.partitions_changed(now, fx);
+        self.fetches.wake_all();
+    }
+
+    fn journal_meta(&self, view: &View, journal: &JournalView) -> JournalMeta {
+        let node = view.nodes.get(&self.config.node).expect("a replica is a node of the cluster");
+        JournalMeta {
+            journal: journal.id,
+            cluster: view.cluster,
+            secret: journal.secret,
+            segment_bytes: journal.segment_bytes,
+            batches_per_segment_max: journal.batches_per_segment_max,
+            life: journal.life,
+            lane: journal.lane,
+            voters: journal.voters.clone(),
+            raft_id: node.raft_id,
+        }
+    }
+
+    /// Journals open and drop partitions as the view says.
+    pub(super) fn partitions_changed(&mut self, now: Now, fx: &mut Effects) {
+        let view = Arc::clone(&self.view);
+        if view.version == Index::NONE {
+            return;
+        }
+        let data = self.journals.iter_mut().filter(|(id, _)| **id != META_JOURNAL);
+        for journal in data.filter_map(|(_, slot)| slot.journal_mut()) {
+            journal.follow_view(&view, now, fx);
+        }
+    }
+
+    /// Ready once the metadata is here and every journal of this shard is settled or refuses.
+    pub(super) fn check_ready(&mut self, fx: &mut Effects) {
+        if self.lifecycle.ready || self.view.version == Index::NONE {
+            return;
+        }
+        let all = self.journals.values().all(|slot| slot.journal().is_some_and(Journal::has_started));
+        if all {
+            self.lifecycle.ready = true;
+            fx.out.push(Output::Ready);
+        }
+    }
+
+    /// Stopped once every journal is, the data journals before the meta journal.
+    pub(super) fn check_stop(&mut self, now: Now, fx: &mut Effects) {
+        if !self.lifecycle.stopping || self.lifecycle.stopped {
+            return;
+        }
+        self.fetches.wake_all();
+        let woken = self.fetches.take_woken();
+        for fetch in woken {
+            self.fetch(fetch, now, fx);
+        }
+        let mut all = true;
+        for slot in self.journals.values_mut().rev() {
+            all &= match slot.journal_mut() {
+                Some(journal) => journal.stop(now, fx),
+                // Nothing was promised yet by a journal that is still being opened.
+                None => true,
+            };
+        }
+        for procedure in core::mem::take(&mut fx.procedures) {
+            if let Some(done) = self.procedures.start(procedure) {
+                self.done(done, now, fx);
+            }
+        }
+        if all && fx.procedures.is_empty() {
+            self.lifecycle.stopped = true;
+            fx.out.push(Output::Stopped);
+        }
+    }
+}
+
+/// Reads `node.meta`, or makes it at the first start.
+async fn open_folder(
+    io: Io,
+    pool: crate::disk::BufferPool,
+    config: &super::ShardConfig,
+    incarnation: Incarnation,
+) -> Result<NodeMeta, String> {
+    match read_file(&io, folder::NODE_META, folder::NODE_META_BYTES as u64).await {
+        Ok(bytes) => {
+            let (node, bad_copies) = NodeMeta::decode(&bytes).map_err(|error| error.to_string())?;
+            if node.node != config.node {
+                return Err(format!(
+                    "the data folder belongs to node {}, not to node {}; start it with --node-id {}",
+                    node.node, config.node, node.node
+                ));
+            }
+            if bad_copies > 0 {
+                write_node(&io, &pool, &node).await?;
+            }
+            Ok(node)
+        }
+        Err(error) if error.kind == DiskErrorKind::NotFound => {
+            let formation = vec![(config.node, incarnation)];
+            let node = NodeMeta {
+                node: config.node,
+                incarnation,
+                cluster: cluster_of(&formation),
+                formation,
+                is_final: true,
+                lanes: config.lanes,
+                segment_bytes: config.segment_bytes,
+            };
+            write_node(&io, &pool, &node).await?;
+            Ok(node)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn write_node(io: &Io, pool: &crate::disk::BufferPool, node: &NodeMeta) -> Result<(), String> {
+    let written = replace_file(io, pool, ".", folder::NODE_META, &node.encode()).await;
+    written.map_err(|error| error.to_string())
+}
+
+/// The cluster's id: a function of the set that forms it, and not the other way round, so that
+/// clients who see it learn no incarnation.
+fn cluster_of(formation: &[(NodeId, Incarnation)]) -> ClusterId {
+    let half = |salt: u64| {
+        formation.iter().fold(salt, |sum, (node, incarnation)| {
+            let (low, high) = (incarnation.0 as u64, (incarnation.0 >> 64) as u64);
+            mix(mix(mix(sum ^ u64::from(node.0)) ^ low) ^ high)
+        })
+    };
+    ClusterId((u128::from(half(0x636c_7573)) << 64) | u128::from(half(0x7465_7220)))
+}

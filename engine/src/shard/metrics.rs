@@ -1,0 +1,75 @@
+//! The shard's figures: what `net` turns into Prometheus text.
+
+use crate::ids::JournalId;
+use crate::journal::Journal;
+
+/// Counters since the start and gauges of now; `net` turns them into Prometheus text.
+#[derive(Clone, Debug, Default)]
+pub struct ShardMetrics {
+    pub journals: Vec<JournalMetrics>,
+    pub parked_fetches: u64,
+    pub cache_bytes: u64,
+    pub pool_used_bytes: u64,
+    pub pool_free_bytes: u64,
+}
+
+/// One journal's part.
+#[derive(Clone, Debug, Default)]
+pub struct JournalMetrics {
+    pub journal: JournalId,
+    pub term: u64,
+    pub is_leader: bool,
+    pub commit: u64,
+    pub durable: u64,
+    pub last: u64,
+    pub entries: u64,
+    pub entry_bytes: u64,
+    pub batches: u64,
+    pub batch_bytes: u64,
+    pub syncs: u64,
+    /// Entries made durable by those syncs.
+    pub synced_entries: u64,
+    pub duplicates: u64,
+    pub segments: u64,
+    pub live_bytes: u64,
+    /// Bytes of batches below a log start or of deleted partitions, in segments still there.
+    pub dead_bytes: u64,
+    /// Dead bytes in sealed segments that something alive in the same or an earlier segment keeps.
+    pub pinned_bytes: u64,
+    pub full: bool,
+    pub damaged_ranges: u64,
+    /// Nanoseconds: append to durable, the sum and count over all entries.
+    pub durable_latency_sum_ns: u64,
+    pub durable_latency_count: u64,
+}
+
+impl Journal {
+    /// This journal's figures.
+    pub fn metrics(&self) -> JournalMetrics {
+        let counts = self.appender_counts();
+        let place = self.standing();
+        JournalMetrics {
+            journal: self.id,
+            term: place.term.0,
+            is_leader: self.is_leader(),
+            commit: place.commit.0,
+            durable: place.durable.0,
+            last: place.last.0,
+            entries: counts.entries,
+            entry_bytes: counts.entry_bytes,
+            batches: self.counts.batches,
+            batch_bytes: self.counts.batch_bytes,
+            syncs: counts.syncs,
+            synced_entries: counts.synced_entries,
+            duplicates: self.counts.duplicates,
+            segments: place.segments,
+            live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),
+            dead_bytes: place.dead_bytes,
+            pinned_bytes: place.pinned_bytes,
+            full: self.is_full(),
+            damaged_ranges: place.damaged_ranges,
+            durable_latency_sum_ns: counts.latency_sum_ns,
+            durable_latency_count: counts.synced_entries,
+        }
+    }
+}
