@@ -2,7 +2,7 @@
 
 use super::appender::IN_FLIGHT_MAX;
 use super::effects::Effects;
-use super::journal::{Journal, Phase};
+use super::running::{Journal, Phase};
 use super::segment::Next;
 use super::waiters::{Command as CommandWaiter, Waiter, Waiting};
 use crate::batch::validate::{EnvelopeLimits, check_envelope};

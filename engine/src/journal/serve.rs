@@ -3,8 +3,8 @@
 
 use super::effects::{Done, Effects};
 use super::index::Item;
-use super::journal::{Journal, Phase};
 use super::read::{self, Gathered, Located, Places, ReadFault, Want, gather};
+use super::running::{Journal, Phase};
 use super::waiters::{Waiter, Waiting};
 use crate::clock::Now;
 use crate::entry::item::Item as ControlItem;

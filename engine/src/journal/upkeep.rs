@@ -3,10 +3,10 @@
 use super::checkpoint_file::Checkpoint;
 use super::effects::{Done, Effects};
 use super::hard_state::HardState;
-use super::journal::{Journal, Phase};
 use super::procedures::{self, SealDone, SealError, SealWork};
 use super::report::{Damage, DamageKind};
 use super::retention::{self, RetentionDone, Rules};
+use super::running::{Journal, Phase};
 use super::segment::{Next, Sealed, Sealing};
 use crate::clock::Now;
 use crate::collections::Map;

@@ -30,7 +30,7 @@ impl LogView {
             first: first.0,
             last: last.0,
             terms,
-            window: window.iter().map(EntryMeta::to_raft).collect(),
+            window: window.iter().map(|meta| meta.to_raft()).collect(),
             hard_state: HardState::default(),
             conf_state: ConfState::default(),
         }
@@ -137,7 +137,7 @@ impl Storage for LogView {
 }
 
 impl EntryMeta {
-    pub(super) fn to_raft(&self) -> Entry {
+    pub(super) fn to_raft(self) -> Entry {
         let mut entry = Entry::default();
         entry.set_entry_type(EntryType::EntryNormal);
         entry.index = self.index.0;
