@@ -13,6 +13,7 @@ use crate::kafka::fetch::FetchWork;
 use crate::kafka::header::{self, Opened, RequestHeader};
 use crate::kafka::outgoing::Outgoing;
 use crate::kafka::produce::ProduceWork;
+use crate::kafka::wire::WireError;
 use crate::kafka::{api_versions, fetch, produce, versions};
 use crate::socket::Socket;
 use futures_lite::future::or;
@@ -291,8 +292,15 @@ impl Connection {
         let context = &self.shared.context;
         let handled = versions::handle(context, header.api_key, header.version, body).await;
         let answered = handled.expect("the surface was checked").map_err(|error| {
-            tracing::debug!(api = header.api_key, version = header.version, "{error}");
-            Malformed("its body cannot be decoded")
+            match error {
+                WireError::Request(_) => {
+                    tracing::debug!(api = header.api_key, version = header.version, "{error}")
+                }
+                WireError::Answer(_) => {
+                    tracing::error!(api = header.api_key, version = header.version, "{error}")
+                }
+            }
+            Malformed("it has no answer")
         })?;
         let mut answer = header::begin_answer(header.correlation);
         answer.extend_from_slice(&answered);

@@ -53,6 +53,8 @@ pub struct ShardLoop {
     disk: Rc<GlommioDisk>,
     mailbox: RefCell<Option<Mailbox>>,
     requests: RefCell<Requests>,
+    /// Commands that were carried out in this turn.
+    done: RefCell<Vec<(RequestId, ControlResult)>>,
     publication: RefCell<Publication<(Asker, ControlResult)>>,
     /// Something was stepped since the last turn's end.
     turn_open: Cell<bool>,
@@ -92,6 +94,7 @@ impl ShardLoop {
             disk: Rc::new(disk),
             mailbox: RefCell::default(),
             requests: RefCell::default(),
+            done: RefCell::default(),
             turn_open: Cell::new(false),
             turns: Waiters::default(),
             phase: Cell::new(ShardPhase::Recovering),
@@ -152,19 +155,18 @@ impl ShardLoop {
         if self.phase.get() >= ShardPhase::Stopped {
             return;
         }
+        let ends_turn = matches!(input, Input::TurnEnd);
         let mut outputs = Vec::new();
         self.engine.borrow_mut().step(self.now(), input, &mut outputs);
-        // A command is answered after the view that includes it went out, in whatever order the
-        // engine gave the two.
-        let mut done = Vec::new();
         for output in outputs {
-            match output {
-                Output::ControlDone { request, result } => done.push((request, result)),
-                other => self.carry_out(other),
-            }
+            self.carry_out(output);
         }
-        for (request, result) in done {
-            self.control_done(request, result);
+        // A command is answered after the view that includes it went out; the engine makes that
+        // at the turn's end at the latest.
+        if ends_turn {
+            for (request, result) in self.done.take() {
+                self.control_done(request, result);
+            }
         }
     }
 
@@ -189,7 +191,7 @@ impl ShardLoop {
             Output::Answered { request, slot, result } => {
                 self.requests.borrow_mut().answered(request, slot, result);
             }
-            Output::ControlDone { .. } => unreachable!("kept back by the caller"),
+            Output::ControlDone { request, result } => self.done.borrow_mut().push((request, result)),
             Output::View(view) => self.publish_view(view),
             Output::Room => self.changes.notify(),
             Output::Ready => {

@@ -228,11 +228,11 @@ pub fn read_fetched<'a>(frame: &'a [u8], mut each: impl FnMut(FetchedPart<'a>)) 
     Ok(FetchedHead { correlation, error_code, session_id })
 }
 
-/// A whole request of any API.
+/// A whole request of any API; panics when the version cannot carry what is in it.
 pub fn write_request<R: KafkaRequest>(to: &mut Vec<u8>, head: ClientHead<'_>, version: i16, request: &R) {
     begin(to, R::API_KEY.value(), version, head, R::is_flexible(ApiVersion::new(version)));
     let mut body = BytesMut::new();
-    wire::encode(&mut body, request, version);
+    wire::encode(&mut body, request, version).expect("the version carries the request");
     to.extend_from_slice(&body);
     super::header::seal(to, 0);
 }

@@ -31,7 +31,7 @@ fn produce_body(version: i16) -> Vec<u8> {
         request.topic_data.push(data);
     }
     let mut body = BytesMut::new();
-    wire::encode(&mut body, &request, version);
+    wire::encode(&mut body, &request, version).expect("encodes");
     body.to_vec()
 }
 
@@ -67,7 +67,7 @@ fn fetch_body(version: i16) -> Vec<u8> {
     topic.partitions = vec![partition];
     request.topics = vec![topic];
     let mut body = BytesMut::new();
-    wire::encode(&mut body, &request, version);
+    wire::encode(&mut body, &request, version).expect("encodes");
     body.to_vec()
 }
 

@@ -1,7 +1,7 @@
 //! From a request's header to its handler, for all APIs off the hot path.
 
 use super::context::Context;
-use super::wire::{self, BytesMut, DecodeError, KafkaMessage, KafkaRequest, RequestResponsePair};
+use super::wire::{self, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
 use core::ops::RangeInclusive;
 
 /// One API. Handlers run one after the other on a connection; produce and fetch have their own
@@ -28,7 +28,7 @@ pub(crate) async fn answer<H: Handler>(
     context: &Context,
     version: i16,
     body: &[u8],
-) -> Result<BytesMut, DecodeError> {
+) -> Result<BytesMut, WireError> {
     let request = wire::decode::<H::Request>(body, version)?;
     let response = H::handle(context, version, request).await;
     let mut bytes = BytesMut::new();
@@ -36,7 +36,7 @@ pub(crate) async fn answer<H: Handler>(
         // The response header's tagged fields: none.
         bytes.extend_from_slice(&[0]);
     }
-    wire::encode(&mut bytes, &response, version);
+    wire::encode(&mut bytes, &response, version)?;
     Ok(bytes)
 }
 

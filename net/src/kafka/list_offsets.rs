@@ -43,7 +43,7 @@ impl Handler for ListOffsets {
             let mut answered = ListOffsetsTopicResponse::default();
             for wanted in &topic.partitions {
                 let outcome = asked.next().expect("one for each partition").map(|at| &answers[at]);
-                answered.partitions.push(partition(wanted.partition_index, outcome));
+                answered.partitions.push(partition(version, wanted.partition_index, outcome));
             }
             answered.name = topic.name;
             response.topics.push(answered);
@@ -63,14 +63,15 @@ fn kind(timestamp: i64, version: i16) -> Option<QueryKind> {
     }
 }
 
-fn partition(number: i32, outcome: Result<&QueryResult, i16>) -> ListOffsetsPartitionResponse {
+fn partition(version: i16, number: i32, outcome: Result<&QueryResult, i16>) -> ListOffsetsPartitionResponse {
     let mut partition = ListOffsetsPartitionResponse::default();
     partition.partition_index = number;
     (partition.offset, partition.timestamp, partition.leader_epoch) = (-1, -1, -1);
     match outcome {
         Ok(Ok(Answer::Offset { offset, timestamp_ms, leader_epoch })) => {
             (partition.offset, partition.timestamp) = (offset.0, *timestamp_ms);
-            partition.leader_epoch = leader_epoch.0;
+            // Older versions have no place for it.
+            partition.leader_epoch = if version >= 4 { leader_epoch.0 } else { -1 };
         }
         Ok(Ok(other)) => panic!("an offset was asked for and {other:?} answered"),
         Ok(Err(refusal)) => partition.error_code = refusal_code(*refusal),
@@ -82,6 +83,25 @@ fn partition(number: i32, outcome: Result<&QueryResult, i16>) -> ListOffsetsPart
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::wire;
+    use engine::ids::{LeaderEpoch, Offset};
+
+    #[test]
+    fn every_version_carries_an_answer() {
+        let answer: QueryResult =
+            Ok(Answer::Offset { offset: Offset(5), timestamp_ms: 6, leader_epoch: LeaderEpoch(7) });
+        for version in ListOffsets::VERSIONS {
+            let mut topic = ListOffsetsTopicResponse::default();
+            topic.partitions = vec![partition(version, 1, Ok(&answer)), partition(version, 2, Err(3))];
+            let mut response = ListOffsetsResponse::default();
+            response.topics = vec![topic];
+            let mut bytes = wire::BytesMut::new();
+            wire::encode(&mut bytes, &response, version).expect("encodes");
+            let back: ListOffsetsResponse = wire::decode(&bytes, version).expect("decodes");
+            let partitions = &back.topics[0].partitions;
+            assert_eq!((partitions[0].offset, partitions[1].error_code), (5, 3));
+        }
+    }
 
     #[test]
     fn three_timestamps_are_not_times() {

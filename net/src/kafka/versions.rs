@@ -8,7 +8,7 @@ use super::init_producer_id::InitProducerId;
 use super::list_offsets::ListOffsets;
 use super::metadata::Metadata;
 use super::offset_for_leader_epoch::OffsetForLeaderEpoch;
-use super::wire::{BytesMut, DecodeError};
+use super::wire::{BytesMut, WireError};
 
 /// One API and the versions of it that are advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ macro_rules! surface {
             key: i16,
             version: i16,
             body: &[u8],
-        ) -> Option<Result<BytesMut, DecodeError>> {
+        ) -> Option<Result<BytesMut, WireError>> {
             $(if key == dispatch::key_of::<$handler>() {
                 // Boxed: the largest handler's state would otherwise be each connection's.
                 return Some(Box::pin(dispatch::answer::<$handler>(context, version, body)).await);

@@ -37,11 +37,20 @@ pub fn decode<T: KafkaDecode>(body: &[u8], version: i16) -> Result<T, DecodeErro
     T::decode_from_bytes(Bytes::copy_from_slice(body), ApiVersion::new(version), limits())
 }
 
-/// Appends a message body. An error is a bug of ours: a field that this version cannot carry.
-pub fn encode<T: KafkaEncode>(to: &mut BytesMut, message: &T, version: i16) {
-    if let Err(error) = message.encode_into(to, ApiVersion::new(version)) {
-        panic!("an answer cannot be encoded in version {version}: {error}");
-    }
+/// Appends a message body. An error is a bug of ours (a field that this version cannot carry),
+/// but one that clients bring about: it must cost them their connection and not all of us the
+/// process.
+pub fn encode<T: KafkaEncode>(to: &mut BytesMut, message: &T, version: i16) -> Result<(), EncodeError> {
+    message.encode_into(to, ApiVersion::new(version)).map(|_| ())
+}
+
+/// Why a request off the hot path has no answer; its connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    #[error("its body cannot be decoded: {0}")]
+    Request(#[from] DecodeError),
+    #[error("the answer cannot be encoded: {0}")]
+    Answer(#[from] EncodeError),
 }
 
 pub fn uuid(topic: TopicId) -> Uuid {
