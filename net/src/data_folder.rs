@@ -150,7 +150,7 @@ fn direct_io(folder: &Path) -> Result<(), Refusal> {
             .open(&path)
     };
     let file = open().map_err(io_refused)?;
-    let (kind, _) = system::file_system(&file).map_err(io_refused)?;
+    let kind = system::file_system(&file).map_err(io_refused)?.magic;
     match kind {
         TMPFS | RAMFS => {
             return Err(refused("the file system is in memory, nothing on it is durable".into()));
@@ -184,7 +184,7 @@ fn direct_io(folder: &Path) -> Result<(), Refusal> {
 struct AlignedBlock([u8; BLOCK]);
 
 fn room(folder: &Path, file: &File, segment_bytes: u64) -> Result<(), Refusal> {
-    let (_, free) = system::file_system(file).map_err(|error| {
+    let system::FileSystem { free_bytes: free, .. } = system::file_system(file).map_err(|error| {
         Refusal::environment(format!("{}: {error}", folder.display()), "give --data-dir another folder")
     })?;
     let reserved = fs::metadata(folder.join(RESERVE)).map_or(0, |meta| meta.len());

@@ -114,6 +114,11 @@ impl ShardLoop {
         Arc::clone(&self.view.borrow())
     }
 
+    /// The data folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.disk.folder()
+    }
+
     pub fn shard(&self) -> ShardId {
         self.config.shard
     }
@@ -307,6 +312,11 @@ impl ShardLoop {
     /// Carries out a command wherever the meta journal is led; answered when every shard of the
     /// node has the view that includes it.
     pub async fn control(self: &Rc<Self>, command: Command) -> ControlResult {
+        self.begin_control(command).wait().await.pop().expect("one slot")
+    }
+
+    /// Starts a command; the answer comes into the slot. Those begun in one turn share an entry.
+    pub fn begin_control(self: &Rc<Self>, command: Command) -> Rc<Slots<ControlResult>> {
         let slots = Slots::new(1);
         let request = self.requests.borrow_mut().control(Asker::Here(Rc::clone(&slots)));
         if self.shard() == META_SHARD {
@@ -314,7 +324,7 @@ impl ShardLoop {
         } else {
             self.with_mailbox(|mailbox| mailbox.send(META_SHARD, Mail::Control { id: request.0, command }));
         }
-        slots.wait().await.pop().expect("one slot")
+        slots
     }
 
     /// Asks about partitions that this shard leads.

@@ -88,8 +88,18 @@ pub fn direct_io_alignment(file: &File) -> io::Result<Option<(u32, u32)>> {
     Ok(told.then_some((facts.stx_dio_mem_align, facts.stx_dio_offset_align)))
 }
 
-/// A file system's magic number and the bytes that this process may still take there.
-pub fn file_system(file: &File) -> io::Result<(i64, u64)> {
+/// What a file system says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct FileSystem {
+    /// Its kind, by Linux's magic numbers.
+    pub magic: i64,
+    pub total_bytes: u64,
+    /// What this process may still take.
+    pub free_bytes: u64,
+}
+
+/// The file system that an open file or folder is on.
+pub fn file_system(file: &File) -> io::Result<FileSystem> {
     let mut facts = MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: the descriptor is open and the kernel fills `facts`.
     let facts = unsafe {
@@ -97,7 +107,11 @@ pub fn file_system(file: &File) -> io::Result<(i64, u64)> {
         facts.assume_init()
     };
     let block = u64::try_from(facts.f_bsize).unwrap_or(0);
-    Ok((facts.f_type, facts.f_bavail.saturating_mul(block)))
+    Ok(FileSystem {
+        magic: facts.f_type,
+        total_bytes: facts.f_blocks.saturating_mul(block),
+        free_bytes: facts.f_bavail.saturating_mul(block),
+    })
 }
 
 /// fallocate: the file is at least `bytes` long, its blocks reserved.

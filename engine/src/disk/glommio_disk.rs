@@ -25,6 +25,11 @@ pub struct GlommioDisk {
 }
 
 impl GlommioDisk {
+    /// The folder that all paths are in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The disk under `folder`, which holds a probe file. Must be called on the shard's thread
     /// before that thread opens any other file.
     pub async fn open(folder: &Path) -> Result<Self, DiskError> {

@@ -23,7 +23,7 @@ pub struct Metadata;
 /// partitions are LEADER_NOT_AVAILABLE and the client asks again.
 const NEW_LEADER_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Kafka's value of "not asked for" in the authorized operations.
-const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+pub const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 
 impl Handler for Metadata {
     type Request = MetadataRequest;
@@ -118,6 +118,17 @@ async fn one_topic(context: &Context, wanted: WantedTopic, create: bool) -> Meta
     }
 }
 
+/// Waits until the partitions of these topics have leaders, or a while has passed.
+pub async fn wait_for_leaders(context: &Context, names: &[&str]) {
+    let led = || {
+        let view = context.view();
+        let mut partitions =
+            names.iter().filter_map(|&name| view.topics.get(name)).flat_map(|t| &t.partitions);
+        partitions.all(|partition| context.leader(partition).is_some())
+    };
+    context.wait_for(NEW_LEADER_WAIT_MAX, led).await;
+}
+
 async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
     let new = NewTopic {
         name: name.to_owned(),
@@ -136,12 +147,7 @@ async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
         Ok(_) | Err(ControlRefusal::Command(CommandError::TopicExists(_))) => {}
         Err(refusal) => return failed(Some(name), TopicId(0), control_error(&refusal).0),
     }
-    let led = || {
-        let view = context.view();
-        let topic = view.topics.get(name);
-        topic.is_none_or(|topic| topic.partitions.iter().all(|one| context.leader(one).is_some()))
-    };
-    context.wait_for(NEW_LEADER_WAIT_MAX, led).await;
+    wait_for_leaders(context, &[name]).await;
     let view = context.view();
     match view.topics.get(name) {
         Some(topic) => describe(context, &view, topic),

@@ -1,23 +1,36 @@
 //! The Kafka protocol: one file per API, one list of all of them (`versions`), a codec of our own
 //! for the hot path and one module (`wire`) through which the rest is decoded and encoded.
 
+pub mod admin;
+pub mod alter_configs;
 pub mod api_versions;
 pub mod client;
+pub mod config_resource;
 pub mod context;
+pub mod create_partitions;
+pub mod create_topics;
 pub mod cursor;
+pub mod delete_records;
+pub mod delete_topics;
 pub mod describe_cluster;
+pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_topic_partitions;
 pub mod dispatch;
 pub mod errors;
 pub mod fetch;
 pub mod fetch_codec;
 pub mod find_coordinator;
 pub mod header;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod leader_hint;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod outgoing;
+pub mod partition_questions;
 pub mod produce;
 pub mod produce_codec;
 pub mod sessions;

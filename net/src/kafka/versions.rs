@@ -1,9 +1,19 @@
 //! The whole surface: every API that this broker advertises, in one list.
 
+use super::alter_configs::AlterConfigs;
 use super::context::Context;
+use super::create_partitions::CreatePartitions;
+use super::create_topics::CreateTopics;
+use super::delete_records::DeleteRecords;
+use super::delete_topics::DeleteTopics;
 use super::describe_cluster::DescribeCluster;
+use super::describe_configs::DescribeConfigs;
+use super::describe_log_dirs::DescribeLogDirs;
+use super::describe_producers::DescribeProducers;
+use super::describe_topic_partitions::DescribeTopicPartitions;
 use super::dispatch::{self, Handler};
 use super::find_coordinator::FindCoordinator;
+use super::incremental_alter_configs::IncrementalAlterConfigs;
 use super::init_producer_id::InitProducerId;
 use super::list_offsets::ListOffsets;
 use super::metadata::Metadata;
@@ -61,8 +71,18 @@ macro_rules! surface {
 
 // The list. What is not in it is not advertised.
 surface! {
+    AlterConfigs,
+    CreatePartitions,
+    CreateTopics,
+    DeleteRecords,
+    DeleteTopics,
     DescribeCluster,
+    DescribeConfigs,
+    DescribeLogDirs,
+    DescribeProducers,
+    DescribeTopicPartitions,
     FindCoordinator,
+    IncrementalAlterConfigs,
     InitProducerId,
     ListOffsets,
     Metadata,

@@ -1,0 +1,71 @@
+//! What the three APIs of settings share: which resource is meant.
+
+use super::admin::Failure;
+use super::errors::code;
+use engine::control::{View, names};
+use engine::ids::broker_id;
+use std::sync::Arc;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// A resource that has settings here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigResource {
+    /// A topic that there is.
+    Topic(Arc<str>),
+    /// Kafka's empty broker name: the dynamic settings of all.
+    AllBrokers,
+    /// A shard of this cluster.
+    Broker(i32),
+}
+
+/// The resource of a request, or why it has none.
+pub fn config_resource(view: &View, kind: i8, name: &str) -> Result<ConfigResource, Failure> {
+    match kind {
+        TOPIC => {
+            names::check_name(name)?;
+            let topic = view.topics.get(name).ok_or_else(|| {
+                Failure::new(code::UNKNOWN_TOPIC_OR_PARTITION, format!("The topic '{name}' does not exist."))
+            })?;
+            Ok(ConfigResource::Topic(topic.name.clone()))
+        }
+        BROKER if name.is_empty() => Ok(ConfigResource::AllBrokers),
+        BROKER => {
+            let number: Result<i32, _> = name.parse();
+            let id = number
+                .map_err(|_| Failure::request(format!("Broker id must be an integer, but it is: {name}")))?;
+            let known = view.nodes.values().any(|node| {
+                let first = broker_id(node.node, engine::ids::ShardId(0));
+                (first..first + i32::from(node.shards)).contains(&id)
+            });
+            if !known {
+                return Err(Failure::request(format!("Unexpected broker id {id}: no broker has it")));
+            }
+            Ok(ConfigResource::Broker(id))
+        }
+        other => {
+            Err(Failure::request(format!("Resources of type {other} have no settings here: not built yet")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::admin::fixture::Cluster;
+    use super::*;
+
+    #[test]
+    fn topics_and_brokers_have_settings() {
+        let view = Cluster::new(2).with_topic("a", 1, 1).view();
+        let find = |kind, name| config_resource(&view, kind, name).map_err(|failure| failure.code);
+        assert_eq!(find(TOPIC, "a"), Ok(ConfigResource::Topic("a".into())));
+        assert_eq!(find(TOPIC, "b"), Err(code::UNKNOWN_TOPIC_OR_PARTITION));
+        assert_eq!(find(TOPIC, "a b"), Err(code::INVALID_TOPIC_EXCEPTION));
+        assert_eq!(find(BROKER, ""), Ok(ConfigResource::AllBrokers));
+        assert_eq!(find(BROKER, "1"), Ok(ConfigResource::Broker(1)));
+        for (kind, name) in [(BROKER, "2"), (BROKER, "x"), (8, "0"), (99, "")] {
+            assert_eq!(find(kind, name), Err(code::INVALID_REQUEST), "{kind} {name}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! DescribeConfigs: settings of topics and brokers with where they come from.
+
+use super::admin::{self, Failure};
+use super::config_resource::{ConfigResource, config_resource};
+use super::context::Context;
+use super::dispatch::Handler;
+use super::wire::StrBytes;
+use super::wire::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use core::ops::RangeInclusive;
+use engine::control::View;
+use engine::control::config::{
+    DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker, describe_topic,
+};
+use kafka_wire::describe_configs_request::DescribeConfigsResource;
+use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
+
+pub struct DescribeConfigs;
+
+impl Handler for DescribeConfigs {
+    type Request = DescribeConfigsRequest;
+    const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+    async fn handle(context: &Context, _: i16, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+        respond(&context.view(), &context.statics, &request)
+    }
+}
+
+fn respond(view: &View, statics: &Statics, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let mut response = DescribeConfigsResponse::default();
+    for resource in &request.resources {
+        let found = find(view, statics, resource);
+        let mut result = DescribeConfigsResult::default();
+        result.resource_type = resource.resource_type;
+        result.resource_name = resource.resource_name.clone();
+        (result.error_code, result.error_message) = admin::error_fields(&found);
+        let shown = |config| show(config, request);
+        result.configs = found.unwrap_or_default().into_iter().map(shown).collect();
+        response.results.push(result);
+    }
+    response
+}
+
+fn find(
+    view: &View,
+    statics: &Statics,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<DescribedConfig>, Failure> {
+    let brokers = &view.broker_configs;
+    let mut all = match config_resource(view, resource.resource_type, &resource.resource_name)? {
+        ConfigResource::Topic(name) => describe_topic(&view.topics[&name].configs, brokers, statics),
+        ConfigResource::AllBrokers => describe_all_brokers(brokers),
+        ConfigResource::Broker(_) => describe_broker(brokers, statics),
+    };
+    // No list and an empty one both ask for all, as in Kafka.
+    if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
+        all.retain(|config| keys.iter().any(|key| key.as_str() == config.name));
+    }
+    Ok(all)
+}
+
+fn show(config: DescribedConfig, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+    let mut shown = DescribeConfigsResourceResult::default();
+    shown.name = config.name.into();
+    shown.value = config.value.map(StrBytes::from);
+    shown.read_only = config.read_only;
+    shown.config_source = config.source as i8;
+    shown.config_type = config.kafka_type;
+    shown.documentation = request.include_documentation.then(|| config.doc.into());
+    if request.include_synonyms {
+        let synonym = |(name, value, source): (&'static str, String, Source)| {
+            let mut shown = DescribeConfigsSynonym::default();
+            shown.name = name.into();
+            shown.value = Some(value.into());
+            shown.source = source as i8;
+            shown
+        };
+        let synonyms = config.synonyms.into_iter();
+        shown.synonyms = synonyms.map(|one| synonym((one.name, one.value, one.source))).collect();
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::admin::fixture::Cluster;
+    use super::*;
+    use crate::kafka::errors::code;
+    use crate::kafka::wire;
+
+    fn request(resources: &[(i8, &str, Option<&[&str]>)]) -> DescribeConfigsRequest {
+        let mut request = DescribeConfigsRequest::default();
+        for (kind, name, keys) in resources {
+            let mut resource = DescribeConfigsResource::default();
+            resource.resource_type = *kind;
+            resource.resource_name = (*name).into();
+            resource.configuration_keys = keys.map(|keys| keys.iter().map(|&key| key.into()).collect());
+            request.resources.push(resource);
+        }
+        request
+    }
+
+    fn answer(request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+        let view = Cluster::new(1).with_topic("a", 1, 1).view();
+        let statics = Statics::new(&[("log.retention.hours".to_owned(), "2".to_owned())]).unwrap();
+        let response = respond(&view, &statics, request);
+        for version in DescribeConfigs::VERSIONS {
+            wire::encode(&mut wire::BytesMut::new(), &response, version).expect("encodable");
+        }
+        response
+    }
+
+    #[test]
+    fn a_topics_settings_come_with_value_source_type_and_words() {
+        let mut request = request(&[(2, "a", Some(&["retention.ms", "no.such"]))]);
+        let plain = answer(&request);
+        let config = &plain.results[0].configs[0];
+        assert_eq!(plain.results[0].configs.len(), 1);
+        assert_eq!((config.value.as_deref(), config.config_source), (Some("7200000"), 4));
+        assert_eq!((config.config_type, config.synonyms.len()), (5, 0));
+        assert!(config.documentation.is_none());
+        (request.include_synonyms, request.include_documentation) = (true, true);
+        let full = answer(&request);
+        let config = &full.results[0].configs[0];
+        assert_eq!(config.synonyms.len(), 2);
+        assert!(config.documentation.is_some());
+    }
+
+    #[test]
+    fn all_settings_without_keys_and_an_error_for_each_resource_that_is_not_there() {
+        let response =
+            answer(&request(&[(2, "a", None), (2, "a", Some(&[])), (4, "0", None), (4, "", None)]));
+        let counts: Vec<usize> = response.results.iter().map(|result| result.configs.len()).collect();
+        assert!(counts[0] > 30 && counts[0] == counts[1] && counts[2] > 30 && counts[3] == 0, "{counts:?}");
+        let response = answer(&request(&[(2, "no", None), (4, "9", None)]));
+        let codes: Vec<i16> = response.results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [code::UNKNOWN_TOPIC_OR_PARTITION, code::INVALID_REQUEST]);
+    }
+}
