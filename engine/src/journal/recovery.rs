@@ -11,7 +11,6 @@ use super::checkpoint_file::{self, Checkpoint};
 use super::cursor::{Cursor, SegmentLimits};
 use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
 use super::heads::Head;
-use super::index::ActiveIndex;
 use super::meta_record::JournalMeta;
 use super::report::{Damage, DamageKind, RecoveryReport, Torn};
 use super::scan::Scanner;
@@ -307,7 +306,7 @@ impl Recovery {
         let mut walk = Walk::new(self.meta.identity(), first, last);
         let mut scanner = Scanner::new(self.context.io.clone(), self.context.pool.clone(), file, bytes);
         walk.any_first();
-        let walked = Walked { base, file, file_bytes: bytes, index: ActiveIndex::new(base) };
+        let walked = Walked::new(base, file, bytes);
         walk.segment(&mut scanner, walked).await?;
         if walk.last().index < last {
             walk.lose_end(last, 0);
@@ -359,8 +358,7 @@ impl Recovery {
             let (file, _) = self.context.io.open(&folder::segment_path(self.meta.journal, base)).await?;
             let mut scanner =
                 Scanner::new(self.context.io.clone(), self.context.pool.clone(), file, file_bytes);
-            let walked = Walked { base, file, file_bytes, index: ActiveIndex::new(base) };
-            walk.segment(&mut scanner, walked).await?;
+            walk.segment(&mut scanner, Walked::new(base, file, file_bytes)).await?;
         }
         if walk.segments.is_empty() {
             // The first segment is made with the journal; without it there is nothing to go on from.
@@ -383,9 +381,9 @@ impl Recovery {
         }
         let segment = &walk.segments[cut.segment];
         let (base, file) = (segment.base, segment.file);
-        let mut scanner = Scanner::new(io.clone(), self.context.pool.clone(), file, segment.file_bytes);
-        let end = scanner.content_end(cut.position).await?;
+        let end = segment.content_end;
         if end > cut.position {
+            let mut scanner = Scanner::new(io.clone(), self.context.pool.clone(), file, segment.file_bytes);
             let to = self.keep_aside(&mut scanner, base, cut.position, end, walk.last().term).await?;
             self.note_torn(cut, walk, base, cut.position, end - cut.position, to);
             io.truncate(file, cut.position).await?;

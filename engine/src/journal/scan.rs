@@ -5,8 +5,8 @@ use crate::disk::io::{Io, Pending};
 use crate::disk::{BLOCK, Buffer, BufferMut, BufferPool, DiskError, IO_BYTES_MAX};
 use crate::entry::EntryBytes;
 use crate::entry::layout::EntryHeader;
-use crate::entry::reader::{EntryFault, Expect, FaultKind, Probe, check_body, check_head, probe};
-use crate::ids::{FileId, Index};
+use crate::entry::reader::{EntryFault, Expect, FaultKind, Link, Probe, check_body, check_head, probe};
+use crate::ids::FileId;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
@@ -38,6 +38,7 @@ pub struct Scanner {
     chunks: VecDeque<(u64, Chunk)>,
     ahead: VecDeque<(u64, Pending)>,
     next_ahead: u64,
+    content_end: u64,
     pub read_bytes: u64,
 }
 
@@ -66,6 +67,7 @@ impl Scanner {
             chunks: VecDeque::new(),
             ahead: VecDeque::new(),
             next_ahead: 0,
+            content_end: 0,
             read_bytes: 0,
         }
     }
@@ -77,6 +79,7 @@ impl Scanner {
             return Ok(Scanned::End);
         }
         let mut first = self.piece(position, BLOCK).await?;
+        self.content_end = self.content_end.max(content_end_of(&first[..BLOCK], position));
         let (head_bytes, entry_bytes) = match lengths(&first, expect) {
             Ok(lengths) => lengths,
             Err(fault) => return Ok(Scanned::BadHead(fault)),
@@ -106,26 +109,46 @@ impl Scanner {
         })
     }
 
-    /// The first whole head at or behind `position` whose index is above `above`.
+    /// The first whole head at or behind `expect.position` that can follow `before`: with a
+    /// higher index and no lower term. When there is none the file was seen to its end, and `content_end` knows where it is only zeros.
     pub async fn next_head(
         &mut self,
         expect: Expect,
-        above: Index,
+        before: &Link,
     ) -> Result<Option<(u64, EntryHeader)>, DiskError> {
         let mut expect = expect;
         while expect.position + BLOCK as u64 <= self.file_bytes {
+            if self.skip_zeros(&mut expect.position).await? {
+                continue;
+            }
             let block = self.piece(expect.position, BLOCK).await?;
+            self.content_end = self.content_end.max(content_end_of(&block[..BLOCK], expect.position));
             let found = match probe(&block[..BLOCK], &expect) {
                 Probe::NeedsMore { head_bytes } => self.long_head(&expect, head_bytes).await?,
                 Probe::Head { .. } => check_head(&block, &expect).ok().copied(),
                 Probe::Nothing | Probe::Newer { .. } => None,
             };
             match found {
-                Some(header) if header.index() > above => return Ok(Some((expect.position, header))),
+                Some(header) if header.index() > before.index && header.term() >= before.term => {
+                    return Ok(Some((expect.position, header)));
+                }
                 _ => expect.position += BLOCK as u64,
             }
         }
         Ok(None)
+    }
+
+    /// Passes over the rest of a chunk that is zeros: most of a fresh segment. True when it did.
+    async fn skip_zeros(&mut self, position: &mut u64) -> Result<bool, DiskError> {
+        let start = (*position % IO_BYTES_MAX as u64) as usize;
+        let number = *position / IO_BYTES_MAX as u64;
+        let chunk = self.chunk(number).await?;
+        let rest = chunk.bytes().get(start..).unwrap_or_default();
+        let is_zero = is_zero(rest);
+        if is_zero {
+            *position = (number + 1) * IO_BYTES_MAX as u64;
+        }
+        Ok(is_zero)
     }
 
     async fn long_head(
@@ -141,18 +164,9 @@ impl Scanner {
         Ok(check_head(&head, expect).ok().copied())
     }
 
-    /// Where the last byte that is not zero ends, at or behind `from`; `from` when there is none.
-    pub async fn content_end(&mut self, from: u64) -> Result<u64, DiskError> {
-        let (mut position, mut end) = (from, from);
-        while position < self.file_bytes {
-            let bytes = (self.file_bytes - position).min(IO_BYTES_MAX as u64) as usize;
-            let piece = self.piece(position, bytes.next_multiple_of(BLOCK)).await?;
-            if let Some(last) = piece[..bytes].iter().rposition(|byte| *byte != 0) {
-                end = position + last as u64 + 1;
-            }
-            position += bytes as u64;
-        }
-        Ok(end)
+    /// Where the bytes that are not zero end, as far as [`Self::next_head`] looked.
+    pub fn content_end(&self) -> u64 {
+        self.content_end
     }
 
     /// A copy of `bytes` at `position`, both multiples of 4 KiB; zeros behind the file's end.
@@ -231,6 +245,24 @@ impl Scanner {
         }
         Ok(Chunk::Patched(patched))
     }
+}
+
+/// True when all bytes are zero; word by word, since a fresh segment is 256 MiB of them.
+fn is_zero(bytes: &[u8]) -> bool {
+    let (head, words, tail) = split_words(bytes);
+    head.iter().chain(tail).all(|byte| *byte == 0) && words.iter().all(|word| *word == 0)
+}
+
+fn split_words(bytes: &[u8]) -> (&[u8], &[u128], &[u8]) {
+    use zerocopy::FromBytes;
+    let misaligned = bytes.as_ptr().align_offset(align_of::<u128>()).min(bytes.len());
+    let (head, rest) = bytes.split_at(misaligned);
+    let (words, tail) = rest.split_at(rest.len() / 16 * 16);
+    (head, <[u128]>::ref_from_bytes(words).expect("aligned and whole"), tail)
+}
+
+fn content_end_of(block: &[u8], position: u64) -> u64 {
+    block.iter().rposition(|byte| *byte != 0).map_or(0, |last| position + last as u64 + 1)
 }
 
 /// Head and entry lengths of what begins with `first`, a block of it.

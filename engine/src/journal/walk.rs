@@ -22,7 +22,15 @@ pub struct Walked {
     pub base: Index,
     pub file: FileId,
     pub file_bytes: u64,
+    /// Where what is not zero ends, as far as the walk looked behind the last good entry.
+    pub content_end: u64,
     pub index: ActiveIndex,
+}
+
+impl Walked {
+    pub fn new(base: Index, file: FileId, file_bytes: u64) -> Self {
+        Self { base, file, file_bytes, content_end: 0, index: ActiveIndex::new(base) }
+    }
 }
 
 /// Entries that are bad or missing, up to the next good one.
@@ -143,11 +151,13 @@ impl Walk {
                 Scanned::BadHead(_) => position + BLOCK as u64,
             };
             let search = Expect { position: search_from, ..expect };
-            let Some((next, header)) = scanner.next_head(search, self.link.index).await? else { break };
+            let Some((next, header)) = scanner.next_head(search, &self.link).await? else { break };
             self.lose_up_to(header.index(), Some(&header), position, next - position);
             position = next;
         }
         self.end_position = position;
+        let walked = self.segments.last_mut().expect("pushed above");
+        walked.content_end = scanner.content_end().max(position);
         self.read_bytes += scanner.read_bytes;
         Ok(())
     }
