@@ -12,8 +12,8 @@ pub use kafka_wire::{
     list_offsets_response, metadata_response, offset_for_leader_epoch_response,
 };
 pub use kafka_wire_core::{
-    ApiVersion, Bytes, BytesMut, DecodeError, DecodeLimits, EncodeError, KafkaDecode, KafkaEncode, StrBytes,
-    Uuid,
+    ApiVersion, Bytes, BytesMut, DecodeError, DecodeLimits, Decoder, EncodeError, KafkaDecode, KafkaEncode,
+    StrBytes, Uuid,
 };
 
 use engine::ids::TopicId;
@@ -32,9 +32,11 @@ fn limits() -> DecodeLimits {
     limits
 }
 
-/// Decodes a whole message body; bytes left over are an error.
+/// Decodes a message body. Bytes left over are passed over, as Kafka does: librdkafka 2.12 sends
+/// three behind its Metadata v13.
 pub fn decode<T: KafkaDecode>(body: &[u8], version: i16) -> Result<T, DecodeError> {
-    T::decode_from_bytes(Bytes::copy_from_slice(body), ApiVersion::new(version), limits())
+    let mut decoder = Decoder::new(Bytes::copy_from_slice(body), limits())?;
+    T::decode(&mut decoder, ApiVersion::new(version))
 }
 
 /// Appends a message body. An error is a bug of ours (a field that this version cannot carry),
@@ -59,4 +61,17 @@ pub fn uuid(topic: TopicId) -> Uuid {
 
 pub fn topic_id(uuid: Uuid) -> TopicId {
     TopicId(u128::from_be_bytes(uuid.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_behind_a_request_are_passed_over() {
+        // Metadata v13 for all topics, with the three bytes that librdkafka 2.12 adds.
+        let body = [0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00];
+        let request = decode::<kafka_wire::MetadataRequest>(&body, 13).expect("Kafka takes it, too");
+        assert!(request.topics.is_none() && request.allow_auto_topic_creation);
+    }
 }
