@@ -41,6 +41,7 @@ impl Connections {
     /// the reserve of one largest frame, an eighth is for answers; the engine has the other half.
     pub fn new(shard: Rc<ShardLoop>, memory_bytes: usize) -> Rc<Self> {
         let frame_bytes = memory_bytes / 8;
+        shard.page.borrow_mut().memory_budget_bytes = memory_bytes as u64 / 2;
         Rc::new(Self {
             context: Context::new(Rc::clone(&shard)),
             shard,

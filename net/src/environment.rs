@@ -6,6 +6,7 @@ use engine::ids::ShardId;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 /// glommio registers rings and buffers; it refuses to start below this.
 const LOCKED_MEMORY_MIN: u64 = 512 << 10;
@@ -19,7 +20,7 @@ pub fn check(listen: SocketAddr, shards: u16, http: SocketAddr) -> Result<(), Re
     open_files(limit(Resource::OpenFiles)?)?;
     for shard in 0..shards {
         let address = SocketAddr::new(listen.ip(), listen.port() + shard);
-        port_is_free(address).map_err(|error| {
+        port_becomes_free(address).map_err(|error| {
             port_refusal(&format!("shard {}", ShardId(shard)), "--listen", address, &error)
         })?;
     }
@@ -72,6 +73,24 @@ fn open_files(limit: Limit) -> Result<(), Refusal> {
         what,
         "ulimit -n 65536, LimitNOFILE=65536 in a systemd unit, or docker --ulimit nofile=65536",
     ))
+}
+
+/// A killed broker's listening sockets live on after the process: its io_uring holds them until the
+/// kernel has torn it down, tens of milliseconds later on a busy machine.
+const PORT_RELEASE_MAX: Duration = Duration::from_secs(2);
+const PORT_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Waits for a port that a broker killed just now may still hold.
+fn port_becomes_free(address: SocketAddr) -> io::Result<()> {
+    let since = Instant::now();
+    loop {
+        match port_is_free(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && since.elapsed() < PORT_RELEASE_MAX => {
+                std::thread::sleep(PORT_LOOK_INTERVAL);
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Binds and lets go again. Without SO_REUSEPORT, which would share the port with a broker that

@@ -393,7 +393,6 @@ impl ShardLoop {
     pub fn publish_page(&self) {
         let mut page = self.page.borrow().clone();
         page.engine = self.engine.borrow().metrics();
-        page.memory_budget_bytes = self.config.memory_bytes as u64;
         self.status.publish(self.shard(), page);
     }
 }
