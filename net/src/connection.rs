@@ -12,10 +12,11 @@ use crate::kafka::cursor::Malformed;
 use crate::kafka::fetch::FetchWork;
 use crate::kafka::header::{self, Opened, RequestHeader};
 use crate::kafka::outgoing::Outgoing;
-use crate::kafka::produce::ProduceWork;
+use crate::kafka::produce::{Begun, ProduceWork};
 use crate::kafka::wire::WireError;
 use crate::kafka::{api_versions, fetch, produce, versions};
 use crate::socket::Socket;
+use engine::shard::RequestId;
 use futures_lite::future::or;
 use glommio::net::TcpStream;
 use std::cell::{Cell, RefCell};
@@ -36,8 +37,6 @@ const REACTOR_PAUSE: Duration = Duration::from_micros(2);
 enum Answer {
     Ready(Outgoing),
     Produce(ProduceWork),
-    /// acks=0: nothing is written; an error closes the connection.
-    Silent(ProduceWork),
     Fetch(FetchWork),
 }
 
@@ -45,7 +44,7 @@ impl Answer {
     fn is_complete(&self) -> bool {
         match self {
             Answer::Ready(_) => true,
-            Answer::Produce(work) | Answer::Silent(work) => work.is_complete(),
+            Answer::Produce(work) => work.is_complete(),
             Answer::Fetch(work) => work.is_complete(),
         }
     }
@@ -54,7 +53,7 @@ impl Answer {
     fn completion(&self) -> impl Future<Output = ()> + use<> {
         let (produced, fetched) = match self {
             Answer::Ready(_) => (None, None),
-            Answer::Produce(work) | Answer::Silent(work) => (Some(work.slots()), None),
+            Answer::Produce(work) => (Some(work.slots()), None),
             Answer::Fetch(work) => (None, work.slots()),
         };
         async move {
@@ -85,6 +84,8 @@ pub struct Connection {
     /// No further request comes: answers that are on their way are still written.
     reading_ended: Cell<bool>,
     closed: Cell<bool>,
+    /// The engine's name for this connection's batches with acks=0.
+    silent: Cell<Option<RequestId>>,
     within_frame: Cell<bool>,
     last_progress_ns: Cell<u64>,
     /// When the reader last waited, and so let others run.
@@ -106,6 +107,7 @@ pub fn serve(stream: TcpStream, shared: &Rc<Connections>) {
         changed: Waiters::default(),
         reading_ended: Cell::new(false),
         closed: Cell::new(false),
+        silent: Cell::new(None),
         within_frame: Cell::new(false),
         last_progress_ns: Cell::new(now_ns),
         last_rest_ns: Cell::new(now_ns),
@@ -154,7 +156,7 @@ impl Connection {
         now_ns
     }
 
-    async fn read_requests(&self) {
+    async fn read_requests(self: Rc<Self>) {
         let mut last_bytes = 0;
         while !self.reading_ended.get() && !self.closed.get() {
             match self.read_frame(last_bytes).await {
@@ -251,7 +253,7 @@ impl Connection {
     }
 
     /// Hands one request on; its answer is queued, there already or not.
-    async fn take_request(&self, frame: Frame) -> Result<(), Malformed> {
+    async fn take_request(self: &Rc<Self>, frame: Frame) -> Result<(), Malformed> {
         let received_ns = self.last_progress_ns.get();
         self.changed.until(|| self.queue.borrow().len() < REQUESTS_IN_FLIGHT_MAX || self.closed.get()).await;
         let (header, body) = match header::open(&frame, &self.shared.apis)? {
@@ -263,7 +265,17 @@ impl Connection {
             }
         };
         let answer = match header.api_key {
-            versions::PRODUCE => self.take_produce(header, body).await?,
+            versions::PRODUCE => match self.take_produce(header, body).await? {
+                Begun::Answered(work) => Answer::Produce(work),
+                Begun::Silent { refused } => {
+                    self.count(versions::PRODUCE, received_ns, u64::from(refused));
+                    if refused {
+                        tracing::debug!(peer = %self.peer, "closed: a batch with acks=0 was refused");
+                        self.close();
+                    }
+                    return Ok(());
+                }
+            },
             versions::FETCH => self.take_fetch(header, body).await?,
             versions::API_VERSIONS => {
                 Answer::Ready(Outgoing::of(api_versions::answer(header, body, &self.shared.apis)?))
@@ -274,10 +286,28 @@ impl Connection {
         Ok(())
     }
 
-    async fn take_produce(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
+    async fn take_produce(
+        self: &Rc<Self>,
+        header: RequestHeader<'_>,
+        body: &[u8],
+    ) -> Result<Begun, Malformed> {
         let closed = || self.closed.get();
-        let work = produce::begin(&self.shared.context, header, body, closed).await?;
-        Ok(if work.is_silent() { Answer::Silent(work) } else { Answer::Produce(work) })
+        produce::begin(&self.shared.context, header, body, closed, || self.silent_request()).await
+    }
+
+    /// The request under which all batches with acks=0 go: an error to it closes the connection.
+    fn silent_request(self: &Rc<Self>) -> RequestId {
+        if let Some(request) = self.silent.get() {
+            return request;
+        }
+        let this = Rc::downgrade(self);
+        let request = self.shared.shard.begin_silent(Rc::new(move || {
+            if let Some(this) = this.upgrade() {
+                this.close();
+            }
+        }));
+        self.silent.set(Some(request));
+        request
     }
 
     async fn take_fetch(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
@@ -352,13 +382,6 @@ impl Connection {
         let (outgoing, errors) = match queued.answer {
             Answer::Ready(outgoing) => (outgoing, 0),
             Answer::Produce(work) => work.finish(context),
-            Answer::Silent(work) => {
-                if work.finish(context).1 > 0 {
-                    return Err(io::Error::other("a batch with acks=0 was refused"));
-                }
-                self.count(queued.api_key, queued.received_ns, 0);
-                return Ok(());
-            }
             Answer::Fetch(work) => work.finish(context),
         };
         self.count(queued.api_key, queued.received_ns, errors);
@@ -392,6 +415,9 @@ impl Connection {
 
     /// The client is gone: what is parked for it is forgotten.
     fn drop_answers(&self) {
+        if let Some(request) = self.silent.take() {
+            self.shared.shard.cancel(request);
+        }
         for queued in self.queue.take() {
             self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
             if let Answer::Fetch(work) = queued.answer {

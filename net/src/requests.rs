@@ -17,8 +17,13 @@ pub enum Asker {
     },
 }
 
+/// Called when a batch with acks=0 was refused.
+pub type Refused = Rc<dyn Fn()>;
+
 enum Pending {
     Produce(Rc<Slots<ProduceResult>>),
+    /// All batches with acks=0 of a connection: told of errors, until it ends.
+    Silent(Refused),
     Fetch(Rc<Slots<Vec<FetchedPartition>>>),
     Query(Rc<Slots<QueryResult>>),
     Control(Asker),
@@ -56,12 +61,21 @@ impl Requests {
         self.add(Pending::Control(asker))
     }
 
-    /// A request that nobody waits for any more is answered into nothing.
-    pub fn produced(&mut self, request: RequestId, slot: u32, result: ProduceResult) {
-        let Some(Pending::Produce(slots)) = self.pending.get(&request) else { return };
-        if slots.fill(slot, result) {
-            self.pending.remove(&request);
+    pub fn silent(&mut self, refused: Refused) -> RequestId {
+        self.add(Pending::Silent(refused))
+    }
+
+    /// A request that nobody waits for any more is answered into nothing. Gives whom to tell of
+    /// a refusal that has no answer.
+    pub fn produced(&mut self, request: RequestId, slot: u32, result: ProduceResult) -> Option<Refused> {
+        match self.pending.get(&request)? {
+            Pending::Silent(refused) => return result.is_err().then(|| Rc::clone(refused)),
+            Pending::Produce(slots) if slots.fill(slot, result) => {
+                self.pending.remove(&request);
+            }
+            _ => {}
         }
+        None
     }
 
     pub fn answered(&mut self, request: RequestId, slot: u32, result: QueryResult) {
@@ -108,12 +122,15 @@ mod tests {
         let mut requests = Requests::default();
         let slots = Slots::new(2);
         let request = requests.produce(Rc::clone(&slots));
-        requests.produced(request, 1, Err(Refusal::NotLeader));
+        assert!(requests.produced(request, 1, Err(Refusal::NotLeader)).is_none());
         assert_eq!(requests.len(), 1);
-        requests.produced(request, 0, Err(Refusal::NotReady));
+        assert!(requests.produced(request, 0, Err(Refusal::NotReady)).is_none());
         assert!(slots.is_complete() && requests.is_empty());
         let fetch = requests.fetch(Slots::new(1));
         assert!(requests.cancel(fetch) && !requests.cancel(fetch));
         requests.fetched(fetch, Vec::new());
+        let silent = requests.silent(Rc::new(|| ()));
+        assert!(requests.produced(silent, 0, Err(Refusal::NotLeader)).is_some());
+        assert!(requests.cancel(silent) && requests.is_empty());
     }
 }

@@ -9,7 +9,7 @@ use crate::leaders::Leaders;
 use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
 use crate::publication::Publication;
-use crate::requests::{Asker, Requests};
+use crate::requests::{Asker, Refused, Requests};
 use crate::shard_events;
 use crate::stats::ShardPage;
 use crate::status::Status;
@@ -188,7 +188,10 @@ impl ShardLoop {
                 .detach();
             }
             Output::Produced { request, slot, result } => {
-                self.requests.borrow_mut().produced(request, slot, result);
+                let refused = self.requests.borrow_mut().produced(request, slot, result);
+                if let Some(tell) = refused {
+                    tell();
+                }
             }
             Output::Fetched { request, partitions } => {
                 self.requests.borrow_mut().fetched(request, partitions);
@@ -350,6 +353,11 @@ impl ShardLoop {
     pub fn begin_produce(&self, batches: usize) -> (RequestId, Rc<Slots<ProduceResult>>) {
         let slots = Slots::new(batches);
         (self.requests.borrow_mut().produce(Rc::clone(&slots)), slots)
+    }
+
+    /// A request for all batches with acks=0 of a connection, until it is cancelled.
+    pub fn begin_silent(&self, refused: Refused) -> RequestId {
+        self.requests.borrow_mut().silent(refused)
     }
 
     /// Forgets a produce all of whose batches were refused before the engine saw them.

@@ -7,12 +7,14 @@ use super::wire::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use super::wire::{self, StrBytes, Uuid};
+use crate::shard_loop::{Question, TICK};
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{CommandError, View, names};
 use engine::ids::TopicId;
 use engine::shard::ControlRefusal;
+use engine::shard::QueryKind;
 use kafka_wire::{MetadataRequest, MetadataResponse};
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +129,27 @@ pub async fn wait_for_leaders(context: &Context, names: &[&str]) {
         partitions.all(|partition| context.leader(partition).is_some())
     };
     context.wait_for(NEW_LEADER_WAIT_MAX, led).await;
+    wait_until_served(context, names).await;
+}
+
+/// Waits for those partitions that this shard leads to answer: a journal that was made just now
+/// has yet to commit the first entry of its term. (Elsewhere the client's retry does the same.)
+async fn wait_until_served(context: &Context, names: &[&str]) {
+    let deadline_ns = context.shard.now().plus(NEW_LEADER_WAIT_MAX);
+    let own = context.broker_id();
+    while context.shard.now().mono_ns < deadline_ns {
+        let view = context.view();
+        let partitions = names.iter().filter_map(|&name| view.topics.get(name)).flat_map(|t| &t.partitions);
+        let led_here =
+            partitions.filter(|one| context.leader(one).is_some_and(|leader| leader.broker == own));
+        let describe =
+            |one: &PartitionView| Question { partition: one.id, leader_epoch: -1, kind: QueryKind::Latest };
+        let questions: Vec<Question> = led_here.map(describe).collect();
+        if context.query(&questions).await.iter().all(Result::is_ok) {
+            return;
+        }
+        context.wait_for(TICK, || false).await;
+    }
 }
 
 async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {

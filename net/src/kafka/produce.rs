@@ -23,7 +23,6 @@ const VERSION_MIN: i16 = 3;
 pub struct ProduceWork {
     version: i16,
     correlation: i32,
-    silent: bool,
     /// With the number of partitions of each.
     topics: Vec<(Arc<str>, usize)>,
     partitions: Vec<Part>,
@@ -38,42 +37,64 @@ struct Part {
     id: PartitionId,
 }
 
+/// What became of a request.
+pub enum Begun {
+    Answered(ProduceWork),
+    /// acks=0: nothing is answered. What the engine refuses later comes by the connection's
+    /// silent request; `refused` says that something was refused at once.
+    Silent {
+        refused: bool,
+    },
+}
+
 /// Decodes a request and hands its batches on; waits where a journal has no room, for at most
-/// the request's own time-out. `closed` tells that the client is gone.
+/// the request's own time-out. `closed` tells that the client is gone, `silent` gives the
+/// connection's request for batches with acks=0.
 pub async fn begin(
     context: &Context,
     header: RequestHeader<'_>,
     body: &[u8],
     closed: impl Fn() -> bool,
-) -> Result<ProduceWork, Malformed> {
+    silent: impl FnOnce() -> RequestId,
+) -> Result<Begun, Malformed> {
     let request = ProduceRequest::decode(body, header.version)?;
     let view = context.view();
     let refused = refused_whole(&request, header.version);
-    let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
     let mut partitions = resolve(&view, &request, refused);
-    let acks = acks_of(request.acks).unwrap_or(Acks::All);
-    let batches = partitions.iter().filter(|part| part.refused.is_none()).count();
-    // The engine answers each batch that it was given; the others are not waited for.
-    let (id, slots) = context.shard.begin_produce(partitions.len());
-    if batches < partitions.len() {
-        fill_refused(&slots, &partitions);
+    if request.acks == 0 {
+        hand_all_on(context, silent(), &request, &mut partitions, &closed).await;
+        return Ok(Begun::Silent { refused: partitions.iter().any(|part| part.refused.is_some()) });
     }
+    let (id, slots) = context.shard.begin_produce(partitions.len());
+    hand_all_on(context, id, &request, &mut partitions, &closed).await;
+    // The engine answers each batch that it was given; the others are not waited for.
+    fill_refused(&slots, &partitions);
+    context.shard.forget_if_complete(id, &slots);
+    let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
+    let (version, correlation) = (header.version, header.correlation);
+    Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots }))
+}
+
+/// Gives the engine, in order, every batch that is not refused already.
+async fn hand_all_on(
+    context: &Context,
+    id: RequestId,
+    request: &ProduceRequest<'_>,
+    parts: &mut [Part],
+    closed: &impl Fn() -> bool,
+) {
+    let acks = acks_of(request.acks).unwrap_or(Acks::All);
     let wait_max = Duration::from_millis(request.timeout_ms.max(0) as u64);
-    for (slot, (part, wire)) in partitions.iter_mut().zip(&request.partitions).enumerate() {
+    for (slot, (part, wire)) in parts.iter_mut().zip(&request.partitions).enumerate() {
         if part.refused.is_some() {
             continue;
         }
         let records = wire.records.unwrap_or_default();
         let batch = Batch { request: id, slot: slot as u32, partition: part.id, acks, records };
-        if !hand_on(context, batch, wait_max, &closed).await {
+        if !hand_on(context, batch, wait_max, closed).await {
             part.refused = Some(code::REQUEST_TIMED_OUT);
-            slots.fill(slot as u32, Err(Refusal::Storage));
         }
     }
-    context.shard.forget_if_complete(id, &slots);
-    let silent = request.acks == 0;
-    let (version, correlation) = (header.version, header.correlation);
-    Ok(ProduceWork { version, correlation, silent, topics, partitions, slots })
 }
 
 struct Batch<'a> {
@@ -157,11 +178,6 @@ fn fill_refused(slots: &Slots<ProduceResult>, parts: &[Part]) {
 }
 
 impl ProduceWork {
-    /// acks=0: the client expects no answer.
-    pub fn is_silent(&self) -> bool {
-        self.silent
-    }
-
     pub fn is_complete(&self) -> bool {
         self.slots.is_complete()
     }

@@ -1,0 +1,225 @@
+//! What naive brokers get wrong, asked of the real process by frames made by hand.
+
+use engine::batch::{BatchBuilder, NewRecord};
+use kafka_wire::{
+    FetchRequest, FetchResponse, InitProducerIdRequest, KafkaRequest, MetadataRequest, ProduceRequest,
+    ProduceResponse, RequestResponsePair, fetch_request, metadata_request, produce_request,
+};
+use net::kafka::client::{ClientHead, read_response, write_request};
+use net::kafka::wire::{Bytes, StrBytes};
+use std::time::{Duration, Instant};
+use tests::process::wire::{API_VERSIONS, Wire, request};
+use tests::process::{Broker, BrokerOptions};
+
+const TOPIC: &str = "traps";
+
+fn one_shard() -> Broker {
+    let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    let mut topic = metadata_request::MetadataRequestTopic::default();
+    topic.name = Some(StrBytes::from(TOPIC));
+    let mut metadata = MetadataRequest::default();
+    metadata.topics = Some(vec![topic]);
+    let response = ask(&mut wire, 1, 12, &metadata);
+    assert_eq!(response.topics[0].partitions[0].leader_id, 0);
+    broker
+}
+
+fn send<R: KafkaRequest>(wire: &mut Wire, correlation: i32, version: i16, request: &R) {
+    let mut frame = Vec::new();
+    write_request(&mut frame, ClientHead { correlation, client_id: "traps" }, version, request);
+    wire.send(&frame).expect("sent");
+}
+
+fn receive<R: RequestResponsePair>(wire: &mut Wire, version: i16) -> (i32, R::Response) {
+    read_response::<R>(&wire.receive().expect("answered"), version).expect("an answer of its kind")
+}
+
+fn ask<R: RequestResponsePair>(wire: &mut Wire, correlation: i32, version: i16, request: &R) -> R::Response {
+    send(wire, correlation, version, request);
+    let (answered, response) = receive::<R>(wire, version);
+    assert_eq!(answered, correlation);
+    response
+}
+
+fn batch(values: &[&[u8]]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(1_700_000_000_000);
+    for value in values {
+        builder.push(NewRecord::value(value));
+    }
+    builder.build()
+}
+
+fn produce(topic: &str, acks: i16, records: Vec<u8>) -> ProduceRequest {
+    let mut partition = produce_request::PartitionProduceData::default();
+    partition.records = Some(Bytes::from(records));
+    let mut data = produce_request::TopicProduceData::default();
+    data.name = StrBytes::from(topic);
+    data.partition_data = vec![partition];
+    let mut request = ProduceRequest::default();
+    request.transactional_id = None;
+    (request.acks, request.timeout_ms) = (acks, 10_000);
+    request.topic_data = vec![data];
+    request
+}
+
+fn fetch(offset: i64, max_wait_ms: i32, session: (i32, i32)) -> FetchRequest {
+    let mut partition = fetch_request::FetchPartition::default();
+    (partition.fetch_offset, partition.partition_max_bytes) = (offset, 1 << 20);
+    let mut topic = fetch_request::FetchTopic::default();
+    topic.topic = StrBytes::from(TOPIC);
+    topic.partitions = vec![partition];
+    let mut request = FetchRequest::default();
+    (request.max_wait_ms, request.min_bytes, request.max_bytes) = (max_wait_ms, 1, 1 << 20);
+    (request.session_id, request.session_epoch) = session;
+    request.topics = vec![topic];
+    request
+}
+
+fn error_of(response: &ProduceResponse) -> i16 {
+    response.responses[0].partition_responses[0].error_code
+}
+
+#[test]
+fn answers_keep_the_order_of_requests_past_a_parked_fetch_that_a_produce_wakes() {
+    let broker = one_shard();
+    let (mut one, mut other) = (
+        Wire::connect(broker.ports.kafka()).expect("accepted"),
+        Wire::connect(broker.ports.kafka()).expect("accepted"),
+    );
+    let since = Instant::now();
+    send(&mut one, 10, 12, &fetch(0, 20_000, (0, -1)));
+    send(&mut one, 11, 4, &InitProducerIdRequest::default().tap());
+    one.0.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
+    let early = one.receive();
+    assert!(early.is_err(), "the second answer does not overtake the parked first: {early:?}");
+    one.0.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    assert_eq!(error_of(&ask(&mut other, 1, 9, &produce(TOPIC, -1, batch(&[b"wakes"])))), 0);
+    let (correlation, woken) = receive::<FetchRequest>(&mut one, 12);
+    assert_eq!(correlation, 10);
+    assert_eq!(woken.responses[0].partitions[0].high_watermark, 1);
+    assert_eq!(receive::<InitProducerIdRequest>(&mut one, 4).0, 11);
+    assert!(since.elapsed() < Duration::from_secs(10), "woken, not timed out");
+}
+
+trait Tap {
+    fn tap(self) -> Self;
+}
+
+impl Tap for InitProducerIdRequest {
+    /// Without a transactional id, which the schema's default has.
+    fn tap(mut self) -> Self {
+        self.transactional_id = None;
+        self
+    }
+}
+
+#[test]
+fn a_version_of_api_versions_that_nobody_knows_is_answered_in_version_0() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    wire.send(&request(API_VERSIONS, 77, 5, &[1, 2, 3])).expect("sent");
+    let answer = wire.receive().expect("answered");
+    assert_eq!(answer[..6], [0, 0, 0, 5, 0, 35]);
+    wire.asks_versions(6).expect("the connection goes on");
+}
+
+#[test]
+fn acks_0_is_not_answered_and_an_error_ends_the_connection() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    send(&mut wire, 1, 9, &produce(TOPIC, 0, batch(&[b"silent"])));
+    wire.asks_versions(2).expect("the next answer is the next request's");
+    send(&mut wire, 3, 9, &produce("no-such-topic", 0, batch(&[b"lost"])));
+    assert!(wire.receive().is_err(), "closed");
+}
+
+#[test]
+fn bad_produce_requests_get_kafkas_errors() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    assert_eq!(error_of(&ask(&mut wire, 1, 9, &produce(TOPIC, 2, batch(&[b"x"])))), 21, "acks");
+    assert_eq!(error_of(&ask(&mut wire, 2, 9, &produce("nowhere", -1, batch(&[b"x"])))), 3);
+    let mut corrupt = batch(&[b"corrupt"]);
+    *corrupt.last_mut().expect("bytes") ^= 1;
+    assert_eq!(error_of(&ask(&mut wire, 3, 9, &produce(TOPIC, -1, corrupt))), 2, "CRC");
+    let two = [batch(&[b"one"]), batch(&[b"two"])].concat();
+    assert_ne!(error_of(&ask(&mut wire, 4, 9, &produce(TOPIC, -1, two))), 0, "two batches");
+    assert_ne!(error_of(&ask(&mut wire, 5, 9, &produce(TOPIC, -1, Vec::new()))), 0, "no batch");
+    let mut transactional = produce(TOPIC, -1, batch(&[b"t"]));
+    transactional.transactional_id = Some(StrBytes::from("t"));
+    assert_eq!(error_of(&ask(&mut wire, 6, 9, &transactional)), 53);
+    assert_eq!(error_of(&ask(&mut wire, 7, 9, &produce(TOPIC, 1, batch(&[b"good"])))), 0);
+}
+
+#[test]
+fn produce_below_version_3_is_unsupported_and_said_so() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    // acks, timeout, one topic "t" with partition 0 and three bytes.
+    let body =
+        [&[0, 1, 0, 0, 0, 9, 0, 0, 0, 1, 0, 1, b't'][..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]];
+    wire.send(&request(0, 2, 8, &body.concat())).expect("sent");
+    let answer = wire.receive().expect("answered");
+    // Correlation, one topic "t", one partition 0, error 35.
+    assert_eq!(answer[..4], [0, 0, 0, 8]);
+    assert_eq!(answer[4..21], [0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0, 0, 35]);
+}
+
+#[test]
+fn out_of_range_carries_the_bounds() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    assert_eq!(error_of(&ask(&mut wire, 1, 9, &produce(TOPIC, -1, batch(&[b"a", b"b"])))), 0);
+    for offset in [3, -1] {
+        let partition =
+            ask(&mut wire, 2, 12, &fetch(offset, 5000, (0, -1))).responses[0].partitions[0].clone();
+        assert_eq!((partition.error_code, partition.high_watermark, partition.log_start_offset), (1, 2, 0));
+    }
+}
+
+#[test]
+fn a_session_tells_only_what_changed() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    let full: FetchResponse = ask(&mut wire, 1, 12, &fetch(0, 0, (0, 0)));
+    assert!(full.session_id > 0 && full.responses.len() == 1);
+    let mut more = fetch(0, 0, (full.session_id, 1));
+    more.topics.clear();
+    assert_eq!(ask(&mut wire, 2, 12, &more).responses, [], "nothing changed");
+    assert_eq!(error_of(&ask(&mut wire, 3, 9, &produce(TOPIC, -1, batch(&[b"new"])))), 0);
+    more.session_epoch = 2;
+    let changed = ask(&mut wire, 4, 12, &more);
+    assert_eq!(changed.responses[0].partitions[0].high_watermark, 1);
+    assert!(changed.responses[0].partitions[0].records.as_ref().is_some_and(|records| records.len() > 61));
+    assert_eq!(ask(&mut wire, 5, 12, &more).error_code, 71, "an epoch is used once");
+    more.session_id += 1;
+    assert_eq!(ask(&mut wire, 6, 12, &more).error_code, 70);
+}
+
+#[test]
+fn the_first_batch_comes_whole_however_small_the_limits() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    let long = vec![7; 50_000];
+    assert_eq!(error_of(&ask(&mut wire, 1, 9, &produce(TOPIC, -1, batch(&[&long])))), 0);
+    let mut small = fetch(0, 100, (0, -1));
+    small.max_bytes = 10;
+    small.topics[0].partitions[0].partition_max_bytes = 10;
+    let answer = ask(&mut wire, 2, 12, &small);
+    let records = answer.responses[0].partitions[0].records.clone().expect("records");
+    assert!(records.len() > 50_000, "{} bytes", records.len());
+}
+
+#[test]
+fn a_transactional_id_is_refused_for_good() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    let mut request = InitProducerIdRequest::default();
+    request.transactional_id = Some(StrBytes::from("t"));
+    assert_eq!(ask(&mut wire, 1, 4, &request).error_code, 53);
+    let mut ids: Vec<i64> =
+        (2..6).map(|at| ask(&mut wire, at, 4, &InitProducerIdRequest::default().tap()).producer_id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+}
