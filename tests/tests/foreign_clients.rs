@@ -17,7 +17,8 @@ fn kcat_gets_back_the_file_it_gave() {
         text
     });
     std::fs::write(&given, &text).expect("written");
-    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+    // Debian builds kcat without zstd; rdkafka and the Python clients have it.
+    for codec in ["none", "gzip", "snappy", "lz4"] {
         let run = |arguments: &[&str], stdin: Stdio| {
             let mut command = Command::new("timeout");
             command
