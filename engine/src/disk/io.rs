@@ -95,6 +95,12 @@ impl Io {
         Ok(self.open_or_create(path, true).await?.0)
     }
 
+    /// Creates a file that must not exist, under a number taken before.
+    pub async fn create_as(&self, file: FileId, path: &str) -> Result<(), DiskError> {
+        let request = DiskRequest::Open { file, path: path.to_owned(), create: true };
+        self.submit(request).await.map(|_| ())
+    }
+
     async fn open_or_create(&self, path: &str, create: bool) -> Result<(FileId, u64), DiskError> {
         let file = self.file_id();
         let request = DiskRequest::Open { file, path: path.to_owned(), create };

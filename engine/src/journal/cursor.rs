@@ -22,7 +22,7 @@ impl SegmentLimits {
 
     /// The longest single batch: it has an entry of its own and a segment has to hold that.
     pub fn batch_bytes_max(&self) -> usize {
-        BATCH_BYTES_MAX.min(self.bytes as usize / 2)
+        BATCH_BYTES_MAX.min(self.bytes as usize / 4 * 3)
     }
 
     /// What the end of a segment keeps for control entries while no next segment is there:

@@ -41,19 +41,18 @@ pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError
     io.sync_dir(".").await
 }
 
-/// The name under which the next segment waits for its base.
-pub fn prepared_name(journal: JournalId) -> String {
-    format!("{}/next{TEMPORARY_SUFFIX}", folder::journal_dir(journal))
+/// The name under which the next segment waits for its base. Each has its own: while one is being
+/// renamed to its final name the one after it is already prepared.
+pub fn prepared_name(journal: JournalId, file: FileId) -> String {
+    format!("{}/next-{}{TEMPORARY_SUFFIX}", folder::journal_dir(journal), file.0)
 }
 
 /// Allocates the next segment whole, so that a full disk is met here and never by an entry.
+/// Recovery removed what an earlier run left, so the name is free.
 pub async fn prepare(io: Io, journal: JournalId, bytes: u64) -> Result<FileId, DiskError> {
-    let name = prepared_name(journal);
-    match io.remove(&name).await {
-        Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = io.create(&name).await?;
+    let file = io.file_id();
+    let name = prepared_name(journal, file);
+    io.create_as(file, &name).await?;
     let allocated = match io.allocate(file, bytes).await {
         Ok(()) => io.sync(file).await,
         failed => failed,

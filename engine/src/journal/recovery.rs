@@ -482,7 +482,9 @@ impl Recovery {
         known: Index,
     ) -> Result<Recovered, RecoveryError> {
         let last = walk.last();
-        let commit = known.max(walk.commit).min(last.index);
+        // What a lone voter has on disk is on a quorum; it was synced above.
+        let is_alone = self.meta.voters == [self.meta.raft_id];
+        let commit = if is_alone { last.index } else { known.max(walk.commit).min(last.index) };
         let mut terms = state.fold.terms().to_vec();
         let mut heads = VecDeque::from(walk.heads);
         note_terms(&mut terms, &heads);

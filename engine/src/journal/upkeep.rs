@@ -157,7 +157,7 @@ impl Journal {
     pub fn prepared(&mut self, result: Result<FileId, DiskError>, now: Now, fx: &mut Effects) {
         match result {
             Ok(file) => {
-                self.segments.next = Next::Ready { file, name: procedures::prepared_name(self.id) };
+                self.segments.next = Next::Ready { file, name: procedures::prepared_name(self.id, file) };
                 self.note_room(fx);
                 self.start(now, fx);
             }
@@ -453,15 +453,16 @@ impl Journal {
 
     /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
     pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
+        let is_busy = self.upkeep.is_busy() || self.segments.next == Next::Preparing;
         if self.phase == Phase::Refusing || self.phase == Phase::Starting {
-            return !self.upkeep.is_busy();
+            return !is_busy;
         }
         if self.open.is_some() {
             self.seal_open(now, fx);
         }
         self.phase = Phase::Stopping;
         let idle = self.appender.is_idle() && self.state.fold.applied >= self.appender.durable().index;
-        if !idle || self.upkeep.is_busy() {
+        if !idle || is_busy {
             return false;
         }
         match self.upkeep.stop_checkpoint {

@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 use super::trace::Trace;
 use engine::clock::Now;
 use engine::control::View;
-use engine::disk::{DiskErrorKind, DiskRequest, OpId};
+use engine::disk::{BufferPool, DiskErrorKind, DiskRequest, OpId};
 use engine::rng::Rng;
 use engine::shard::{Event, Fatal, Input, Output};
 use std::sync::Arc;
@@ -150,8 +150,9 @@ impl World {
     /// The power of the node fails.
     pub fn power_cut(&mut self, node: usize) -> CutCounts {
         self.trace.line(self.now_ns, format_args!("n{node} power cut"));
-        self.end_process(node);
+        let pools = self.end_process(node);
         let counts = self.nodes[node].disk.power_cut(&mut self.rng);
+        self.check_pools(&pools);
         self.counts.add_many("disk: change lost", counts.lost);
         self.counts.add_many("disk: change kept", counts.kept);
         self.counts.add_many("disk: write torn", counts.torn);
@@ -161,8 +162,9 @@ impl World {
     /// The node's process is killed; its operating system lives on.
     pub fn kill(&mut self, node: usize) {
         self.trace.line(self.now_ns, format_args!("n{node} kill"));
-        self.end_process(node);
+        let pools = self.end_process(node);
         self.nodes[node].disk.kill(&mut self.rng);
+        self.check_pools(&pools);
     }
 
     /// Asks the node's shards to stop.
@@ -174,11 +176,15 @@ impl World {
         }
     }
 
-    fn end_process(&mut self, node: usize) {
+    fn end_process(&mut self, node: usize) -> Vec<BufferPool> {
         self.count_steps_in_flight(node);
-        for slot in std::mem::take(&mut self.nodes[node].shards) {
-            drop(slot.shard);
-            let left = slot.pool.used_bytes();
+        std::mem::take(&mut self.nodes[node].shards).into_iter().map(|slot| slot.pool).collect()
+    }
+
+    /// Neither the shards nor the operations that were in flight may hold a buffer any more.
+    fn check_pools(&self, pools: &[BufferPool]) {
+        for pool in pools {
+            let left = pool.used_bytes();
             // Answers not yet taken by a client may hold buffers; a process holds none.
             assert!(left == 0 || !self.happened.is_empty(), "{left} bytes of buffers outlive their shard");
         }
