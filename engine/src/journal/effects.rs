@@ -33,6 +33,9 @@ impl Effects {
     }
 }
 
+/// Which partition of a fetch, by its place in it and its id, its journal, and what was read.
+pub type ColdPart = (usize, PartitionId, JournalId, Gathered);
+
 /// How a procedure ended.
 pub enum Done {
     Recovered {
@@ -73,10 +76,7 @@ pub enum Done {
         journal: JournalId,
         result: Result<(), DiskError>,
     },
-    Read {
-        request: RequestId,
-        parts: Vec<(usize, JournalId, Gathered)>,
-    },
+    Read { request: RequestId, parts: Vec<ColdPart> },
     FoundTime {
         journal: JournalId,
         request: RequestId,

@@ -12,6 +12,7 @@ use crate::disk::io::Io;
 use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{TEMPORARY_SUFFIX, replace_file};
+use crate::shard::Fatal;
 use crate::ids::{FileId, Index, JournalId, JournalIdentity};
 use std::rc::Rc;
 
@@ -106,6 +107,14 @@ pub enum SealError {
 }
 
 impl SealError {
+    /// Why the process must end.
+    pub fn fatal(&self) -> Fatal {
+        match self {
+            Self::Disk(error) | Self::Index(IndexError::Disk(error)) => Fatal::Write(error.clone()),
+            Self::Index(IndexError::Format(error)) => Fatal::Data(error.to_string()),
+        }
+    }
+
     /// No space: tried again later; everything else is fatal.
     pub fn is_no_space(&self) -> bool {
         let error = match self {

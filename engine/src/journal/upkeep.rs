@@ -281,7 +281,7 @@ impl Journal {
                     Done::ReserveGone
                 });
             }
-            Err((error, _)) => fx.out.push(Output::Fatal(Fatal::Data(error.to_string()))),
+            Err((error, _)) => fx.out.push(Output::Fatal(error.fatal())),
         }
     }
 

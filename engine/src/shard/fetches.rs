@@ -6,8 +6,8 @@ use super::{Refusal, Shard};
 use crate::clock::Now;
 use crate::collections::{Map, Set};
 use crate::ids::{JournalId, PartitionId};
-use crate::journal::effects::{Done, Effects};
-use crate::journal::read::{Gathered, gather_cold};
+use crate::journal::effects::{ColdPart, Done, Effects};
+use crate::journal::read::gather_cold;
 use crate::journal::serve::{Part, refused};
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
@@ -148,7 +148,7 @@ impl Shard {
         fx.start(async move {
             let mut read = Vec::with_capacity(cold.len());
             for (slot, journal, context, places, want) in cold {
-                read.push((slot, journal, gather_cold(&context, &places, want).await));
+                read.push((slot, want.partition, journal, gather_cold(&context, &places, want).await));
             }
             Done::Read { request, parts: read }
         });
@@ -158,14 +158,14 @@ impl Shard {
     pub(super) fn read_done(
         &mut self,
         request: RequestId,
-        read: Vec<(usize, JournalId, Gathered)>,
+        read: Vec<ColdPart>,
         fx: &mut Effects,
     ) {
         let mut reading = self.fetches.reading.remove(&request).expect("it was begun");
-        for (slot, journal, gathered) in read {
+        for (slot, partition, journal, gathered) in read {
             let part = &mut reading.parts[slot];
             match self.journals.get_mut(&journal).and_then(|slot| slot.journal_mut()) {
-                Some(journal) => journal.take_read(part, gathered, fx),
+                Some(journal) => journal.take_read(partition, part, gathered, fx),
                 None => part.error = Some(Refusal::NotLeader),
             }
         }
