@@ -33,8 +33,8 @@ impl Effects {
     }
 }
 
-/// Which partition of a fetch, by its place in it and its id, its journal, and what was read.
-pub type ColdPart = (usize, PartitionId, JournalId, Gathered);
+/// Which partition of a fetch, by its place in it, its journal, and what was read.
+pub type ColdPart = (usize, JournalId, Gathered);
 
 /// How a procedure ended.
 pub enum Done {
@@ -76,7 +76,10 @@ pub enum Done {
         journal: JournalId,
         result: Result<(), DiskError>,
     },
-    Read { request: RequestId, parts: Vec<ColdPart> },
+    Read {
+        request: RequestId,
+        parts: Vec<ColdPart>,
+    },
     FoundTime {
         journal: JournalId,
         request: RequestId,

@@ -12,8 +12,8 @@ use crate::disk::io::Io;
 use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{TEMPORARY_SUFFIX, replace_file};
-use crate::shard::Fatal;
 use crate::ids::{FileId, Index, JournalId, JournalIdentity};
+use crate::shard::Fatal;
 use std::rc::Rc;
 
 /// Makes a journal's folder: everything else first, the meta record last, so that a folder with

@@ -166,23 +166,22 @@ impl Journal {
         self.context.clone()
     }
 
+    /// The bounds of now: others were answered while the disk was read.
+    pub fn refresh_bounds(&self, id: PartitionId, part: &mut FetchedPartition) {
+        if let Some(partition) = self.state.fold.partition(id)
+            && part.error.is_none()
+        {
+            part.high_watermark = partition.next_offset;
+            part.log_start = partition.log_start;
+        }
+    }
+
     /// Takes the result of a cold read into the answer, and what was read into the cache.
-    pub fn take_read(
-        &mut self,
-        part_id: PartitionId,
-        part: &mut FetchedPartition,
-        mut gathered: Gathered,
-        fx: &mut Effects,
-    ) {
+    pub fn take_read(&mut self, part: &mut FetchedPartition, mut gathered: Gathered, fx: &mut Effects) {
         for entry in gathered.read.drain(..) {
             self.cache.insert_read(entry);
         }
         self.trim_cache();
-        // The bounds are those of now: others were answered while the disk was read.
-        if let Some(partition) = self.state.fold.partition(part_id) {
-            part.high_watermark = partition.next_offset;
-            part.log_start = partition.log_start;
-        }
         if let Some(fault) = &gathered.fault
             && let Some(damage) = self.damage_of(fault)
         {

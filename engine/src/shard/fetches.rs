@@ -22,6 +22,7 @@ struct Parked {
 /// A fetch whose cold part is being read.
 #[derive(Debug)]
 struct Reading {
+    partitions: Vec<PartitionId>,
     parts: Vec<FetchedPartition>,
 }
 
@@ -130,7 +131,7 @@ impl Shard {
             parts.push(part);
         }
         if !cold.is_empty() {
-            self.read(fetch.request, parts, cold, fx);
+            self.read(&fetch, parts, cold, fx);
             return;
         }
         let is_told = |part: &FetchedPartition| part.error.is_some() || part.diverging.is_some();
@@ -143,30 +144,32 @@ impl Shard {
         }
     }
 
-    fn read(&mut self, request: RequestId, parts: Vec<FetchedPartition>, cold: Vec<Cold>, fx: &mut Effects) {
-        self.fetches.reading.insert(request, Reading { parts });
+    fn read(&mut self, fetch: &Fetch, parts: Vec<FetchedPartition>, cold: Vec<Cold>, fx: &mut Effects) {
+        let request = fetch.request;
+        let partitions = fetch.partitions.iter().map(|wanted| wanted.partition).collect();
+        self.fetches.reading.insert(request, Reading { partitions, parts });
         fx.start(async move {
             let mut read = Vec::with_capacity(cold.len());
             for (slot, journal, context, places, want) in cold {
-                read.push((slot, want.partition, journal, gather_cold(&context, &places, want).await));
+                read.push((slot, journal, gather_cold(&context, &places, want).await));
             }
             Done::Read { request, parts: read }
         });
     }
 
     /// A cold read is done: the fetch is answered with what it gave.
-    pub(super) fn read_done(
-        &mut self,
-        request: RequestId,
-        read: Vec<ColdPart>,
-        fx: &mut Effects,
-    ) {
+    pub(super) fn read_done(&mut self, request: RequestId, read: Vec<ColdPart>, fx: &mut Effects) {
         let mut reading = self.fetches.reading.remove(&request).expect("it was begun");
-        for (slot, partition, journal, gathered) in read {
+        for (slot, journal, gathered) in read {
             let part = &mut reading.parts[slot];
             match self.journals.get_mut(&journal).and_then(|slot| slot.journal_mut()) {
-                Some(journal) => journal.take_read(partition, part, gathered, fx),
+                Some(journal) => journal.take_read(part, gathered, fx),
                 None => part.error = Some(Refusal::NotLeader),
+            }
+        }
+        for (id, part) in reading.partitions.iter().zip(&mut reading.parts) {
+            if let Ok(journal) = self.route(*id) {
+                journal.refresh_bounds(*id, part);
             }
         }
         if !self.fetches.cancelled.remove(&request) {
