@@ -185,6 +185,12 @@ pub async fn replace_file(
     }
     let file = io.create(&temporary).await?;
     let written = write_pieces(io, pool, file, bytes).await;
+    if let Err(error) = &written
+        && error.kind == DiskErrorKind::Io
+    {
+        // The process ends of this: nothing else is begun.
+        return written;
+    }
     io.close(file).await?;
     written?;
     io.rename(&temporary, &path).await?;

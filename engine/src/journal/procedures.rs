@@ -29,9 +29,12 @@ pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError
         }
     }
     let segment = io.create(&folder::segment_path(meta.journal, Index(1))).await?;
-    io.allocate(segment, meta.segment_bytes).await?;
-    io.sync(segment).await?;
+    let allocated = match io.allocate(segment, meta.segment_bytes).await {
+        Ok(()) => io.sync(segment).await,
+        failed => failed,
+    };
     io.close(segment).await?;
+    allocated?;
     let mut bytes = vec![0; HARD_STATE_BYTES];
     let first = HardState { generation: 1, ..HardState::default() };
     let (at, slot) = first.encode_slot(&meta.identity());

@@ -64,7 +64,10 @@ impl Journal {
             Next::Ready { .. } if !self.upkeep.active_short => Room::Yes,
             Next::Full { .. } => Room::Full,
             _ if self.upkeep.active_short => Room::Full,
-            _ => Room::Wait,
+            _ => {
+                self.upkeep.wants_next.set(true);
+                Room::Wait
+            }
         }
     }
 

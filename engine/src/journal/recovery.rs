@@ -245,6 +245,7 @@ impl Recovery {
         for run in &verdict.damage {
             self.note_damage(&walk, run);
         }
+        self.write_again(&walk, verdict.bound).await?;
         for segment in &walk.segments {
             // What was read may still be only in the device's cache.
             self.context.io.sync(segment.file).await?;
@@ -470,6 +471,29 @@ impl Recovery {
             bytes: 0,
             kind: DamageKind::Head,
         });
+    }
+
+    /// Writes the entries above the bound once more. The process before this one may have ended
+    /// because a sync failed: then the next sync says yes and keeps nothing of what was written
+    /// before it (fsyncgate). There are as many as were in flight.
+    async fn write_again(&self, walk: &Walk, bound: Index) -> Result<(), RecoveryError> {
+        let io = &self.context.io;
+        for segment in &walk.segments {
+            let first = segment.base.max(bound.next());
+            let entries =
+                (first.0..=segment.index.last().0).filter_map(|index| segment.index.entry(Index(index)));
+            for at in entries {
+                let end = at.position + u64::from(at.entry_bytes);
+                let mut position = at.position;
+                while position < end {
+                    let bytes = ((end - position) as usize).min(IO_BYTES_MAX);
+                    let read = io.read(segment.file, position, bytes).await?;
+                    io.write(segment.file, position, self.context.pool.copy_of(&read)).await?;
+                    position += bytes as u64;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn finish(

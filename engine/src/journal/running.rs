@@ -270,6 +270,7 @@ impl Journal {
     /// The end of the shard's turn: what waits is sealed when the disk is free for it.
     pub fn turn_end(&mut self, now: Now, fx: &mut Effects) {
         self.propose_queued(now, fx);
+        self.prepare_wanted(now, fx);
         if let Some(open) = &self.open {
             let due = self.appender.in_flight() == 0 || open.bytes() >= SEAL_BYTES;
             if due && self.appender.in_flight() < IN_FLIGHT_MAX {

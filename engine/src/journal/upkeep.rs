@@ -35,6 +35,8 @@ const CHECKPOINTS_KEPT: usize = 2;
 pub struct Upkeep {
     pub hard_state_writing: Option<(HardState, bool)>,
     pub active_short: bool,
+    /// A batch waits for the next segment, which nothing else has asked for yet.
+    pub wants_next: core::cell::Cell<bool>,
     lengthening: bool,
     retry_ns: u64,
     sealing: bool,
@@ -72,6 +74,7 @@ impl Upkeep {
         Self {
             hard_state_writing: None,
             active_short,
+            wants_next: core::cell::Cell::new(false),
             lengthening: false,
             retry_ns: 0,
             sealing: false,
@@ -110,6 +113,7 @@ impl Journal {
         self.replica.tick();
         self.check_clock(now, fx);
         self.retry_full(now, fx);
+        self.prepare_wanted(now, fx);
         self.start(now, fx);
         self.seal_rolled(now, fx);
         self.write_idle_bounds(now, fx);
@@ -152,6 +156,13 @@ impl Journal {
         fx.start(
             async move { Done::Prepared { journal, result: procedures::prepare(io, journal, bytes).await } },
         );
+    }
+
+    /// A large batch may need the next segment while the active one is not half full.
+    pub(super) fn prepare_wanted(&mut self, now: Now, fx: &mut Effects) {
+        if self.upkeep.wants_next.take() {
+            self.prepare_next(now, fx);
+        }
     }
 
     pub fn prepared(&mut self, result: Result<FileId, DiskError>, now: Now, fx: &mut Effects) {

@@ -17,11 +17,14 @@ use crate::journal::meta_record::JournalMeta;
 use crate::journal::procedures;
 use crate::journal::recovery::{Context, RecoveryError, recover};
 use crate::rng::mix;
+use core::time::Duration;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
 const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
+/// A journal that found no room is tried again this often.
+const MAKE_RETRY: Duration = Duration::from_millis(500);
 /// Of a shard's memory, what entries may take: the rest is for connections, indexes and folds.
 const CACHE_SHARE: (usize, usize) = (2, 5);
 
@@ -32,6 +35,7 @@ pub enum Slot {
         meta: JournalMeta,
         since_ns: u64,
         made: bool,
+        retry_ns: Option<u64>,
     },
     Running(Box<Journal>),
 }
@@ -41,6 +45,14 @@ impl Slot {
         match self {
             Slot::Running(journal) => Some(journal),
             Slot::Opening { .. } => None,
+        }
+    }
+
+    /// Nothing more is to be waited for: it serves, or says why it does not.
+    fn has_started(&self) -> bool {
+        match self {
+            Slot::Running(journal) => journal.has_started(),
+            Slot::Opening { retry_ns, .. } => retry_ns.is_some(),
         }
     }
 
@@ -86,10 +98,12 @@ impl Shard {
             },
             Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
             Done::Made { journal, result: Ok(()) } => self.open_journal(journal, fx),
-            Done::Made { result: Err(error), .. } if error.kind == DiskErrorKind::NoSpace => {
-                fx.out.push(Output::Fatal(Fatal::Data(format!(
-                    "{error}: no room for a journal's first segment; free space and start again"
-                ))));
+            Done::Made { journal, result: Err(error) } if error.kind == DiskErrorKind::NoSpace => {
+                // Its partitions have no leader until there is room; the others go on.
+                if let Some(Slot::Opening { retry_ns, .. }) = self.journals.get_mut(&journal) {
+                    *retry_ns = Some(now.plus(MAKE_RETRY));
+                }
+                fx.out.push(Output::Event(Event::DiskFull { journal }));
             }
             Done::Made { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
             Done::Read { request, parts } => self.read_done(request, parts, fx),
@@ -152,10 +166,29 @@ impl Shard {
 
     fn add_journal(&mut self, meta: JournalMeta, now: Now, fx: &mut Effects) {
         let journal = meta.journal;
-        self.journals.insert(journal, Slot::Opening { meta, since_ns: now.mono_ns, made: false });
+        self.journals
+            .insert(journal, Slot::Opening { meta, since_ns: now.mono_ns, made: false, retry_ns: None });
         let (of, parts) = (CACHE_SHARE.0, CACHE_SHARE.1);
         self.cache_bytes_max.set(self.config.memory_bytes * of / parts / self.journals.len());
         self.open_journal(journal, fx);
+    }
+
+    /// Tries again to make journals for which there was no room.
+    pub(super) fn retry_made(&mut self, now: Now, fx: &mut Effects) {
+        let mut due = Vec::new();
+        for slot in self.journals.values_mut() {
+            if let Slot::Opening { meta, retry_ns, .. } = slot
+                && retry_ns.is_some_and(|retry_ns| retry_ns <= now.mono_ns)
+            {
+                *retry_ns = None;
+                due.push(meta.clone());
+            }
+        }
+        for meta in due {
+            let context = self.context(meta.journal);
+            let journal = meta.journal;
+            fx.start(async move { Done::Made { journal, result: procedures::make(&context, &meta).await } });
+        }
     }
 
     fn context(&self, journal: JournalId) -> Context {
@@ -183,7 +216,7 @@ impl Shard {
         now: Now,
         fx: &mut Effects,
     ) {
-        let Some(Slot::Opening { meta, since_ns, made }) = self.journals.get_mut(&id) else {
+        let Some(Slot::Opening { meta, since_ns, made, .. }) = self.journals.get_mut(&id) else {
             unreachable!("only an opening journal is recovered")
         };
         let mut recovered = match result {
@@ -197,6 +230,8 @@ impl Shard {
                 });
                 return;
             }
+            // Recovery survives what it cannot read; what fails here was to be made durable.
+            Err(RecoveryError::Disk(error)) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
             Err(error) => return fx.out.push(Output::Fatal(Fatal::Data(format!("journal {id}: {error}")))),
         };
         if recovered.meta.cluster != meta.cluster || recovered.meta.secret != meta.secret {
@@ -306,7 +341,7 @@ impl Shard {
         if self.lifecycle.ready || self.view.version == Index::NONE {
             return;
         }
-        let all = self.journals.values().all(|slot| slot.journal().is_some_and(Journal::has_started));
+        let all = self.journals.values().all(Slot::has_started);
         if all {
             self.lifecycle.ready = true;
             fx.out.push(Output::Ready);

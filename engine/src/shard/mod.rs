@@ -216,6 +216,7 @@ impl Shard {
         for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
             journal.tick(&view, retention_ns, now, fx);
         }
+        self.retry_made(now, fx);
         self.fetches.expire(now);
     }
 

@@ -192,7 +192,9 @@ impl PartitionModel {
         }
         let mut last: BTreeMap<(i64, i16), (i32, i64)> = BTreeMap::new();
         let mut expected = self.log_start.0;
-        for (base, placed) in self.log.range(self.log_start.0..) {
+        // The log start may lie within a batch, which is given whole.
+        let across = self.log.range(..expected).next_back().filter(|(_, placed)| placed.end > expected);
+        for (base, placed) in across.into_iter().chain(self.log.range(self.log_start.0..)) {
             let whole = *base <= expected || damage.is_hole(self.id, Offset(expected));
             assert!(whole, "{}: nobody knows what is at {expected}..{base}", self.id);
             expected = placed.end;

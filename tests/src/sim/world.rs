@@ -257,17 +257,19 @@ impl World {
         let pool = here.shards[shard as usize].pool.clone();
         let result = here.disk.complete(shard, op, &pool, &mut self.rng);
         for kind in here.disk.faults.take_struck() {
-            here.must_end |= kind != FaultKind::Read;
             self.counts.add(match kind {
                 FaultKind::Write => "fault: write error",
                 FaultKind::Sync => "fault: sync error",
                 FaultKind::Read => "fault: read error",
             });
         }
-        if let Err(error) = &result
-            && error.kind == DiskErrorKind::NoSpace
-        {
-            self.counts.add("fault: no space");
+        if let Err(error) = &result {
+            let is_kept = error.context.starts_with("write") || error.context.starts_with("sync");
+            // From here on the process knows, and must end.
+            here.must_end |= error.kind == DiskErrorKind::Io && is_kept;
+            if error.kind == DiskErrorKind::NoSpace {
+                self.counts.add("fault: no space");
+            }
         }
         self.input(node, shard, Input::Disk { op, result });
     }

@@ -51,10 +51,10 @@ fn reached<'a>(graph: &'a Graph, from: &'a String) -> BTreeSet<&'a String> {
     let mut open = vec![from];
     while let Some(module) = open.pop() {
         for name in &graph[module] {
-            if let Some((next, _)) = graph.get_key_value(name) {
-                if reached.insert(next) {
-                    open.push(next);
-                }
+            if let Some((next, _)) = graph.get_key_value(name)
+                && reached.insert(next)
+            {
+                open.push(next);
             }
         }
     }
