@@ -222,6 +222,27 @@ pub async fn read_file(io: &Io, path: &str, bytes_max: u64) -> Result<Vec<u8>, D
     read
 }
 
+/// Reads a small file that holds its content in several blocks: one that cannot be read is all
+/// ones, which no checksum accepts, and the others still count.
+pub async fn read_copies(io: &Io, path: &str, bytes_max: u64) -> Result<Vec<u8>, DiskError> {
+    let (file, bytes) = io.open(path).await?;
+    let content = read_blocks(io, file, bytes.min(bytes_max)).await;
+    io.close(file).await?;
+    Ok(content)
+}
+
+/// The blocks of an open file, those that cannot be read as all ones.
+pub async fn read_blocks(io: &Io, file: crate::ids::FileId, bytes: u64) -> Vec<u8> {
+    let mut content = vec![0xFF; bytes as usize];
+    for (block, part) in content.chunks_mut(BLOCK).enumerate() {
+        if let Ok(read) = io.read(file, (block * BLOCK) as u64, BLOCK).await {
+            let have = read.len().min(part.len());
+            part[..have].copy_from_slice(&read[..have]);
+        }
+    }
+    content
+}
+
 async fn read_pieces(io: &Io, file: crate::ids::FileId, bytes: u64) -> Result<Vec<u8>, DiskError> {
     let mut content = Vec::with_capacity(bytes as usize);
     while (content.len() as u64) < bytes {

@@ -16,6 +16,9 @@ pub fn log(shard: ShardId, event: &Event) {
         Event::SegmentSealed { journal, base, last, bytes } => {
             debug!(shard, journal = journal.0, base = base.0, last = last.0, bytes, "segment sealed");
         }
+        Event::IndexRebuilt { journal, base } => {
+            warn!(shard, journal = journal.0, base = base.0, "a segment's index was bad and was made again");
+        }
         Event::SegmentDeleted { journal, base, bytes } => {
             info!(shard, journal = journal.0, base = base.0, bytes, "segment deleted");
         }

@@ -90,7 +90,9 @@ impl BatchBuilder {
         }
         varint::put(&mut self.body, bytes.len() as i64);
         self.body.extend_from_slice(&bytes);
-        self.header.max_timestamp.set(self.header.max_timestamp.get().max(timestamp_ms));
+        let newest =
+            if delta == 0 { timestamp_ms } else { self.header.max_timestamp.get().max(timestamp_ms) };
+        self.header.max_timestamp.set(newest);
         self.header.record_count.set(delta + 1);
         self.header.last_offset_delta.set(delta);
         self

@@ -7,7 +7,7 @@
 //! a thread. A crash in the simulator drops it between any two operations.
 
 use super::{Buffer, DirEntry, DiskDone, DiskError, DiskRequest, DiskResult, IO_BYTES_MAX, OpId};
-use crate::collections::Map;
+use crate::collections::{Map, Set};
 use crate::ids::FileId;
 use core::cell::RefCell;
 use core::future::Future;
@@ -26,6 +26,8 @@ struct IoState {
     /// The procedure that issued each awaited operation.
     owner: Map<OpId, ProcedureId>,
     running: Option<ProcedureId>,
+    /// In flight, and whoever issued them is gone.
+    abandoned: Set<OpId>,
 }
 
 /// Issues operations. Clones share one queue, that of a shard.
@@ -65,6 +67,16 @@ impl Io {
     /// Takes what was issued since the last call, in order.
     pub fn take_issued(&self) -> Vec<(OpId, DiskRequest)> {
         core::mem::take(&mut self.0.borrow_mut().issued)
+    }
+
+    /// Takes note of a completion that nobody awaits any more; false when it is not one.
+    pub fn completed_abandoned(&self, op: OpId) -> bool {
+        self.0.borrow_mut().abandoned.remove(&op)
+    }
+
+    /// Whether operations are in flight that nobody awaits any more.
+    pub fn has_abandoned(&self) -> bool {
+        !self.0.borrow().abandoned.is_empty()
     }
 
     /// Issues an operation from within a procedure; it runs whether or not the future is polled.
@@ -209,7 +221,9 @@ impl Drop for Pending {
     // A procedure may fail with reads in flight: their results have nobody to go to.
     fn drop(&mut self) {
         let mut state = self.io.0.borrow_mut();
-        state.awaited.remove(&self.op);
+        if let Some(None) = state.awaited.remove(&self.op) {
+            state.abandoned.insert(self.op);
+        }
         state.owner.remove(&self.op);
     }
 }

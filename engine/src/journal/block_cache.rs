@@ -3,7 +3,7 @@
 
 use crate::collections::Map;
 use crate::disk::BLOCK;
-use crate::ids::{Index, JournalId};
+use crate::ids::FileId;
 use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,9 +11,8 @@ use std::rc::Rc;
 /// Which block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockKey {
-    pub journal: JournalId,
-    /// The segment's first index.
-    pub base: Index,
+    /// The index file as it was opened: one that was made anew shares nothing with the bad one.
+    pub file: FileId,
     pub number: u32,
 }
 
@@ -63,12 +62,12 @@ impl BlockCache {
         assert_eq!(state.blocks.len(), state.used.len());
     }
 
-    /// Forgets the blocks of a segment: it was deleted, or its index is made again.
-    pub fn forget(&self, journal: JournalId, base: Index) {
+    /// Forgets the blocks of a file that is closed.
+    pub fn forget(&self, file: FileId) {
         let state = &mut *self.0.borrow_mut();
         let State { blocks, used, .. } = state;
         blocks.retain(|key, (_, use_number)| {
-            let stays = (key.journal, key.base) != (journal, base);
+            let stays = key.file != file;
             if !stays {
                 used.remove(use_number);
             }
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     fn key(number: u32) -> BlockKey {
-        BlockKey { journal: JournalId(1), base: Index(u64::from(number % 2 + 1)), number }
+        BlockKey { file: FileId(u64::from(number % 2 + 1)), number }
     }
 
     #[test]
@@ -102,7 +101,7 @@ mod tests {
         assert!(cache.get(key(0)).is_some() && cache.get(key(16)).is_some());
         cache.put(key(0), Rc::new([99; BLOCK]));
         assert_eq!(cache.get(key(0)).map(|block| block[0]), Some(99));
-        cache.forget(JournalId(1), Index(1));
+        cache.forget(FileId(1));
         assert!(cache.get(key(0)).is_none() && cache.get(key(3)).is_some());
         assert_eq!(cache.bytes(), 7 * BLOCK);
     }

@@ -1,15 +1,18 @@
 //! What a journal's step asks of its shard.
 
+use super::by_time::Found;
 use super::procedures::{SealDone, SealError};
-use super::read::{Found, Gathered, ReadFault};
+use super::read::{Gathered, ReadFault};
 use super::recovery::{Recovered, RecoveryError};
 use super::retention::RetentionDone;
+use super::segment::Sealed;
 use crate::disk::DiskError;
 use crate::ids::{FileId, Index, JournalId, PartitionId};
 use crate::journal::hard_state::HardState;
 use crate::shard::{Output, RequestId};
 use core::future::Future;
 use core::pin::Pin;
+use std::rc::Rc;
 
 /// A procedure that the shard runs; its end comes back to the journal.
 pub type Procedure = Pin<Box<dyn Future<Output = Done>>>;
@@ -58,6 +61,11 @@ pub enum Done {
     Sealed {
         journal: JournalId,
         result: Result<SealDone, (SealError, Vec<u8>)>,
+    },
+    /// A sealed segment's index was made again; nothing came of it where that is `None`.
+    IndexRebuilt {
+        journal: JournalId,
+        result: Result<Option<Rc<Sealed>>, DiskError>,
     },
     HardState {
         journal: JournalId,

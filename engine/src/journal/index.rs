@@ -180,6 +180,18 @@ impl ActiveIndex {
         self.totals.entries += 1;
     }
 
+    /// The last entry, whose head is lost, takes all bytes up to `position`.
+    pub fn reach(&mut self, position: u64) {
+        let missing =
+            position.checked_sub(self.totals.data_bytes).expect("the log ends at a lost entry's end");
+        if missing > 0 {
+            let last = self.entries.last_mut().expect("bytes without an entry");
+            assert_eq!(last.checksum, 0, "only a lost entry grows");
+            last.bytes += u32::try_from(missing).expect("within a segment");
+            self.totals.data_bytes = position;
+        }
+    }
+
     /// Forgets the entries from `index` on: raft cut them.
     pub fn truncate_from(&mut self, index: Index) {
         assert!(index >= self.base, "entry {index} is before the segment of {}", self.base);

@@ -5,6 +5,7 @@
 
 pub mod appender;
 pub mod block_cache;
+pub mod by_time;
 pub mod cache;
 pub mod checkpoint_file;
 pub mod cursor;
@@ -17,6 +18,7 @@ pub mod meta_record;
 pub mod procedures;
 pub mod produce;
 pub mod read;
+mod rebuild;
 pub mod recovery;
 pub mod report;
 pub mod retention;

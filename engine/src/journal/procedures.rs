@@ -29,12 +29,8 @@ pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError
         }
     }
     let segment = io.create(&folder::segment_path(meta.journal, Index(1))).await?;
-    let allocated = match io.allocate(segment, meta.segment_bytes).await {
-        Ok(()) => io.sync(segment).await,
-        failed => failed,
-    };
+    allocate_whole(io, segment, meta.segment_bytes).await?;
     io.close(segment).await?;
-    allocated?;
     let mut bytes = vec![0; HARD_STATE_BYTES];
     let first = HardState { generation: 1, ..HardState::default() };
     let (at, slot) = first.encode_slot(&meta.identity());
@@ -57,22 +53,26 @@ pub async fn prepare(io: Io, journal: JournalId, bytes: u64) -> Result<FileId, D
     let file = io.file_id();
     let name = prepared_name(journal, file);
     io.create_as(file, &name).await?;
-    let allocated = match io.allocate(file, bytes).await {
-        Ok(()) => io.sync(file).await,
-        failed => failed,
-    };
-    if let Err(error) = allocated {
-        io.close(file).await?;
-        io.remove(&name).await?;
-        return Err(error);
+    match allocate_whole(&io, file, bytes).await {
+        Ok(()) => Ok(file),
+        Err(error) if error.kind == DiskErrorKind::NoSpace => {
+            io.close(file).await?;
+            io.remove(&name).await?;
+            Err(error)
+        }
+        // The process ends of it at once.
+        Err(error) => Err(error),
     }
-    Ok(file)
+}
+
+async fn allocate_whole(io: &Io, file: FileId, bytes: u64) -> Result<(), DiskError> {
+    io.allocate(file, bytes).await?;
+    io.sync(file).await
 }
 
 /// Gives a segment its whole length again (recovery found no space for that).
 pub async fn lengthen(io: Io, file: FileId, bytes: u64) -> Result<(), DiskError> {
-    io.allocate(file, bytes).await?;
-    io.sync(file).await
+    allocate_whole(&io, file, bytes).await
 }
 
 /// What a rolled segment needs to be sealed.
@@ -110,21 +110,13 @@ pub enum SealError {
 }
 
 impl SealError {
-    /// Why the process must end.
-    pub fn fatal(&self) -> Fatal {
+    /// Why the process must end: a write or a sync failed. Everything else is tried again: no
+    /// space, and an index that cannot be read back is written anew.
+    pub fn fatal(&self) -> Option<Fatal> {
         match self {
-            Self::Disk(error) | Self::Index(IndexError::Disk(error)) => Fatal::Write(error.clone()),
-            Self::Index(IndexError::Format(error)) => Fatal::Data(error.to_string()),
+            Self::Disk(error) if error.kind != DiskErrorKind::NoSpace => Some(Fatal::Write(error.clone())),
+            _ => None,
         }
-    }
-
-    /// No space: tried again later; everything else is fatal.
-    pub fn is_no_space(&self) -> bool {
-        let error = match self {
-            Self::Disk(error) | Self::Index(IndexError::Disk(error)) => error,
-            Self::Index(IndexError::Format(_)) => return false,
-        };
-        error.kind == DiskErrorKind::NoSpace
     }
 }
 
@@ -148,6 +140,7 @@ pub async fn seal(context: Context, work: SealWork) -> Result<SealDone, SealErro
         bytes: work.bytes,
         file: work.file,
         index: Rc::new(opened),
+        replaced: None,
     };
     Ok(SealDone { sealed: Rc::new(sealed), checkpoint: work.last, checkpoint_bytes })
 }
@@ -192,8 +185,11 @@ pub async fn delete(
         io.sync_dir(&dir).await?;
         io.remove(&folder::index_path(context.journal, segment.base)).await?;
         io.close(segment.file).await?;
-        let index = SealedIndex::clone(&segment.index);
-        index.close().await?;
+        let mut next = Some(segment);
+        while let Some(segment) = next {
+            SealedIndex::clone(&segment.index).close().await?;
+            next = segment.replaced.clone();
+        }
     }
     for last in checkpoints {
         io.remove(&folder::checkpoint_path(context.journal, last)).await?;

@@ -88,6 +88,10 @@ impl Journal {
                 fx.out.push(Output::Produced { request, slot, result: Ok(produced) });
             }
             Err(refusal) => {
+                // The same batch may be taken when it comes again; those behind it only then.
+                if matches!(refusal, Refusal::Storage | Refusal::NotReady | Refusal::NotEnoughReplicas) {
+                    self.refused.note(produce.partition, produce.records);
+                }
                 let (request, slot) = (produce.request, produce.slot);
                 fx.out.push(Output::Produced { request, slot, result: Err(refusal) });
             }
@@ -118,10 +122,12 @@ impl Journal {
         let epoch = LeaderEpoch(head.epoch_base + self.replica.term().0 as i32);
         let descriptor = header.descriptor(produce.partition, head.next_offset, epoch, 0);
         match self.tail.judge(&self.state.fold, &descriptor) {
-            Verdict::Append => {}
+            Verdict::First if self.refused.blocks(&descriptor) => return Err(Refusal::OutOfOrderSequence),
+            Verdict::Append | Verdict::First => {}
             Verdict::OldEpoch => return Err(Refusal::InvalidProducerEpoch),
             Verdict::OutOfOrder => return Err(Refusal::OutOfOrderSequence),
             Verdict::Duplicate(original) => {
+                self.refused.appended(&descriptor);
                 self.counts.duplicates += 1;
                 let time_ms = if settings.log_append_time { original.max_timestamp_ms } else { -1 };
                 self.wait(original.index, produce, original.base_offset, time_ms);
@@ -177,6 +183,7 @@ impl Journal {
         let stored = self.open.as_ref().and_then(|open| open.descriptors().last()).copied();
         let stored = stored.expect("just appended");
         self.tail.append(&self.state.fold, &stored, index, self.leader_wall_ms(now));
+        self.refused.appended(&stored);
         self.counts.batches += 1;
         self.counts.batch_bytes += bytes as u64;
         self.wait(index, produce, stored.base_offset(), log_append_time_ms.unwrap_or(-1));

@@ -7,12 +7,10 @@ use super::index::Item;
 use super::recovery::Context;
 use super::sealed_index::IndexError;
 use super::segment::Sealed;
-use crate::batch::records;
 use crate::disk::{BLOCK, DiskError, IO_BYTES_MAX};
-use crate::entry::layout::BatchDescriptor;
 use crate::entry::reader::{EntryFault, Expect, check_body, check_head};
 use crate::entry::{EntryBytes, Slice};
-use crate::ids::{FileId, Index, JournalIdentity, LeaderEpoch, Offset, PartitionId};
+use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -20,9 +18,7 @@ use std::rc::Rc;
 /// Entries read ahead of the one being checked: four of them keep a disk busy.
 const AHEAD_ENTRIES: usize = 4;
 /// Items asked of a sealed index at a time.
-const ITEMS_AT_ONCE: usize = 64;
-/// A batch may grow to this when ListOffsets decompresses it.
-const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+pub const ITEMS_AT_ONCE: usize = 64;
 
 /// An index item and the file it speaks of.
 #[derive(Clone, Copy, Debug)]
@@ -248,96 +244,4 @@ pub async fn load(
     located: &Located,
 ) -> Result<EntryBytes, ReadFault> {
     Load::start(context, located).finish(identity, located).await
-}
-
-/// A record that ListOffsets found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub offset: Offset,
-    pub timestamp_ms: i64,
-    pub leader_epoch: LeaderEpoch,
-}
-
-/// The first record at or behind `log_start` whose time is at or after `timestamp`.
-pub async fn find_by_time(
-    context: &Context,
-    places: &Places,
-    partition: PartitionId,
-    timestamp: i64,
-    log_start: Offset,
-) -> Result<Option<Found>, ReadFault> {
-    for sealed in &places.sealed {
-        let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
-        let mut from = item.first_offset.max(log_start);
-        loop {
-            let items = sealed.index.items_from(partition, from, ITEMS_AT_ONCE).await?;
-            let located: Vec<_> = items
-                .iter()
-                .map(|item| Located { file: sealed.file, base: sealed.base, item: *item })
-                .collect();
-            let Some(last) = located.last() else { break };
-            if let Some(found) = find_in(context, places, &located, timestamp, log_start).await? {
-                return Ok(Some(found));
-            }
-            if last.item.first_offset < from || located.len() < ITEMS_AT_ONCE {
-                break;
-            }
-            from = Offset(last.item.first_offset.0 + 1);
-        }
-    }
-    let recent =
-        |located: &&Located| located.item.partition == partition && located.item.max_timestamp >= timestamp;
-    let memory: Vec<_> = places.memory.iter().filter(recent).copied().collect();
-    find_in(context, places, &memory, timestamp, log_start).await
-}
-
-async fn find_in(
-    context: &Context,
-    places: &Places,
-    located: &[Located],
-    timestamp: i64,
-    log_start: Offset,
-) -> Result<Option<Found>, ReadFault> {
-    for located in located {
-        let entry = load(context, &places.identity, located).await?;
-        let batches = entry.descriptors().iter().filter(|batch| {
-            batch.partition() == located.item.partition
-                && batch.max_timestamp.get() >= timestamp
-                && batch.next_offset() > log_start
-        });
-        for batch in batches {
-            if let Some(found) = first_record(&entry, batch, timestamp, log_start) {
-                return Ok(Some(found));
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn first_record(
-    entry: &EntryBytes,
-    batch: &BatchDescriptor,
-    timestamp: i64,
-    log_start: Offset,
-) -> Option<Found> {
-    let start = batch.position.get() as usize;
-    let bytes = entry.copy(start..start + batch.bytes.get() as usize);
-    let leader_epoch = batch.leader_epoch();
-    let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
-    opened.iter().map_while(Result::ok).find_map(|record| {
-        let is_it = record.timestamp_ms >= timestamp && record.offset >= log_start.0;
-        let found = Found { offset: Offset(record.offset), timestamp_ms: record.timestamp_ms, leader_epoch };
-        is_it.then_some(found)
-    })
-}
-
-/// The highest timestamp of a partition's records, when there are any.
-pub async fn max_timestamp(places: &Places, partition: PartitionId) -> Result<Option<i64>, IndexError> {
-    let memory = places.memory.iter().filter(|located| located.item.partition == partition);
-    let mut newest = memory.map(|located| located.item.max_timestamp).max();
-    for sealed in &places.sealed {
-        let summary = sealed.index.partition(partition).await?;
-        newest = newest.max(summary.map(|summary| summary.max_timestamp));
-    }
-    Ok(newest)
 }

@@ -12,6 +12,8 @@ use super::cursor::{Cursor, SegmentLimits};
 use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
 use super::heads::Head;
 use super::meta_record::JournalMeta;
+use super::procedures::write_hard_state;
+use super::rebuild::{Entries, rebuild};
 use super::report::{Damage, DamageKind, RecoveryReport, Torn};
 use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
@@ -25,7 +27,7 @@ use crate::entry::item::Item;
 use crate::entry::layout::HEADER_BYTES;
 use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
-use crate::framing::{FormatError, read_file};
+use crate::framing::{FormatError, read_blocks, read_copies};
 use crate::ids::{FileId, Index, JournalId, Term};
 use crate::raft::EntryMeta;
 use std::collections::{BTreeMap, VecDeque};
@@ -80,6 +82,13 @@ pub enum RecoveryError {
     Unmade,
 }
 
+impl RecoveryError {
+    /// Tried again when there is room; of any other failed write the process ends at once.
+    pub fn is_no_space(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.kind == DiskErrorKind::NoSpace)
+    }
+}
+
 /// The files of a journal's folder.
 #[derive(Default)]
 struct Listing {
@@ -99,8 +108,12 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     if !listing.has_meta {
         return Err(RecoveryError::Unmade);
     }
+    for base in listing.indexes.iter().filter(|base| !listing.segments.contains_key(base)) {
+        // The end came between the removals of a segment and of its index.
+        io.remove(&folder::index_path(*journal, *base)).await?;
+    }
     let meta_path = folder::journal_meta_path(*journal);
-    let (meta, _) = JournalMeta::decode(&meta_path, &read_file(io, &meta_path, 1 << 20).await?)?;
+    let (meta, _) = JournalMeta::decode(&meta_path, &read_copies(io, &meta_path, 1 << 20).await?)?;
     let mut report = RecoveryReport { journal: *journal, ..RecoveryReport::default() };
     let (hard_state_file, read) = read_hard_state(io, &meta, &listing).await?;
     report.hard_state_bad_copies = read.bad_copies;
@@ -109,7 +122,11 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let hard_state = read.newest.unwrap_or_default();
     let checkpoint = recovery.newest_checkpoint().await?;
     let (state, checkpoint_link) = recovery.state_from(checkpoint)?;
-    recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await
+    let recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;
+    if recovered.as_ref().is_err_and(RecoveryError::is_no_space) {
+        io.close(hard_state_file).await?;
+    }
+    recovered
 }
 
 async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
@@ -149,14 +166,7 @@ async fn read_hard_state(
         )));
     }
     let (file, _) = io.open(&path).await?;
-    // Unreadable is as bad as rotten: its copies are in separate blocks.
-    let mut bytes = vec![0xFF; HARD_STATE_BYTES];
-    for block in 0..HARD_STATE_BYTES / crate::disk::BLOCK {
-        let at = block * crate::disk::BLOCK;
-        if let Ok(read) = io.read(file, at as u64, crate::disk::BLOCK).await {
-            bytes[at..at + read.len()].copy_from_slice(&read);
-        }
-    }
+    let bytes = read_blocks(io, file, HARD_STATE_BYTES as u64).await;
     Ok((file, HardState::read(&path, &bytes, &meta.identity())?))
 }
 
@@ -224,7 +234,7 @@ impl Recovery {
 
     async fn go_on(
         mut self,
-        hard_state: HardState,
+        mut hard_state: HardState,
         hard_state_file: FileId,
         state: State,
         checkpoint: Link,
@@ -234,14 +244,21 @@ impl Recovery {
         let mut walk = self.walk(begin, before, checkpoint.index).await?;
         let known = hard_state.commit.max(checkpoint.index);
         let verdict = walk.verdict(known, hard_state.synced);
-        let cut = verdict.cut.unwrap_or_else(|| walk.end());
-        self.cut(&mut walk, cut).await?;
+        if !verdict.is_clean() && verdict.bound > hard_state.commit {
+            // What told the bound may be in what is cut: the next start must know it too.
+            let state =
+                HardState { generation: hard_state.generation + 1, commit: verdict.bound, ..hard_state };
+            let Context { io, pool, .. } = self.context.clone();
+            hard_state = write_hard_state(io, pool, hard_state_file, self.meta.identity(), state).await?;
+        }
         if verdict.missing {
             let synced = hard_state.synced;
             let checksum = if synced.index == verdict.bound { synced.checksum } else { 0 };
             self.note_missing(&walk, verdict.bound);
             walk.lose_end(verdict.bound, checksum);
         }
+        let cut = verdict.cut.unwrap_or_else(|| walk.end());
+        self.cut(&mut walk, cut).await?;
         for run in &verdict.damage {
             self.note_damage(&walk, run);
         }
@@ -250,7 +267,10 @@ impl Recovery {
             // What was read may still be only in the device's cache.
             self.context.io.sync(segment.file).await?;
         }
-        self.context.io.sync_dir(&self.dir).await?;
+        // The process that made the folder may have ended before its names were durable.
+        for dir in [&self.dir, folder::JOURNALS, "."] {
+            self.context.io.sync_dir(dir).await?;
+        }
         self.finish(hard_state, hard_state_file, state, sealed, walk, known).await
     }
 
@@ -268,7 +288,18 @@ impl Recovery {
             if !covered {
                 return Ok((sealed, *base));
             }
-            sealed.push_back(self.open_one(*base, last.expect("covered")).await?);
+            match self.open_one(*base, last.expect("covered")).await {
+                Ok(segment) => sealed.push_back(segment),
+                Err(error) if error.is_no_space() => {
+                    // No space for an index: this start is tried again, with files of its own.
+                    for segment in sealed {
+                        self.context.io.close(segment.file).await?;
+                        SealedIndex::clone(&segment.index).close().await?;
+                    }
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok((sealed, bases.last().copied().unwrap_or(Index(1))))
     }
@@ -280,12 +311,17 @@ impl Recovery {
         let index = match opened {
             Ok(index) if index.last() == last => index,
             _ => {
-                self.rebuild_index(base, file, bytes, last).await?;
+                if let Err(error) = self.rebuild_index(base, file, bytes, last).await {
+                    if error.is_no_space() {
+                        self.context.io.close(file).await?;
+                    }
+                    return Err(error);
+                }
                 self.open_index(base).await.map_err(|error| RecoveryError::Data(error.to_string()))?
             }
         };
         let bytes = index.totals().data_bytes;
-        Ok(Rc::new(Sealed { base, last, bytes, file, index: Rc::new(index) }))
+        Ok(Rc::new(Sealed { base, last, bytes, file, index: Rc::new(index), replaced: None }))
     }
 
     async fn open_index(&self, base: Index) -> Result<SealedIndex, super::sealed_index::IndexError> {
@@ -303,24 +339,12 @@ impl Recovery {
         last: Index,
     ) -> Result<(), RecoveryError> {
         self.report.indexes_rebuilt += 1;
-        let first = first_link(base);
-        let mut walk = Walk::new(self.meta.identity(), first, last);
-        let mut scanner = Scanner::new(self.context.io.clone(), self.context.pool.clone(), file, bytes);
-        walk.any_first();
-        let walked = Walked::new(base, file, bytes);
-        walk.segment(&mut scanner, walked).await?;
-        if walk.last().index < last {
-            walk.lose_end(last, 0);
-        }
-        for run in walk.bad.clone() {
-            self.note_damage(&walk, &run);
+        let entries = Entries { base, last, file, bytes };
+        let walk = rebuild(&self.context, self.meta.identity(), entries).await?;
+        for run in &walk.bad {
+            self.note_damage(&walk, run);
         }
         self.report.scanned_bytes += walk.read_bytes;
-        let index = &walk.segments[0].index;
-        let encoded = index.encode_sealed(&self.meta.identity());
-        let name = JournalFile::Index(base).name();
-        crate::framing::replace_file(&self.context.io, &self.context.pool, &self.dir, &name, &encoded)
-            .await?;
         Ok(())
     }
 
@@ -451,7 +475,7 @@ impl Recovery {
             journal: self.meta.journal,
             first: run.first,
             last,
-            term: run.body_only.or(run.next.map(|next| next.term)),
+            term: run.body_only.or(run.next.and_then(|next| next.term)),
             file: folder::segment_path(self.meta.journal, walk.segments[run.segment].base),
             position: run.position,
             bytes: run.bytes,
@@ -591,11 +615,6 @@ impl Recovery {
         report.last = last.index;
         report.commit = commit;
     }
-}
-
-/// The link before a segment whose predecessor is not walked.
-fn first_link(base: Index) -> Link {
-    Link { index: Index(base.0 - 1), term: Term(0), checksum: 0 }
 }
 
 fn rolled_of(segment: Walked) -> Rolled {

@@ -26,6 +26,7 @@ use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
 use crate::ids::{FileId, Index, JournalId, RaftId, Term};
+use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
 use crate::raft::{EntryMeta, Replica, ReplicaStart, Work};
 use crate::shard::{Event, Fatal, Output, Refusal};
@@ -86,6 +87,7 @@ pub struct Journal {
     pub(super) term_start: Option<Index>,
     pub(super) upkeep: Upkeep,
     pub(super) lost: Option<(Index, Index)>,
+    pub(super) refused: RefusedBatches,
     pub counts: Counts,
 }
 
@@ -163,6 +165,7 @@ impl Journal {
             term_start: None,
             upkeep,
             lost: recovered.unaccepted,
+            refused: RefusedBatches::default(),
             counts: Counts::default(),
             meta: recovered.meta,
             context,
@@ -298,7 +301,7 @@ impl Journal {
 
     /// The wall clock that goes into entries: one that is distrusted stands still.
     pub(super) fn leader_wall_ms(&self, now: Now) -> i64 {
-        if self.upkeep.trusts_clock { now.wall_ms } else { self.state.fold.wall_ms }
+        if self.upkeep.trusts(now) { now.wall_ms } else { self.state.fold.wall_ms }
     }
 
     /// Seals the open entry and proposes it.

@@ -12,6 +12,7 @@ use crate::disk::io::Io;
 use crate::disk::{BLOCK, DiskError};
 use crate::framing::FormatError;
 use crate::ids::{FileId, Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, Term};
+use core::cell::Cell;
 use std::rc::Rc;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,8 @@ struct Opened {
     identity: JournalIdentity,
     base: Index,
     header: IndexHeader,
+    /// A block could not be read or was not right: the file is to be made again.
+    is_bad: Cell<bool>,
 }
 
 /// A checked block and its number of rows.
@@ -53,7 +56,10 @@ impl SealedIndex {
     ) -> Result<Self, IndexError> {
         let (file, bytes) = io.open(&path).await?;
         match read_header(&io, file, bytes, &path, &identity, base).await {
-            Ok(header) => Ok(Self(Rc::new(Opened { io, cache, file, path, identity, base, header }))),
+            Ok(header) => {
+                let is_bad = Cell::new(false);
+                Ok(Self(Rc::new(Opened { io, cache, file, path, identity, base, header, is_bad })))
+            }
             Err(error) => {
                 io.close(file).await?;
                 Err(error)
@@ -63,8 +69,13 @@ impl SealedIndex {
 
     /// Closes the file and forgets its blocks. No look-up may be running.
     pub async fn close(self) -> Result<(), DiskError> {
-        self.0.cache.forget(self.0.identity.journal, self.0.base);
+        self.0.cache.forget(self.0.file);
         self.0.io.close(self.0.file).await
+    }
+
+    /// A look-up met a block that is not right.
+    pub fn is_bad(&self) -> bool {
+        self.0.is_bad.get()
     }
 
     pub fn header(&self) -> &IndexHeader {
@@ -260,12 +271,21 @@ impl SealedIndex {
     async fn block(&self, section: Section, block: u32) -> Result<Rows, IndexError> {
         let opened = &*self.0;
         let number = opened.header.first_block(section) + block;
-        let key = BlockKey { journal: opened.identity.journal, base: opened.base, number };
+        let key = BlockKey { file: opened.file, number };
         let left = opened.header.rows(section) - block * section.rows_per_block();
         let rows = left.min(section.rows_per_block()) as u16;
         if let Some(block) = opened.cache.get(key) {
             return Ok(Rows { block, rows });
         }
+        let checked = self.read_block(section, number, rows).await;
+        opened.is_bad.set(opened.is_bad.get() || checked.is_err());
+        let block = checked?;
+        opened.cache.put(key, Rc::clone(&block));
+        Ok(Rows { block, rows })
+    }
+
+    async fn read_block(&self, section: Section, number: u32, rows: u16) -> Result<Block, IndexError> {
+        let opened = &*self.0;
         let position = u64::from(number) * BLOCK as u64;
         let read = opened.io.read(opened.file, position, BLOCK).await?;
         let found = check_block(&read, &opened.identity, opened.base, section, number)
@@ -274,9 +294,7 @@ impl SealedIndex {
             let fault = crate::framing::FormatFault::Value { position: position + 10 };
             return Err(fault.of(&opened.path).into());
         }
-        let block = Rc::new(<[u8; BLOCK]>::try_from(&read[..BLOCK]).expect("a whole block"));
-        opened.cache.put(key, Rc::clone(&block));
-        Ok(Rows { block, rows })
+        Ok(Rc::new(<[u8; BLOCK]>::try_from(&read[..BLOCK]).expect("a whole block")))
     }
 }
 

@@ -14,6 +14,15 @@ pub struct Sealed {
     pub bytes: u64,
     pub file: FileId,
     pub index: Rc<SealedIndex>,
+    /// This segment with an index that proved bad; reads that began with it may still run.
+    pub replaced: Option<Rc<Sealed>>,
+}
+
+impl Sealed {
+    /// A read holds it, or held it before its index was made again.
+    pub fn is_read(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) > 1 || self.replaced.as_ref().is_some_and(Self::is_read)
+    }
 }
 
 /// A segment that takes no more entries and waits to be sealed.

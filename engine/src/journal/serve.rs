@@ -1,9 +1,10 @@
 //! Fetches and questions, answered from the fold, the indexes in memory and the cache; what needs
 //! the disk is handed on.
 
+use super::by_time;
 use super::effects::{Done, Effects};
 use super::index::Item;
-use super::read::{self, Gathered, Located, Places, ReadFault, Want, gather};
+use super::read::{Gathered, Located, Places, ReadFault, Want, gather};
 use super::running::{Journal, Phase};
 use super::waiters::{Waiter, Waiting};
 use crate::clock::Now;
@@ -182,12 +183,18 @@ impl Journal {
             self.cache.insert_read(entry);
         }
         self.trim_cache();
-        if let Some(fault) = &gathered.fault
-            && let Some(damage) = self.damage_of(fault)
-        {
-            self.note_damage(damage, fx);
+        if let Some(fault) = &gathered.fault {
+            self.note_fault(fault, fx);
         }
         fill(part, gathered);
+    }
+
+    /// A read met something bad: it is told, or made again where it can be.
+    fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
+        match self.damage_of(fault) {
+            Some(damage) => self.note_damage(damage, fx),
+            None => self.rebuild_bad_index(fx),
+        }
     }
 
     /// Answers a question, or begins to.
@@ -296,10 +303,10 @@ impl Journal {
         fx.start(async move {
             let timestamp = match timestamp {
                 Some(timestamp) => Ok(Some(timestamp)),
-                None => read::max_timestamp(&places, partition).await.map_err(ReadFault::from),
+                None => by_time::max_timestamp(&context, &places, partition, log_start).await,
             };
             let result = match timestamp {
-                Ok(Some(time)) => read::find_by_time(&context, &places, partition, time, log_start).await,
+                Ok(Some(time)) => by_time::find_by_time(&context, &places, partition, time, log_start).await,
                 Ok(None) => Ok(None),
                 Err(fault) => Err(fault),
             };
@@ -321,7 +328,7 @@ impl Journal {
     /// The answer to a question about time.
     pub fn found_time(
         &mut self,
-        result: Result<Option<read::Found>, ReadFault>,
+        result: Result<Option<by_time::Found>, ReadFault>,
         fx: &mut Effects,
     ) -> Result<Answer, Refusal> {
         match result {
@@ -334,9 +341,7 @@ impl Journal {
                 Ok(Answer::Offset { offset: Offset(-1), timestamp_ms: -1, leader_epoch: LeaderEpoch(-1) })
             }
             Err(fault) => {
-                if let Some(damage) = self.damage_of(&fault) {
-                    self.note_damage(damage, fx);
-                }
+                self.note_fault(&fault, fx);
                 Err(Refusal::Storage)
             }
         }

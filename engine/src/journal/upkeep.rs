@@ -4,6 +4,7 @@ use super::checkpoint_file::Checkpoint;
 use super::effects::{Done, Effects};
 use super::hard_state::HardState;
 use super::procedures::{self, SealDone, SealError, SealWork};
+use super::rebuild;
 use super::report::{Damage, DamageKind};
 use super::retention::{self, RetentionDone, Rules};
 use super::running::{Journal, Phase};
@@ -46,6 +47,7 @@ pub struct Upkeep {
     last_pass_ns: u64,
     pub log_starts_moved: bool,
     deleting: bool,
+    rebuilding: bool,
     dead_segments: usize,
     pub dead_bytes: u64,
     pub pinned_bytes: u64,
@@ -85,6 +87,7 @@ impl Upkeep {
             // Segments may have been dead when the node stopped.
             log_starts_moved: true,
             deleting: false,
+            rebuilding: false,
             dead_segments: 0,
             dead_bytes: 0,
             pinned_bytes: 0,
@@ -97,20 +100,40 @@ impl Upkeep {
         }
     }
 
+    /// What the wall clock moved against the monotonic one.
+    fn drift_ms(&self, now: Now) -> i64 {
+        let (mono, wall) = self.clock;
+        (now.wall_ms - wall) - (mono_ms(now) - mono)
+    }
+
+    /// Whether this reading of the wall clock may go into an entry: a jump counts at once, not
+    /// only when the next tick notices.
+    pub fn trusts(&self, now: Now) -> bool {
+        self.trusts_clock && self.drift_ms(now).abs() <= DRIFT_MS_MAX
+    }
+
     /// A term or vote is on its way to the disk.
     pub fn writing_vote(&self) -> bool {
         self.hard_state_writing.is_some_and(|(_, is_vote)| is_vote)
     }
 
     fn is_busy(&self) -> bool {
-        self.hard_state_writing.is_some() || self.sealing || self.deleting || self.passing || self.lengthening
+        self.hard_state_writing.is_some()
+            || self.sealing
+            || self.deleting
+            || self.rebuilding
+            || self.passing
+            || self.lengthening
     }
 }
 
 impl Journal {
     /// About every 10 ms.
     pub fn tick(&mut self, view: &View, retention_ns: u64, now: Now, fx: &mut Effects) {
-        self.replica.tick();
+        // Until the journal has a place for a term start it must not come to lead.
+        if matches!(self.phase, Phase::Running | Phase::Stopping) {
+            self.replica.tick();
+        }
         self.check_clock(now, fx);
         self.retry_full(now, fx);
         self.prepare_wanted(now, fx);
@@ -130,7 +153,7 @@ impl Journal {
     /// time rests until they agree again.
     fn check_clock(&mut self, now: Now, fx: &mut Effects) {
         let (mono, wall) = self.upkeep.clock;
-        let drift_ms = (now.wall_ms - wall) - (mono_ms(now) - mono);
+        let drift_ms = self.upkeep.drift_ms(now);
         let trusts = drift_ms.abs() <= DRIFT_MS_MAX;
         if trusts {
             // Slow drift, and the steps of a disciplined clock, are followed.
@@ -281,7 +304,10 @@ impl Journal {
                 fx.out.push(Output::Event(Event::CheckpointWritten { journal, index, bytes }));
                 self.seal_rolled(now, fx);
             }
-            Err((error, body)) if error.is_no_space() => {
+            Err((error, body)) => {
+                if let Some(fatal) = error.fatal() {
+                    return fx.out.push(Output::Fatal(fatal));
+                }
                 let front = self.segments.rolled.front_mut().expect("it was being sealed");
                 front.sealing = Sealing::Checkpoint(body);
                 self.upkeep.seal_retry_ns = now.plus(RETRY);
@@ -292,7 +318,6 @@ impl Journal {
                     Done::ReserveGone
                 });
             }
-            Err((error, _)) => fx.out.push(Output::Fatal(error.fatal())),
         }
     }
 
@@ -347,7 +372,7 @@ impl Journal {
         fx: &mut Effects,
     ) {
         self.upkeep.passing = false;
-        let Ok(done) = result else { return };
+        let Ok(done) = result else { return self.rebuild_bad_index(fx) };
         self.upkeep.dead_segments = done.dead_segments;
         self.upkeep.dead_bytes = done.dead_bytes;
         self.upkeep.pinned_bytes = done.pinned_bytes;
@@ -364,7 +389,7 @@ impl Journal {
         let covered = self.upkeep.checkpoints.last().copied().unwrap_or(Index::NONE);
         let mut segments = Vec::new();
         while self.upkeep.dead_segments > 0 {
-            let deletable = |front: &Rc<Sealed>| front.last <= covered && Rc::strong_count(front) == 1;
+            let deletable = |front: &Rc<Sealed>| front.last <= covered && !front.is_read();
             if !self.segments.sealed.front().is_some_and(deletable) {
                 break;
             }
@@ -446,6 +471,37 @@ impl Journal {
         }
     }
 
+    /// Makes an index again that a look-up found bad, one at a time. Until then what it leads to
+    /// cannot be read.
+    pub(super) fn rebuild_bad_index(&mut self, fx: &mut Effects) {
+        let bad = self.segments.sealed.iter().find(|sealed| sealed.index.is_bad());
+        let Some(bad) = bad.cloned().filter(|_| !self.upkeep.rebuilding && !self.upkeep.deleting) else {
+            return;
+        };
+        self.upkeep.rebuilding = true;
+        let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+        fx.start(async move {
+            Done::IndexRebuilt { journal, result: rebuild::with_new_index(context, identity, bad).await }
+        });
+    }
+
+    pub fn index_rebuilt(&mut self, result: Result<Option<Rc<Sealed>>, DiskError>, fx: &mut Effects) {
+        self.upkeep.rebuilding = false;
+        match result {
+            Ok(Some(new)) => {
+                let mut sealed = self.segments.sealed.iter_mut();
+                let old =
+                    sealed.find(|sealed| sealed.base == new.base).expect("a segment that is read stays");
+                fx.out.push(Output::Event(Event::IndexRebuilt { journal: self.id, base: new.base }));
+                *old = new;
+            }
+            // The next look-up that meets it tries again.
+            Ok(None) => {}
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {}
+            Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
+        }
+    }
+
     /// What a read found bad, as damage.
     pub(super) fn damage_of(&self, fault: &super::read::ReadFault) -> Option<Damage> {
         let super::read::ReadFault::Entry { base, located, fault } = fault else { return None };
@@ -504,7 +560,7 @@ impl Journal {
         });
     }
 
-    /// A stop without its checkpoint only makes the next start slower.
+    /// Without room for its checkpoint a stop only makes the next start slower.
     pub fn local_checkpoint_written(
         &mut self,
         index: Index,
@@ -512,8 +568,12 @@ impl Journal {
         fx: &mut Effects,
     ) {
         self.upkeep.stop_checkpoint = StopCheckpoint::Written;
-        if let Ok(bytes) = result {
-            fx.out.push(Output::Event(Event::CheckpointWritten { journal: self.id, index, bytes }));
+        match result {
+            Ok(bytes) => {
+                fx.out.push(Output::Event(Event::CheckpointWritten { journal: self.id, index, bytes }));
+            }
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {}
+            Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
         }
     }
 

@@ -47,10 +47,13 @@ pub struct BadRun {
     pub bytes: u64,
 }
 
+/// Where the log goes on behind a bad run: a whole head, or the first place of a segment.
 #[derive(Clone, Copy, Debug)]
 pub struct NextGood {
     pub index: Index,
-    pub term: Term,
+    pub term: Option<Term>,
+    /// Its position in the segment that the run is in; `None` in a later one.
+    pub position: Option<u64>,
 }
 
 /// What the walk found.
@@ -93,6 +96,13 @@ pub struct Verdict {
     pub missing: bool,
 }
 
+impl Verdict {
+    /// Nothing is bad or missing.
+    pub fn is_clean(&self) -> bool {
+        self.damage.is_empty() && self.cut.is_none() && !self.missing
+    }
+}
+
 impl Walk {
     /// A walk that begins behind `link`, and keeps the heads of entries above `keep_above`.
     pub fn new(identity: JournalIdentity, link: Link, keep_above: Index) -> Self {
@@ -126,8 +136,8 @@ impl Walk {
     pub async fn segment(&mut self, scanner: &mut Scanner, walked: Walked) -> Result<(), DiskError> {
         let base = walked.base;
         if base > self.link.index.next() {
-            let (position, bytes) = (self.end_position, 0);
-            self.lose_up_to(base, None, position, bytes);
+            let position = self.end_position;
+            self.lose_up_to(base, None, position, self.bad_tail_bytes());
         }
         self.segments.push(walked);
         let mut position = 0;
@@ -199,11 +209,16 @@ impl Walk {
     /// in `bytes` from `position` on.
     fn lose_up_to(&mut self, next: Index, header: Option<&EntryHeader>, position: u64, bytes: u64) {
         let known_term = header.map(EntryHeader::term).filter(|term| *term == self.link.term);
+        let goes_on = NextGood {
+            index: next,
+            term: header.map(EntryHeader::term),
+            position: header.map(|_| position + bytes),
+        };
         self.bad.push(BadRun {
             segment: self.segments.len().saturating_sub(1),
             position,
             first: self.link.index.next(),
-            next: header.map(|header| NextGood { index: next, term: header.term() }),
+            next: Some(goes_on),
             body_only: None,
             bytes,
         });
@@ -231,10 +246,19 @@ impl Walk {
         self.link.index = Index(next.0 - 1);
     }
 
-    /// Entries up to `last` had been durable and are gone from the end of the log.
+    /// Entries up to `last` had been durable and are gone from the end of the log. What lies in
+    /// their place stays: the log goes on behind it.
     pub fn lose_end(&mut self, last: Index, checksum: u32) {
-        self.lose(last.next(), None, 0);
+        let bytes = self.bad_tail_bytes();
+        self.lose(last.next(), None, bytes);
         self.link.checksum = checksum;
+        self.end_position += bytes;
+    }
+
+    /// What is not zero behind the last good entry of the last segment, in whole blocks.
+    fn bad_tail_bytes(&self) -> u64 {
+        let content_end = self.segments.last().map_or(0, |segment| segment.content_end);
+        content_end.next_multiple_of(BLOCK as u64).saturating_sub(self.end_position)
     }
 
     /// The last entry that is there.
@@ -252,11 +276,13 @@ impl Walk {
                 verdict.cut = Some(Cut { segment: run.segment, position: run.position, first: run.first });
                 return verdict;
             }
-            let past_bound = run.next.is_some_and(|next| next.index.0 - 1 > bound.0);
-            if past_bound {
-                // What follows the bound is no part of the log; what precedes it had been durable.
-                verdict.cut = Some(Cut { segment: run.segment, position: run.position, first: run.first });
-                verdict.missing = true;
+            if let Some(next) = run.next.filter(|next| next.index.0 - 1 > bound.0) {
+                // What follows the bound is no part of the log; what precedes it had been durable
+                // and is never cut: the log goes on behind it.
+                let position = next.position.unwrap_or(run.position + run.bytes);
+                verdict.cut = Some(Cut { segment: run.segment, position, first: bound.next() });
+                let next = Some(NextGood { index: bound.next(), ..next });
+                verdict.damage.push(BadRun { next, ..run.clone() });
                 return verdict;
             }
             verdict.damage.push(run.clone());
@@ -279,6 +305,7 @@ impl Walk {
             && segment.base <= cut.first
         {
             segment.index.truncate_from(cut.first);
+            segment.index.reach(cut.position);
         }
         self.link = before;
         self.end_position = cut.position;

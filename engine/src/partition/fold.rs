@@ -144,7 +144,9 @@ impl Fold {
             Some(EntryKind::Batches) => {
                 let batches = layout::descriptors_of(head, header.count.get()).expect("the head was checked");
                 for batch in batches {
-                    self.append(batch, index, header.wall_ms.get());
+                    // By the clock that expiry goes by: were it this entry's own, a producer that
+                    // writes after a clock was set back would be forgotten at once.
+                    self.append(batch, index, self.wall_ms);
                 }
                 Ok(Vec::new())
             }

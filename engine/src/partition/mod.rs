@@ -5,6 +5,7 @@
 
 pub mod fold;
 pub mod producers;
+pub mod refused;
 pub mod tail;
 
 pub use fold::{Fold, Partition};

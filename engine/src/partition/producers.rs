@@ -37,6 +37,8 @@ pub struct Producer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Append,
+    /// Nothing is known of the producer: it may begin with any sequence.
+    First,
     /// It is there already.
     Duplicate(Remembered),
     /// INVALID_PRODUCER_EPOCH.
@@ -59,7 +61,7 @@ pub fn last_sequence(base: i32, records: u32) -> i32 {
 impl Producer {
     /// Judges a batch against what is known; `None` knows nothing and takes any sequence.
     pub fn judge(known: Option<&Producer>, batch: &BatchDescriptor) -> Verdict {
-        let Some(known) = known else { return Verdict::Append };
+        let Some(known) = known else { return Verdict::First };
         let base = batch.base_sequence.get();
         let last = last_sequence(base, batch.record_count.get());
         let epoch = batch.producer_epoch.get();
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn an_unknown_producer_may_begin_anywhere() {
-        assert_eq!(Producer::judge(None, &batch(3, 900, 1)), Verdict::Append);
+        assert_eq!(Producer::judge(None, &batch(3, 900, 1)), Verdict::First);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::control::{Command, View};
 use crate::disk::DiskErrorKind;
 use crate::disk::io::Io;
 use crate::folder::{self, NodeMeta};
-use crate::framing::{read_file, replace_file};
+use crate::framing::{read_copies, replace_file};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, RaftId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::{Done, Effects};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
 const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
 /// A journal that found no room is tried again this often.
-const MAKE_RETRY: Duration = Duration::from_millis(500);
+const OPEN_RETRY: Duration = Duration::from_millis(500);
 /// Of a shard's memory, what entries may take: the rest is for connections, indexes and folds.
 const CACHE_SHARE: (usize, usize) = (2, 5);
 
@@ -99,11 +99,7 @@ impl Shard {
             Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
             Done::Made { journal, result: Ok(()) } => self.open_journal(journal, fx),
             Done::Made { journal, result: Err(error) } if error.kind == DiskErrorKind::NoSpace => {
-                // Its partitions have no leader until there is room; the others go on.
-                if let Some(Slot::Opening { retry_ns, .. }) = self.journals.get_mut(&journal) {
-                    *retry_ns = Some(now.plus(MAKE_RETRY));
-                }
-                fx.out.push(Output::Event(Event::DiskFull { journal }));
+                self.no_room_to_open(journal, now, fx);
             }
             Done::Made { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
             Done::Read { request, parts } => self.read_done(request, parts, fx),
@@ -124,6 +120,7 @@ impl Shard {
             Done::Prepared { journal, .. }
             | Done::Lengthened { journal, .. }
             | Done::Sealed { journal, .. }
+            | Done::IndexRebuilt { journal, .. }
             | Done::HardState { journal, .. }
             | Done::LocalCheckpoint { journal, .. }
             | Done::Retention { journal, .. }
@@ -136,6 +133,7 @@ impl Shard {
             Done::Prepared { result, .. } => journal.prepared(result, now, fx),
             Done::Lengthened { result, .. } => journal.lengthened(result, now, fx),
             Done::Sealed { result, .. } => journal.sealed(result, now, fx),
+            Done::IndexRebuilt { result, .. } => journal.index_rebuilt(result, fx),
             Done::HardState { result: Ok(state), .. } => journal.hard_state_written(state, now, fx),
             Done::HardState { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
             Done::LocalCheckpoint { index, result, .. } => {
@@ -173,22 +171,36 @@ impl Shard {
         self.open_journal(journal, fx);
     }
 
-    /// Tries again to make journals for which there was no room.
-    pub(super) fn retry_made(&mut self, now: Now, fx: &mut Effects) {
+    /// A journal was not made, or an index of it not made again: its partitions have no leader
+    /// until there is room; the others go on.
+    fn no_room_to_open(&mut self, journal: JournalId, now: Now, fx: &mut Effects) {
+        let slot = self.journals.get_mut(&journal);
+        let Some(Slot::Opening { made, retry_ns, .. }) = slot else {
+            unreachable!("only a journal that is being opened needs room for that")
+        };
+        *made = false;
+        *retry_ns = Some(now.plus(OPEN_RETRY));
+        fx.out.push(Output::Event(Event::DiskFull { journal }));
+        let io = self.io.clone();
+        fx.start(async move {
+            // The reserve is for this too.
+            let _ = io.remove(folder::RESERVE).await;
+            Done::ReserveGone
+        });
+    }
+
+    /// Tries again to open journals for which there was no room.
+    pub(super) fn retry_opening(&mut self, now: Now, fx: &mut Effects) {
         let mut due = Vec::new();
-        for slot in self.journals.values_mut() {
-            if let Slot::Opening { meta, retry_ns, .. } = slot
+        for (journal, slot) in &mut self.journals {
+            if let Slot::Opening { retry_ns, .. } = slot
                 && retry_ns.is_some_and(|retry_ns| retry_ns <= now.mono_ns)
             {
                 *retry_ns = None;
-                due.push(meta.clone());
+                due.push(*journal);
             }
         }
-        for meta in due {
-            let context = self.context(meta.journal);
-            let journal = meta.journal;
-            fx.start(async move { Done::Made { journal, result: procedures::make(&context, &meta).await } });
-        }
+        due.into_iter().for_each(|journal| self.open_journal(journal, fx));
     }
 
     fn context(&self, journal: JournalId) -> Context {
@@ -229,6 +241,9 @@ impl Shard {
                     Done::Made { journal: id, result: procedures::make(&context, &meta).await }
                 });
                 return;
+            }
+            Err(error) if error.is_no_space() => {
+                return self.no_room_to_open(id, now, fx);
             }
             // Recovery survives what it cannot read; what fails here was to be made durable.
             Err(RecoveryError::Disk(error)) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
@@ -371,7 +386,8 @@ impl Shard {
                 self.done(done, now, fx);
             }
         }
-        if all && fx.procedures.is_empty() {
+        // Recoveries and reads under way end first: nothing may be in flight behind a stop.
+        if all && fx.procedures.is_empty() && self.procedures.is_empty() && !self.io.has_abandoned() {
             self.lifecycle.stopped = true;
             fx.out.push(Output::Stopped);
         }
@@ -385,7 +401,7 @@ async fn open_folder(
     config: &super::ShardConfig,
     incarnation: Incarnation,
 ) -> Result<NodeMeta, String> {
-    match read_file(&io, folder::NODE_META, folder::NODE_META_BYTES as u64).await {
+    match read_copies(&io, folder::NODE_META, folder::NODE_META_BYTES as u64).await {
         Ok(bytes) => {
             let (node, bad_copies) = NodeMeta::decode(&bytes).map_err(|error| error.to_string())?;
             if node.node != config.node {
@@ -395,8 +411,14 @@ async fn open_folder(
                 ));
             }
             if bad_copies > 0 {
-                write_node(&io, &pool, &node).await?;
+                // One good copy is enough where there is no room for another.
+                match replace_file(&io, &pool, ".", folder::NODE_META, &node.encode()).await {
+                    Err(error) if error.kind != DiskErrorKind::NoSpace => return Err(error.to_string()),
+                    _ => {}
+                }
             }
+            // The process that wrote it may have ended before its name was durable.
+            io.sync_dir(".").await.map_err(|error| error.to_string())?;
             Ok(node)
         }
         Err(error) if error.kind == DiskErrorKind::NotFound => {

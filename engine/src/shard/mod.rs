@@ -145,7 +145,7 @@ impl Shard {
             if let Some(done) = self.procedures.complete(op, result) {
                 self.done(done, now, fx);
             }
-        } else {
+        } else if !self.io.completed_abandoned(op) {
             for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
                 if journal.disk(op, &result, now, fx) {
                     break;
@@ -216,7 +216,7 @@ impl Shard {
         for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
             journal.tick(&view, retention_ns, now, fx);
         }
-        self.retry_made(now, fx);
+        self.retry_opening(now, fx);
         self.fetches.expire(now);
     }
 

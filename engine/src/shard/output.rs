@@ -190,6 +190,11 @@ pub enum Event {
         last: Index,
         bytes: u64,
     },
+    /// A sealed segment's index proved bad while serving and was made again from its entries.
+    IndexRebuilt {
+        journal: JournalId,
+        base: Index,
+    },
     SegmentDeleted {
         journal: JournalId,
         base: Index,

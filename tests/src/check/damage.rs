@@ -32,6 +32,8 @@ pub struct DamageLedger {
     pub heads_reported: BTreeSet<JournalId>,
     /// A read failed once in this run of the process: it may be taken for damage there.
     pub read_failed: bool,
+    /// An index file was broken: what it leads to is refused until it is made again.
+    pub index_broken: bool,
     /// Every copy of a hard state was broken.
     pub hard_state_lost: bool,
 }

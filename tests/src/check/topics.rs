@@ -59,7 +59,12 @@ impl Topics {
             );
             for (key, values) in &topic.configs {
                 let value = there.configs.get(key).cloned();
-                assert!(values.contains(&value), "topic {}: {key} is {value:?}, not {values:?}", topic.name);
+                assert!(
+                    values.contains(&value),
+                    "view {}: topic {}: {key} is {value:?}, not {values:?}",
+                    view.version,
+                    topic.name
+                );
             }
         }
     }

@@ -15,6 +15,7 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::Leading { .. } => counts.add("leadership begun"),
         Event::SegmentRolled { .. } => counts.add("segment rolled"),
         Event::SegmentSealed { .. } => counts.add("segment sealed"),
+        Event::IndexRebuilt { .. } => counts.add("index made again while serving"),
         Event::SegmentDeleted { .. } => counts.add("segment deleted"),
         Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
         Event::DiskFull { .. } => counts.add("disk full"),

@@ -4,7 +4,7 @@ use super::disk::SimDisk;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
-use engine::ids::{JournalId, NodeId, ShardId};
+use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
 use std::sync::Arc;
@@ -42,6 +42,12 @@ pub struct Node {
     pub stalled_until_ns: u64,
     /// A write or sync failed: the process must end with its next turn.
     pub must_end: bool,
+    /// The process was asked to stop.
+    pub is_stopping: bool,
+    /// This process, or the last one, answered clients.
+    pub was_ready: bool,
+    /// The newest view that this process made.
+    pub published: Index,
     pub accept_loss: Vec<JournalId>,
 }
 
@@ -57,6 +63,9 @@ impl Node {
             paused_until_ns: 0,
             stalled_until_ns: 0,
             must_end: false,
+            is_stopping: false,
+            was_ready: false,
+            published: Index::NONE,
             accept_loss: Vec::new(),
         }
     }
@@ -69,11 +78,19 @@ impl Node {
         self.is_running() && self.shards.iter().all(|slot| slot.is_ready)
     }
 
+    /// Ready, and not about to stop.
+    pub fn is_serving(&self) -> bool {
+        self.is_ready() && !self.is_stopping
+    }
+
     /// Makes the shards of a new process; they have had no input yet.
     pub fn boot(&mut self, seed: u64, shards: u16, segment_bytes: u64) {
         assert!(!self.is_running());
         self.run += 1;
         self.must_end = false;
+        self.is_stopping = false;
+        self.was_ready = false;
+        self.published = Index::NONE;
         // A monotonic clock starts anywhere.
         self.mono_base_ns = mix(seed ^ self.run) >> 20;
         for shard in 0..shards {

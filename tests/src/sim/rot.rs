@@ -31,12 +31,12 @@ struct Found {
 /// Breaks one thing.
 pub fn strike(world: &mut World, model: &mut Model, rng: &mut Rng) {
     if rng.one_in(3) || !entry(world, model, rng) {
-        metadata(world, rng);
+        metadata(world, model, rng);
     }
 }
 
 /// A bit or block of an index file or of one copy of a hard state.
-fn metadata(world: &mut World, rng: &mut Rng) {
+fn metadata(world: &mut World, model: &mut Model, rng: &mut Rng) {
     let disk = &mut world.nodes[0].disk;
     let paths: Vec<String> = disk
         .files()
@@ -48,6 +48,7 @@ fn metadata(world: &mut World, rng: &mut Rng) {
     }
     let path = &paths[rng.below(paths.len() as u64) as usize];
     let position = rng.below(disk.file_mut(path).expect("listed").len());
+    model.damage.index_broken |= file_kind(path) == "index";
     break_at(world, path, position, rng);
 }
 

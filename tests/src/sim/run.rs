@@ -24,6 +24,11 @@ const SETTLE_NS_MAX: u64 = 120 * SECOND;
 /// A recovery of these small logs takes milliseconds, with stalls a few seconds.
 const READY_NS_MAX: u64 = 60 * SECOND;
 
+/// Things that may happen at one moment; more is a loop.
+const STEPS_AT_ONCE_MAX: u64 = 100_000;
+/// Batches that ask for no answer are on disk by then.
+const REST_NS: u64 = 5 * SECOND;
+
 const WAKE_START: u64 = 1 << 32;
 const WAKE_LIFT_CAPACITY: u64 = WAKE_START + 1;
 const WAKE_WALL_BACK: u64 = WAKE_START + 2;
@@ -53,9 +58,12 @@ struct Run {
     idle_until_ns: u64,
     faults: u64,
     view_seen: Index,
+    /// The newest view when a command was last answered: an older one lacks what it changed.
+    view_answered: Index,
     /// When the node was last started, or became unready.
     down_since_ns: u64,
     operations_max: u64,
+    steps_at_once: u64,
     rot_is_due: bool,
 }
 
@@ -104,8 +112,10 @@ impl Run {
             idle_until_ns: 0,
             faults: 0,
             view_seen: Index::NONE,
+            view_answered: Index::NONE,
             down_since_ns: 0,
             operations_max,
+            steps_at_once: 0,
             rot_is_due: false,
         }
     }
@@ -132,18 +142,19 @@ impl Run {
         self.accept_losses();
         let last = self.clients.len() - 1;
         self.until("the clients are done", |run| {
-            run.world.nodes[0].is_ready() && run.clients[..last].iter().all(|client| client.is_settled())
+            run.world.nodes[0].is_serving() && run.clients[..last].iter().all(|client| client.is_settled())
         });
+        self.rest(REST_NS);
     }
 
     /// A journal that lost descriptors takes batches again only once the operator says so.
     fn accept_losses(&mut self) {
-        self.until("the node is ready", |run| run.world.nodes[0].is_ready());
+        self.until("the node is ready", |run| run.world.nodes[0].is_serving());
         let accepted =
             |run: &Self| run.world.nodes[0].accept_loss.len() == run.model.damage.heads_reported.len();
         if !accepted(self) {
             self.world.stop(0);
-            self.until("the loss is accepted", |run| run.world.nodes[0].is_ready() && accepted(run));
+            self.until("the loss is accepted", |run| run.world.nodes[0].is_serving() && accepted(run));
         }
     }
 
@@ -160,7 +171,7 @@ impl Run {
         } else {
             self.crash(true);
         }
-        self.until("the node is ready again", |run| run.world.nodes[0].is_ready());
+        self.until("the node is ready again", |run| run.world.nodes[0].is_serving());
         self.verify();
     }
 
@@ -176,13 +187,24 @@ impl Run {
         }
     }
 
+    /// Lets what is under way come to its end.
+    fn rest(&mut self, rest_ns: u64) {
+        let until_ns = self.world.now_ns + rest_ns;
+        while self.world.now_ns < until_ns {
+            self.step();
+        }
+    }
+
     /// Lets one thing happen.
     fn step(&mut self) {
+        let before_ns = self.world.now_ns;
         for happening in self.world.advance() {
             self.happened(happening);
         }
+        self.steps_at_once = if self.world.now_ns == before_ns { self.steps_at_once + 1 } else { 0 };
+        assert!(self.steps_at_once < STEPS_AT_ONCE_MAX, "time stands still");
         let view = self.world.nodes[0].view();
-        if view.version > self.view_seen {
+        if view.version > self.view_seen && view.version >= self.view_answered {
             self.view_seen = view.version;
             self.model.saw_view(&view);
         }
@@ -210,6 +232,7 @@ impl Run {
         self.down_since_ns = self.world.now_ns;
         self.model.damage.read_failed = false;
         self.view_seen = Index::NONE;
+        self.view_answered = Index::NONE;
         let reported = &self.model.damage.heads_reported;
         self.world.nodes[0].accept_loss = reported.iter().copied().collect();
         if std::mem::take(&mut self.rot_is_due) {
@@ -228,6 +251,9 @@ impl Run {
     }
 
     fn answer(&mut self, output: Output) {
+        if matches!(output, Output::ControlDone { .. }) {
+            self.view_answered = self.world.nodes[0].published;
+        }
         // Answers to requests of an earlier process have nobody to go to.
         if let Some(client) = self.desk.client_of(&output) {
             self.with_client(client, |client, ctx| client.answer(ctx, output));
@@ -248,8 +274,15 @@ impl Run {
     fn ended(&mut self, fatal: Option<Fatal>) {
         match &fatal {
             Some(Fatal::Write(_)) => {
-                assert!(self.world.nodes[0].must_end, "{fatal:?} and no write failed");
-                self.world.counts.add("process ended after a failed write");
+                // A tail that cannot be read again cannot be written again: a start may end of it.
+                let start_failed = self.model.damage.read_failed && !self.world.nodes[0].was_ready;
+                assert!(self.world.nodes[0].must_end || start_failed, "{fatal:?} and no write failed");
+                let why = if start_failed {
+                    "start ended: tail unreadable"
+                } else {
+                    "process ended after a failed write"
+                };
+                self.world.counts.add(why);
             }
             Some(Fatal::Data(text)) => panic!("the data is refused: {text}"),
             None => {}

@@ -169,6 +169,7 @@ impl World {
 
     /// Asks the node's shards to stop.
     pub fn stop(&mut self, node: usize) {
+        self.nodes[node].is_stopping = true;
         for shard in 0..self.nodes[node].shards.len() {
             if self.nodes[node].is_running() {
                 self.input(node, shard as u16, Input::Stop);
@@ -211,6 +212,9 @@ impl World {
         let now = self.nodes[node].now(self.now_ns);
         let is_turn = matches!(input, Input::TurnEnd);
         self.nodes[node].shards[shard as usize].shard.step(now, input, &mut out);
+        // Nothing that was asked for beside the end of the process is carried out.
+        let fatal = out.iter().position(|output| matches!(output, Output::Fatal(_)));
+        out.truncate(fatal.map_or(out.len(), |at| at + 1));
         let run = self.nodes[node].run;
         for output in out {
             if self.nodes[node].run != run || !self.nodes[node].is_running() {
@@ -278,10 +282,15 @@ impl World {
         narrate::output(&mut self.trace, self.now_ns, (node, shard), &output, &self.nodes[node].disk);
         match output {
             Output::Disk { op, request } => self.issue(node, shard, op, request),
-            Output::View(view) => self.spread_view(node, &view),
+            Output::View(view) => {
+                let published = &mut self.nodes[node].published;
+                *published = view.version.max(*published);
+                self.spread_view(node, &view);
+            }
             Output::Ready => {
                 self.nodes[node].shards[shard as usize].is_ready = true;
                 if self.nodes[node].is_ready() {
+                    self.nodes[node].was_ready = true;
                     self.happened.push(Happening::Ready { node });
                 }
             }

@@ -99,7 +99,8 @@ pub fn check_part(
         }
         Some(Refusal::OffsetOutOfRange) => model.out_of_range(offset),
         Some(Refusal::Storage) => {
-            let broken = ctx.model.damage.is_hole(partition, offset) || ctx.model.damage.read_failed;
+            let damage = &ctx.model.damage;
+            let broken = damage.is_hole(partition, offset) || damage.read_failed || damage.index_broken;
             let lost = !ctx.model.damage.broken.is_empty();
             assert!(broken || lost || model.is_deleted, "{partition}: nothing is broken at {offset}");
             ctx.world.counts.add("fetch refused: damage");

@@ -4,6 +4,7 @@
 use super::fetcher::check_part;
 use super::{Client, Ctx};
 use engine::batch::records::Records;
+use engine::control::View;
 use engine::ids::{Offset, PartitionId};
 use engine::shard::{Answer, Fetch, FetchPartition, Input, Output, Query, QueryKind, Refusal};
 use std::collections::VecDeque;
@@ -23,6 +24,8 @@ pub struct Verifier {
     step: Option<Step>,
     questions: Vec<(QueryKind, (i64, i64))>,
     under_way: bool,
+    /// It was refused: asks again only when it is woken, so that time goes on.
+    rests: bool,
 }
 
 impl Verifier {
@@ -113,6 +116,8 @@ impl Verifier {
         };
         let next = check_part(ctx, partition, asked, part);
         match part.error {
+            // Offsets that an accepted loss passed over have no records: a client waits there.
+            None if next == asked && ctx.model.partition(partition).is_lossy => self.next_partition(),
             None if next >= part.high_watermark => {
                 self.whole(ctx, partition);
                 self.next_question();
@@ -130,10 +135,15 @@ impl Verifier {
                 Some(end) => self.step = Some(Step::Read { next: end }),
                 // Nobody knows where what was lost ends.
                 None if ctx.model.partition(partition).is_lossy => self.next_partition(),
-                None => self.step = Some(Step::Bounds),
+                None => self.ask_again(),
             },
-            Some(_) => self.step = Some(Step::Bounds),
+            Some(_) => self.ask_again(),
         }
+    }
+
+    fn ask_again(&mut self) {
+        self.step = Some(Step::Bounds);
+        self.rests = true;
     }
 
     fn next_question(&mut self) {
@@ -161,7 +171,10 @@ impl Verifier {
                 ctx.world.counts.add("offset question answered right");
                 self.next_question();
             }
-            (step, Err(_)) => self.step = step,
+            (step, Err(_)) => {
+                self.step = step;
+                self.rests = true;
+            }
             (_, Ok(answer)) => panic!("{partition}: answered {answer:?}"),
         }
     }
@@ -183,7 +196,8 @@ fn time_questions(ctx: &mut Ctx<'_>, times: &[(i64, i64)]) -> Vec<(QueryKind, (i
 
 impl Client for Verifier {
     fn wake(&mut self, ctx: &mut Ctx<'_>) {
-        if !ctx.desk.is_verifying || self.under_way || ctx.view().is_none() {
+        let is_newest = |view: &View| view.version >= ctx.world.nodes[0].published;
+        if !ctx.desk.is_verifying || self.under_way || !ctx.view().is_some_and(|view| is_newest(&view)) {
             return;
         }
         if self.partitions.is_none() {
@@ -210,7 +224,9 @@ impl Client for Verifier {
             Output::Fetched { .. } => self.fetched(ctx, partition, output),
             _ => self.answered(ctx, partition, output),
         }
-        self.wake(ctx);
+        if !std::mem::take(&mut self.rests) {
+            self.wake(ctx);
+        }
     }
 
     fn lost(&mut self, _: &mut Ctx<'_>) {

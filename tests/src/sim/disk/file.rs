@@ -127,8 +127,13 @@ impl SimFile {
     /// The write failed: what of it landed is open, here and after a power cut.
     pub fn fail(&mut self, id: ChangeId, rng: &mut Rng) {
         let change = self.in_flight.remove(&id).expect("a change ends once");
-        land(&mut self.cached, &change, Fate::Torn, rng);
-        self.doubtful.push((id, change));
+        if matches!(change, Change::Write { .. }) {
+            land(&mut self.cached, &change, Fate::Torn, rng);
+            self.doubtful.push((id, change));
+        } else if rng.one_in(2) {
+            apply(&mut self.cached, &change);
+            self.completed.push((id, change));
+        }
     }
 
     /// What a sync that is issued now will make durable.
@@ -138,18 +143,22 @@ impl SimFile {
 
     pub fn synced(&mut self, covers: &[ChangeId]) {
         let (durable, rest) = self.split(covers);
-        for (_, change) in &durable {
+        for (id, change) in &durable {
             apply(&mut self.durable, change);
+            supersede(&mut self.doubtful, *id, change);
         }
         self.durable.drop_beyond_end();
         self.completed = rest;
     }
 
-    /// The sync failed: what it covered is in doubt for ever.
+    /// The sync failed: the writes it covered are in doubt for ever. A length stands in the file
+    /// system's own journal, which the next sync may still write.
     pub fn sync_failed(&mut self, covers: &[ChangeId]) {
-        let (doubtful, rest) = self.split(covers);
+        let (covered, rest) = self.split(covers);
+        let (doubtful, lengths): (Changes, Changes) =
+            covered.into_iter().partition(|(_, change)| matches!(change, Change::Write { .. }));
         self.doubtful.extend(doubtful);
-        self.completed = rest;
+        self.completed = lengths.into_iter().chain(rest).collect();
     }
 
     fn split(&mut self, covers: &[ChangeId]) -> (Changes, Changes) {
@@ -236,6 +245,27 @@ impl SimFile {
     /// True when everything that programs see is durable.
     pub fn is_clean(&self) -> bool {
         self.in_flight.is_empty() && self.completed.is_empty() && self.doubtful.is_empty()
+    }
+}
+
+/// A durable change takes the place of doubtful writes before it: they can no longer land there.
+fn supersede(doubtful: &mut Changes, durable: ChangeId, change: &Change) {
+    let covered = match change {
+        Change::Write { position, blocks } => *position..*position + (blocks.len() * BLOCK) as u64,
+        Change::Cut(bytes) => *bytes..u64::MAX,
+        Change::Grow(_) => return,
+    };
+    for (id, change) in std::mem::take(doubtful) {
+        match change {
+            Change::Write { position, blocks } if id < durable => {
+                let places = (0..blocks.len()).map(|at| position + (at * BLOCK) as u64);
+                let left = places.zip(blocks).filter(|(position, _)| !covered.contains(position));
+                doubtful.extend(
+                    left.map(|(position, block)| (id, Change::Write { position, blocks: vec![block] })),
+                );
+            }
+            change => doubtful.push((id, change)),
+        }
     }
 }
 

@@ -1,0 +1,190 @@
+//! Reads by time: the first record at or after a time, and the highest time there is. Times of
+//! records are not in order, and what lies below the log start does not count, also where it
+//! shares an entry or a batch with what does.
+
+use super::index::Item;
+use super::read::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
+use super::recovery::Context;
+use super::segment::Sealed;
+use crate::batch::records;
+use crate::entry::EntryBytes;
+use crate::entry::layout::BatchDescriptor;
+use crate::ids::{LeaderEpoch, Offset, PartitionId};
+
+/// A batch may grow to this when ListOffsets decompresses it.
+const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+
+/// A record that ListOffsets found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub offset: Offset,
+    pub timestamp_ms: i64,
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// The first record at or behind `log_start` whose time is at or after `timestamp`.
+pub async fn find_by_time(
+    context: &Context,
+    places: &Places,
+    partition: PartitionId,
+    timestamp: i64,
+    log_start: Offset,
+) -> Result<Option<Found>, ReadFault> {
+    for sealed in &places.sealed {
+        let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
+        let mut from = item.first_offset.max(log_start);
+        loop {
+            let items = sealed.index.items_from(partition, from, ITEMS_AT_ONCE).await?;
+            let located: Vec<_> = items
+                .iter()
+                .map(|item| Located { file: sealed.file, base: sealed.base, item: *item })
+                .collect();
+            let Some(last) = located.last() else { break };
+            if let Some(found) = find_in(context, places, &located, timestamp, log_start).await? {
+                return Ok(Some(found));
+            }
+            if last.item.first_offset < from || located.len() < ITEMS_AT_ONCE {
+                break;
+            }
+            from = Offset(last.item.first_offset.0 + 1);
+        }
+    }
+    let recent =
+        |located: &&Located| located.item.partition == partition && located.item.max_timestamp >= timestamp;
+    let memory: Vec<_> = places.memory.iter().filter(recent).copied().collect();
+    find_in(context, places, &memory, timestamp, log_start).await
+}
+
+async fn find_in(
+    context: &Context,
+    places: &Places,
+    located: &[Located],
+    timestamp: i64,
+    log_start: Offset,
+) -> Result<Option<Found>, ReadFault> {
+    for located in located {
+        let entry = load(context, &places.identity, located).await?;
+        let batches = entry.descriptors().iter().filter(|batch| {
+            batch.partition() == located.item.partition
+                && batch.max_timestamp.get() >= timestamp
+                && batch.next_offset() > log_start
+        });
+        for batch in batches {
+            if let Some(found) = first_record(&entry, batch, timestamp, log_start) {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn first_record(
+    entry: &EntryBytes,
+    batch: &BatchDescriptor,
+    timestamp: i64,
+    log_start: Offset,
+) -> Option<Found> {
+    let start = batch.position.get() as usize;
+    let bytes = entry.copy(start..start + batch.bytes.get() as usize);
+    let leader_epoch = batch.leader_epoch();
+    let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
+    opened.iter().map_while(Result::ok).find_map(|record| {
+        let is_it = record.timestamp_ms >= timestamp && record.offset >= log_start.0;
+        let found = Found { offset: Offset(record.offset), timestamp_ms: record.timestamp_ms, leader_epoch };
+        is_it.then_some(found)
+    })
+}
+
+/// The highest timestamp of a partition's records from `log_start` on, when there are any.
+pub async fn max_timestamp(
+    context: &Context,
+    places: &Places,
+    partition: PartitionId,
+    log_start: Offset,
+) -> Result<Option<i64>, ReadFault> {
+    let of_it = |located: &&Located| located.item.partition == partition;
+    let memory: Vec<_> = places.memory.iter().filter(of_it).copied().collect();
+    let mut newest = None;
+    for segment in memory.chunk_by(|one, next| one.base == next.base) {
+        newest = newest.max(max_in(context, places, segment, log_start).await?);
+    }
+    for sealed in &places.sealed {
+        let Some(summary) = sealed.index.partition(partition).await? else { continue };
+        if summary.first_offset >= log_start {
+            newest = newest.max(Some(summary.max_timestamp));
+        } else if summary.next_offset > log_start {
+            let segment = items_behind(sealed, partition, log_start).await?;
+            newest = newest.max(max_in(context, places, &segment, log_start).await?);
+        }
+    }
+    Ok(newest)
+}
+
+/// All items from the one that holds `log_start` on.
+async fn items_behind(
+    sealed: &Sealed,
+    partition: PartitionId,
+    log_start: Offset,
+) -> Result<Vec<Located>, ReadFault> {
+    let (mut all, mut from) = (Vec::new(), log_start);
+    loop {
+        let items = sealed.index.items_from(partition, from, ITEMS_AT_ONCE).await?;
+        let known = |item: &Item| all.last().is_some_and(|last: &Located| last.item.entry >= item.entry);
+        let new: Vec<_> = items.iter().filter(|item| !known(item)).copied().collect();
+        let located = new.iter().map(|item| Located { file: sealed.file, base: sealed.base, item: *item });
+        all.extend(located);
+        match new.last() {
+            Some(last) if items.len() == ITEMS_AT_ONCE => from = Offset(last.first_offset.0 + 1),
+            _ => return Ok(all),
+        }
+    }
+}
+
+/// The highest live time among a partition's items of one segment, its last ones in any case.
+/// Items carry the running maximum since the segment's first record, dead ones included: one that
+/// rises behind the log start is right, and where it never does the entries tell.
+async fn max_in(
+    context: &Context,
+    places: &Places,
+    segment: &[Located],
+    log_start: Offset,
+) -> Result<Option<i64>, ReadFault> {
+    let start = segment.iter().rposition(|located| located.item.first_offset <= log_start);
+    let live = &segment[start.unwrap_or(0)..];
+    let [first, .., last] = live else { return max_read(context, places, live, log_start).await };
+    if start.is_none() || last.item.max_timestamp > first.item.max_timestamp {
+        return Ok(Some(last.item.max_timestamp));
+    }
+    max_read(context, places, live, log_start).await
+}
+
+async fn max_read(
+    context: &Context,
+    places: &Places,
+    live: &[Located],
+    log_start: Offset,
+) -> Result<Option<i64>, ReadFault> {
+    let mut newest = None;
+    for located in live {
+        let entry = load(context, &places.identity, located).await?;
+        newest = newest.max(max_in_entry(&entry, located.item.partition, log_start));
+    }
+    Ok(newest)
+}
+
+/// In the entry that the log starts in.
+fn max_in_entry(entry: &EntryBytes, partition: PartitionId, log_start: Offset) -> Option<i64> {
+    let batches = entry.descriptors().iter();
+    let alive = batches.filter(|batch| batch.partition() == partition && batch.next_offset() > log_start);
+    let newest = alive.map(|batch| {
+        if batch.base_offset() >= log_start {
+            return Some(batch.max_timestamp.get());
+        }
+        let start = batch.position.get() as usize;
+        let bytes = entry.copy(start..start + batch.bytes.get() as usize);
+        let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
+        let records = opened.iter().map_while(Result::ok);
+        records.filter(|record| record.offset >= log_start.0).map(|record| record.timestamp_ms).max()
+    });
+    newest.max().flatten()
+}
