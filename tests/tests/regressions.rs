@@ -1,0 +1,38 @@
+//! Seeds that failed once, each named by what was wrong. A seed's story changes with the code;
+//! what it found then is told by its name, and it costs milliseconds to run it again.
+
+use tests::sim::soak::{name_seed_in_panics, run_named};
+
+fn replay(seed: u64) {
+    name_seed_in_panics();
+    let outcome = run_named(seed, false);
+    assert!(outcome.operations >= 500, "seed {seed} did only {} operations", outcome.operations);
+}
+
+macro_rules! seeds {
+    ($($name:ident: $($seed:literal),+;)+) => {
+        $(#[test]
+        fn $name() {
+            [$($seed),+].into_iter().for_each(replay);
+        })+
+    };
+}
+
+seeds! {
+    a_stop_waits_for_recoveries_and_reads_under_way: 19, 294;
+    an_index_that_cannot_be_read_back_is_written_again: 26;
+    a_tail_that_cannot_be_read_ends_the_start: 28;
+    an_index_block_that_rots_is_made_again_while_serving: 52, 54;
+    the_highest_time_does_not_count_what_is_below_the_log_start: 60, 120, 189, 233;
+    one_copy_of_a_journals_record_that_cannot_be_read_is_no_reason_to_end: 89;
+    a_failed_sync_of_a_stops_checkpoint_ends_the_process: 49;
+    a_failed_sync_of_a_prepared_segment_ends_the_process_at_once: 107;
+    a_new_journals_names_are_synced_by_the_start_that_finds_them: 159;
+    of_pipelined_first_batches_only_the_refused_one_goes_on: 207, 543, 994;
+    no_room_for_an_index_that_is_made_again_is_no_reason_to_end: 74;
+    a_journal_without_a_place_for_a_term_start_does_not_come_to_lead: 149, 196;
+    a_producer_that_writes_after_a_clock_was_set_back_is_not_forgotten: 605, 640;
+    a_clock_that_jumps_between_two_ticks_is_not_written_into_entries: 2897, 3236;
+    damage_below_the_bound_is_not_cut_and_the_bound_outlives_what_told_it: 1360;
+    no_room_for_a_second_copy_of_the_nodes_record_is_no_reason_to_end: 3372;
+}
