@@ -34,5 +34,6 @@ seeds! {
     a_producer_that_writes_after_a_clock_was_set_back_is_not_forgotten: 605, 640;
     a_clock_that_jumps_between_two_ticks_is_not_written_into_entries: 2897, 3236;
     damage_below_the_bound_is_not_cut_and_the_bound_outlives_what_told_it: 1360;
+    no_checkpoint_covers_a_loss_that_nobody_accepted: 6004;
     no_room_for_a_second_copy_of_the_nodes_record_is_no_reason_to_end: 3372;
 }

@@ -87,6 +87,8 @@ pub struct Journal {
     pub(super) term_start: Option<Index>,
     pub(super) upkeep: Upkeep,
     pub(super) lost: Option<(Index, Index)>,
+    /// The same until the entry that accepts it is folded.
+    unaccepted: Option<(Index, Index)>,
     pub(super) refused: RefusedBatches,
     pub counts: Counts,
 }
@@ -165,6 +167,7 @@ impl Journal {
             term_start: None,
             upkeep,
             lost: recovered.unaccepted,
+            unaccepted: recovered.unaccepted,
             refused: RefusedBatches::default(),
             counts: Counts::default(),
             meta: recovered.meta,
@@ -297,6 +300,12 @@ impl Journal {
             wall_ms: self.leader_wall_ms(now),
             previous_checksum: self.cursor.previous_checksum,
         }
+    }
+
+    /// Descriptors are lost and no folded entry accepts that. A checkpoint now would make the next
+    /// start forget it, and give the lost offsets out again.
+    pub(super) fn has_unaccepted_loss(&self) -> bool {
+        self.unaccepted.is_some_and(|(first, _)| !self.state.fold.is_accepted_loss(first))
     }
 
     /// The wall clock that goes into entries: one that is distrusted stands still.

@@ -257,7 +257,7 @@ impl Journal {
 
     /// Seals the oldest rolled segment whose checkpoint is taken and whose entries are durable.
     pub(super) fn seal_rolled(&mut self, now: Now, fx: &mut Effects) {
-        if self.upkeep.sealing || now.mono_ns < self.upkeep.seal_retry_ns {
+        if self.upkeep.sealing || now.mono_ns < self.upkeep.seal_retry_ns || self.has_unaccepted_loss() {
             return;
         }
         let durable = self.appender.durable().index;
@@ -534,6 +534,7 @@ impl Journal {
         }
         match self.upkeep.stop_checkpoint {
             StopCheckpoint::Written => {}
+            StopCheckpoint::NotYet if self.has_unaccepted_loss() => {}
             StopCheckpoint::Writing => return false,
             StopCheckpoint::NotYet => {
                 self.write_stop_checkpoint(fx);

@@ -58,8 +58,6 @@ struct Run {
     idle_until_ns: u64,
     faults: u64,
     view_seen: Index,
-    /// The newest view when a command was last answered: an older one lacks what it changed.
-    view_answered: Index,
     /// When the node was last started, or became unready.
     down_since_ns: u64,
     operations_max: u64,
@@ -112,7 +110,6 @@ impl Run {
             idle_until_ns: 0,
             faults: 0,
             view_seen: Index::NONE,
-            view_answered: Index::NONE,
             down_since_ns: 0,
             operations_max,
             steps_at_once: 0,
@@ -204,7 +201,7 @@ impl Run {
         self.steps_at_once = if self.world.now_ns == before_ns { self.steps_at_once + 1 } else { 0 };
         assert!(self.steps_at_once < STEPS_AT_ONCE_MAX, "time stands still");
         let view = self.world.nodes[0].view();
-        if view.version > self.view_seen && view.version >= self.view_answered {
+        if view.version > self.view_seen {
             self.view_seen = view.version;
             self.model.saw_view(&view);
         }
@@ -232,7 +229,6 @@ impl Run {
         self.down_since_ns = self.world.now_ns;
         self.model.damage.read_failed = false;
         self.view_seen = Index::NONE;
-        self.view_answered = Index::NONE;
         let reported = &self.model.damage.heads_reported;
         self.world.nodes[0].accept_loss = reported.iter().copied().collect();
         if std::mem::take(&mut self.rot_is_due) {
@@ -251,9 +247,6 @@ impl Run {
     }
 
     fn answer(&mut self, output: Output) {
-        if matches!(output, Output::ControlDone { .. }) {
-            self.view_answered = self.world.nodes[0].published;
-        }
         // Answers to requests of an earlier process have nobody to go to.
         if let Some(client) = self.desk.client_of(&output) {
             self.with_client(client, |client, ctx| client.answer(ctx, output));

@@ -228,7 +228,9 @@ impl Client for Admin {
         if self.under_way.is_some() || ctx.desk.is_settling || ctx.view().is_none() {
             return;
         }
-        let alive = ctx.model.topics.by_id.values().filter(|topic| !topic.delete_asked).count();
+        // One whose creation was refused, or is not known to have been done, is nothing to work on.
+        let is_alive = |topic: &&TopicModel| topic.create_answered && !topic.delete_asked;
+        let alive = ctx.model.topics.by_id.values().filter(is_alive).count();
         if alive < 2 || alive < TOPICS_MAX && ctx.rng.one_in(30) {
             return self.create(ctx);
         }
