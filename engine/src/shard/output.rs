@@ -135,7 +135,7 @@ pub enum Refusal {
     Corrupt,
     /// INVALID_RECORD: well-formed bytes that may not be produced.
     InvalidRecord,
-    /// UNSUPPORTED_FOR_MESSAGE_FORMAT: magic 0 or 1.
+    /// INVALID_RECORD: magic 0 or 1, which Produce allows from no version that is spoken here.
     OldFormat,
     /// MESSAGE_TOO_LARGE: above `max.message.bytes`.
     TooLarge,

@@ -28,7 +28,6 @@ pub mod code {
     pub const INVALID_CONFIG: i16 = 40;
     pub const NOT_CONTROLLER: i16 = 41;
     pub const INVALID_REQUEST: i16 = 42;
-    pub const UNSUPPORTED_FOR_MESSAGE_FORMAT: i16 = 43;
     pub const POLICY_VIOLATION: i16 = 44;
     pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
     pub const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
@@ -38,6 +37,7 @@ pub mod code {
     pub const LOG_DIR_NOT_FOUND: i16 = 57;
     pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
     pub const INVALID_FETCH_SESSION_EPOCH: i16 = 71;
+    pub const FETCH_SESSION_TOPIC_ID_ERROR: i16 = 106;
     pub const TOPIC_DELETION_DISABLED: i16 = 73;
     pub const FENCED_LEADER_EPOCH: i16 = 74;
     pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
@@ -62,7 +62,7 @@ pub fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::OffsetNotAvailable => code::OFFSET_NOT_AVAILABLE,
         Refusal::Corrupt => code::CORRUPT_MESSAGE,
         Refusal::InvalidRecord => code::INVALID_RECORD,
-        Refusal::OldFormat => code::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        Refusal::OldFormat => code::INVALID_RECORD,
         Refusal::TooLarge => code::MESSAGE_TOO_LARGE,
         Refusal::InvalidTimestamp => code::INVALID_TIMESTAMP,
         Refusal::OutOfOrderSequence => code::OUT_OF_ORDER_SEQUENCE_NUMBER,

@@ -143,6 +143,7 @@ fn session(
             match sessions.advance((id, epoch), now_ns, &named, &forgotten) {
                 Ok(followed) => Ok(Joined { session_id: id, incremental: true, followed }),
                 Err(SessionError::NotFound) => Err(code::FETCH_SESSION_ID_NOT_FOUND),
+                Err(SessionError::OtherNames) => Err(code::FETCH_SESSION_TOPIC_ID_ERROR),
                 Err(SessionError::WrongEpoch) => Err(code::INVALID_FETCH_SESSION_EPOCH),
             }
         }

@@ -214,7 +214,7 @@ fn partition(
 fn failed(name: Option<&str>, id: TopicId, error_code: i16) -> MetadataResponseTopic {
     let mut topic = MetadataResponseTopic::default();
     topic.error_code = error_code;
-    topic.name = Some(StrBytes::from(name.unwrap_or_default()));
+    topic.name = name.map(StrBytes::from);
     topic.topic_id = if id == TopicId(0) { Uuid::ZERO } else { wire::uuid(id) };
     topic.topic_authorized_operations = OPERATIONS_UNKNOWN;
     topic

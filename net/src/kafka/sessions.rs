@@ -50,6 +50,8 @@ struct Session {
 pub enum SessionError {
     NotFound,
     WrongEpoch,
+    /// Topics are named by id in a session that began with names, or the other way round.
+    OtherNames,
 }
 
 /// One shard's sessions.
@@ -103,6 +105,14 @@ impl Sessions {
         let session = self.by_id.get_mut(&id).ok_or(SessionError::NotFound)?;
         if session.epoch != epoch {
             return Err(SessionError::WrongEpoch);
+        }
+        if let Some((followed, _)) = session.order.values().next() {
+            let by_id = followed.topic_id != TopicId(0);
+            let mut ids =
+                changed.iter().map(|followed| followed.topic_id).chain(forgotten.iter().map(|key| key.1));
+            if ids.any(|id| (id != TopicId(0)) != by_id) {
+                return Err(SessionError::OtherNames);
+            }
         }
         session.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         session.used_ns = now_ns;
@@ -214,6 +224,8 @@ mod tests {
         sessions.open(7, 0, &[followed(0, 0)]);
         assert_eq!(sessions.advance((7, 2), 0, &[], &[]), Err(SessionError::WrongEpoch));
         assert_eq!(sessions.advance((8, 1), 0, &[], &[]), Err(SessionError::NotFound));
+        let by_name = Followed { topic_id: TopicId(0), ..followed(1, 0) };
+        assert_eq!(sessions.advance((7, 1), 0, &[by_name], &[]), Err(SessionError::OtherNames));
         sessions.close(7);
         assert_eq!(sessions.advance((7, 1), 0, &[], &[]), Err(SessionError::NotFound));
         assert_eq!(sessions.partitions, 0);
