@@ -16,6 +16,7 @@ pub mod folder;
 pub mod framing;
 pub mod ids;
 pub mod journal;
+pub mod latency;
 pub mod partition;
 pub mod raft;
 pub mod rng;

@@ -1,7 +1,8 @@
 //! The metrics page: the shards' figures as OpenMetrics text. Reads pages, counts nothing itself.
 
-use crate::stats::{ApiStats, LATENCY_BUCKETS, Latency, ShardPage};
+use crate::stats::{ApiStats, ShardPage};
 use crate::status::{Phase, Status};
+use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::shard::JournalMetrics;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -61,6 +62,10 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_damaged_ranges", "Damaged ranges of entries", |j| j.damaged_ranges),
 ];
 
+const STAGES_HELP: &str = "Of an entry: group, from its first batch to its seal; write, from its append to its \
+    last write; sync, one fdatasync; durable, from its append to it and all before it being on this disk; commit, \
+    from its append to its commit. Of a fetch: read, from the disk";
+
 /// The whole page.
 pub fn page(status: &Status) -> String {
     let mut registry = Registry::with_prefix("duramen");
@@ -97,7 +102,7 @@ impl Collector for Page {
         counter(&mut dropped, crate::logging::dropped_lines())?;
         self.shard_rows(&mut encoder)?;
         self.journal_rows(&mut encoder)?;
-        self.durable_latency(&mut encoder)?;
+        self.stages(&mut encoder)?;
         self.apis(&mut encoder)
     }
 }
@@ -137,23 +142,23 @@ impl Page {
     }
 
     /// Sum and count as a histogram of one bucket: the mean is what they give.
-    fn durable_latency(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
-        let help = "From an entry's append to its sync";
-        let mut family = encoder.encode_descriptor(
-            "journal_durable_latency_seconds",
-            help,
-            None,
-            MetricType::Histogram,
-        )?;
-        for (labels, journal) in self.journals() {
-            let sum_s = journal.durable_latency_sum_ns as f64 / 1e9;
-            let all = [(f64::INFINITY, journal.durable_latency_count)];
-            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
-                sum_s,
-                journal.durable_latency_count,
-                &all,
-                None,
-            )?;
+    fn stages(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        let mut family =
+            encoder.encode_descriptor("stage_seconds", STAGES_HELP, None, MetricType::Histogram)?;
+        for (shard, page) in self.shards.iter().enumerate() {
+            let stages = &page.engine.stages;
+            let all = [
+                ("group", &stages.group),
+                ("write", &stages.write),
+                ("sync", &stages.sync),
+                ("durable", &stages.durable),
+                ("commit", &stages.commit),
+                ("read", &page.engine.read),
+            ];
+            for (stage, latency) in all {
+                let labels = [("shard", shard.to_string()), ("stage", stage.to_owned())];
+                histogram(&mut family.encode_family(&labels)?, latency)?;
+            }
         }
         Ok(())
     }
@@ -226,6 +231,7 @@ mod tests {
         });
         page.apis.entry(1).or_default().latency.record(20_000);
         page.apis.entry(1).or_default().errors = 2;
+        page.engine.stages.sync.record(1_000_000);
         status.publish(ShardId(1), page);
         let text = super::page(&status);
         for line in [
@@ -236,6 +242,8 @@ mod tests {
             "duramen_request_seconds_bucket{le=\"0.000016\",shard=\"1\",api_key=\"1\"} 0",
             "duramen_request_seconds_bucket{le=\"0.000032\",shard=\"1\",api_key=\"1\"} 1",
             "duramen_request_seconds_bucket{le=\"+Inf\",shard=\"1\",api_key=\"1\"} 1",
+            "duramen_stage_seconds_sum{shard=\"1\",stage=\"sync\"} 0.001",
+            "duramen_stage_seconds_count{shard=\"1\",stage=\"read\"} 0",
             "duramen_request_errors_total{shard=\"1\",api_key=\"1\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");

@@ -13,6 +13,7 @@ use crate::disk::{DiskRequest, OpId};
 use crate::entry::EntryBytes;
 use crate::ids::{FileId, Index, Term};
 use crate::journal::hard_state::SyncedBound;
+use crate::journal::stages::StageLatencies;
 use std::collections::VecDeque;
 
 /// Entries handed to the disk and not yet synced. More would only lengthen the queue: at 64 KiB
@@ -43,7 +44,8 @@ struct OpenFile {
     file: FileId,
     /// The folder entry under its final name is durable.
     named: bool,
-    syncing: Option<OpId>,
+    /// The sync under way, and when it was issued.
+    syncing: Option<(OpId, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,7 @@ pub struct Appender {
     ops: Map<OpId, Op>,
     durable: SyncedBound,
     pub counts: Counts,
+    pub stages: StageLatencies,
 }
 
 /// Figures since the start.
@@ -84,7 +87,6 @@ pub struct Counts {
     pub entry_bytes: u64,
     pub syncs: u64,
     pub synced_entries: u64,
-    pub latency_sum_ns: u64,
 }
 
 impl Appender {
@@ -99,6 +101,7 @@ impl Appender {
             ops: Map::default(),
             durable,
             counts: Counts::default(),
+            stages: StageLatencies::default(),
         }
     }
 
@@ -151,8 +154,8 @@ impl Appender {
     pub fn complete(&mut self, op: OpId, now_ns: u64) -> Progressed {
         let Some(done) = self.ops.remove(&op) else { return Progressed::NotMine };
         match done {
-            Op::Write(index) => self.written(index),
-            Op::Sync(file) => self.synced(file, op),
+            Op::Write(index) => self.written(index, now_ns),
+            Op::Sync(file) => self.synced(file, op, now_ns),
             Op::Rename(file) => {
                 let op = self.io.issue(DiskRequest::SyncDir { path: self.dir.clone() });
                 self.ops.insert(op, Op::SyncName(file));
@@ -171,28 +174,35 @@ impl Appender {
         self.files.iter_mut().find(|open| open.file == file).expect("a file with work is open")
     }
 
-    fn written(&mut self, index: Index) {
+    fn written(&mut self, index: Index, now_ns: u64) {
         let flight = self.flights.iter_mut().find(|flight| flight.bound.index == index);
         let flight = flight.expect("an entry leaves after its writes");
         let Progress::Writing(pieces) = flight.progress else { panic!("{index:?} was written already") };
-        flight.progress = if pieces == 1 { Progress::Written } else { Progress::Writing(pieces - 1) };
         let file = flight.file;
-        self.sync_if_due(file);
+        if pieces == 1 {
+            flight.progress = Progress::Written;
+            self.stages.write.record(now_ns.saturating_sub(flight.appended_ns));
+        } else {
+            flight.progress = Progress::Writing(pieces - 1);
+        }
+        self.sync_if_due(file, now_ns);
     }
 
-    fn synced(&mut self, file: FileId, op: OpId) {
-        self.file(file).syncing = None;
+    fn synced(&mut self, file: FileId, op: OpId, now_ns: u64) {
+        if let Some((_, issued_ns)) = self.file(file).syncing.take() {
+            self.stages.sync.record(now_ns.saturating_sub(issued_ns));
+        }
         for flight in &mut self.flights {
             if flight.progress == Progress::Syncing(op) {
                 flight.progress = Progress::Synced;
                 self.counts.synced_entries += 1;
             }
         }
-        self.sync_if_due(file);
+        self.sync_if_due(file, now_ns);
     }
 
     /// Issues a sync when something is written and none is under way for this file.
-    fn sync_if_due(&mut self, file: FileId) {
+    fn sync_if_due(&mut self, file: FileId, now_ns: u64) {
         if self.file(file).syncing.is_some() {
             return;
         }
@@ -205,7 +215,7 @@ impl Appender {
         for flight in self.flights.iter_mut().filter(|flight| due(flight)) {
             flight.progress = Progress::Syncing(op);
         }
-        self.file(file).syncing = Some(op);
+        self.file(file).syncing = Some((op, now_ns));
         self.counts.syncs += 1;
     }
 
@@ -219,7 +229,7 @@ impl Appender {
             }
             let flight = self.flights.pop_front().expect("there is a front");
             self.durable = flight.bound;
-            self.counts.latency_sum_ns += now_ns.saturating_sub(flight.appended_ns);
+            self.stages.durable.record(now_ns.saturating_sub(flight.appended_ns));
             while self.files.front().is_some_and(|open| open.file != flight.file) {
                 let left = self.files.pop_front().expect("there is a front");
                 assert!(left.syncing.is_none() && left.named, "{left:?} was left with work to do");

@@ -27,6 +27,7 @@ pub mod scan;
 pub mod sealed_index;
 pub mod segment;
 pub mod serve;
+pub mod stages;
 pub mod state;
 pub mod upkeep;
 pub mod waiters;

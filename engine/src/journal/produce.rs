@@ -172,7 +172,10 @@ impl Journal {
         let pool = self.context.pool.clone();
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => OpenEntry::new(&pool, self.hint, self.limits.entry_bytes_max(), bytes),
+            None => {
+                self.opened_ns = now.mono_ns;
+                OpenEntry::new(&pool, self.hint, self.limits.entry_bytes_max(), bytes)
+            }
         };
         let placed = Placed { descriptor, log_append_time_ms };
         let appended = open.append(&pool, produce.records, placed);

@@ -16,6 +16,7 @@ use super::procedures;
 use super::recovery::{Context, Recovered, take_checkpoints};
 use super::report::Damage;
 use super::segment::{Active, Next, Rolled, Sealing, Segments};
+use super::stages::{Appended, StageLatencies};
 use super::state::State;
 use super::upkeep::Upkeep;
 use super::waiters::{Command as CommandWaiter, Waiter, Waiters};
@@ -65,6 +66,9 @@ pub struct Journal {
     pub(super) replica: Replica,
     pub(super) cursor: Cursor,
     pub(super) open: Option<OpenEntry>,
+    /// When the open entry got its first batch.
+    pub(super) opened_ns: u64,
+    appended: Appended,
     pub(super) hint: Hint,
     staged: VecDeque<EntryBytes>,
     pub(super) appender: Appender,
@@ -148,6 +152,8 @@ impl Journal {
             cursor: recovered.cursor,
             open: None,
             hint: Hint::default(),
+            opened_ns: 0,
+            appended: Appended::default(),
             staged: VecDeque::new(),
             appender,
             segments: recovered.segments,
@@ -212,6 +218,10 @@ impl Journal {
 
     pub fn appender_counts(&self) -> super::appender::Counts {
         self.appender.counts
+    }
+
+    pub fn stages(&self) -> &StageLatencies {
+        &self.appender.stages
     }
 
     /// Where the journal is, for the metrics.
@@ -317,6 +327,7 @@ impl Journal {
     pub(super) fn seal_open(&mut self, now: Now, fx: &mut Effects) {
         let Some(mut open) = self.open.take() else { return };
         open.close();
+        self.appender.stages.group.record(now.mono_ns.saturating_sub(self.opened_ns));
         let batches = open.descriptors().len() as u32;
         let place = self.cursor.place(self.limits, open.bytes(), batches);
         let (entry, hint) = open.seal(&self.stamp(place, now));
@@ -400,6 +411,7 @@ impl Journal {
             self.roll(header.index(), fx);
         }
         self.appender.append(&entry, now.mono_ns);
+        self.appended.push(header.index(), now.mono_ns);
         self.segments.active.index.append(&header, entry.descriptors());
         self.cursor.advance(&header);
         self.cache.push(entry.clone());
@@ -479,6 +491,8 @@ impl Journal {
             }
             take_checkpoints(&mut self.state, &mut self.segments.rolled);
         }
+        let committed = self.state.fold.applied;
+        self.appended.committed(committed, now.mono_ns, &mut self.appender.stages.commit);
         let settled = self.term_start.is_some_and(|start| self.state.fold.applied >= start);
         if settled && !self.upkeep.settled {
             self.upkeep.settled = true;

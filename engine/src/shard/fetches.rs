@@ -9,6 +9,7 @@ use crate::ids::{JournalId, PartitionId};
 use crate::journal::effects::{ColdPart, Done, Effects};
 use crate::journal::read::gather_cold;
 use crate::journal::serve::{Part, refused};
+use crate::latency::Latency;
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
@@ -22,6 +23,7 @@ struct Parked {
 /// A fetch whose cold part is being read.
 #[derive(Debug)]
 struct Reading {
+    since_ns: u64,
     partitions: Vec<PartitionId>,
     parts: Vec<FetchedPartition>,
 }
@@ -35,6 +37,7 @@ pub struct Fetches {
     reading: Map<RequestId, Reading>,
     woken: Vec<RequestId>,
     cancelled: Set<RequestId>,
+    pub(super) read_latency: Latency,
 }
 
 impl Fetches {
@@ -131,7 +134,7 @@ impl Shard {
             parts.push(part);
         }
         if !cold.is_empty() {
-            self.read(&fetch, parts, cold, fx);
+            self.read(&fetch, parts, cold, now, fx);
             return;
         }
         let is_told = |part: &FetchedPartition| part.error.is_some() || part.diverging.is_some();
@@ -144,10 +147,17 @@ impl Shard {
         }
     }
 
-    fn read(&mut self, fetch: &Fetch, parts: Vec<FetchedPartition>, cold: Vec<Cold>, fx: &mut Effects) {
+    fn read(
+        &mut self,
+        fetch: &Fetch,
+        parts: Vec<FetchedPartition>,
+        cold: Vec<Cold>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let request = fetch.request;
         let partitions = fetch.partitions.iter().map(|wanted| wanted.partition).collect();
-        self.fetches.reading.insert(request, Reading { partitions, parts });
+        self.fetches.reading.insert(request, Reading { since_ns: now.mono_ns, partitions, parts });
         fx.start(async move {
             let mut read = Vec::with_capacity(cold.len());
             for (slot, journal, context, places, want) in cold {
@@ -158,8 +168,9 @@ impl Shard {
     }
 
     /// A cold read is done: the fetch is answered with what it gave.
-    pub(super) fn read_done(&mut self, request: RequestId, read: Vec<ColdPart>, fx: &mut Effects) {
+    pub(super) fn read_done(&mut self, request: RequestId, read: Vec<ColdPart>, now: Now, fx: &mut Effects) {
         let mut reading = self.fetches.reading.remove(&request).expect("it was begun");
+        self.fetches.read_latency.record(now.mono_ns.saturating_sub(reading.since_ns));
         for (slot, journal, gathered) in read {
             let part = &mut reading.parts[slot];
             match self.journals.get_mut(&journal).and_then(|slot| slot.journal_mut()) {

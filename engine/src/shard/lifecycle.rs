@@ -102,7 +102,7 @@ impl Shard {
                 self.no_room_to_open(journal, now, fx);
             }
             Done::Made { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
-            Done::Read { request, parts } => self.read_done(request, parts, fx),
+            Done::Read { request, parts } => self.read_done(request, parts, now, fx),
             Done::ReserveGone => {}
             Done::FoundTime { journal, request, slot, result } => {
                 let result = match self.journals.get_mut(&journal).and_then(Slot::journal_mut) {

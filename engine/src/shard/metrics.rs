@@ -2,6 +2,8 @@
 
 use crate::ids::JournalId;
 use crate::journal::Journal;
+use crate::journal::stages::StageLatencies;
+use crate::latency::Latency;
 
 /// Counters since the start and gauges of now; `net` turns them into Prometheus text.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +13,10 @@ pub struct ShardMetrics {
     pub cache_bytes: u64,
     pub pool_used_bytes: u64,
     pub pool_free_bytes: u64,
+    /// Over all journals of the shard.
+    pub stages: StageLatencies,
+    /// Fetches of what is no longer in memory: from the first read issued to the last one done.
+    pub read: Latency,
 }
 
 /// One journal's part.
@@ -38,9 +44,6 @@ pub struct JournalMetrics {
     pub pinned_bytes: u64,
     pub full: bool,
     pub damaged_ranges: u64,
-    /// Nanoseconds: append to durable, the sum and count over all entries.
-    pub durable_latency_sum_ns: u64,
-    pub durable_latency_count: u64,
 }
 
 impl Journal {
@@ -68,8 +71,6 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
-            durable_latency_sum_ns: counts.latency_sum_ns,
-            durable_latency_count: counts.synced_entries,
         }
     }
 }

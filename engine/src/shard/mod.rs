@@ -27,6 +27,7 @@ use crate::journal::block_cache::BlockCache;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::produce::Room;
 use crate::journal::serve::Asked;
+use crate::journal::stages::StageLatencies;
 use crate::rng::Rng;
 use core::cell::Cell;
 use fetches::Fetches;
@@ -242,7 +243,11 @@ impl Shard {
     /// The shard's figures, for the metrics page.
     pub fn metrics(&self) -> ShardMetrics {
         let journals = self.journals.values().filter_map(Slot::journal);
+        let mut stages = StageLatencies::default();
+        journals.clone().for_each(|journal| stages.add(journal.stages()));
         ShardMetrics {
+            stages,
+            read: self.fetches.read_latency.clone(),
             cache_bytes: journals.clone().map(|journal| journal.cache_bytes() as u64).sum(),
             journals: journals.map(Journal::metrics).collect(),
             parked_fetches: self.fetches.parked() as u64,
