@@ -13,6 +13,7 @@ pub mod control;
 pub mod disk;
 pub mod entry;
 pub mod folder;
+pub mod formation;
 pub mod framing;
 pub mod ids;
 pub mod journal;

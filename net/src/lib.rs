@@ -21,6 +21,7 @@ pub mod mailbox;
 pub mod metrics;
 pub mod node;
 pub mod options;
+pub mod peer;
 pub mod publication;
 pub mod refusal;
 pub mod requests;

@@ -9,8 +9,9 @@ use crate::control::{Command, View};
 use crate::disk::DiskErrorKind;
 use crate::disk::io::Io;
 use crate::folder::{self, NodeMeta};
+use crate::formation::cluster_of;
 use crate::framing::{read_copies, replace_file};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, RaftId, ShardId};
+use crate::ids::{Incarnation, Index, JournalId, LaneId, META_JOURNAL, RaftId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::meta_record::JournalMeta;
@@ -442,16 +443,4 @@ async fn open_folder(
 async fn write_node(io: &Io, pool: &crate::disk::BufferPool, node: &NodeMeta) -> Result<(), String> {
     let written = replace_file(io, pool, ".", folder::NODE_META, &node.encode()).await;
     written.map_err(|error| error.to_string())
-}
-
-/// The cluster's id: a function of the set that forms it, and not the other way round, so that
-/// clients who see it learn no incarnation.
-fn cluster_of(formation: &[(NodeId, Incarnation)]) -> ClusterId {
-    let half = |salt: u64| {
-        formation.iter().fold(salt, |sum, (node, incarnation)| {
-            let (low, high) = (incarnation.0 as u64, (incarnation.0 >> 64) as u64);
-            mix(mix(mix(sum ^ u64::from(node.0)) ^ low) ^ high)
-        })
-    };
-    ClusterId((u128::from(half(0x636c_7573)) << 64) | u128::from(half(0x7465_7220)))
 }
