@@ -19,6 +19,7 @@ pub mod ids;
 pub mod journal;
 pub mod latency;
 pub mod partition;
+pub mod peer;
 pub mod raft;
 pub mod rng;
 pub mod shard;

@@ -153,6 +153,7 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
 fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
     ShardConfig {
         node: config.node,
+        peers: Vec::new(),
         shard,
         shards: config.shards,
         lanes: config.shards,

@@ -201,6 +201,8 @@ impl ShardLoop {
             }
             Output::ControlDone { request, result } => self.done.borrow_mut().push((request, result)),
             Output::View(view) => self.publish_view(view),
+            // A lone node has nobody to tell.
+            Output::Peer { .. } | Output::Leader { .. } => {}
             Output::Room => self.changes.notify(),
             Output::Ready => {
                 self.phase.set(ShardPhase::Ready);

@@ -1,8 +1,7 @@
 //! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
 
-use super::view::Life;
+use super::view::{Advertised, Life};
 use crate::ids::{ClusterId, Incarnation, NodeId, PartitionId, TopicId};
-use crate::shard::Advertised;
 
 /// One change. What depends on a clock or on chance is in the command; ids and places are given
 /// by [`super::MetaState::apply`], a function of the state alone.
@@ -111,4 +110,15 @@ pub enum CommandError {
     InvalidRequest(String),
     #[error("{0}")]
     LimitReached(String),
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlRefusal {
+    /// The state machine said no; nothing changed.
+    Command(CommandError),
+    /// Not the controller, or no longer: NOT_CONTROLLER.
+    NotController,
+    /// The meta journal cannot write now: KAFKA_STORAGE_ERROR.
+    Storage,
 }

@@ -3,9 +3,8 @@
 
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Resource};
-use super::view::Life;
+use super::view::{Advertised, Life};
 use crate::ids::{ClusterId, Incarnation, NodeId, TopicId};
-use crate::shard::Advertised;
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.

@@ -21,7 +21,7 @@ pub mod view_builder;
 mod tests;
 
 pub use bytes::DecodeError;
-pub use command::{Command, CommandError, Outcome};
+pub use command::{Command, CommandError, ControlRefusal, Outcome};
 pub use state::MetaState;
 pub use view::View;
 pub use view_builder::ViewBuilder;

@@ -179,8 +179,8 @@ impl Journals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::view::Advertised;
     use crate::ids::RaftId;
-    use crate::shard::Advertised;
 
     fn nodes(count: u32) -> BTreeMap<NodeId, Arc<NodeView>> {
         let node = |id: u32| {

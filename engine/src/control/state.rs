@@ -5,9 +5,8 @@ use super::config::apply_changes;
 use super::config::effective::Configs;
 use super::placement::{Journals, Request, meta_journal_secret};
 use super::rules::{self, Existing, Wanted};
-use super::view::{Life, NodeView, PartitionView, SpanView};
+use super::view::{Advertised, Life, NodeView, PartitionView, SpanView};
 use crate::ids::{ClusterId, Incarnation, Index, NodeId, PartitionId, RaftId, TopicId};
-use crate::shard::Advertised;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,10 +3,9 @@
 use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
 use super::config::Statics;
 use super::propose::{self, NewTopic};
-use super::view::{Life, View};
+use super::view::{Advertised, Life, View};
 use super::{DecodeError, MetaState, ViewBuilder};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
-use crate::shard::Advertised;
 use proptest::prelude::*;
 use std::sync::Arc;
 

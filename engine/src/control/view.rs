@@ -2,7 +2,6 @@
 
 use crate::collections::Map;
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
-use crate::shard::Advertised;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +22,14 @@ pub struct View {
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
     pub next_partition: PartitionId,
+}
+
+/// How clients reach a node's shards: shard s at `first_port + s`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Advertised {
+    pub host: String,
+    pub first_port: u16,
+    pub rack: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

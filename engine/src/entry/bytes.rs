@@ -15,7 +15,33 @@ pub struct EntryBytes {
     bytes: usize,
 }
 
+/// Buffers that are no entry: their lengths do not agree with what they begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found} bytes came for an entry whose header says {entry_bytes}, with a head of {head_bytes}")]
+pub struct NoEntry {
+    pub found: usize,
+    pub entry_bytes: usize,
+    pub head_bytes: usize,
+}
+
 impl EntryBytes {
+    /// What came from a peer, in order, all buffers but the last one full. Only lengths are
+    /// checked here, so that it can be handled as an entry; whether it is one is still to be
+    /// judged.
+    pub fn received(pieces: SmallVec<[Buffer; 1]>) -> Result<Self, NoEntry> {
+        let found: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let first = pieces.first().map_or(&[][..], |piece| &piece[..]);
+        let Ok((header, _)) = EntryHeader::ref_from_prefix(first) else {
+            return Err(NoEntry { found, entry_bytes: 0, head_bytes: 0 });
+        };
+        let (entry_bytes, head_bytes) = (header.entry_bytes(), header.head_bytes());
+        let head_fits = (HEADER_BYTES..=first.len()).contains(&head_bytes);
+        if found < BLOCK || !found.is_multiple_of(BLOCK) || entry_bytes != found || !head_fits {
+            return Err(NoEntry { found, entry_bytes, head_bytes });
+        }
+        Ok(Self { pieces, bytes: found })
+    }
+
     /// The pieces of one entry, in order. The header must have been checked by the caller.
     pub fn new(pieces: SmallVec<[Buffer; 1]>) -> Self {
         let bytes = pieces.iter().map(|piece| piece.len()).sum();

@@ -1,11 +1,15 @@
 //! What a shard is told when it is made.
 
+use crate::control::view::Advertised;
 use crate::ids::{JournalId, NodeId, ShardId};
 
 /// Fixed for the shard's life.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     pub node: NodeId,
+    /// All listed nodes, this one among them: whom it forms a cluster with. Empty, or only itself:
+    /// a lone node.
+    pub peers: Vec<NodeId>,
     pub shard: ShardId,
     /// Shards of this node; lane mod this is the shard of a lane.
     pub shards: u16,
@@ -24,12 +28,4 @@ pub struct ShardConfig {
     pub kafka: Vec<(String, String)>,
     /// What this node tells the cluster of itself.
     pub advertised: Advertised,
-}
-
-/// How clients reach a node's shards: shard s at `first_port + s`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Advertised {
-    pub host: String,
-    pub first_port: u16,
-    pub rack: Option<String>,
 }

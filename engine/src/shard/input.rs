@@ -2,7 +2,8 @@
 
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
-use crate::ids::{Offset, PartitionId};
+use crate::ids::{LaneId, NodeId, Offset, PartitionId};
+use crate::peer::PeerMessage;
 use std::sync::Arc;
 
 /// One input. Every one comes with its time ([`crate::clock::Now`]).
@@ -31,6 +32,17 @@ pub enum Input<'a> {
     /// The cluster's metadata changed (every shard, the meta journal's own one included, gets
     /// what that one published).
     View(Arc<View>),
+    /// A message from the shard of the same lane on another node. Not checked yet.
+    Peer {
+        from: NodeId,
+        message: PeerMessage,
+    },
+    /// The link of a lane to another node came up or broke: what was sent before may be lost.
+    Link {
+        node: NodeId,
+        lane: LaneId,
+        up: bool,
+    },
     /// About every 10 ms, also when idle.
     Tick,
     /// The end of the shard's turn: all inputs at hand have been given. Entries are sealed here.

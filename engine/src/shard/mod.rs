@@ -6,13 +6,15 @@ pub mod input;
 mod lifecycle;
 mod metrics;
 pub mod output;
+mod peers;
 
-pub use config::{Advertised, ShardConfig};
+pub use crate::control::ControlRefusal;
+pub use crate::control::view::Advertised;
+pub use config::ShardConfig;
 pub use input::{Acks, Fetch, FetchPartition, Input, Produce, Query, QueryKind, RequestId};
 pub use metrics::{JournalMetrics, ShardMetrics};
 pub use output::{
-    Answer, ControlRefusal, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced,
-    ProducerStatus, Refusal,
+    Answer, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
 };
 
 use crate::clock::Now;
@@ -98,6 +100,8 @@ impl Shard {
             Input::Cancel { request } => self.fetches.cancel(request),
             Input::Control { request, command } => self.control(request, &command, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
+            Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
+            Input::Link { node, lane, up } => self.link(node, lane, up, now, &mut fx),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),
             Input::Stop => self.lifecycle.stopping = true,

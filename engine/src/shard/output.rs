@@ -1,11 +1,12 @@
 //! What a shard asks for and answers: a closed list.
 
 use super::input::RequestId;
-use crate::control::{CommandError, Outcome, View};
+use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
-use crate::ids::{Index, JournalId, LeaderEpoch, Offset, ProducerId, Term};
+use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, Term};
 use crate::journal::report::{Damage, RecoveryReport};
+use crate::peer::PeerMessage;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -36,6 +37,19 @@ pub enum Output {
     },
     /// New metadata: give it to every shard of the node, this one included.
     View(Arc<View>),
+    /// For the shard of this lane on another node: over their link, in order. May be lost.
+    Peer {
+        to: NodeId,
+        lane: LaneId,
+        message: PeerMessage,
+    },
+    /// Who leads a journal, as far as this shard knows; nobody, when that is not known.
+    Leader {
+        journal: JournalId,
+        term: Term,
+        leader: Option<NodeId>,
+        in_sync: Vec<NodeId>,
+    },
     /// A journal that had no room takes batches again.
     Room,
     /// Recovery is over and this shard answers clients.
@@ -157,17 +171,6 @@ pub enum Refusal {
     PolicyViolation,
     /// The node is stopping: close the connection.
     Stopping,
-}
-
-/// Why a command was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ControlRefusal {
-    /// The state machine said no; nothing changed.
-    Command(CommandError),
-    /// Not the controller, or no longer: NOT_CONTROLLER.
-    NotController,
-    /// The meta journal cannot write now: KAFKA_STORAGE_ERROR.
-    Storage,
 }
 
 /// Something worth a log line or a count.

@@ -113,6 +113,7 @@ impl Node {
         };
         ShardConfig {
             node: NodeId(self.number as u32),
+            peers: Vec::new(),
             shard: ShardId(shard),
             shards,
             lanes: shards,

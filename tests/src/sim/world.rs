@@ -300,6 +300,8 @@ impl World {
                 self.kill(node);
                 self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
             }
+            // A lone node has nobody to tell.
+            Output::Peer { .. } | Output::Leader { .. } => {}
             Output::Room => self.happened.push(Happening::Room { node, shard }),
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }

@@ -1,0 +1,129 @@
+//! Every message comes back as it was, and no other bytes are taken for one.
+
+use super::*;
+use crate::disk::BufferPool;
+use crate::entry::EntryKind;
+use crate::entry::builder::{Stamp, head_only};
+use crate::ids::ClusterId;
+
+fn entry() -> EntryBytes {
+    let stamp = Stamp {
+        cluster: ClusterId(1),
+        journal: JournalId(3),
+        secret: 1,
+        term: Term(4),
+        index: Index(9),
+        segment_base: Index(1),
+        position: 8192,
+        commit: Index(8),
+        wall_ms: 5,
+        previous_checksum: 6,
+    };
+    head_only(&BufferPool::new(0), EntryKind::TermStart, 0, &[], &stamp)
+}
+
+fn raft(kind: RaftKind) -> PeerMessage {
+    let message = RaftMessage { from: RaftId(1), to: RaftId(2), term: Term(4), kind };
+    PeerMessage::Raft { journal: JournalId(3), message }
+}
+
+fn raft_kinds() -> Vec<RaftKind> {
+    let (index, term) = (Index(7), Term(3));
+    vec![
+        RaftKind::Append { previous: index, previous_term: term, commit: Index(5), entry: None },
+        RaftKind::Append { previous: Index(8), previous_term: term, commit: Index(5), entry: Some(entry()) },
+        RaftKind::AppendResponse {
+            index,
+            reject: true,
+            hint: Index(6),
+            hint_term: Term(2),
+            commit: Index(5),
+        },
+        RaftKind::Heartbeat { commit: index },
+        RaftKind::HeartbeatResponse { commit: index },
+        RaftKind::Vote { last: index, last_term: term, commit: Index(5), commit_term: term, transfer: true },
+        RaftKind::VoteResponse { reject: true, commit: index, commit_term: term },
+        RaftKind::PreVote { last: index, last_term: term, commit: Index(5), commit_term: term },
+        RaftKind::PreVoteResponse { reject: false, commit: index, commit_term: term },
+        RaftKind::TimeoutNow,
+    ]
+}
+
+fn all() -> Vec<PeerMessage> {
+    let done = |result| PeerMessage::ControlDone { id: 8, result };
+    let outcome = |outcome| done(Ok(Committed { index: Index(4), outcome }));
+    let mut all: Vec<_> = raft_kinds().into_iter().map(raft).collect();
+    all.extend([
+        PeerMessage::Hint {
+            journal: JournalId(2),
+            term: Term(5),
+            leader: NodeId(3),
+            in_sync: vec![NodeId(1), NodeId(3)],
+        },
+        PeerMessage::Control { id: 8, command: vec![1, 2, 3] },
+        outcome(Outcome::Done),
+        outcome(Outcome::TopicCreated { topic_id: TopicId(7), partitions: vec![PartitionId(4)] }),
+        outcome(Outcome::ProducerIds { first: 1000, count: 1000 }),
+        done(Err(ControlRefusal::Command(CommandError::UnknownTopic))),
+        done(Err(ControlRefusal::Command(CommandError::InvalidConfig("why".to_owned())))),
+        done(Err(ControlRefusal::NotController)),
+        done(Err(ControlRefusal::Storage)),
+        PeerMessage::Read { journal: JournalId(1), index: Index(2) },
+        PeerMessage::ReadDone { journal: JournalId(1), index: Index(2), entry: None },
+        PeerMessage::ReadDone { journal: JournalId(1), index: Index(9), entry: Some(entry()) },
+    ]);
+    all
+}
+
+#[test]
+fn every_message_comes_back() {
+    for message in all() {
+        let body = message.encode();
+        let again = PeerMessage::decode(&body, message.entry().cloned()).expect("just encoded");
+        assert_eq!(format!("{again:?}"), format!("{message:?}"));
+        assert_eq!(again.entry_bytes(), message.entry_bytes());
+    }
+}
+
+#[test]
+fn a_body_that_is_cut_or_too_long_is_refused() {
+    for message in all() {
+        let mut body = message.encode();
+        for cut in 0..body.len() {
+            assert!(PeerMessage::decode(&body[..cut], message.entry().cloned()).is_err(), "cut at {cut}");
+        }
+        body.push(0);
+        let long = PeerMessage::decode(&body, message.entry().cloned()).map(|_| ());
+        assert_eq!(long, Err(DecodeError::Long(1)));
+    }
+}
+
+#[test]
+fn an_entry_and_the_word_of_it_go_together() {
+    for message in all() {
+        let other = if message.entry().is_some() { None } else { Some(entry()) };
+        let decoded = PeerMessage::decode(&message.encode(), other).map(|_| ());
+        assert_eq!(decoded, Err(DecodeError::Entry));
+    }
+}
+
+#[test]
+fn a_newer_version_is_refused_by_name() {
+    let mut body = PeerMessage::Read { journal: JournalId(1), index: Index(2) }.encode();
+    body[0] = 2;
+    assert_eq!(PeerMessage::decode(&body, None).map(|_| ()), Err(DecodeError::Newer(2)));
+}
+
+#[test]
+fn no_flip_makes_a_decoder_panic() {
+    for message in all() {
+        let body = message.encode();
+        for position in 0..body.len() {
+            for bit in 0..8 {
+                let mut bad = body.clone();
+                bad[position] ^= 1 << bit;
+                let _ = PeerMessage::decode(&bad, message.entry().cloned());
+            }
+        }
+    }
+}

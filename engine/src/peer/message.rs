@@ -1,0 +1,119 @@
+//! The messages between shards of different nodes: a closed list.
+//!
+//! Plain data: what raft-rs makes of a message is known in [`crate::raft`] alone, and nothing here
+//! was judged. A message from a peer is checked by its receiver before it is believed.
+
+use crate::control::{ControlRefusal, Outcome};
+use crate::entry::EntryBytes;
+use crate::ids::{Index, JournalId, NodeId, RaftId, Term};
+
+/// One message to the shard of the same lane on another node.
+#[derive(Clone, Debug)]
+pub enum PeerMessage {
+    /// Of one journal's replica to another.
+    Raft { journal: JournalId, message: RaftMessage },
+    /// Who leads a journal and which nodes are in sync: to every node. The highest term wins.
+    Hint { journal: JournalId, term: Term, leader: NodeId, in_sync: Vec<NodeId> },
+    /// A command for the meta journal, encoded, to the node that leads it. `id` comes back.
+    Control { id: u64, command: Vec<u8> },
+    /// What became of it.
+    ControlDone { id: u64, result: Result<Committed, ControlRefusal> },
+    /// Asks for an entry's bytes, for repair.
+    Read { journal: JournalId, index: Index },
+    /// The entry, unless it is not there (any more) or not good.
+    ReadDone { journal: JournalId, index: Index, entry: Option<EntryBytes> },
+}
+
+/// A command's outcome, and the entry that it was in: a view of at least this index has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub index: Index,
+    pub outcome: Outcome,
+}
+
+/// One raft message. `term` is the sender's, or the one it asks a vote for.
+#[derive(Clone, Debug)]
+pub struct RaftMessage {
+    pub from: RaftId,
+    pub to: RaftId,
+    pub term: Term,
+    pub kind: RaftKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum RaftKind {
+    /// At most one entry, the one after `previous`; its index, term and checksum stand in its
+    /// header. Without an entry it tells the commit, or probes.
+    Append {
+        previous: Index,
+        previous_term: Term,
+        commit: Index,
+        entry: Option<EntryBytes>,
+    },
+    /// `index` is the last entry that is durable there, or with `reject` the `previous` that did
+    /// not match; `hint` and its term then say where the logs may meet.
+    AppendResponse {
+        index: Index,
+        reject: bool,
+        hint: Index,
+        hint_term: Term,
+        commit: Index,
+    },
+    Heartbeat {
+        commit: Index,
+    },
+    HeartbeatResponse {
+        commit: Index,
+    },
+    /// `transfer`: the leader asked for it, so a lease does not stand in the way.
+    Vote {
+        last: Index,
+        last_term: Term,
+        commit: Index,
+        commit_term: Term,
+        transfer: bool,
+    },
+    VoteResponse {
+        reject: bool,
+        commit: Index,
+        commit_term: Term,
+    },
+    PreVote {
+        last: Index,
+        last_term: Term,
+        commit: Index,
+        commit_term: Term,
+    },
+    PreVoteResponse {
+        reject: bool,
+        commit: Index,
+        commit_term: Term,
+    },
+    /// Stand for election at once: the leader hands over.
+    TimeoutNow,
+}
+
+impl PeerMessage {
+    /// The entry that travels behind the body.
+    pub fn entry(&self) -> Option<&EntryBytes> {
+        match self {
+            Self::Raft { message, .. } => message.kind.entry(),
+            Self::ReadDone { entry, .. } => entry.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Bytes that it takes on its way, the entry's included: what credits count.
+    pub fn entry_bytes(&self) -> usize {
+        self.entry().map_or(0, EntryBytes::len)
+    }
+}
+
+impl RaftKind {
+    fn entry(&self) -> Option<&EntryBytes> {
+        match self {
+            Self::Append { entry, .. } => entry.as_ref(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What shards of different nodes tell each other: the messages and their bytes.
+//!
+//! This folder knows no socket: `net` carries a message's body and, behind it, the bytes of at
+//! most one entry, in the very buffers that disk and cache share.
+
+pub mod encoding;
+pub mod message;
+
+pub use encoding::{DecodeError, PEER_VERSION};
+pub use message::{Committed, PeerMessage, RaftKind, RaftMessage};

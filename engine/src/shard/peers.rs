@@ -1,0 +1,14 @@
+//! What comes from other nodes and goes to them.
+
+use super::Shard;
+use crate::clock::Now;
+use crate::ids::{LaneId, NodeId};
+use crate::journal::effects::Effects;
+use crate::peer::PeerMessage;
+
+impl Shard {
+    /// A lone node has no peers: what comes is not for it.
+    pub(super) fn peer(&mut self, _from: NodeId, _message: PeerMessage, _now: Now, _fx: &mut Effects) {}
+
+    pub(super) fn link(&mut self, _node: NodeId, _lane: LaneId, _up: bool, _now: Now, _fx: &mut Effects) {}
+}
