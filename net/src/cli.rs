@@ -1,5 +1,6 @@
 //! The command line: commands, help, and the way from a command to an exit code.
 
+use crate::admin;
 use crate::config::{Config, Machine};
 use crate::logging;
 use crate::node::NodeError;
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 stopped as asked; 1 usage or configuration; 2 the machine (io_uring, limits, ports, \
-space, file system, folder in use); 3 the data folder's contents; 4 a write or a sync failed. \
+space, file system, folder in use); 3 the data folder's contents; 4 a write or a sync failed; \
+5 a running broker refused a command. \
 SIGTERM and SIGINT stop gracefully within 10 s, a second one at once.
 
 The TOML file has the long options as keys and Kafka's settings under [kafka]:
@@ -41,10 +43,17 @@ enum Command {
     Start,
     /// Read options and file, print what they add up to, start nothing
     CheckConfig,
+    /// Create, list, describe, alter and delete topics of a running cluster; options of its own
+    Topic,
+    /// Look at a running cluster; options of its own
+    Cluster,
 }
 
 /// Runs the process to its exit code.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| admin::NOUNS.iter().any(|noun| first == *noun)) {
+        return admin::main(std::env::args_os());
+    }
     match CommandLine::try_parse() {
         Ok(line) => run(line).unwrap_or_else(|refusal| {
             let _ = writeln!(std::io::stderr(), "{refusal}");
@@ -58,6 +67,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
+    if let Some(noun @ (Command::Topic | Command::Cluster)) = line.command {
+        let what = format!("a broker's options do not go with '{noun:?}'").to_lowercase();
+        return Err(Refusal::usage(what, "put topic or cluster first, and its own options behind it"));
+    }
     let config = Config::from_options(line.options, &machine()?)?;
     logging::filter_of(&config.log_filter)?;
     if line.command == Some(Command::CheckConfig) {

@@ -1,6 +1,7 @@
 //! The broker around the engine: sockets, the Kafka protocol, the process.
 
 pub mod address;
+pub mod admin;
 pub mod budget;
 pub mod cli;
 pub mod completion;

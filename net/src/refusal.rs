@@ -8,6 +8,8 @@ pub const EXIT_USAGE: u8 = 1;
 pub const EXIT_ENVIRONMENT: u8 = 2;
 /// The data folder's contents.
 pub const EXIT_DATA: u8 = 3;
+/// A running broker said no to a command (4 is `node`'s: a write or a sync failed).
+pub const EXIT_REFUSED: u8 = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -24,6 +26,10 @@ impl Refusal {
 
     pub fn environment(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { exit_code: EXIT_ENVIRONMENT, what: what.into(), remedy: remedy.into() }
+    }
+
+    pub fn refused(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { exit_code: EXIT_REFUSED, what: what.into(), remedy: remedy.into() }
     }
 
     pub fn data(what: impl Into<String>, remedy: impl Into<String>) -> Self {

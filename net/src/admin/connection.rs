@@ -1,0 +1,167 @@
+//! One blocking connection to a broker: versions are agreed on first, then one request and its
+//! answer at a time, each within the time-out.
+
+use crate::kafka::client::{self, ClientHead};
+use crate::kafka::cursor::Malformed;
+use crate::kafka::wire::{KafkaRequest, RequestResponsePair};
+use crate::refusal::Refusal;
+use kafka_wire::ApiVersionsRequest;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// What brokers know these commands by.
+const CLIENT_ID: &str = "duramen-admin";
+/// The version of ApiVersions that every broker since 0.10 answers.
+const API_VERSIONS_VERSION: i16 = 0;
+/// A longer answer is no Kafka broker's: 16 MiB describe more than 100,000 partitions.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+pub struct Connection {
+    stream: TcpStream,
+    /// As given, for messages.
+    address: String,
+    timeout: Duration,
+    correlation: i32,
+    /// By API key: what the broker answers, min and max.
+    versions: BTreeMap<i16, (i16, i16)>,
+}
+
+impl Connection {
+    /// Connects and asks which versions there are.
+    pub fn open(host: &str, port: u16, timeout: Duration) -> Result<Self, Refusal> {
+        let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let begun = Instant::now();
+        let stream =
+            dial(host, port, timeout).map_err(|error| no_answer(&address, "connect", timeout, &error))?;
+        let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+        let mut connection =
+            Self { stream, address, timeout: left, correlation: 0, versions: BTreeMap::new() };
+        let request = ApiVersionsRequest::default();
+        let response = connection.exchange(API_VERSIONS_VERSION, &request, timeout)?;
+        if response.error_code != 0 {
+            let what = format!("{}: ApiVersions gave error {}", connection.address, response.error_code);
+            return Err(Refusal::environment(what, "check that this is a Kafka broker's port"));
+        }
+        let versions = response.api_keys.iter().map(|api| (api.api_key, (api.min_version, api.max_version)));
+        connection.versions = versions.collect();
+        connection.timeout = timeout;
+        Ok(connection)
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a request in the newest version that both sides know, which must be `at_least` this
+    /// one for the request to say what it has to, and waits for the answer.
+    pub fn call<R: RequestResponsePair>(
+        &mut self,
+        at_least: i16,
+        request: &R,
+    ) -> Result<R::Response, Refusal> {
+        let key = <R as KafkaRequest>::API_KEY.value();
+        let own_max = R::SUPPORTED_VERSIONS.max().value();
+        let version = self.versions.get(&key).and_then(|&(min, max)| {
+            let version = max.min(own_max);
+            (version >= min.max(at_least)).then_some(version)
+        });
+        let Some(version) = version else {
+            let what = format!("{} does not answer {} as it is needed", self.address, R::NAME);
+            return Err(Refusal::refused(what, "ask a broker of a newer version"));
+        };
+        self.exchange(version, request, self.timeout)
+    }
+
+    fn exchange<R: RequestResponsePair>(
+        &mut self,
+        version: i16,
+        request: &R,
+        shown_timeout: Duration,
+    ) -> Result<R::Response, Refusal> {
+        self.correlation += 1;
+        let head = ClientHead { correlation: self.correlation, client_id: CLIENT_ID };
+        let mut frame = Vec::new();
+        client::write_request(&mut frame, head, version, request);
+        let answer = self
+            .round_trip(&frame)
+            .map_err(|error| no_answer(&self.address, R::NAME, shown_timeout, &error))?;
+        match client::read_response::<R>(&answer, version) {
+            Ok((correlation, response)) if correlation == self.correlation => Ok(response),
+            Ok(_) => Err(self.nonsense(R::NAME, "the answer is to another request")),
+            Err(Malformed(why)) => Err(self.nonsense(R::NAME, why)),
+        }
+    }
+
+    fn nonsense(&self, request: &str, why: &str) -> Refusal {
+        let what = format!("{}: {request}: {why}", self.address);
+        Refusal::environment(what, "check that this is a Kafka broker's port")
+    }
+
+    fn round_trip(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        let deadline = Instant::now() + self.timeout;
+        self.stream.set_write_timeout(Some(self.timeout))?;
+        self.stream.write_all(frame)?;
+        let mut length = [0; 4];
+        read_by(&mut self.stream, &mut length, deadline)?;
+        let length = u32::from_be_bytes(length) as usize;
+        if length > ANSWER_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("an answer of {length} bytes")));
+        }
+        let mut answer = vec![0; length];
+        read_by(&mut self.stream, &mut answer, deadline)?;
+        Ok(answer)
+    }
+}
+
+/// Every address that the name stands for has the time that is left.
+fn dial(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + timeout;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name stands for no address");
+    for address in (host, port).to_socket_addrs()? {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Fills `to`, however the bytes trickle in, or fails at the deadline.
+fn read_by(stream: &mut TcpStream, to: &mut [u8], deadline: Instant) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < to.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut to[filled..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn no_answer(address: &str, doing: &str, timeout: Duration, error: &io::Error) -> Refusal {
+    let why = match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            format!("no answer within {} s", timeout.as_secs())
+        }
+        io::ErrorKind::UnexpectedEof => "the broker closed the connection".to_owned(),
+        _ => error.to_string(),
+    };
+    let remedy = "check that the broker runs and that --brokers names its address; see --timeout";
+    Refusal::environment(format!("{address}: {doing}: {why}"), remedy)
+}

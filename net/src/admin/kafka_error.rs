@@ -1,0 +1,73 @@
+//! Kafka's error codes as a person reads them: the name, and what can be done.
+
+use crate::kafka::errors::code;
+use crate::refusal::Refusal;
+
+/// What the broker said of one thing that was asked for: its code, and its text if it gave one.
+pub fn check(subject: &str, code: i16, message: Option<&str>) -> Result<(), Refusal> {
+    if code == code::NONE {
+        return Ok(());
+    }
+    let (name, remedy) = explain(code);
+    let what = match message {
+        Some(text) if !text.is_empty() => format!("{subject}: {text} ({name})"),
+        _ => format!("{subject}: {name}"),
+    };
+    Err(Refusal::refused(what, remedy))
+}
+
+const RETRY: &str = "try again in a moment";
+const SAID: &str = "change what the message names and try again";
+
+/// Kafka's name of a code, and the remedy.
+fn explain(code: i16) -> (String, &'static str) {
+    let (name, remedy) = match code {
+        code::UNKNOWN_TOPIC_OR_PARTITION => {
+            ("UNKNOWN_TOPIC_OR_PARTITION", "`duramen topic list` shows the topics that there are")
+        }
+        code::TOPIC_ALREADY_EXISTS => {
+            ("TOPIC_ALREADY_EXISTS", "choose another name, or change the topic with `duramen topic alter`")
+        }
+        code::INVALID_TOPIC_EXCEPTION => {
+            ("INVALID_TOPIC_EXCEPTION", "use letters, digits, '.', '_' and '-', at most 249 of them")
+        }
+        code::INVALID_REPLICATION_FACTOR => {
+            ("INVALID_REPLICATION_FACTOR", "`duramen cluster status` shows the nodes that there are")
+        }
+        code::INVALID_PARTITIONS => {
+            ("INVALID_PARTITIONS", "ask for more partitions than there are; their number never falls")
+        }
+        code::INVALID_CONFIG => ("INVALID_CONFIG", SAID),
+        code::INVALID_REQUEST => ("INVALID_REQUEST", SAID),
+        code::POLICY_VIOLATION => ("POLICY_VIOLATION", SAID),
+        code::TOPIC_DELETION_DISABLED => {
+            ("TOPIC_DELETION_DISABLED", "start the brokers with --set delete.topic.enable=true")
+        }
+        code::REQUEST_TIMED_OUT => ("REQUEST_TIMED_OUT", "try again, with a longer --timeout"),
+        code::NOT_CONTROLLER => ("NOT_CONTROLLER", RETRY),
+        code::LEADER_NOT_AVAILABLE => ("LEADER_NOT_AVAILABLE", RETRY),
+        code::NOT_LEADER_OR_FOLLOWER => ("NOT_LEADER_OR_FOLLOWER", RETRY),
+        code::OFFSET_NOT_AVAILABLE => ("OFFSET_NOT_AVAILABLE", RETRY),
+        code::KAFKA_STORAGE_ERROR => {
+            ("KAFKA_STORAGE_ERROR", "see the broker's log, and free space where its data is")
+        }
+        other => return (format!("Kafka's error {other}"), "see the broker's log"),
+    };
+    (name.to_owned(), remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::EXIT_REFUSED;
+
+    #[test]
+    fn a_refusal_has_the_brokers_words_kafkas_name_and_a_remedy() {
+        assert_eq!(check("topic 'a'", 0, Some("unused")), Ok(()));
+        let refused = check("topic 'a'", code::INVALID_CONFIG, Some("no.such is unknown")).unwrap_err();
+        assert_eq!(refused.exit_code, EXIT_REFUSED);
+        assert_eq!(refused.what, "topic 'a': no.such is unknown (INVALID_CONFIG)");
+        let silent = check("topic 'a'", 9999, None).unwrap_err();
+        assert!(silent.what.contains("9999") && !silent.remedy.is_empty());
+    }
+}

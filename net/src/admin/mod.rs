@@ -1,0 +1,99 @@
+//! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen cluster ...`.
+//! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
+//! it works on any broker, from anywhere.
+
+mod cluster;
+mod connection;
+mod health;
+mod kafka_error;
+mod offsets;
+mod out;
+mod reach;
+mod scrape;
+mod topic;
+mod topic_report;
+
+use crate::refusal::{EXIT_USAGE, Refusal};
+use clap::{Parser, Subcommand};
+use out::Out;
+use reach::Reach;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What may come first on the command line, instead of a broker's options.
+pub const NOUNS: [&str; 2] = ["topic", "cluster"];
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
+5 the broker refused.";
+
+/// Commands to a running cluster
+#[derive(Parser, Debug)]
+#[command(name = "duramen", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    noun: Noun,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Subcommand, Debug)]
+enum Noun {
+    /// Create, list, describe, alter and delete topics
+    #[command(after_help = AFTER_HELP)]
+    Topic {
+        #[command(subcommand)]
+        verb: topic::Verb,
+    },
+    /// Look at the whole cluster
+    #[command(after_help = AFTER_HELP)]
+    Cluster {
+        #[command(subcommand)]
+        verb: cluster::Verb,
+    },
+}
+
+/// Runs a command line that begins with one of [`NOUNS`] to its exit code.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match CommandLine::try_parse_from(arguments) {
+        Ok(line) => run(&line).unwrap_or_else(|refusal| {
+            let _ = writeln!(std::io::stderr(), "{refusal}");
+            ExitCode::from(refusal.exit_code)
+        }),
+        Err(answer) => {
+            let _ = answer.print();
+            if answer.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+fn run(line: &CommandLine) -> Result<ExitCode, Refusal> {
+    let out = Out { json: line.reach.json };
+    match &line.noun {
+        Noun::Topic { verb } => topic::run(verb, &line.reach, out),
+        Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn explained(command: &clap::Command) {
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{argument} of {}", command.get_name());
+        }
+        command.get_subcommands().for_each(explained);
+    }
+
+    #[test]
+    fn the_command_line_holds_together_and_every_option_is_explained() {
+        let command = CommandLine::command();
+        command.clone().debug_assert();
+        explained(&command);
+        let nouns: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(nouns, NOUNS);
+    }
+}

@@ -1,0 +1,89 @@
+//! How a command reaches the cluster: the options that all commands have.
+
+use super::connection::Connection;
+use crate::address::Address;
+use crate::refusal::{EXIT_ENVIRONMENT, Refusal};
+use clap::Args;
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+pub struct Reach {
+    /// Brokers to begin with, separated by commas; the first one that answers is asked
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092", global = true)]
+    pub brokers: String,
+
+    /// How long one request may take, connecting included, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub timeout: u32,
+
+    /// Write JSON instead of tables
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Reach {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.timeout))
+    }
+
+    /// What a request says of its own time: less than this side waits, so that the broker's own
+    /// REQUEST_TIMED_OUT arrives.
+    pub fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.timeout).expect("at most an hour") * 1000 * 9 / 10
+    }
+
+    /// The first of the brokers that answers.
+    pub fn connect(&self) -> Result<Connection, Refusal> {
+        let mut failures = Vec::new();
+        for text in self.brokers.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            let address = Address::parse("--brokers", text)?;
+            match Connection::open(&address.host, address.port, self.timeout()) {
+                Ok(connection) => return Ok(connection),
+                Err(why) => failures.push(why.what),
+            }
+        }
+        let what = match failures.as_slice() {
+            [] => "--brokers names none".to_owned(),
+            all => all.join("; "),
+        };
+        let remedy = "start a broker, or name one that runs with --brokers HOST:PORT";
+        Err(Refusal { exit_code: EXIT_ENVIRONMENT, what, remedy: remedy.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(brokers: &str) -> Reach {
+        Reach { brokers: brokers.to_owned(), timeout: 1, json: false }
+    }
+
+    #[test]
+    fn every_broker_that_did_not_answer_is_named() {
+        // Bound and let go: nobody listens there.
+        let free = || {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+            listener.local_addr().expect("bound").port()
+        };
+        let (one, other) = (free(), free());
+        let refused = reach(&format!("127.0.0.1:{one}, 127.0.0.1:{other}")).connect().err().expect("nobody");
+        assert_eq!(refused.exit_code, EXIT_ENVIRONMENT);
+        for port in [one, other] {
+            assert!(refused.what.contains(&port.to_string()), "{refused}");
+        }
+        assert_eq!(reach("broker").connect().err().expect("no port").exit_code, 1);
+        assert_eq!(reach(" , ").connect().err().expect("none").exit_code, EXIT_ENVIRONMENT);
+    }
+
+    #[test]
+    fn a_broker_that_says_nothing_is_given_up_in_time() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = silent.local_addr().expect("bound").port();
+        let begun = std::time::Instant::now();
+        let refused = reach(&format!("127.0.0.1:{port}")).connect().err().expect("no answer");
+        assert!(refused.what.contains("no answer within 1 s"), "{refused}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}

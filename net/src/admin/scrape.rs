@@ -1,0 +1,85 @@
+//! A broker's metrics page, read over HTTP: figures that Kafka's protocol has no place for.
+
+use crate::address::Address;
+use crate::refusal::Refusal;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// A page is some kilobytes per journal; what is longer is no metrics page.
+const PAGE_BYTES_MAX: u64 = 64 << 20;
+
+/// The samples of a page: name (without prefix), labels and value.
+#[derive(Debug, Default)]
+pub struct Page(Vec<Sample>);
+
+#[derive(Debug, PartialEq)]
+pub struct Sample {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
+}
+
+impl Page {
+    pub fn get(address: &Address, timeout: Duration) -> Result<Self, Refusal> {
+        let wrong = |why: String| {
+            let what = format!("{}:{}: /metrics: {why}", address.host, address.port);
+            Refusal::environment(what, "name a broker's --http-listen address with --metrics")
+        };
+        let text = fetch(address, timeout).map_err(|error| wrong(error.to_string()))?;
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| wrong("no HTTP answer".to_owned()))?;
+        if head.split(' ').nth(1) != Some("200") {
+            return Err(wrong(head.lines().next().unwrap_or_default().to_owned()));
+        }
+        Ok(Self::parse(body))
+    }
+
+    fn parse(body: &str) -> Self {
+        Self(body.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect())
+    }
+
+    /// All samples of one name, `duramen_` left out.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Sample> {
+        self.0.iter().filter(move |sample| sample.name == name)
+    }
+}
+
+fn fetch(address: &Address, timeout: Duration) -> io::Result<String> {
+    let to =
+        (address.host.as_str(), address.port).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
+    let mut stream = TcpStream::connect_timeout(&to, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.host)?;
+    let mut text = String::new();
+    stream.take(PAGE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// `duramen_name{label="value",...} 1.5`; label values here hold no quotes or commas.
+fn sample(line: &str) -> Option<Sample> {
+    let (series, value) = line.rsplit_once(' ')?;
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect();
+    let name = name.strip_prefix("duramen_")?.to_owned();
+    Some(Sample { name, labels, value: value.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_have_names_labels_and_values() {
+        let page = Page::parse(
+            "# HELP x y\nduramen_ready 1\nduramen_journal_durable_index{shard=\"1\",journal=\"3\"} 41\n# EOF\n",
+        );
+        assert_eq!(page.all("ready").map(|sample| sample.value).collect::<Vec<_>>(), [1.0]);
+        let durable = page.all("journal_durable_index").next().expect("there");
+        assert_eq!((durable.labels["shard"].as_str(), durable.labels["journal"].as_str()), ("1", "3"));
+        assert_eq!(durable.value, 41.0);
+        assert_eq!(page.all("nothing").count(), 0);
+    }
+}

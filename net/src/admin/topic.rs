@@ -1,0 +1,246 @@
+//! `duramen topic ...`: what is asked of the cluster about topics.
+
+use super::connection::Connection;
+use super::kafka_error::check;
+use super::out::Out;
+use super::reach::Reach;
+use super::topic_report::{self, TopicReport};
+use crate::refusal::Refusal;
+use clap::Subcommand;
+use kafka_wire::create_partitions_request::CreatePartitionsTopic;
+use kafka_wire::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_wire::delete_topics_request::DeleteTopicState;
+use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_wire::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
+};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Create a topic; done when it has leaders
+    Create {
+        /// Name of the topic
+        name: String,
+        /// Number of partitions [default: the brokers' num.partitions]
+        #[arg(long, value_name = "N")]
+        partitions: Option<u16>,
+        /// Nodes that keep a copy of each partition [default: the brokers'
+        /// default.replication.factor]
+        #[arg(long, value_name = "N")]
+        replication_factor: Option<u16>,
+        /// A setting of the topic by Kafka's name, such as retention.ms=3600000. May be given more
+        /// than once
+        #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+        config: Vec<Setting>,
+    },
+    /// List the topics
+    List {
+        /// Internal topics, too
+        #[arg(long)]
+        internal: bool,
+    },
+    /// Show one topic: partitions, leaders, replicas, offsets, bytes, settings
+    Describe {
+        /// Name of the topic
+        name: String,
+    },
+    /// Change settings, or add partitions
+    Alter {
+        /// Name of the topic
+        name: String,
+        /// Number of partitions that there shall be: more than there are
+        #[arg(long, value_name = "N")]
+        partitions: Option<u16>,
+        /// A setting by Kafka's name, such as retention.ms=3600000. May be given more than once
+        #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
+        config: Vec<Setting>,
+        /// A setting that goes back to its default. May be given more than once
+        #[arg(long, value_name = "KEY")]
+        delete_config: Vec<String>,
+    },
+    /// Delete a topic and all its records
+    Delete {
+        /// Name of the topic
+        name: String,
+    },
+}
+
+/// One `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    key: String,
+    value: String,
+}
+
+fn parse_setting(text: &str) -> Result<Setting, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok(Setting { key: key.to_owned(), value: value.to_owned() }),
+        _ => Err(format!("'{text}' is not KEY=VALUE")),
+    }
+}
+
+/// Of Kafka's kinds of resource in the configuration APIs.
+pub const RESOURCE_TOPIC: i8 = 2;
+const OPERATION_SET: i8 = 0;
+const OPERATION_DELETE: i8 = 1;
+
+pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
+    let mut connection = reach.connect()?;
+    match verb {
+        Verb::Create { name, partitions, replication_factor, config } => {
+            let mut topic = CreatableTopic::default();
+            topic.name = name.as_str().into();
+            topic.num_partitions = partitions.map_or(-1, i32::from);
+            topic.replication_factor = match replication_factor {
+                Some(factor) => i16::try_from(*factor).map_err(|_| too_many("--replication-factor"))?,
+                None => -1,
+            };
+            topic.configs = config.iter().map(creatable).collect();
+            let created = create(&mut connection, reach, topic)?;
+            out.show(&created, |made| {
+                let Created { name, partitions, replication_factor, id } = made;
+                format!("created {name}: {partitions} partition(s), replication factor {replication_factor}, id {id}")
+            })?;
+        }
+        Verb::List { internal } => {
+            let metadata = topic_report::metadata(&mut connection, None)?;
+            let rows = topic_report::list(&metadata, *internal);
+            out.show(&rows, |rows| topic_report::list_table(rows))?;
+        }
+        Verb::Describe { name } => {
+            let report = TopicReport::ask(&mut connection, reach, name)?;
+            out.show(&report, TopicReport::text)?;
+        }
+        Verb::Alter { name, partitions, config, delete_config } => {
+            let altered = Altered { name, partitions: *partitions, config, delete_config };
+            alter(&mut connection, reach, &altered)?;
+            let report = TopicReport::ask(&mut connection, reach, name)?;
+            out.show(&report, TopicReport::text)?;
+        }
+        Verb::Delete { name } => {
+            delete(&mut connection, reach, name)?;
+            out.show(&Deleted { deleted: name }, |_| format!("deleted {name}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn too_many(option: &str) -> Refusal {
+    Refusal::usage(format!("{option} is above {}", i16::MAX), "give a smaller number")
+}
+
+fn creatable(setting: &Setting) -> CreatableTopicConfig {
+    let mut config = CreatableTopicConfig::default();
+    config.name = setting.key.as_str().into();
+    config.value = Some(setting.value.as_str().into());
+    config
+}
+
+#[derive(Serialize)]
+struct Created {
+    name: String,
+    id: String,
+    partitions: i32,
+    replication_factor: i16,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    deleted: &'a str,
+}
+
+/// Version 7 tells the topic's id, 5 what the defaults came to.
+fn create(connection: &mut Connection, reach: &Reach, topic: CreatableTopic) -> Result<Created, Refusal> {
+    let name = topic.name.as_str().to_owned();
+    let mut request = CreateTopicsRequest::default();
+    request.topics.push(topic);
+    request.timeout_ms = reach.timeout_ms();
+    let response = connection.call(5, &request)?;
+    let made = response.topics.into_iter().next().ok_or_else(|| left_out(connection))?;
+    check(&format!("topic '{name}'"), made.error_code, made.error_message.as_deref())?;
+    Ok(Created {
+        name,
+        id: topic_report::id_text(made.topic_id),
+        partitions: made.num_partitions,
+        replication_factor: made.replication_factor,
+    })
+}
+
+struct Altered<'a> {
+    name: &'a str,
+    partitions: Option<u16>,
+    config: &'a [Setting],
+    delete_config: &'a [String],
+}
+
+/// Settings first: they are refused or taken together, and a mistake there leaves all as it was.
+fn alter(connection: &mut Connection, reach: &Reach, altered: &Altered<'_>) -> Result<(), Refusal> {
+    let set = altered.config.iter().map(|one| alterable(&one.key, OPERATION_SET, Some(&one.value)));
+    let deleted = altered.delete_config.iter().map(|key| alterable(key, OPERATION_DELETE, None));
+    let configs: Vec<AlterableConfig> = set.chain(deleted).collect();
+    if configs.is_empty() && altered.partitions.is_none() {
+        let remedy = "give --config, --delete-config or --partitions";
+        return Err(Refusal::usage("there is nothing to alter", remedy));
+    }
+    let subject = format!("topic '{}'", altered.name);
+    if !configs.is_empty() {
+        let mut resource = AlterConfigsResource::default();
+        (resource.resource_type, resource.resource_name) = (RESOURCE_TOPIC, altered.name.into());
+        resource.configs = configs;
+        let mut request = IncrementalAlterConfigsRequest::default();
+        request.resources.push(resource);
+        let response = connection.call(0, &request)?;
+        let done = response.responses.into_iter().next().ok_or_else(|| left_out(connection))?;
+        check(&subject, done.error_code, done.error_message.as_deref())?;
+    }
+    let Some(count) = altered.partitions else { return Ok(()) };
+    let mut topic = CreatePartitionsTopic::default();
+    (topic.name, topic.count, topic.assignments) = (altered.name.into(), i32::from(count), None);
+    let mut request = CreatePartitionsRequest::default();
+    request.topics.push(topic);
+    request.timeout_ms = reach.timeout_ms();
+    let response = connection.call(0, &request)?;
+    let done = response.results.into_iter().next().ok_or_else(|| left_out(connection))?;
+    check(&subject, done.error_code, done.error_message.as_deref())
+}
+
+fn alterable(key: &str, operation: i8, value: Option<&str>) -> AlterableConfig {
+    let mut config = AlterableConfig::default();
+    config.name = key.into();
+    config.config_operation = operation;
+    config.value = value.map(Into::into);
+    config
+}
+
+/// From version 6 on topics are named in a structure of their own.
+fn delete(connection: &mut Connection, reach: &Reach, name: &str) -> Result<(), Refusal> {
+    let mut topic = DeleteTopicState::default();
+    topic.name = Some(name.into());
+    let mut request = DeleteTopicsRequest::default();
+    request.topics.push(topic);
+    request.timeout_ms = reach.timeout_ms();
+    let response = connection.call(6, &request)?;
+    let done = response.responses.into_iter().next().ok_or_else(|| left_out(connection))?;
+    check(&format!("topic '{name}'"), done.error_code, done.error_message.as_deref())
+}
+
+/// The broker answered, but not about what it was asked for.
+pub fn left_out(connection: &Connection) -> Refusal {
+    let what = format!("{} left out of its answer what it was asked for", connection.address());
+    Refusal::refused(what, "see the broker's log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_has_a_key_and_may_have_equals_signs_in_its_value() {
+        let setting = |key: &str, value: &str| Setting { key: key.to_owned(), value: value.to_owned() };
+        assert_eq!(parse_setting("a=b=c"), Ok(setting("a", "b=c")));
+        assert_eq!(parse_setting("a="), Ok(setting("a", "")));
+        assert!(parse_setting("a").is_err() && parse_setting("=a").is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! The native commands against a broker of two shards: what they say, as table and as JSON, and
+//! how they exit.
+
+use serde_json::Value;
+use std::process::Command;
+use tests::process::{Broker, BrokerOptions, binary};
+
+/// Exit code, stdout and stderr of a command, its noun and verb first.
+fn command(broker: &Broker, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new("timeout")
+        .arg("60")
+        .arg(binary::duramen())
+        .args(arguments)
+        .args(["--brokers", &broker.bootstrap()])
+        .output()
+        .expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+}
+
+/// The command's success, and what it said.
+fn done(broker: &Broker, arguments: &[&str]) -> String {
+    let (code, said, error) = command(broker, arguments);
+    assert_eq!(code, 0, "{arguments:?}: {said}{error}");
+    said
+}
+
+fn json(broker: &Broker, arguments: &[&str]) -> Value {
+    let said = done(broker, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{arguments:?}: {error} in {said}"))
+}
+
+fn refused(broker: &Broker, arguments: &[&str], code: i32, text: &str) {
+    let (ended, said, error) = command(broker, arguments);
+    assert_eq!(ended, code, "{arguments:?}: {said}{error}");
+    assert!(error.contains(text) && error.contains("remedy"), "{arguments:?}: no '{text}' in: {error}");
+    assert!(said.is_empty(), "{said}");
+}
+
+#[test]
+fn topics_are_created_listed_described_altered_and_deleted() {
+    let broker = Broker::start(BrokerOptions::default());
+    assert!(done(&broker, &["topic", "list"]).contains("no topics"));
+    let created = ["topic", "create", "a", "--partitions", "3", "--config", "retention.ms=60000"];
+    assert!(done(&broker, &created).contains("created a: 3 partition(s)"));
+    refused(&broker, &created, 5, "TOPIC_ALREADY_EXISTS");
+    refused(&broker, &["topic", "create", "a b"], 5, "INVALID_TOPIC_EXCEPTION");
+    refused(&broker, &["topic", "create", "b", "--config", "no.such=1"], 5, "INVALID_CONFIG");
+    refused(&broker, &["topic", "create", "b", "--replication-factor", "3"], 5, "INVALID_REPLICATION_FACTOR");
+    assert_eq!(json(&broker, &["topic", "create", "b"])["partitions"], 1);
+
+    let listed = json(&broker, &["topic", "list"]);
+    let names: Vec<&str> =
+        listed.as_array().expect("a list").iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+
+    let grown = ["topic", "alter", "a", "--partitions", "5", "--config", "max.message.bytes=5000"];
+    done(&broker, &[&grown[..], &["--delete-config", "retention.ms"]].concat());
+    refused(&broker, &grown[..5], 5, "INVALID_PARTITIONS");
+    refused(&broker, &["topic", "alter", "a"], 1, "nothing to alter");
+    let described = done(&broker, &["topic", "describe", "a"]);
+    assert!(
+        described.contains("max.message.bytes=5000") && !described.contains("retention.ms"),
+        "{described}"
+    );
+    let described = json(&broker, &["topic", "describe", "a"]);
+    let partitions = described["partitions"].as_array().expect("partitions");
+    assert_eq!(partitions.len(), 5);
+    for partition in partitions {
+        assert!(partition["leader"].is_number() && partition["next_offset"] == 0, "{partition}");
+    }
+
+    assert!(done(&broker, &["topic", "delete", "a"]).contains("deleted a"));
+    for gone in [["topic", "delete", "a"], ["topic", "describe", "a"]] {
+        refused(&broker, &gone, 5, "UNKNOWN_TOPIC_OR_PARTITION");
+    }
+}
+
+#[test]
+fn the_cluster_is_shown_with_its_shards_and_journals() {
+    let broker = Broker::start(BrokerOptions::default());
+    done(&broker, &["topic", "create", "a", "--partitions", "4"]);
+    let metrics = format!("127.0.0.1:{}", broker.ports.http());
+    let said = done(&broker, &["cluster", "status", "--metrics", &metrics]);
+    assert!(said.contains("all is well"), "{said}");
+    let status = json(&broker, &["cluster", "status"]);
+    assert_eq!((&status["topics"], &status["partitions"]), (&Value::from(1), &Value::from(4)));
+    let brokers = status["brokers"].as_array().expect("brokers");
+    assert_eq!(brokers.len(), 2);
+    let led: u64 = brokers.iter().filter_map(|one| one["leads"].as_u64()).sum();
+    assert_eq!(led, 4);
+    assert!(brokers.iter().all(|one| one["space"]["free_bytes"].as_u64() > Some(0)), "{status}");
+    // The journals' figures are published about every second.
+    let deadline = tests::process::Deadline::seconds(30);
+    deadline.wait_for("every journal's leader is shown", || {
+        let status = json(&broker, &["cluster", "status", "--metrics", &metrics]);
+        let journals = status["journals"].as_array().expect("journals").clone();
+        let led = |journal: &Value| journal["leads"] == true && journal["lag_entries"] == 0;
+        (journals.len() > 1 && journals.iter().all(led)).then_some(())
+    });
+    refused(&broker, &["cluster", "status", "--metrics", "127.0.0.1:1"], 2, "127.0.0.1:1");
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_said_so_with_2_and_usage_with_1() {
+    let broker = Broker::prepare(BrokerOptions::default());
+    refused(&broker, &["topic", "list"], 2, &broker.ports.kafka().to_string());
+    for wrong in
+        [&["topic"][..], &["topic", "make", "a"], &["topic", "create"], &["cluster", "status", "--jsn"]]
+    {
+        assert_eq!(command(&broker, wrong).0, 1, "{wrong:?}");
+    }
+    let help = done(&broker, &["topic", "create", "--help"]);
+    for text in ["--brokers", "--replication-factor", "--config", "--json", "--timeout"] {
+        assert!(help.contains(text), "{text}: {help}");
+    }
+    assert!(done(&broker, &["topic", "--help"]).contains("Exit codes"));
+}
