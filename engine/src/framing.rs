@@ -64,6 +64,18 @@ impl FormatFault {
         FormatError { file: file.into(), fault: self }
     }
 
+    /// The byte of the file that it is about; where none is to blame, the first.
+    pub fn position(self) -> u64 {
+        match self {
+            Self::Magic { position }
+            | Self::Checksum { position, .. }
+            | Self::Value { position }
+            | Self::Foreign { position } => position,
+            Self::Short { found, .. } => found,
+            Self::Newer { .. } => 0,
+        }
+    }
+
     /// The same fault in a block that begins at `base` of its file.
     pub fn at(self, base: u64) -> Self {
         match self {

@@ -5,15 +5,19 @@
 
 use super::bytes::SegmentBytes;
 use super::out::Out;
-use super::scan::{Entry, Scanner, Step};
+use super::progress::Progress;
+use super::scan::{Scanner, Step};
 use super::source::{Journal, Source};
 use super::trouble::{Trouble, exit};
 use crate::row;
+use engine::entry::EntryHeader;
 use engine::ids::Index;
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
     let mut code = exit::CLEAN;
+    let progress = Progress::over([a, b]);
     for left in &a.journals {
         let Some(right) = b.journals.iter().find(|right| right.id() == left.id()) else {
             only_in(left, a, out)?;
@@ -23,7 +27,7 @@ pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
             let text = format!("journal {} is of two different clusters", left.id());
             return Err(Trouble::Usage(text));
         }
-        if journals_part((a, left), (b, right), out)? {
+        if journals_part((a, left), (b, right), &progress, out)? {
             code = exit::DAMAGE;
         }
     }
@@ -36,8 +40,11 @@ pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
 }
 
 fn only_in(journal: &Journal, source: &Source, out: &mut Out<'_>) -> Result<(), Trouble> {
-    let text = format!("journal {} is only in {}", journal.id(), source.path.display());
-    out.line(&text)
+    out.row(row! {
+        "journal" => journal.id().0,
+        "result" => "only in",
+        "path" => source.path.display().to_string(),
+    })
 }
 
 /// The highest commit that this side knows: its hard state's, its entries', its sealed segments'.
@@ -61,19 +68,20 @@ fn known_commit(source: &Source, journal: &Journal) -> Result<Index, Trouble> {
 fn journals_part(
     (a, left): (&Source, &Journal),
     (b, right): (&Source, &Journal),
+    progress: &Progress,
     out: &mut Out<'_>,
 ) -> Result<bool, Trouble> {
     let commit = known_commit(a, left)?.min(known_commit(b, right)?);
     let first = |journal: &Journal| journal.segments.first().map_or(Index::NONE, |segment| segment.base);
     let from = first(left).max(first(right));
     let (left_files, right_files) = (Files::open(left)?, Files::open(right)?);
-    let (mut lefts, mut rights) = (left_files.entries(left, from), right_files.entries(right, from));
+    let (mut lefts, mut rights) = (left_files.pieces(left, from), right_files.pieces(right, from));
     let mut compared = 0u64;
     loop {
         let (one, other) = (lefts.next(commit)?, rights.next(commit)?);
         let part = match (&one, &other) {
             (None, None) => break,
-            (Some(one), Some(other)) => first_difference(one, other),
+            (Some(one), Some(other)) => first_difference(&one.bytes, &other.bytes),
             // One of them lacks what both know to be committed.
             (Some(_), None) | (None, Some(_)) => Some(0),
         };
@@ -82,6 +90,7 @@ fn journals_part(
             return Ok(true);
         }
         compared += 1;
+        progress.advance(one.map_or(0, |piece| piece.bytes.len()) as u64 * 2);
     }
     out.row(row! {
         "journal" => left.id().0,
@@ -93,24 +102,23 @@ fn journals_part(
     Ok(false)
 }
 
-fn first_difference(one: &At<'_>, other: &At<'_>) -> Option<u64> {
-    let (one, other) = (&one.entry.bytes, &other.entry.bytes);
-    let differs = one.iter().zip(other.iter()).position(|(one, other)| one != other);
+fn first_difference(one: &[u8], other: &[u8]) -> Option<u64> {
+    let differs = one.iter().zip(other).position(|(one, other)| one != other);
     let shorter = (one.len() != other.len()).then(|| one.len().min(other.len()));
     differs.or(shorter).map(|byte| byte as u64)
 }
 
 fn part_row(
     journal: &Journal,
-    one: Option<&At<'_>>,
-    other: Option<&At<'_>>,
+    one: Option<&Piece<'_>>,
+    other: Option<&Piece<'_>>,
     byte: u64,
     out: &mut Out<'_>,
 ) -> Result<(), Trouble> {
-    let index = one.iter().chain(&other).map(|at| at.entry.header().index().0).min();
-    let term = |at: Option<&At<'_>>| at.map(|at| at.entry.header().term().0);
-    let file = |at: Option<&At<'_>>| at.map(|at| at.file.clone());
-    let position = |at: Option<&At<'_>>| at.map(|at| at.entry.position + byte);
+    let index = one.iter().chain(&other).map(|piece| piece.index.0).min();
+    let term = |piece: Option<&Piece<'_>>| piece?.header.map(|header| header.term().0);
+    let file = |piece: Option<&Piece<'_>>| Some(piece?.file.clone());
+    let position = |piece: Option<&Piece<'_>>| Some(piece?.position + byte);
     out.row(row! {
         "journal" => journal.id().0,
         "result" => "they part",
@@ -123,6 +131,9 @@ fn part_row(
         "position_b" => position(other),
     })
 }
+
+/// What is compared of bytes that are no entry: the longest entry there is.
+const LOST_BYTES_MAX: usize = engine::entry::layout::LARGE_ENTRY_BYTES_MAX;
 
 /// A journal's segments, opened.
 struct Files(Vec<(Index, String, SegmentBytes)>);
@@ -138,44 +149,65 @@ impl Files {
         Ok(Self(files))
     }
 
-    fn entries<'a>(&'a self, journal: &'a Journal, from: Index) -> Entries<'a> {
-        Entries { files: self.0.iter(), journal, scanner: None, from }
+    fn pieces<'a>(&'a self, journal: &'a Journal, from: Index) -> Pieces<'a> {
+        Pieces { files: self.0.iter(), journal, open: None, from, next: from }
     }
 }
 
-struct At<'a> {
+/// An entry, or bytes that should be some.
+struct Piece<'a> {
     file: String,
-    entry: Entry<'a>,
+    position: u64,
+    /// The entry's, or that of the first one lost.
+    index: Index,
+    /// `None` when it is lost.
+    header: Option<EntryHeader>,
+    bytes: Cow<'a, [u8]>,
 }
 
 /// The entries of a journal, file by file.
-struct Entries<'a> {
+struct Pieces<'a> {
     files: std::slice::Iter<'a, (Index, String, SegmentBytes)>,
     journal: &'a Journal,
-    scanner: Option<(String, Scanner<'a>)>,
+    open: Option<(&'a str, &'a SegmentBytes, Scanner<'a>)>,
     from: Index,
+    next: Index,
 }
 
-impl<'a> Entries<'a> {
-    /// The next good entry up to `commit`.
-    fn next(&mut self, commit: Index) -> Result<Option<At<'a>>, Trouble> {
-        loop {
-            let Some((file, scanner)) = &mut self.scanner else {
+impl<'a> Pieces<'a> {
+    /// The next piece up to `commit`.
+    fn next(&mut self, commit: Index) -> Result<Option<Piece<'a>>, Trouble> {
+        while self.next <= commit {
+            let Some((file, bytes, scanner)) = &mut self.open else {
                 let Some((base, name, bytes)) = self.files.next() else { return Ok(None) };
                 let scanner = Scanner::new(bytes, self.journal.identity, *base, true);
-                self.scanner = Some((name.clone(), scanner));
+                self.open = Some((name, bytes, scanner));
                 continue;
             };
+            let file = file.to_string();
             match scanner.step() {
-                Some(Step::Entry(entry)) if entry.header().index() < self.from => {}
-                Some(Step::Entry(entry)) if entry.header().index() > commit => return Ok(None),
-                Some(Step::Entry(entry)) => return Ok(Some(At { file: file.clone(), entry })),
+                Some(Step::Entry(entry)) => {
+                    let header = *entry.header();
+                    let (position, index) = (entry.position, header.index());
+                    self.next = self.next.max(index.next());
+                    if index >= self.from {
+                        let bytes = entry.bytes;
+                        return Ok(Some(Piece { file, position, index, header: Some(header), bytes }));
+                    }
+                }
+                // What a raft cut left in a segment that was rolled since.
+                Some(Step::Tail { .. }) if self.files.len() > 0 => self.open = None,
+                Some(Step::Gap { from: position, to, .. } | Step::Tail { from: position, to, .. }) => {
+                    let found = bytes.read(position, LOST_BYTES_MAX.min((to - position) as usize));
+                    let bytes = found.map_err(|error| Trouble::Unreadable(format!("{file}: {error}")))?;
+                    return Ok(Some(Piece { file, position, index: self.next, header: None, bytes }));
+                }
                 Some(Step::Unreadable(text)) => {
                     return Err(Trouble::Unreadable(format!("{file}: {text}")));
                 }
-                Some(Step::Gap { .. } | Step::Tail { .. }) => {}
-                None => self.scanner = None,
+                None => self.open = None,
             }
         }
+        Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! Which batches a command shows.
 
-use super::cli::Common;
+use super::cli::{Command, Common};
 use super::names::Names;
 use super::trouble::Trouble;
 use engine::entry::BatchDescriptor;
@@ -15,6 +15,30 @@ pub struct Filter {
     offsets: Option<Range<i64>>,
     times: Option<Range<i64>>,
     producer: Option<i64>,
+}
+
+/// A filter that a command cannot obey is refused, not passed over.
+pub fn refuse_without_meaning(command: &Command, common: &Common) -> Result<(), Trouble> {
+    let (name, takes_partitions) = match command {
+        Command::Verify(_) => ("verify", false),
+        Command::Diff(_) => ("diff", false),
+        Command::HardState(_) => ("hard-state", false),
+        Command::Meta(_) => ("meta", false),
+        Command::Index(_) => ("index", true),
+        Command::Checkpoint(_) => ("checkpoint", true),
+        _ => return Ok(()),
+    };
+    let given = [
+        ("--topic", common.topic.is_some() && !takes_partitions),
+        ("--partition", common.partition.is_some() && !takes_partitions),
+        ("--offsets", common.offsets.is_some()),
+        ("--times", common.times.is_some()),
+        ("--producer-id", common.producer_id.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(Trouble::Usage(format!("{option} means nothing to {name}"))),
+        None => Ok(()),
+    }
 }
 
 impl Filter {

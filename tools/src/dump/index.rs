@@ -25,11 +25,16 @@ pub struct IndexFile {
 }
 
 impl IndexFile {
-    pub fn open(path: &Path, identity: JournalIdentity, base: Index) -> Result<Self, Trouble> {
-        let bytes = std::fs::read(path).map_err(|error| Trouble::unreadable(path, error))?;
+    /// `None` when it was deleted since it was listed.
+    pub fn open(path: &Path, identity: JournalIdentity, base: Index) -> Result<Option<Self>, Trouble> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Trouble::unreadable(path, error)),
+        };
         let header =
             IndexHeader::decode(&bytes, &identity, base).map_err(|fault| Trouble::unreadable(path, fault))?;
-        Ok(Self { bytes, header, identity, base })
+        Ok(Some(Self { bytes, header, identity, base }))
     }
 
     /// The rows of a section with their byte positions; an error names the bad block.
@@ -74,7 +79,7 @@ pub fn index(
     for journal in &source.journals {
         for segment in &journal.segments {
             let Some(path) = &segment.index_path else { continue };
-            let file = IndexFile::open(path, journal.identity, segment.base)?;
+            let Some(file) = IndexFile::open(path, journal.identity, segment.base)? else { continue };
             let shown = Shown { journal, segment, path, file: &file, filter, names };
             for row in shown.rows(table) {
                 let Some(row) = row? else { continue };

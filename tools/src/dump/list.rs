@@ -4,6 +4,7 @@ use super::cli::Common;
 use super::filter::Filter;
 use super::names::Names;
 use super::out::{Out, Row};
+use super::progress::Progress;
 use super::scan::{Entry, Scanner, Step};
 use super::source::{Journal, Segment, Source};
 use super::trouble::Trouble;
@@ -50,14 +51,15 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, entry: &Entry<'_>) {
+    /// Batches, records and times are those that pass the filter; the rest is the file's.
+    fn add(&mut self, entry: &Entry<'_>, filter: &Filter) {
         let header = entry.header();
         self.entries += 1;
         self.bytes += header.entry_bytes() as u64;
         self.head_bytes += header.head_bytes() as u64;
         self.batch_bytes += u64::from(header.body_bytes.get());
         self.last = header.index().0;
-        for batch in entry.descriptors() {
+        for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
             self.batches += 1;
             self.records += u64::from(batch.record_count.get());
             let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
@@ -66,7 +68,9 @@ impl Sums {
     }
 }
 
-pub fn segments(source: &Source, out: &mut Out<'_>) -> Result<(), Trouble> {
+pub fn segments(source: &Source, common: &Common, filter: &Filter, out: &mut Out<'_>) -> Result<(), Trouble> {
+    let mut limit = Limit::new(common);
+    let progress = Progress::beside_rows(source);
     for journal in &source.journals {
         for segment in &journal.segments {
             let Some(bytes) = segment.open()? else { continue };
@@ -74,13 +78,20 @@ pub fn segments(source: &Source, out: &mut Out<'_>) -> Result<(), Trouble> {
             let mut scanner = Scanner::new(&bytes, journal.identity, segment.base, false);
             while let Some(step) = scanner.step() {
                 match step {
-                    Step::Entry(entry) => sums.add(&entry),
+                    Step::Entry(entry) => sums.add(&entry, filter),
                     Step::Gap { .. } => sums.gaps += 1,
                     Step::Tail { .. } => sums.has_tail = true,
                     Step::Unreadable(text) => return Err(Trouble::unreadable(&segment.path, text)),
                 }
             }
+            progress.advance(segment.file_bytes);
+            if sums.batches == 0 && !filter.is_open() {
+                continue;
+            }
             out.row(segment_row(source, journal, segment, &sums))?;
+            if limit.count().is_break() {
+                return Ok(());
+            }
         }
     }
     Ok(())
@@ -125,7 +136,7 @@ pub fn kind_name(kind: Option<EntryKind>) -> &'static str {
 
 pub fn entries(source: &Source, common: &Common, filter: &Filter, out: &mut Out<'_>) -> Result<(), Trouble> {
     let mut limit = Limit::new(common);
-    super::walk::entries(source, false, |journal, segment, entry| {
+    super::walk::entries(source, false, &Progress::beside_rows(source), |journal, segment, entry| {
         if !filter.is_open() && !entry.descriptors().iter().any(|batch| filter.takes(batch)) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -183,7 +194,7 @@ pub fn batches(
     out: &mut Out<'_>,
 ) -> Result<(), Trouble> {
     let mut limit = Limit::new(common);
-    super::walk::entries(source, false, |journal, segment, entry| {
+    super::walk::entries(source, false, &Progress::beside_rows(source), |journal, segment, entry| {
         for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
             out.row(batch_row(journal, segment, entry, batch, names))?;
             if limit.count().is_break() {

@@ -5,10 +5,12 @@ pub mod cli;
 mod diff;
 mod filter;
 mod index;
+mod judge;
 mod list;
 mod meta;
 mod names;
 mod out;
+mod progress;
 mod records;
 mod scan;
 mod segment_check;
@@ -27,7 +29,7 @@ use out::Out;
 use source::Source;
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
-use trouble::{Trouble, exit};
+use trouble::{Trouble, complain, exit};
 
 /// Runs the command line; rows go to `to`, everything else to stderr. Gives the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, to: impl Write) -> u8 {
@@ -40,14 +42,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, to: impl Write) -> u8 
         }
     };
     let mut out = Out::new(BufWriter::new(to), cli.common.json);
-    let ended = command(&cli, &mut out).and_then(|code| out.finish().map(|()| code));
-    match ended {
-        Ok(code) => code,
-        Err(Trouble::Closed) => exit::CLEAN,
-        Err(trouble) => {
-            // Rows made before the trouble are still worth reading.
-            let _ = out.finish();
-            eprintln!("duramen-dump: {trouble}");
+    let ended = command(&cli, &mut out);
+    match (ended, out.finish()) {
+        (Ok(code), Ok(()) | Err(Trouble::Closed)) => code,
+        (Err(Trouble::Closed), _) => exit::CLEAN,
+        // Rows made before the trouble are still worth reading, and were written just now.
+        (Err(trouble), _) | (Ok(_), Err(trouble)) => {
+            complain(&trouble);
             trouble.exit_code()
         }
     }
@@ -55,15 +56,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, to: impl Write) -> u8 
 
 fn command(cli: &Cli, out: &mut Out<'_>) -> Result<u8, Trouble> {
     let common = &cli.common;
-    let open = |path: &std::path::Path| Source::open(path, common.secret, common.journal);
+    filter::refuse_without_meaning(&cli.command, common)?;
+    let open = |path: &std::path::Path| Source::open(path, common.secret, common.journal)?.whole();
     match &cli.command {
         Command::Verify(args) => {
-            return verify::verify(&open(&args.path.path)?, args.strict, args.threads, out);
+            // What cannot be read is part of its verdict.
+            let source = Source::open(&args.path.path, common.secret, common.journal)?;
+            return verify::verify(&source, args, out);
         }
         Command::Diff(args) => return diff::diff(&open(&args.a)?, &open(&args.b)?, out),
-        Command::Segments(args) => list::segments(&open(&args.path)?, out)?,
         Command::HardState(args) => state::hard_state(&open(&args.path)?, out)?,
         Command::Meta(args) => meta::meta(&Names::read(&open(&args.path)?)?, out)?,
+        Command::Segments(args) => {
+            let Chosen { source, filter, .. } = Chosen::open(&args.path, common)?;
+            list::segments(&source, common, &filter, out)?;
+        }
         Command::Entries(args) => {
             let Chosen { source, filter, .. } = Chosen::open(&args.path, common)?;
             list::entries(&source, common, &filter, out)?;
@@ -102,12 +109,12 @@ struct Chosen {
 impl Chosen {
     fn open(path: &std::path::Path, common: &Common) -> Result<Self, Trouble> {
         // Names are read before `--journal` hides the meta journal.
-        let mut source = Source::open(path, common.secret, None)?;
+        let mut source = Source::open(path, common.secret, None)?.whole()?;
         let names = match Names::read(&source) {
             Ok(names) => names,
             Err(trouble) if common.topic.is_some() => return Err(trouble),
             Err(trouble) => {
-                eprintln!("duramen-dump: topics have no names here: {trouble}");
+                complain(format_args!("topics have no names here: {trouble}"));
                 Names::none()
             }
         };

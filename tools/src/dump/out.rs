@@ -45,13 +45,12 @@ impl<'a> Out<'a> {
         Ok(())
     }
 
-    /// A line for people; scripts do not get it.
-    pub fn line(&mut self, text: &str) -> Result<(), Trouble> {
-        if !self.json {
-            self.table()?;
-            writeln!(self.to, "{text}")?;
+    /// A row of a verdict: the exit code stands even when nobody reads the rows.
+    pub fn verdict(&mut self, row: Row) -> Result<(), Trouble> {
+        match self.row(row) {
+            Err(Trouble::Closed) => Ok(()),
+            other => other,
         }
-        Ok(())
     }
 
     pub fn finish(&mut self) -> Result<(), Trouble> {

@@ -5,9 +5,10 @@ use super::filter::Filter;
 use super::list::{Limit, codec_name};
 use super::names::Names;
 use super::out::{Out, Row};
+use super::progress::Progress;
 use super::scan::Entry;
 use super::source::{Journal, Segment, Source};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, complain};
 use crate::row;
 use engine::batch::records::Records;
 use engine::batch::{Record, varint};
@@ -83,7 +84,7 @@ pub fn records(
 ) -> Result<(), Trouble> {
     let mut limit = Limit::new(common);
     let show = Show { format, redact: common.redact };
-    super::walk::entries(source, true, |journal, segment, entry| {
+    super::walk::entries(source, true, &Progress::beside_rows(source), |journal, segment, entry| {
         for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
             let place = Place { journal, segment, entry, batch };
             if batch_records(&place, show, filter, names, &mut limit, out)?.is_break() {
@@ -115,14 +116,18 @@ fn batch_records(
     limit: &mut Limit,
     out: &mut Out<'_>,
 ) -> Result<ControlFlow<()>, Trouble> {
-    let complain = |error: &dyn std::fmt::Display| {
-        eprintln!("{}: batch at byte {}: {error}", place.segment.path.display(), place.position());
+    let fault = |error: &dyn std::fmt::Display| {
+        complain(format_args!(
+            "{}: batch at byte {}: {error}",
+            place.segment.path.display(),
+            place.position()
+        ));
     };
     let bytes = place.entry.batch(place.batch).expect("the whole entry was read");
     let opened = match Records::open(bytes, DECOMPRESSED_BYTES_MAX) {
         Ok(opened) => opened,
         Err(error) => {
-            complain(&error);
+            fault(&error);
             return Ok(ControlFlow::Continue(()));
         }
     };
@@ -135,7 +140,7 @@ fn batch_records(
                 }
             }
             Ok(_) => {}
-            Err(error) => complain(&error),
+            Err(error) => fault(&error),
         }
     }
     Ok(ControlFlow::Continue(()))

@@ -12,6 +12,8 @@ use zerocopy::FromBytes;
 /// Blocks that are looked at in one read while searching.
 const SEARCH_BYTES: usize = 1 << 20;
 
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+
 /// An entry whose head is good.
 pub struct Entry<'a> {
     /// Where it begins in the file.
@@ -155,7 +157,7 @@ impl<'a> Scanner<'a> {
                 break;
             }
             for block in piece.chunks(BLOCK) {
-                if block.iter().any(|byte| *byte != 0) {
+                if block != &ZEROS[..block.len()] {
                     written_to = search.position + block.len() as u64;
                     if search.position > from && self.begins_entry(block, &search)? {
                         self.expect.position = search.position;

@@ -24,6 +24,8 @@ pub struct Finding {
     pub index: Index,
     /// Good entries follow in this segment.
     pub is_followed: bool,
+    /// Bytes behind the last good entry.
+    pub is_tail: bool,
     /// Damage whatever the bounds say.
     pub is_certain: bool,
     pub text: String,
@@ -121,6 +123,7 @@ impl Checking<'_> {
             Step::Tail { from, to, fault } => {
                 let text = format!("{fault}; bytes {from} to {to} are no entry, none follows");
                 self.finding(from, self.next_index(), false, text);
+                self.result.findings.last_mut().expect("it was pushed just now").is_tail = true;
             }
             Step::Unreadable(text) => self.result.unreadable = Some(text),
         }
@@ -132,7 +135,8 @@ impl Checking<'_> {
 
     fn finding(&mut self, position: u64, index: Index, is_followed: bool, text: String) {
         let file = self.segment.name();
-        self.result.findings.push(Finding { file, position, index, is_followed, is_certain: false, text });
+        let (is_tail, is_certain) = (false, false);
+        self.result.findings.push(Finding { file, position, index, is_followed, is_tail, is_certain, text });
     }
 
     /// What comes next cannot be compared with what came before.
@@ -256,12 +260,13 @@ impl Checking<'_> {
         };
         let mut finding = |position: u64, text: String| {
             let index = self.segment.base;
-            let (is_followed, is_certain) = (true, true);
+            let (is_followed, is_tail, is_certain) = (true, false, true);
             self.result.findings.push(Finding {
                 file: file.clone(),
                 position,
                 index,
                 is_followed,
+                is_tail,
                 is_certain,
                 text,
             });
@@ -270,7 +275,7 @@ impl Checking<'_> {
             Err(fault @ engine::framing::FormatFault::Newer { .. }) => {
                 self.result.unreadable = Some(format!("{}: {fault}", path.display()));
             }
-            Err(fault) => finding(0, format!("index header: {fault}")),
+            Err(fault) => finding(fault.position(), format!("index header: {fault}")),
             // With a head lost there is nothing to compare with.
             Ok(_) => {
                 let Some(index) = self.index.as_ref().filter(|index| !index.is_empty()) else { return };

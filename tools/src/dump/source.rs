@@ -80,6 +80,8 @@ pub struct Source {
     pub is_live: bool,
     /// By id.
     pub journals: Vec<Journal>,
+    /// What of it cannot be read: the file, and why.
+    pub unreadable: Vec<(PathBuf, String)>,
 }
 
 impl Source {
@@ -92,6 +94,7 @@ impl Source {
             node_bad_copies: 0,
             is_live: false,
             journals: Vec::new(),
+            unreadable: Vec::new(),
         };
         if found.is_file() {
             source.journals.push(lone_segment(path, secret)?);
@@ -101,7 +104,10 @@ impl Source {
             let data_folder =
                 path.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.to_owned()));
             source.is_live = data_folder.is_some_and(|folder| is_locked(&folder.join(folder::LOCK)));
-            source.journals.push(journal_folder(path, source.is_live)?);
+            match journal_folder(path, source.is_live) {
+                Ok(journal) => source.journals.push(journal),
+                Err(bad) => source.unreadable.push(bad),
+            }
         } else {
             let text = "no data folder (node.meta), journal's folder (journal.meta) or segment file";
             return Err(Trouble::unreadable(path, text));
@@ -112,11 +118,11 @@ impl Source {
     fn open_data_folder(&mut self, only: Option<u64>) -> Result<(), Trouble> {
         self.is_live = is_locked(&self.path.join(folder::LOCK));
         let meta_path = self.path.join(folder::NODE_META);
-        let read = read_settled(&meta_path, self.is_live, |bytes| {
-            NodeMeta::decode(bytes).map_err(|error| Trouble::unreadable(&self.path, error))
-        })?;
-        if let Some((node, bad_copies)) = read {
-            (self.node, self.node_bad_copies) = (Some(node), bad_copies);
+        let decode = |bytes: &[u8]| NodeMeta::decode(bytes).map_err(|error| error.fault.to_string());
+        match read_settled(&meta_path, self.is_live, decode) {
+            Ok(Some((node, bad_copies))) => (self.node, self.node_bad_copies) = (Some(node), bad_copies),
+            Ok(None) => {}
+            Err(text) => self.unreadable.push((meta_path, text)),
         }
         let journals = self.path.join(folder::JOURNALS);
         if !journals.is_dir() {
@@ -127,22 +133,39 @@ impl Source {
             let dir = journals.join(&name);
             // A folder without its record is being made.
             if only.is_none_or(|only| only == id.0) && dir.join(folder::JOURNAL_META).exists() {
-                self.journals.push(journal_folder(&dir, self.is_live)?);
+                match journal_folder(&dir, self.is_live) {
+                    Ok(journal) => self.journals.push(journal),
+                    // Dropped since it was listed.
+                    Err(_) if self.is_live && !dir.exists() => {}
+                    Err(bad) => self.unreadable.push(bad),
+                }
             }
         }
         Ok(())
     }
+
+    /// Refuses a source of which something cannot be read.
+    pub fn whole(self) -> Result<Self, Trouble> {
+        match self.unreadable.first() {
+            Some((path, text)) => Err(Trouble::unreadable(path, text)),
+            None => Ok(self),
+        }
+    }
 }
 
-fn journal_folder(dir: &Path, is_live: bool) -> Result<Journal, Trouble> {
+/// A journal's folder, or the file of it without which nothing can be said.
+pub fn journal_folder(dir: &Path, is_live: bool) -> Result<Journal, (PathBuf, String)> {
     let meta_path = dir.join(folder::JOURNAL_META);
-    let name = meta_path.display().to_string();
-    let decode =
-        |bytes: &[u8]| JournalMeta::decode(&name, bytes).map_err(|e| Trouble::Unreadable(e.to_string()));
-    let (meta, meta_bad_copies) = read_settled(&meta_path, is_live, decode)?
-        .ok_or_else(|| Trouble::unreadable(&meta_path, "not found"))?;
+    let decode = |bytes: &[u8]| JournalMeta::decode("", bytes).map_err(|error| error.fault.to_string());
+    let (meta, meta_bad_copies) = match read_settled(&meta_path, is_live, decode) {
+        Ok(Some(read)) => read,
+        Ok(None) => return Err((meta_path, "not found".to_owned())),
+        Err(text) => return Err((meta_path, text)),
+    };
     let identity = meta.identity();
-    let hard_state = read_hard_state(&dir.join(folder::HARD_STATE), &identity, is_live)?;
+    let hard_state_path = dir.join(folder::HARD_STATE);
+    let hard_state =
+        read_hard_state(&hard_state_path, &identity, is_live).map_err(|text| (hard_state_path, text))?;
     let mut journal = Journal {
         identity,
         dir: Some(dir.to_owned()),
@@ -152,7 +175,7 @@ fn journal_folder(dir: &Path, is_live: bool) -> Result<Journal, Trouble> {
         checkpoints: Vec::new(),
         local_checkpoint: None,
     };
-    list_files(dir, &mut journal)?;
+    list_files(dir, &mut journal).map_err(|error| (dir.to_owned(), error.to_string()))?;
     Ok(journal)
 }
 
@@ -175,14 +198,9 @@ fn list_files(dir: &Path, journal: &mut Journal) -> Result<(), Trouble> {
     Ok(())
 }
 
-pub fn read_hard_state(
-    path: &Path,
-    identity: &JournalIdentity,
-    is_live: bool,
-) -> Result<HardStateRead, Trouble> {
-    let name = path.display().to_string();
+fn read_hard_state(path: &Path, identity: &JournalIdentity, is_live: bool) -> Result<HardStateRead, String> {
     let decode = |bytes: &[u8]| {
-        let read = HardState::read(&name, bytes, identity).map_err(|e| Trouble::Unreadable(e.to_string()))?;
+        let read = HardState::read("", bytes, identity).map_err(|error| error.fault.to_string())?;
         Ok((read, read.bad_copies))
     };
     Ok(read_settled(path, is_live, decode)?.map(|(read, _)| read).unwrap_or_default())
@@ -193,14 +211,14 @@ pub fn read_hard_state(
 fn read_settled<T>(
     path: &Path,
     is_live: bool,
-    decode: impl Fn(&[u8]) -> Result<(T, u32), Trouble>,
-) -> Result<Option<(T, u32)>, Trouble> {
+    decode: impl Fn(&[u8]) -> Result<(T, u32), String>,
+) -> Result<Option<(T, u32)>, String> {
     let mut reads = if is_live { LIVE_READS } else { 1 };
     loop {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Trouble::unreadable(path, error)),
+            Err(error) => return Err(error.to_string()),
         };
         reads -= 1;
         match decode(&bytes) {

@@ -70,14 +70,18 @@ fn copy_row(journal: &Journal, position: usize, copy: &HardStateRead, newest: Op
 
 /// A checkpoint's file, framing and fold checked.
 pub fn read_checkpoint(path: &Path, journal: &Journal) -> Result<(Checkpoint, Fold), CheckpointFault> {
-    let bytes = std::fs::read(path).map_err(|error| CheckpointFault::Bad(error.to_string()))?;
+    let unreadable = |error: std::io::Error| CheckpointFault::Bad { position: 0, text: error.to_string() };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     let checkpoint = Checkpoint::decode(&file_name(path), &bytes, &journal.identity).map_err(|error| {
         match error.fault {
             FormatFault::Newer { .. } => CheckpointFault::Newer(error.fault.to_string()),
-            fault => CheckpointFault::Bad(fault.to_string()),
+            fault => CheckpointFault::Bad { position: fault.position(), text: fault.to_string() },
         }
     })?;
-    let bad = |error: &dyn std::fmt::Display| CheckpointFault::Bad(error.to_string());
+    let bad = |error: &dyn std::fmt::Display| CheckpointFault::Bad {
+        position: BLOCK as u64,
+        text: error.to_string(),
+    };
     let fold = Reader(&checkpoint.body).sized().map_err(|error| bad(&error))?.to_vec();
     let fold = Fold::decode(&fold).map_err(|error| bad(&error))?;
     Ok((checkpoint, fold))
@@ -86,7 +90,7 @@ pub fn read_checkpoint(path: &Path, journal: &Journal) -> Result<(Checkpoint, Fo
 #[derive(Debug)]
 pub enum CheckpointFault {
     Newer(String),
-    Bad(String),
+    Bad { position: u64, text: String },
 }
 
 pub fn checkpoint(source: &Source, filter: &Filter, names: &Names, out: &mut Out<'_>) -> Result<(), Trouble> {
@@ -97,8 +101,10 @@ pub fn checkpoint(source: &Source, filter: &Filter, names: &Names, out: &mut Out
                     out.row(checkpoint_row(journal, path, &checkpoint, &fold))?;
                     partition_rows(journal, path, &fold, filter, names, out)?;
                 }
+                // Replaced by a newer one since it was listed.
+                Err(_) if source.is_live && !path.exists() => {}
                 Err(CheckpointFault::Newer(text)) => return Err(Trouble::unreadable(path, text)),
-                Err(CheckpointFault::Bad(text)) => {
+                Err(CheckpointFault::Bad { text, .. }) => {
                     let file = file_name(path);
                     out.row(row! { "journal" => journal.id().0, "file" => file, "status" => text })?;
                 }

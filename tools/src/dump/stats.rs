@@ -3,6 +3,7 @@
 use super::filter::Filter;
 use super::list::{codec_name, kind_name};
 use super::out::Out;
+use super::progress::Progress;
 use super::source::Source;
 use super::trouble::Trouble;
 use crate::row;
@@ -52,7 +53,7 @@ pub fn stats(source: &Source, filter: &Filter, out: &mut Out<'_>) -> Result<(), 
         kinds: BTreeMap::new(),
         codecs: BTreeMap::new(),
     };
-    super::walk::entries(source, false, |_, _, entry| {
+    super::walk::entries(source, false, &Progress::over([source]), |_, _, entry| {
         figures.add(entry, filter);
         Ok(ControlFlow::Continue(()))
     })?;

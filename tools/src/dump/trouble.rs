@@ -1,6 +1,6 @@
 //! How the tool ends.
 
-use std::io;
+use std::io::{self, Write};
 
 /// Exit codes, as `--help` lists them.
 pub mod exit {
@@ -11,6 +11,11 @@ pub mod exit {
     /// `verify`: damage inside; `diff`: the two part.
     pub const DAMAGE: u8 = 3;
     pub const UNREADABLE: u8 = 4;
+}
+
+/// A line on stderr. That nobody reads it is no reason to end, which `eprintln` would do.
+pub fn complain(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "duramen-dump: {text}");
 }
 
 /// Why a command could not go on.

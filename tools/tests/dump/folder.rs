@@ -1,5 +1,6 @@
-//! A small data folder, the same bytes each time: a meta journal with one topic, and a data
-//! journal of two sealed segments and an active one.
+//! The golden data folder: a meta journal with one topic, and a data journal of two sealed
+//! segments and an active one. It is committed as it was written by format version 1; made again
+//! it is the same bytes.
 
 use engine::batch::{BatchBuilder, Codec, NewRecord};
 use engine::codec::Write;
@@ -20,22 +21,29 @@ use engine::journal::index::ActiveIndex;
 use engine::journal::meta_record::JournalMeta;
 use engine::partition::Fold;
 use engine::shard::Advertised;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 pub const CLUSTER: ClusterId = ClusterId(0xc1);
 pub const DATA: JournalId = JournalId(1);
-pub const SEGMENT_BYTES: u64 = 64 << 10;
-/// Entries of the data journal: 1..=10 and 11..=20 sealed, 21..=24 active.
-pub const SEGMENT_ENTRIES: u64 = 10;
-pub const LAST: u64 = 24;
+pub const SEGMENT_BYTES: u64 = 20 << 10;
+/// Entries of the data journal, a block each: 1..=5 and 6..=10 sealed, 11..=14 active.
+pub const SEGMENT_ENTRIES: u64 = 5;
+pub const LAST: u64 = 14;
 /// The commit that the hard state knows; the entries' own is one below each.
-pub const SYNCED: u64 = 22;
+pub const SYNCED: u64 = 12;
 /// What the records hold.
 pub const VALUE: &str = "heartwood";
 
 pub fn identity(journal: JournalId) -> JournalIdentity {
     JournalIdentity { cluster: CLUSTER, journal, secret: 0x5ec0 + journal.0 }
+}
+
+/// A leader change within the second segment.
+fn term_of(index: u64) -> Term {
+    Term(if index < 8 { 1 } else { 2 })
 }
 
 /// Makes a journal's entries.
@@ -62,7 +70,7 @@ impl Maker {
             cluster: CLUSTER,
             journal: self.identity.journal,
             secret: self.identity.secret,
-            term: Term(1),
+            term: term_of(index),
             index: Index(index),
             segment_base: Index(self.base),
             position,
@@ -78,9 +86,10 @@ impl Maker {
     }
 
     fn batches(&mut self, partitions: &[(u64, i64)]) {
+        let epoch = self.stamp().term.0 as i32;
         let mut open = OpenEntry::new(&self.pool, Hint::default(), ENTRY_BYTES_MAX, 1);
         for (partition, base_offset) in partitions {
-            let (bytes, placed) = batch(*partition, *base_offset);
+            let (bytes, placed) = batch(*partition, *base_offset, epoch);
             open.append(&self.pool, &bytes, placed).expect("its CRC is right");
         }
         let entry = open.seal(&self.stamp()).0;
@@ -89,7 +98,7 @@ impl Maker {
 }
 
 /// Two records; those of partition 2 compressed.
-fn batch(partition: u64, base_offset: i64) -> (Vec<u8>, Placed) {
+fn batch(partition: u64, base_offset: i64, epoch: i32) -> (Vec<u8>, Placed) {
     let time = 1_750_000_000_000 + base_offset;
     let codec = if partition == 2 { Codec::Zstd } else { Codec::None };
     let mut builder = BatchBuilder::new(time);
@@ -103,7 +112,7 @@ fn batch(partition: u64, base_offset: i64) -> (Vec<u8>, Placed) {
     let descriptor = BatchDescriptor {
         partition: partition.into(),
         base_offset: base_offset.into(),
-        leader_epoch: 1.into(),
+        leader_epoch: epoch.into(),
         record_count: 2.into(),
         base_timestamp: time.into(),
         max_timestamp: header.max_timestamp.get().into(),
@@ -176,6 +185,49 @@ fn data_entries() -> Maker {
     maker
 }
 
+/// A copy of the committed folder.
+pub fn golden() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    copy(&golden_path(), dir.path());
+    fs::write(dir.path().join("lock"), b"").expect("a folder of our own");
+    dir
+}
+
+pub fn golden_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder of our own");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("a name");
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to)
+        } else {
+            fs::write(to, fs::read(path).expect("a file")).expect("ours")
+        }
+    }
+}
+
+/// Every file with its bytes, by its path within the folder.
+pub fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("a name").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("within").to_owned();
+                all.insert(name, fs::read(path).expect("a file"));
+            }
+        }
+    }
+    all
+}
+
 /// Makes the folder at `path`.
 pub fn make(path: &Path) {
     let node = NodeMeta {
@@ -189,7 +241,6 @@ pub fn make(path: &Path) {
     };
     fs::create_dir_all(path).expect("a folder of our own");
     write(path, "node.meta", &node.encode());
-    fs::write(path.join("lock"), b"").expect("a folder of our own");
     journal(path, &meta_entries(), 0);
     journal(path, &data_entries(), 2);
 }
@@ -197,7 +248,7 @@ pub fn make(path: &Path) {
 fn journal(root: &Path, maker: &Maker, sealed: usize) {
     let identity = maker.identity;
     let id = identity.journal;
-    fs::create_dir_all(root.join(journal_dir(id)).join("quarantine")).expect("a folder of our own");
+    fs::create_dir_all(root.join(journal_dir(id))).expect("a folder of our own");
     let meta = JournalMeta {
         journal: id,
         cluster: CLUSTER,
@@ -214,7 +265,7 @@ fn journal(root: &Path, maker: &Maker, sealed: usize) {
     let bound = SyncedBound { index: synced.index(), term: synced.term(), checksum: synced.checksum.get() };
     let mut hard_state = vec![0; 4 * 4096];
     for generation in [1, 2] {
-        let state = HardState { generation, term: Term(1), vote: RaftId(1), commit: Index(1), synced: bound };
+        let state = HardState { generation, term: Term(2), vote: RaftId(1), commit: Index(1), synced: bound };
         let (position, slot) = state.encode_slot(&identity);
         hard_state[position as usize..][..slot.len()].copy_from_slice(&slot);
     }
@@ -237,7 +288,7 @@ fn segments(root: &Path, maker: &Maker, sealed: usize) {
             write(root, &index_path(id, base), &index.encode_sealed(&maker.identity));
             let mut body = Vec::new();
             body.sized(&fold.encode());
-            let checkpoint = Checkpoint { last: index.last(), term: Term(1), body };
+            let checkpoint = Checkpoint { last: index.last(), term: term_of(index.last().0), body };
             write(root, &checkpoint_path(id, index.last()), &checkpoint.encode(&maker.identity));
         } else {
             bytes.resize(SEGMENT_BYTES as usize, 0);
