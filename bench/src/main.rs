@@ -1,2 +1,5 @@
 //! The load generator's binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    bench::cli::main()
+}

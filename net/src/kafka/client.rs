@@ -6,6 +6,15 @@ use super::cursor::{Cursor, Malformed, Parsed, Writer};
 use super::versions::{FETCH, PRODUCE};
 use super::wire::{self, ApiVersion, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair};
 
+/// What requests and answers carry: record batches.
+pub mod batch {
+    pub use engine::batch::header::batch_crc;
+    pub use engine::batch::records::{Record, Records, RecordsError};
+    pub use engine::batch::{
+        BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, CRC_REGION_START, Codec, NewRecord, varint,
+    };
+}
+
 /// The versions spoken here: flexible, and with topic names.
 pub const PRODUCE_VERSION: i16 = 9;
 pub const FETCH_VERSION: i16 = 12;
@@ -29,44 +38,52 @@ fn begin(to: &mut Vec<u8>, api_key: i16, version: i16, head: ClientHead<'_>, fle
     writer.no_tags();
 }
 
-/// A produce request of one topic. The records are not in `text`: those of the n-th partition
-/// belong behind its first `cuts[n]` bytes.
+/// A produce request. The records need not be in `text`: what is elsewhere of those of the n-th
+/// such partition belongs behind its first `cuts[n]` bytes.
 #[derive(Clone, Debug, Default)]
 pub struct ProduceEncoder {
     text: Vec<u8>,
     cuts: Vec<usize>,
-    record_bytes: usize,
+    elsewhere_bytes: usize,
+    topics_begun: usize,
 }
 
 impl ProduceEncoder {
-    /// Begins a request for this many partitions; the encoder's memory is used again.
-    pub fn begin(
-        &mut self,
-        head: ClientHead<'_>,
-        acks: i16,
-        timeout_ms: i32,
-        topic: &str,
-        partitions: usize,
-    ) {
+    /// Begins a request for this many topics; the encoder's memory is used again.
+    pub fn begin(&mut self, head: ClientHead<'_>, acks: i16, timeout_ms: i32, topics: usize) {
         begin(&mut self.text, PRODUCE, PRODUCE_VERSION, head, true);
         self.cuts.clear();
-        self.record_bytes = 0;
+        self.elsewhere_bytes = 0;
+        self.topics_begun = 0;
         let mut writer = Writer { to: &mut self.text, flexible: true };
         writer.nullable_string(None);
         writer.i16(acks);
         writer.i32(timeout_ms);
-        writer.length(1);
-        writer.string(topic);
+        writer.length(topics);
+    }
+
+    /// The next topic, of which this many partitions follow.
+    pub fn topic(&mut self, name: &str, partitions: usize) {
+        let mut writer = Writer { to: &mut self.text, flexible: true };
+        if self.topics_begun > 0 {
+            writer.no_tags();
+        }
+        self.topics_begun += 1;
+        writer.string(name);
         writer.length(partitions);
     }
 
-    /// The next partition, whose batch is this long.
-    pub fn partition(&mut self, number: i32, record_bytes: usize) {
+    /// The next partition, whose batch is this long; `here` is the front of it that is part of
+    /// the text, be it empty or all.
+    pub fn partition(&mut self, number: i32, record_bytes: usize, here: &[u8]) {
         let mut writer = Writer { to: &mut self.text, flexible: true };
         writer.i32(number);
         writer.length(record_bytes);
-        self.cuts.push(self.text.len());
-        self.record_bytes += record_bytes;
+        self.text.extend_from_slice(here);
+        if here.len() < record_bytes {
+            self.cuts.push(self.text.len());
+            self.elsewhere_bytes += record_bytes - here.len();
+        }
         self.text.push(0);
     }
 
@@ -74,7 +91,7 @@ impl ProduceEncoder {
     pub fn finish(&mut self) -> (&[u8], &[usize]) {
         // The tagged fields of the topic and of the request.
         self.text.extend_from_slice(&[0, 0]);
-        super::header::seal(&mut self.text, self.record_bytes);
+        super::header::seal(&mut self.text, self.elsewhere_bytes);
         (&self.text, &self.cuts)
     }
 }

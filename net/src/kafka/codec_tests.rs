@@ -151,17 +151,23 @@ fn fetch_answers_are_read_by_the_schema() {
 #[test]
 fn the_client_and_the_broker_understand_each_other() {
     let mut encoder = ProduceEncoder::default();
-    encoder.begin(HEAD, -1, 1000, "t", 2);
-    encoder.partition(0, 3);
-    encoder.partition(1, 2);
+    encoder.begin(HEAD, -1, 1000, 2);
+    encoder.topic("t", 2);
+    encoder.partition(0, 3, b"a");
+    encoder.partition(1, 2, b"");
+    encoder.topic("u", 1);
+    encoder.partition(4, 1, b"f");
     let (text, cuts) = encoder.finish();
-    let frame = [&text[..cuts[0]], b"abc", &text[cuts[0]..cuts[1]], b"de", &text[cuts[1]..]].concat();
+    assert_eq!(cuts.len(), 2);
+    let frame = [&text[..cuts[0]], b"bc", &text[cuts[0]..cuts[1]], b"de", &text[cuts[1]..]].concat();
     assert_eq!(frame[..4], (frame.len() as u32 - 4).to_be_bytes());
     let apis = versions::apis();
     let Ok(Opened::Request { header, body }) = header::open(&frame[4..], &apis) else { panic!("no request") };
     assert_eq!((header.correlation, header.client_id), (77, Some("test")));
     let request = ProduceRequest::decode(body, header.version).expect("decodes");
-    assert_eq!(request.partitions[1].records, Some(&b"de"[..]));
+    assert_eq!(request.topics[..], [("t", 2), ("u", 1)]);
+    let records: Vec<_> = request.partitions.iter().map(|partition| partition.records).collect();
+    assert_eq!(records, [Some(&b"abc"[..]), Some(b"de"), Some(b"f")]);
 
     let mut answer = header::begin_answer(77);
     answer.push(0);

@@ -1,0 +1,274 @@
+//! Who leads which partition, kept by a thread of its own that asks the brokers when somebody
+//! finds that it is no longer so. It hands out producer ids, too.
+
+use super::cold::{Cold, resolve};
+use super::errors;
+use crate::clock::backoff;
+use crate::trouble::{Outcome, Trouble};
+use crate::workload::Workload;
+use kafka_wire::metadata_request::MetadataRequestTopic;
+use kafka_wire::metadata_response::MetadataResponseTopic;
+use kafka_wire::{InitProducerIdRequest, MetadataRequest, MetadataResponse};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+const METADATA_VERSION: i16 = 9;
+const INIT_PRODUCER_ID_VERSION: i16 = 3;
+/// Leaders may move without anybody being told; Kafka's clients look every 5 minutes.
+const REFRESH_AT_LEAST: Duration = Duration::from_secs(30);
+
+/// One view of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Leaders {
+    pub brokers: BTreeMap<i32, SocketAddr>,
+    /// By the partition's number among all of the run.
+    pub leader: Vec<Option<i32>>,
+}
+
+impl Leaders {
+    pub fn all_known(&self) -> bool {
+        self.leader.iter().all(Option::is_some)
+    }
+}
+
+/// An idempotent producer's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub id: i64,
+    pub epoch: i16,
+}
+
+impl Identity {
+    pub const NONE: Self = Self { id: -1, epoch: -1 };
+}
+
+/// Where a producer id will be.
+pub type IdentitySlot = Arc<Mutex<Option<Identity>>>;
+
+#[derive(Debug, Default)]
+struct Wanted {
+    refresh: bool,
+    identities: Vec<IdentitySlot>,
+    stop: bool,
+}
+
+/// Shared by all threads of a run.
+#[derive(Debug)]
+pub struct Directory {
+    bootstrap: Vec<String>,
+    topics: Vec<String>,
+    partitions: u32,
+    leaders: Mutex<Arc<Leaders>>,
+    generation: AtomicU64,
+    wanted: Mutex<Wanted>,
+    wake: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panics while it holds this")
+}
+
+impl Directory {
+    pub fn new(bootstrap: Vec<String>, workload: &Workload) -> Arc<Self> {
+        Arc::new(Self {
+            bootstrap,
+            topics: (0..workload.topics).map(|topic| workload.topic_name(topic)).collect(),
+            partitions: workload.partitions,
+            leaders: Mutex::default(),
+            generation: AtomicU64::new(0),
+            wanted: Mutex::default(),
+            wake: Condvar::new(),
+        })
+    }
+
+    pub fn topics(&self) -> &[String] {
+        &self.topics
+    }
+
+    /// Rises with every change of the leaders.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub fn leaders(&self) -> Arc<Leaders> {
+        Arc::clone(&lock(&self.leaders))
+    }
+
+    /// Somebody found a leader to be another; the thread looks soon.
+    pub fn request_refresh(&self) {
+        lock(&self.wanted).refresh = true;
+        self.wake.notify_one();
+    }
+
+    /// Asks for a producer id, which will be in the slot.
+    pub fn request_identity(&self) -> IdentitySlot {
+        let slot = IdentitySlot::default();
+        lock(&self.wanted).identities.push(Arc::clone(&slot));
+        self.wake.notify_one();
+        slot
+    }
+
+    pub fn stop(&self) {
+        lock(&self.wanted).stop = true;
+        self.wake.notify_one();
+    }
+
+    /// The thread's work, until [`Directory::stop`].
+    pub fn serve(&self) {
+        let mut failures = 0;
+        loop {
+            let (stop, mut identities) = self.wait(failures);
+            if stop {
+                return;
+            }
+            // Each is answered, or stays for the next round.
+            let refreshed = self.refresh().is_ok();
+            while let Some(slot) = identities.pop() {
+                match self.identity() {
+                    Ok(identity) => *lock(&slot) = Some(identity),
+                    Err(_) => {
+                        identities.push(slot);
+                        break;
+                    }
+                }
+            }
+            let unanswered = !identities.is_empty();
+            let mut wanted = lock(&self.wanted);
+            wanted.identities.append(&mut identities);
+            wanted.refresh |= !refreshed || !self.leaders().all_known();
+            failures = if refreshed && !unanswered && !wanted.refresh { 0 } else { failures + 1 };
+        }
+    }
+
+    fn wait(&self, failures: u32) -> (bool, Vec<IdentitySlot>) {
+        let pause = backoff(failures.max(1));
+        let begun = Instant::now();
+        let mut wanted = lock(&self.wanted);
+        loop {
+            // However often it is asked for, the brokers are not asked without a pause.
+            let due = wanted.refresh || !wanted.identities.is_empty();
+            let until = if due { pause } else { REFRESH_AT_LEAST };
+            let left = until.saturating_sub(begun.elapsed());
+            if wanted.stop || left.is_zero() {
+                wanted.refresh = false;
+                return (wanted.stop, std::mem::take(&mut wanted.identities));
+            }
+            wanted = self.wake.wait_timeout(wanted, left).expect("no thread panics while it holds this").0;
+        }
+    }
+
+    /// A connection to any broker: those of the command line, then those that they named.
+    pub fn any_broker(&self) -> io::Result<Cold> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "no broker is named");
+        let known = self.leaders();
+        let named = self.bootstrap.iter().map(|text| (text.clone(), resolve(text)));
+        let learned = known.brokers.values().map(|address| (address.to_string(), Ok(*address)));
+        for (text, address) in named.chain(learned) {
+            match address.and_then(|address| Cold::connect(&address)) {
+                Ok(cold) => return Ok(cold),
+                Err(error) => last = io::Error::new(error.kind(), format!("{text}: {error}")),
+            }
+        }
+        Err(last)
+    }
+
+    /// Asks for the leaders now.
+    pub fn refresh(&self) -> io::Result<()> {
+        let response = self.metadata(&self.topics)?;
+        let fresh = self.read(&response)?;
+        let mut leaders = lock(&self.leaders);
+        if leaders.brokers != fresh.brokers || leaders.leader != fresh.leader {
+            *leaders = Arc::new(fresh);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Never makes a topic.
+    pub fn metadata(&self, topics: &[String]) -> io::Result<MetadataResponse> {
+        let mut request = MetadataRequest::default();
+        let wanted = topics.iter().map(|name| {
+            let mut topic = MetadataRequestTopic::default();
+            topic.name = Some(name.as_str().into());
+            topic
+        });
+        request.topics = Some(wanted.collect());
+        request.allow_auto_topic_creation = false;
+        self.any_broker()?.call(METADATA_VERSION, &request)
+    }
+
+    fn read(&self, response: &MetadataResponse) -> io::Result<Leaders> {
+        let mut leaders = Leaders::default();
+        for broker in &response.brokers {
+            let address = resolve(&format!("{}:{}", bracketed(broker.host.as_str()), broker.port))?;
+            leaders.brokers.insert(broker.node_id, address);
+        }
+        leaders.leader.resize(self.topics.len() * self.partitions as usize, None);
+        for topic in &response.topics {
+            let name = topic.name.as_ref().map_or("", |name| name.as_str());
+            let Some(number) = self.topic_number(name) else { continue };
+            self.read_topic(number, topic, &mut leaders);
+        }
+        Ok(leaders)
+    }
+
+    fn read_topic(&self, number: usize, topic: &MetadataResponseTopic, leaders: &mut Leaders) {
+        let first = number * self.partitions as usize;
+        for partition in &topic.partitions {
+            let within = usize::try_from(partition.partition_index).unwrap_or(usize::MAX);
+            if within < self.partitions as usize && partition.leader_id >= 0 {
+                leaders.leader[first + within] = Some(partition.leader_id);
+            }
+        }
+    }
+
+    pub fn topic_number(&self, name: &str) -> Option<usize> {
+        match &self.topics[..] {
+            [only] => (only == name).then_some(0),
+            // Topics of a run are named PREFIX-NUMBER.
+            _ => {
+                let number = name.rsplit('-').next()?.parse::<usize>().ok()?;
+                (self.topics.get(number).map(String::as_str) == Some(name)).then_some(number)
+            }
+        }
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        let mut request = InitProducerIdRequest::default();
+        request.transactional_id = None;
+        request.transaction_timeout_ms = 60_000;
+        request.producer_id = -1;
+        request.producer_epoch = -1;
+        let response = self.any_broker()?.call(INIT_PRODUCER_ID_VERSION, &request)?;
+        if response.error_code != 0 {
+            return Err(io::Error::other(errors::name(response.error_code)));
+        }
+        Ok(Identity { id: response.producer_id, epoch: response.producer_epoch })
+    }
+
+    /// Waits until every partition has a leader, at most so long.
+    pub fn wait_for_leaders(&self, at_most: Duration) -> Outcome<()> {
+        let begun = Instant::now();
+        for tries in 1.. {
+            let why = match self.refresh() {
+                Ok(()) if self.leaders().all_known() => return Ok(()),
+                Ok(()) => "some partitions have no leader".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            if begun.elapsed() > at_most {
+                let seconds = at_most.as_secs();
+                return Err(Trouble::Cluster(format!("the brokers are not ready within {seconds} s: {why}")));
+            }
+            std::thread::sleep(backoff(tries));
+        }
+        unreachable!("the loop has no end of its own")
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}

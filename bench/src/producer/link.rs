@@ -1,0 +1,224 @@
+//! One producer's connection to one broker: made when there is something to send, made again after
+//! it was lost, with so many requests on it without waiting for answers.
+
+use super::Producer;
+use super::answers;
+use super::partition::Batch;
+use crate::batch::{Body, Composed};
+use crate::clock::{backoff, now_ns};
+use crate::cluster::cold::CLIENT_ID;
+use crate::wake::Bell;
+use glommio::net::TcpStream;
+use net::kafka::client::{ClientHead, ProduceEncoder};
+use net::socket::Socket;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// A request without an answer yet.
+#[derive(Debug)]
+pub struct Request {
+    pub correlation: i32,
+    pub sent_ns: u64,
+    pub batches: Vec<Batch>,
+    /// Of each batch, in bytes.
+    pub bytes: Vec<usize>,
+}
+
+pub struct Link {
+    pub number: usize,
+    pub broker: i32,
+    pub bell: Bell,
+    pub in_flight: RefCell<VecDeque<Request>>,
+    pub socket: RefCell<Option<Rc<Socket>>>,
+    /// The reader has ended; the connection is of no more use.
+    pub lost: Cell<bool>,
+    /// Since when it cannot be connected; 0: it can.
+    pub down_since_ns: Cell<u64>,
+    correlation: Cell<i32>,
+}
+
+impl Link {
+    pub fn new(number: usize, broker: i32) -> Rc<Self> {
+        Rc::new(Self {
+            number,
+            broker,
+            bell: Bell::default(),
+            in_flight: RefCell::default(),
+            socket: RefCell::default(),
+            lost: Cell::new(false),
+            down_since_ns: Cell::new(0),
+            correlation: Cell::new(0),
+        })
+    }
+
+    /// Ends the connection, if there is one; the link's task sees it.
+    pub fn disconnect(&self) {
+        if let Some(socket) = &*self.socket.borrow() {
+            socket.shutdown();
+        }
+    }
+
+    fn next_correlation(&self) -> i32 {
+        self.correlation.set(self.correlation.get().wrapping_add(1));
+        self.correlation.get()
+    }
+}
+
+/// The link's task, until the producer is over.
+pub async fn run(producer: Rc<Producer>, link: Rc<Link>) {
+    let mut failures = 0;
+    while !producer.over.get() {
+        if !producer.book.borrow().has_work(link.number, now_ns()) {
+            link.bell.wait().await;
+            continue;
+        }
+        let address = producer.shared.directory.leaders().brokers.get(&link.broker).copied();
+        match connect(address).await {
+            Ok(socket) => {
+                failures = 0;
+                link.down_since_ns.set(0);
+                serve(&producer, &link, Rc::new(socket)).await;
+            }
+            Err(kind) => {
+                failures += 1;
+                if link.down_since_ns.get() == 0 {
+                    link.down_since_ns.set(now_ns());
+                }
+                producer.recorder.lock().error(kind);
+                producer.shared.directory.request_refresh();
+                // Not woken by more work: a broker that is down is not asked all the time.
+                glommio::timer::sleep(backoff(failures)).await;
+            }
+        }
+    }
+}
+
+async fn connect(address: Option<SocketAddr>) -> Result<Socket, String> {
+    let address = address.ok_or("connect: the broker is not known")?;
+    let stream = TcpStream::connect(address).await.map_err(|error| {
+        let kind = std::io::Error::from(error).kind();
+        format!("connect: {kind}")
+    })?;
+    // Requests are written whole; nothing is gained by waiting for more.
+    let _ = stream.set_nodelay(true);
+    Ok(Socket::new(stream))
+}
+
+/// Sends until the connection is lost or the producer is over; then everything without an answer
+/// is to be sent again.
+async fn serve(producer: &Rc<Producer>, link: &Rc<Link>, socket: Rc<Socket>) {
+    link.lost.set(false);
+    *link.socket.borrow_mut() = Some(Rc::clone(&socket));
+    let reader = answers::read(Rc::clone(producer), Rc::clone(link), Rc::clone(&socket));
+    glommio::spawn_local(reader).detach();
+    let mut writer = Writer { producer, link, encoder: ProduceEncoder::default(), head: Vec::new() };
+    while !link.lost.get() && !producer.over.get() {
+        match writer.next_request() {
+            Some(bodies) => {
+                if let Err(error) = writer.send(&socket, &bodies).await {
+                    producer.recorder.lock().error(format!("send: {}", error.kind()));
+                    break;
+                }
+            }
+            None => link.bell.wait().await,
+        }
+    }
+    socket.shutdown();
+    while !link.lost.get() {
+        link.bell.wait().await;
+    }
+    *link.socket.borrow_mut() = None;
+    answers::fail_all(producer, link);
+}
+
+struct Writer<'a> {
+    producer: &'a Rc<Producer>,
+    link: &'a Rc<Link>,
+    encoder: ProduceEncoder,
+    head: Vec<u8>,
+}
+
+/// The encoder has the rest of the request.
+struct Bodies(Vec<Body>);
+
+impl Writer<'_> {
+    /// Takes what may be sent now, if a request more may be on its way.
+    fn next_request(&mut self) -> Option<Bodies> {
+        let (producer, link) = (self.producer, self.link);
+        if link.in_flight.borrow().len() >= producer.shared.workload.in_flight {
+            return None;
+        }
+        let now = now_ns();
+        producer.make_due(now);
+        let mut batches = producer.book.borrow_mut().take_request(link.number, now);
+        if batches.is_empty() {
+            return None;
+        }
+        // A topic's partitions stand together in a request.
+        batches.sort_unstable_by_key(|batch| batch.partition);
+        let correlation = link.next_correlation();
+        let (bodies, bytes) = self.encode(correlation, &batches);
+        let retries = batches.iter().filter(|batch| batch.tries > 0).count() as u64;
+        if retries > 0 {
+            producer.recorder.lock().retries += retries;
+        }
+        let request = Request { correlation, sent_ns: now, batches, bytes };
+        link.in_flight.borrow_mut().push_back(request);
+        Some(bodies)
+    }
+
+    fn encode(&mut self, correlation: i32, batches: &[Batch]) -> (Bodies, Vec<usize>) {
+        let workload = &self.producer.shared.workload;
+        let head = ClientHead { correlation, client_id: CLIENT_ID };
+        let topic_of = |batch: &Batch| batch.partition / workload.partitions;
+        let same = |a: &Batch, b: &Batch| topic_of(a) == topic_of(b);
+        let topics = batches.chunk_by(same).count();
+        let timeout_ms = (workload.timeout_seconds * 1e3).min(f64::from(i32::MAX)) as i32;
+        self.encoder.begin(head, workload.acks, timeout_ms, topics);
+        let mut maker = self.producer.maker.borrow_mut();
+        let (mut bodies, mut bytes) = (Vec::new(), Vec::with_capacity(batches.len()));
+        for of_topic in batches.chunk_by(same) {
+            let topic = &self.producer.shared.directory.topics()[topic_of(&of_topic[0]) as usize];
+            self.encoder.topic(topic, of_topic.len());
+            for batch in of_topic {
+                let composed = maker.compose(&self.producer.spec(batch), &mut self.head);
+                bytes.push(composed.bytes);
+                let number = (batch.partition % workload.partitions) as i32;
+                bodies.extend(self.put(number, composed));
+            }
+        }
+        (Bodies(bodies), bytes)
+    }
+
+    /// Short bodies are copied: a piece of a gather write costs more.
+    fn put(&mut self, number: i32, composed: Composed) -> Option<Body> {
+        const COPIED_BYTES_MAX: usize = 4 << 10;
+        let Composed { bytes, body } = composed;
+        if body.len() > COPIED_BYTES_MAX {
+            self.encoder.partition(number, bytes, &self.head);
+            return Some(body);
+        }
+        self.head.extend_from_slice(&body);
+        self.encoder.partition(number, bytes, &self.head);
+        None
+    }
+
+    async fn send(&mut self, socket: &Socket, bodies: &Bodies) -> std::io::Result<()> {
+        let (text, cuts) = self.encoder.finish();
+        let mut pieces: Vec<&[u8]> = Vec::with_capacity(2 * cuts.len() + 1);
+        let mut from = 0;
+        for (cut, body) in cuts.iter().zip(&bodies.0) {
+            pieces.push(&text[from..*cut]);
+            pieces.push(body);
+            from = *cut;
+        }
+        pieces.push(&text[from..]);
+        socket.write_all(&pieces, |_| {}).await?;
+        if self.producer.shared.workload.acks == 0 {
+            answers::without_answer(self.producer, self.link);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! What all threads of a run share: the workload, the directory, and when to stop.
+
+use crate::cluster::directory::Directory;
+use crate::workload::Workload;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+#[derive(Debug)]
+pub struct Shared {
+    pub workload: Workload,
+    pub directory: Arc<Directory>,
+    /// When the load begins, by the monotonic clock.
+    pub start_ns: u64,
+    /// No new records are made; what is under way is finished.
+    stopping: AtomicBool,
+    /// Nothing is finished any more.
+    ending: AtomicBool,
+    why: Mutex<Option<String>>,
+    /// Records that consumers have read, for a bound on them.
+    pub records_read: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(workload: Workload, directory: Arc<Directory>, start_ns: u64) -> Arc<Self> {
+        Arc::new(Self {
+            workload,
+            directory,
+            start_ns,
+            stopping: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            why: Mutex::default(),
+            records_read: AtomicU64::new(0),
+        })
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    pub fn end(&self) {
+        self.stop();
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the run for a reason; the first one is kept.
+    pub fn fail(&self, why: String) {
+        self.why.lock().expect("no thread panics while it holds this").get_or_insert(why);
+        self.end();
+    }
+
+    pub fn failure(&self) -> Option<String> {
+        self.why.lock().expect("no thread panics while it holds this").clone()
+    }
+}
