@@ -45,6 +45,10 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_synced_entries", "Entries made durable; over syncs it is entries per sync", |j| {
         j.synced_entries
     }),
+    ("journal_zeroed_bytes", "Bytes of zeros written ahead of small entries", |j| j.zeroed_bytes),
+    ("journal_held_writes", "Writes that waited for zeros on their way to the same blocks", |j| {
+        j.held_writes
+    }),
     ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
 ];
 

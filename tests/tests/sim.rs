@@ -15,6 +15,7 @@ const MUST_HAPPEN: &[&str] = &[
     "fault: no space",
     "process ended after a failed write",
     "torn tail cut",
+    "entry waited for zeros on their way",
     "segment rolled",
     "segment sealed",
     "segment deleted",

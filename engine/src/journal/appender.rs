@@ -5,15 +5,17 @@
 //!                                                        durable = the contiguous synced prefix
 //! ```
 //! A sync counts for the writes of its file that completed before it was issued, and for no
-//! others. An entry in a new segment counts only once the file's name is durable too.
+//! others. An entry in a new segment counts only once the file's name is durable too. An entry that
+//! would meet zeros on their way to the same blocks is written when they are there.
 
 use crate::collections::Map;
 use crate::disk::io::Io;
-use crate::disk::{DiskRequest, OpId};
+use crate::disk::{Buffer, BufferPool, DiskRequest, OpId};
 use crate::entry::EntryBytes;
 use crate::ids::{FileId, Index, Term};
 use crate::journal::hard_state::SyncedBound;
 use crate::journal::stages::StageLatencies;
+use crate::journal::zeroing::Zeroing;
 use std::collections::VecDeque;
 
 /// Entries handed to the disk and not yet synced. More would only lengthen the queue: at 64 KiB
@@ -51,6 +53,7 @@ struct OpenFile {
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Write(Index),
+    Zeros,
     Sync(FileId),
     Rename(FileId),
     SyncName(FileId),
@@ -65,6 +68,8 @@ pub enum Progressed {
     Nothing,
     /// The durable index rose.
     Durable,
+    /// A file that had zeros on their way has none any more.
+    Zeroed,
 }
 
 /// The disk's side of one journal.
@@ -74,6 +79,13 @@ pub struct Appender {
     dir: String,
     files: VecDeque<OpenFile>,
     flights: VecDeque<Flight>,
+    zeroing: Zeroing,
+    /// The entries have come to here in a file that is allocated up to there.
+    reached: (u64, u64),
+    /// Made when it is needed first; every piece of zeros is this one.
+    zeros: Option<Buffer>,
+    /// Writes that wait for zeros on their way to the same blocks.
+    held: Vec<(Index, DiskRequest)>,
     ops: Map<OpId, Op>,
     durable: SyncedBound,
     pub counts: Counts,
@@ -87,17 +99,25 @@ pub struct Counts {
     pub entry_bytes: u64,
     pub syncs: u64,
     pub synced_entries: u64,
+    /// Written ahead of small entries.
+    pub zeroed_bytes: u64,
+    /// Pieces of entries that waited for zeros on their way to the same blocks.
+    pub held_writes: u64,
 }
 
 impl Appender {
-    /// Goes on behind `durable`, in a file that is named already.
-    pub fn new(io: Io, dir: String, file: FileId, durable: SyncedBound) -> Self {
+    /// Goes on behind `durable`, in a file that is named already, one of segments of so many bytes.
+    pub fn new(io: Io, dir: String, file: FileId, segment_bytes: u64, durable: SyncedBound) -> Self {
         let open = OpenFile { file, named: true, syncing: None };
         Self {
             io,
             dir,
             files: VecDeque::from([open]),
             flights: VecDeque::new(),
+            zeroing: Zeroing::new(file, segment_bytes),
+            reached: (0, 0),
+            zeros: None,
+            held: Vec::new(),
             ops: Map::default(),
             durable,
             counts: Counts::default(),
@@ -126,6 +146,7 @@ impl Appender {
         let op = self.io.issue(request);
         self.ops.insert(op, Op::Rename(file));
         self.files.push_back(OpenFile { file, named: false, syncing: None });
+        self.zeroing.roll(file);
     }
 
     /// Writes an entry at its place in the newest file.
@@ -141,13 +162,59 @@ impl Appender {
             let buffer = piece.clone();
             position += buffer.len() as u64;
             let at = position - buffer.len() as u64;
-            let op = self.io.issue(DiskRequest::Write { file, position: at, buffer });
-            self.ops.insert(op, Op::Write(bound.index));
+            let meets_zeros = self.zeroing.meets(file, &(at..position));
+            let request = DiskRequest::Write { file, position: at, buffer };
+            if meets_zeros {
+                self.held.push((bound.index, request));
+                self.counts.held_writes += 1;
+            } else {
+                self.write(bound.index, request);
+            }
         }
+        self.zeroing.appended(entry.len() as u64);
         let progress = Progress::Writing(entry.pieces().len() as u32);
         self.flights.push_back(Flight { bound, file, bytes: entry.len(), progress, appended_ns: now_ns });
         self.counts.entries += 1;
         self.counts.entry_bytes += entry.len() as u64;
+    }
+
+    fn write(&mut self, index: Index, request: DiskRequest) {
+        let op = self.io.issue(request);
+        self.ops.insert(op, Op::Write(index));
+    }
+
+    /// Entries have come to `position` of a file that is allocated up to `end`: writes zeros ahead
+    /// of small ones.
+    pub fn zero_ahead(&mut self, pool: &BufferPool, position: u64, end: u64) {
+        self.reached = (position, end);
+        if self.zeros.is_none() && self.zeroing.is_wanted() {
+            self.zeros = Some(pool.copy_of(&vec![0; self.zeroing.piece_bytes()]));
+        }
+        self.zero_next();
+    }
+
+    fn zero_next(&mut self) {
+        let file = self.files.back().expect("there is a segment").file;
+        let (position, end) = self.reached;
+        let Some(buffer) = self.zeros.clone() else { return };
+        if let Some(piece) = self.zeroing.next(position, end) {
+            let op = self.io.issue(DiskRequest::Write { file, position: piece.start, buffer });
+            self.ops.insert(op, Op::Zeros);
+            self.counts.zeroed_bytes += piece.end - piece.start;
+        }
+    }
+
+    fn zeroed(&mut self) {
+        self.zeroing.done();
+        for (index, request) in core::mem::take(&mut self.held) {
+            self.write(index, request);
+        }
+        self.zero_next();
+    }
+
+    /// Zeros are on their way to this file: it cannot be cut.
+    pub fn is_zeroing(&self, file: FileId) -> bool {
+        self.zeroing.is_under_way(file)
     }
 
     /// Takes the completion of an operation that succeeded.
@@ -155,6 +222,10 @@ impl Appender {
         let Some(done) = self.ops.remove(&op) else { return Progressed::NotMine };
         match done {
             Op::Write(index) => self.written(index, now_ns),
+            Op::Zeros => {
+                self.zeroed();
+                return Progressed::Zeroed;
+            }
             Op::Sync(file) => self.synced(file, op, now_ns),
             Op::Rename(file) => {
                 let op = self.io.issue(DiskRequest::SyncDir { path: self.dir.clone() });
@@ -275,7 +346,7 @@ mod tests {
 
     fn appender() -> (Io, Appender) {
         let io = Io::new();
-        let appender = Appender::new(io.clone(), "dir".into(), FileId(1), SyncedBound::default());
+        let appender = Appender::new(io.clone(), "dir".into(), FileId(1), 256 << 20, SyncedBound::default());
         (io, appender)
     }
 
@@ -318,6 +389,24 @@ mod tests {
         let sync = issued(&io)[0];
         assert_eq!(appender.complete(sync.0, 2), Progressed::Nothing);
         assert_eq!(appender.durable().index, Index(0));
+    }
+
+    #[test]
+    fn an_entry_that_meets_zeros_on_their_way_is_written_after_them() {
+        let (io, mut appender) = appender();
+        let pool = BufferPool::new(0);
+        appender.append(&entry(1, 0), 0);
+        appender.zero_ahead(&pool, 4096, 256 << 20);
+        let ops = issued(&io);
+        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["write", "write"]);
+        assert!(appender.is_zeroing(FileId(1)));
+        let zeroed = 4096 + (256 << 10);
+        appender.append(&entry(2, zeroed), 0);
+        assert_eq!(issued(&io), [], "its blocks are being zeroed");
+        assert_eq!(appender.complete(ops[1].0, 1), Progressed::Zeroed);
+        assert_eq!(issued(&io).len(), 1);
+        assert_eq!(appender.counts.held_writes, 1);
+        assert!(!appender.is_zeroing(FileId(1)));
     }
 
     #[test]

@@ -32,5 +32,6 @@ pub mod state;
 pub mod upkeep;
 pub mod waiters;
 pub mod walk;
+pub mod zeroing;
 
 pub use running::Journal;

@@ -20,6 +20,7 @@ use super::sealed_index::SealedIndex;
 use super::segment::{Active, Next, Rolled, Sealed, Sealing, Segments};
 use super::state::State;
 use super::walk::{Cut, Walk, Walked, cursor_after};
+use crate::clock::Now;
 use crate::disk::io::Io;
 use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::EntryKind;
@@ -43,6 +44,8 @@ pub struct Context {
     /// The share of the shard's memory that a journal's entries may take; it shrinks as journals
     /// are added.
     pub cache_bytes_max: Rc<core::cell::Cell<usize>>,
+    /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
+    pub started: Now,
 }
 
 /// A journal as its folder has it.

@@ -142,9 +142,9 @@ impl Journal {
         };
         let active = recovered.segments.active.file;
         let dir = folder::journal_dir(id);
-        let appender = Appender::new(context.io.clone(), dir, active, recovered.durable);
+        let appender = Appender::new(context.io.clone(), dir, active, limits.bytes, recovered.durable);
         let refusing = recovered.unaccepted.is_some() && !accept_loss;
-        let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, now);
+        let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
         Self {
             id,
             limits,
@@ -276,9 +276,13 @@ impl Journal {
             fx.out.push(Output::Fatal(Fatal::Write(error.clone())));
             return true;
         }
-        if self.appender.complete(op, now.mono_ns) == Progressed::Durable {
-            self.pump(now, fx);
-            self.seal_rolled(now, fx);
+        match self.appender.complete(op, now.mono_ns) {
+            Progressed::Durable => {
+                self.pump(now, fx);
+                self.seal_rolled(now, fx);
+            }
+            Progressed::Zeroed => self.seal_rolled(now, fx),
+            Progressed::Nothing | Progressed::NotMine => {}
         }
         true
     }
@@ -414,6 +418,8 @@ impl Journal {
         self.appended.push(header.index(), now.mono_ns);
         self.segments.active.index.append(&header, entry.descriptors());
         self.cursor.advance(&header);
+        let allocated = if self.upkeep.active_short { 0 } else { self.limits.bytes };
+        self.appender.zero_ahead(&self.context.pool, self.cursor.position, allocated);
         self.cache.push(entry.clone());
         self.heads.push_back(Head::Entry(entry));
         if self.cursor.position * 2 >= self.limits.bytes {

@@ -72,7 +72,7 @@ fn mono_ms(now: Now) -> i64 {
 }
 
 impl Upkeep {
-    pub fn new(checkpoints: Vec<Index>, active_short: bool, now: Now) -> Self {
+    pub fn new(checkpoints: Vec<Index>, active_short: bool, started: Now, now: Now) -> Self {
         Self {
             hard_state_writing: None,
             active_short,
@@ -94,7 +94,7 @@ impl Upkeep {
             last_append: (Index::NONE, now.mono_ns),
             settled: false,
             reported_full: false,
-            clock: (mono_ms(now), now.wall_ms),
+            clock: (mono_ms(started), started.wall_ms),
             trusts_clock: true,
             stop_checkpoint: StopCheckpoint::NotYet,
         }
@@ -263,6 +263,10 @@ impl Journal {
         let durable = self.appender.durable().index;
         let Some(front) = self.segments.rolled.front_mut() else { return };
         if front.last > durable || !matches!(front.sealing, Sealing::Checkpoint(_)) {
+            return;
+        }
+        // Zeros that land after the cut would lengthen the file again.
+        if self.appender.is_zeroing(front.file) {
             return;
         }
         let Sealing::Checkpoint(body) = core::mem::replace(&mut front.sealing, Sealing::Running) else {

@@ -68,6 +68,8 @@ pub struct Walk {
     /// The link it began with, and whether the checksum in it is known.
     first: Link,
     any_checksum: bool,
+    /// The last entry of a segment is lost, and with it the checksum that the next one names.
+    lost_checksum: bool,
     end_position: u64,
     /// The highest commit index that a whole head told.
     pub commit: Index,
@@ -115,6 +117,7 @@ impl Walk {
             link,
             first: link,
             any_checksum: false,
+            lost_checksum: false,
             end_position: 0,
             commit: Index::NONE,
             entries: 0,
@@ -175,7 +178,7 @@ impl Walk {
     /// True when this head follows the last accepted entry.
     fn continues(&self, header: &EntryHeader) -> bool {
         let mut link = self.link;
-        if self.any_checksum && link.index == self.first.index {
+        if self.any_checksum && link.index == self.first.index || self.lost_checksum {
             link.checksum = header.previous_checksum.get();
         }
         check_chain(header, &link).is_ok()
@@ -184,6 +187,7 @@ impl Walk {
     fn accept(&mut self, entry: &EntryBytes) {
         let header = entry.header();
         self.link = Link::of(header);
+        self.lost_checksum = false;
         self.commit = self.commit.max(Index(header.commit.get()));
         self.entries += 1;
         let segment = self.segments.last_mut().expect("the walk is in a segment");
@@ -223,6 +227,7 @@ impl Walk {
             bytes,
         });
         self.lose(next, known_term, bytes);
+        self.lost_checksum = header.is_none();
         if let Some(header) = header {
             self.link.checksum = header.previous_checksum.get();
         }
@@ -252,6 +257,7 @@ impl Walk {
         let bytes = self.bad_tail_bytes();
         self.lose(last.next(), None, bytes);
         self.link.checksum = checksum;
+        self.lost_checksum = false;
         self.end_position += bytes;
     }
 

@@ -78,7 +78,11 @@ impl Partition {
     }
 
     fn move_log_start(&mut self, log_start: Offset, kept_bytes: u64) {
-        assert!(log_start <= self.next_offset);
+        if log_start > self.next_offset {
+            // As for a batch above its place: what came between was lost to damage.
+            self.next_offset = log_start;
+            self.skipped_below = log_start;
+        }
         if log_start <= self.log_start {
             return;
         }
@@ -446,6 +450,18 @@ mod tests {
         let partition = fold.partition(P).expect("opened");
         assert_eq!((partition.log_start, partition.kept_bytes), (Offset(15), 7));
         assert_eq!(partition.epochs, [(LeaderEpoch(4), Offset(15))]);
+    }
+
+    #[test]
+    fn a_log_start_beyond_a_lost_entry_moves_the_next_offset_too() {
+        let mut fold = folded();
+        fold.skip_lost(Index(4), None);
+        let moved = Item::LogStartMoved { partition: P, log_start: Offset(90), kept_bytes: 0 };
+        let (header, bytes) = head(5, 4, EntryKind::Control, &items(&[moved]), 1);
+        fold.apply(&header, &bytes).expect("known items");
+        let partition = fold.partition(P).expect("opened");
+        let reached = (partition.log_start, partition.next_offset, partition.skipped_below);
+        assert_eq!(reached, (Offset(90), Offset(90), Offset(90)));
     }
 
     #[test]

@@ -211,6 +211,7 @@ impl Shard {
             blocks: self.blocks.clone(),
             journal,
             cache_bytes_max: Rc::clone(&self.cache_bytes_max),
+            started: self.started,
         }
     }
 

@@ -35,6 +35,10 @@ pub struct JournalMetrics {
     pub syncs: u64,
     /// Entries made durable by those syncs.
     pub synced_entries: u64,
+    /// Written ahead of small entries.
+    pub zeroed_bytes: u64,
+    /// Pieces of entries that waited for zeros on their way to the same blocks.
+    pub held_writes: u64,
     pub duplicates: u64,
     pub segments: u64,
     pub live_bytes: u64,
@@ -64,6 +68,8 @@ impl Journal {
             batch_bytes: self.counts.batch_bytes,
             syncs: counts.syncs,
             synced_entries: counts.synced_entries,
+            zeroed_bytes: counts.zeroed_bytes,
+            held_writes: counts.held_writes,
             duplicates: self.counts.duplicates,
             segments: place.segments,
             live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),

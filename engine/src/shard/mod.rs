@@ -55,6 +55,8 @@ pub struct Shard {
     lifecycle: Lifecycle,
     rng: Rng,
     retention_ns: u64,
+    /// The time of the first input.
+    started: Now,
     cache_bytes_max: Rc<Cell<usize>>,
     /// Somebody was told to wait for room.
     waits_for_room: Cell<bool>,
@@ -79,6 +81,7 @@ impl Shard {
             fetches: Fetches::default(),
             lifecycle: Lifecycle::default(),
             rng: Rng::new(seed),
+            started: Now { mono_ns: 0, wall_ms: 0 },
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
             cache_bytes_max: Rc::new(Cell::new(config.memory_bytes)),
             waits_for_room: Cell::new(false),
@@ -92,7 +95,10 @@ impl Shard {
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) {
         let mut fx = Effects { out: core::mem::take(out), ..Effects::default() };
         match input {
-            Input::Start => self.begin(&mut fx),
+            Input::Start => {
+                self.started = now;
+                self.begin(&mut fx);
+            }
             Input::Disk { op, result } => self.disk(op, result, now, &mut fx),
             Input::Produce(produce) => self.produce(&produce, now, &mut fx),
             Input::Fetch(fetch) => self.fetch(fetch, now, &mut fx),

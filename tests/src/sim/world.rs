@@ -179,6 +179,11 @@ impl World {
 
     fn end_process(&mut self, node: usize) -> Vec<BufferPool> {
         self.count_steps_in_flight(node);
+        let journals = self.nodes[node].shards.iter().flat_map(|slot| slot.shard.metrics().journals);
+        let held: u64 = journals.map(|journal| journal.held_writes).sum();
+        if held > 0 {
+            self.counts.add_many("entry waited for zeros on their way", held);
+        }
         std::mem::take(&mut self.nodes[node].shards).into_iter().map(|slot| slot.pool).collect()
     }
 

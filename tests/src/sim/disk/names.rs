@@ -1,10 +1,11 @@
 //! The simulated folder tree: what programs see, what is durable, and the changes between.
 //!
 //! A change of a name is durable once its folder was synced after it completed. In a power cut
-//! each change that is not durable is kept or lost for itself; a rename is atomic.
+//! each change that is not durable is kept or lost for itself; a rename is atomic. Changes of one
+//! name are kept in their order: the later is not there without the earlier.
 
 use engine::rng::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A file's number within the disk, independent of its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,17 @@ enum NameChange {
     Link { path: String, node: Node },
     Unlink { path: String, node: Node },
     Rename { from: String, to: String, node: Node },
+}
+
+impl NameChange {
+    /// The names that it changes.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (one, other) = match self {
+            Self::Link { path, .. } | Self::Unlink { path, .. } => (path, None),
+            Self::Rename { from, to, .. } => (from, Some(to)),
+        };
+        core::iter::once(one.as_str()).chain(other.map(String::as_str))
+    }
 }
 
 /// The whole tree, by path from the data folder (which itself is not in it).
@@ -102,7 +114,15 @@ impl Names {
             NameChange::Link { path, .. } | NameChange::Unlink { path, .. } => parent(path) == folder,
             NameChange::Rename { from, to, .. } => parent(from) == folder || parent(to) == folder,
         };
-        self.changes.iter().filter(|(_, change)| of_folder(change)).map(|(id, _)| *id).collect()
+        let mut needed = BTreeSet::new();
+        let mut covers = Vec::new();
+        for (id, change) in self.changes.iter().rev() {
+            if of_folder(change) || change.names().any(|name| needed.contains(name)) {
+                needed.extend(change.names());
+                covers.push(*id);
+            }
+        }
+        covers
     }
 
     pub fn synced(&mut self, covers: &[u64]) {
@@ -121,8 +141,11 @@ impl Names {
         let mut lost = 0;
         // One coin for the whole cut makes "all lost" and "all kept" likely.
         let mood = rng.below(3);
+        let mut lost_names = BTreeSet::new();
         for (_, change) in std::mem::take(&mut self.changes) {
-            if mood == 0 || mood == 1 && rng.one_in(2) {
+            let follows_lost = change.names().any(|name| lost_names.contains(name));
+            if mood == 0 || mood == 1 && rng.one_in(2) || follows_lost {
+                lost_names.extend(change.names().map(str::to_owned));
                 lost += 1;
             } else {
                 apply(&mut self.durable, &change);
@@ -177,6 +200,29 @@ mod tests {
 
     fn file(number: u64) -> Node {
         Node::File(Inode(number))
+    }
+
+    #[test]
+    fn a_later_change_of_a_name_is_never_there_without_the_earlier() {
+        for seed in 0..50 {
+            let mut names = Names::default();
+            names.link("d", Node::Folder);
+            names.link("q", Node::Folder);
+            names.link("d/new", file(1));
+            names.synced(&[1, 2, 3]);
+            names.rename("d/new", "d/1");
+            names.rename("d/1", "q/1");
+            if seed % 2 == 0 {
+                let covers = names.sync_covers("q");
+                names.synced(&covers);
+                let covers = names.sync_covers("d");
+                names.synced(&covers);
+            }
+            names.power_cut(&mut Rng::new(seed));
+            let files: Vec<_> = names.files().map(|(path, _)| path).collect();
+            assert!(["d/new", "d/1", "q/1"].iter().any(|name| files == [*name]), "{files:?}");
+            assert!(seed % 2 == 1 || files == ["q/1"], "{files:?}");
+        }
     }
 
     #[test]
