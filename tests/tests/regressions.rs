@@ -38,6 +38,7 @@ seeds! {
     a_name_that_is_changed_twice_is_not_kept_under_both: 430;
     an_entry_behind_a_segments_lost_last_one_is_no_damage: 1819;
     a_clock_that_jumps_while_journals_are_recovered_is_distrusted: 2012;
+    a_new_journal_with_a_distrusted_clock_does_not_forget_its_producers: 395;
     a_log_start_beyond_a_lost_entry_moves_the_next_offset_too: 3368;
     no_room_for_a_second_copy_of_the_nodes_record_is_no_reason_to_end: 3372;
 }

@@ -322,9 +322,14 @@ impl Journal {
         self.unaccepted.is_some_and(|(first, _)| !self.state.fold.is_accepted_loss(first))
     }
 
-    /// The wall clock that goes into entries: one that is distrusted stands still.
+    /// The wall clock that goes into entries: from one that is distrusted on by the monotonic one.
+    /// Were it the previous entry's, a new journal would have none, and what was written meanwhile
+    /// would seem silent for ever once the clock is trusted again.
     pub(super) fn leader_wall_ms(&self, now: Now) -> i64 {
-        if self.upkeep.trusts(now) { now.wall_ms } else { self.state.fold.wall_ms }
+        if self.upkeep.trusts(now) {
+            return now.wall_ms;
+        }
+        self.upkeep.steady_wall_ms(now).max(self.state.fold.wall_ms)
     }
 
     /// Seals the open entry and proposes it.

@@ -106,6 +106,11 @@ impl Upkeep {
         (now.wall_ms - wall) - (mono_ms(now) - mono)
     }
 
+    /// The wall clock as it would be had it not moved against the monotonic one.
+    pub fn steady_wall_ms(&self, now: Now) -> i64 {
+        now.wall_ms - self.drift_ms(now)
+    }
+
     /// Whether this reading of the wall clock may go into an entry: a jump counts at once, not
     /// only when the next tick notices.
     pub fn trusts(&self, now: Now) -> bool {
