@@ -88,6 +88,8 @@ pub struct Connection {
     silent: Cell<Option<RequestId>>,
     within_frame: Cell<bool>,
     last_progress_ns: Cell<u64>,
+    /// No request is read or handed on before: a quota was exceeded.
+    muted_until_ns: Cell<u64>,
     /// When the reader last waited, and so let others run.
     last_rest_ns: Cell<u64>,
 }
@@ -110,6 +112,7 @@ pub fn serve(stream: TcpStream, shared: &Rc<Connections>) {
         silent: Cell::new(None),
         within_frame: Cell::new(false),
         last_progress_ns: Cell::new(now_ns),
+        muted_until_ns: Cell::new(0),
         last_rest_ns: Cell::new(now_ns),
     });
     let id = shared.add(&connection);
@@ -159,6 +162,7 @@ impl Connection {
     async fn read_requests(self: Rc<Self>) {
         let mut last_bytes = 0;
         while !self.reading_ended.get() && !self.closed.get() {
+            self.rest_while_muted().await;
             match self.read_frame(last_bytes).await {
                 Ok(Some(frame)) => {
                     last_bytes = frame.len();
@@ -185,6 +189,23 @@ impl Connection {
         if now_ns.saturating_sub(self.last_rest_ns.get()) > WORK_NS_MAX {
             glommio::timer::sleep(REACTOR_PAUSE).await;
             self.last_rest_ns.set(self.shared.shard.now().mono_ns);
+        }
+    }
+
+    fn mute(&self, throttle: Duration) {
+        if throttle > Duration::ZERO {
+            let until_ns = self.shared.shard.now().plus(throttle);
+            self.muted_until_ns.set(self.muted_until_ns.get().max(until_ns));
+            self.shared.shard.page.borrow_mut().throttled += 1;
+        }
+    }
+
+    /// The answer that exceeded a quota goes out meanwhile: only reading waits.
+    async fn rest_while_muted(&self) {
+        let over = || self.shared.shard.now().mono_ns >= self.muted_until_ns.get();
+        if !over() {
+            self.shared.shard.changes.until(|| over() || self.closed.get() || self.reading_ended.get()).await;
+            self.progress();
         }
     }
 
@@ -255,6 +276,8 @@ impl Connection {
     /// Hands one request on; its answer is queued, there already or not.
     async fn take_request(self: &Rc<Self>, frame: Frame) -> Result<(), Malformed> {
         let received_ns = self.last_progress_ns.get();
+        // The answer to a fetch may have muted it while this request was on its way.
+        self.rest_while_muted().await;
         self.changed.until(|| self.queue.borrow().len() < REQUESTS_IN_FLIGHT_MAX || self.closed.get()).await;
         let (header, body) = match header::open(&frame, &self.shared.apis)? {
             Opened::Request { header, body } => (header, body),
@@ -266,8 +289,12 @@ impl Connection {
         };
         let answer = match header.api_key {
             versions::PRODUCE => match self.take_produce(header, body).await? {
-                Begun::Answered(work) => Answer::Produce(work),
-                Begun::Silent { refused } => {
+                Begun::Answered(work) => {
+                    self.mute(work.throttle);
+                    Answer::Produce(work)
+                }
+                Begun::Silent { refused, throttle } => {
+                    self.mute(throttle);
                     self.count(versions::PRODUCE, received_ns, u64::from(refused));
                     if refused {
                         tracing::debug!(peer = %self.peer, "closed: a batch with acks=0 was refused");
@@ -382,7 +409,11 @@ impl Connection {
         let (outgoing, errors) = match queued.answer {
             Answer::Ready(outgoing) => (outgoing, 0),
             Answer::Produce(work) => work.finish(context),
-            Answer::Fetch(work) => work.finish(context),
+            Answer::Fetch(work) => {
+                let (outgoing, errors, throttle) = work.finish(context);
+                self.mute(throttle);
+                (outgoing, errors)
+            }
         };
         self.count(queued.api_key, queued.received_ns, errors);
         let pinned = outgoing.slice_bytes();

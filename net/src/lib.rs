@@ -26,6 +26,7 @@ pub mod peer;
 pub mod publication;
 pub mod refusal;
 pub mod requests;
+pub mod settling;
 pub mod shard_events;
 pub mod shard_loop;
 pub mod shard_run;

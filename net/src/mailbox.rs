@@ -6,7 +6,7 @@
 //! their executor and sending never blocks: what finds its channel full waits in an outbox.
 
 use engine::control::{Command, Outcome, View};
-use engine::ids::{JournalId, ShardId, Term};
+use engine::ids::{JournalId, ShardId, Term, TopicId};
 use engine::shard::ControlRefusal;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use std::cell::RefCell;
@@ -38,6 +38,16 @@ pub enum Mail {
     },
     ViewApplied {
         number: u64,
+    },
+    /// Topics were just made: the answer is [`Mail::Settled`] when they can be used on the receiver,
+    /// or after the time.
+    Settle {
+        id: u64,
+        topics: Arc<[TopicId]>,
+        wait_ns: u64,
+    },
+    Settled {
+        id: u64,
     },
     /// The sender leads a journal.
     Leading {

@@ -27,6 +27,8 @@ enum Pending {
     Fetch(Rc<Slots<Vec<FetchedPartition>>>),
     Query(Rc<Slots<QueryResult>>),
     Control(Asker),
+    /// One slot for each shard.
+    Settle(Rc<Slots<()>>),
 }
 
 /// All requests that the engine has not answered. Their number is bounded by the connections'
@@ -59,6 +61,17 @@ impl Requests {
 
     pub fn control(&mut self, asker: Asker) -> RequestId {
         self.add(Pending::Control(asker))
+    }
+
+    pub fn settle(&mut self, slots: Rc<Slots<()>>) -> RequestId {
+        self.add(Pending::Settle(slots))
+    }
+
+    /// A shard has what [`Self::settle`] waits for.
+    pub fn settled(&mut self, request: RequestId, shard: ShardId) {
+        if let Some(Pending::Settle(slots)) = self.pending.get(&request) {
+            slots.fill(u32::from(shard.0), ());
+        }
     }
 
     pub fn silent(&mut self, refused: Refused) -> RequestId {

@@ -10,13 +10,14 @@ use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
 use crate::publication::Publication;
 use crate::requests::{Asker, Refused, Requests};
+use crate::settling;
 use crate::shard_events;
 use crate::stats::ShardPage;
 use crate::status::Status;
 use engine::clock::Now;
 use engine::control::{Command, Outcome, View};
 use engine::disk::glommio_disk::GlommioDisk;
-use engine::ids::{PartitionId, ShardId};
+use engine::ids::{PartitionId, ShardId, TopicId};
 use engine::shard::{
     Acks, Answer, ControlRefusal, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Produced,
     Query, QueryKind, Refusal, RequestId, Shard, ShardConfig,
@@ -297,6 +298,8 @@ impl ShardLoop {
                 self.with_mailbox(|mailbox| mailbox.send(from, Mail::ViewApplied { number }));
             }
             Mail::ViewApplied { number } => self.view_applied(from, number),
+            Mail::Settle { id, topics, wait_ns } => self.settle_for(from, id, topics, wait_ns),
+            Mail::Settled { id } => self.requests.borrow_mut().settled(RequestId(id), from),
             Mail::Leading { journal, term } => {
                 self.leaders.borrow_mut().leads(journal, term, from);
                 self.changes.notify();
@@ -314,14 +317,9 @@ impl ShardLoop {
         send(self.mailbox.borrow().as_ref().expect("the mailbox is connected first"));
     }
 
-    /// Carries out a command wherever the meta journal is led; answered when every shard of the
-    /// node has the view that includes it.
-    pub async fn control(self: &Rc<Self>, command: Command) -> ControlResult {
-        self.begin_control(command).wait().await.pop().expect("one slot")
-    }
-
-    /// Starts a command; the answer comes into the slot. Those begun in one turn share an entry.
-    pub fn begin_control(self: &Rc<Self>, command: Command) -> Rc<Slots<ControlResult>> {
+    /// Starts a command wherever the meta journal is led; the answer comes into the slot when every
+    /// shard of the node has the view that includes it. Those begun in one turn share an entry.
+    pub fn begin_control(self: &Rc<Self>, command: Command) -> ControlTicket {
         let slots = Slots::new(1);
         let request = self.requests.borrow_mut().control(Asker::Here(Rc::clone(&slots)));
         if self.shard() == META_SHARD {
@@ -329,7 +327,49 @@ impl ShardLoop {
         } else {
             self.with_mailbox(|mailbox| mailbox.send(META_SHARD, Mail::Control { id: request.0, command }));
         }
-        slots
+        ControlTicket { request, slots }
+    }
+
+    /// The command's result, or that there was none in time: then nobody waits for it any more.
+    pub async fn end_control(&self, ticket: ControlTicket, deadline_ns: u64) -> ControlResult {
+        if !self.in_time(&ticket.slots, deadline_ns).await {
+            self.requests.borrow_mut().cancel(ticket.request);
+            return Err(ControlRefusal::TimedOut);
+        }
+        ticket.slots.take().pop().expect("one slot")
+    }
+
+    /// Waits for the slots; false when they were not complete in time.
+    async fn in_time<T>(&self, slots: &Rc<Slots<T>>, deadline_ns: u64) -> bool {
+        let over = self.changes.until(|| self.now().mono_ns >= deadline_ns);
+        futures_lite::future::or(Rc::clone(slots).completed(), over).await;
+        slots.is_complete()
+    }
+
+    /// Waits until topics that were just made can be used on every shard of this node: each knows
+    /// the leaders, and those led there answer; or until the deadline.
+    pub async fn settle(self: &Rc<Self>, topics: &Arc<[TopicId]>, deadline_ns: u64) {
+        let slots = Slots::new(usize::from(self.config.shards));
+        let request = self.requests.borrow_mut().settle(Rc::clone(&slots));
+        let wait_ns = deadline_ns.saturating_sub(self.now().mono_ns);
+        for to in self.other_shards() {
+            let mail = Mail::Settle { id: request.0, topics: Arc::clone(topics), wait_ns };
+            self.with_mailbox(|mailbox| mailbox.send(to, mail));
+        }
+        settling::settle_here(self, topics, deadline_ns).await;
+        self.requests.borrow_mut().settled(request, self.shard());
+        self.in_time(&slots, deadline_ns).await;
+        self.requests.borrow_mut().cancel(request);
+    }
+
+    fn settle_for(self: &Rc<Self>, from: ShardId, id: u64, topics: Arc<[TopicId]>, wait_ns: u64) {
+        let this = Rc::clone(self);
+        glommio::spawn_local(async move {
+            let deadline_ns = this.now().mono_ns.saturating_add(wait_ns);
+            settling::settle_here(&this, &topics, deadline_ns).await;
+            this.with_mailbox(|mailbox| mailbox.send(from, Mail::Settled { id }));
+        })
+        .detach();
     }
 
     /// Asks about partitions that this shard leads.
@@ -414,6 +454,12 @@ pub struct Question {
     /// The epoch the client believes current; −1 is unknown.
     pub leader_epoch: i32,
     pub kind: QueryKind,
+}
+
+/// A command on its way.
+pub struct ControlTicket {
+    request: RequestId,
+    slots: Rc<Slots<ControlResult>>,
 }
 
 /// A fetch on its way.

@@ -23,6 +23,8 @@ pub struct ShardPage {
     pub connections_accepted: u64,
     /// Closed because of bad input, a time-out or the memory budget.
     pub connections_refused: u64,
+    /// Answers that told of a quota exceeded.
+    pub throttled: u64,
     pub received_bytes: u64,
     pub sent_bytes: u64,
     /// Requests received whole and not answered yet.

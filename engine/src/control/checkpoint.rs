@@ -4,18 +4,21 @@
 use super::bytes::{DecodeError, Reader, Writer};
 use super::encoding::{read_advertised, read_life, write_advertised};
 use super::placement::Journals;
+use super::quotas;
 use super::state::{MetaState, Topic};
 use super::view::{JournalView, NodeView, PartitionView, SpanView};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 1;
+pub const META_CHECKPOINT_VERSION: u16 = 2;
+/// Since this one quotas follow at the end; without any the version before is written.
+const QUOTAS_SINCE: u16 = 2;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
-        to.u16(META_CHECKPOINT_VERSION);
+        to.u16(if self.quotas.is_empty() { QUOTAS_SINCE - 1 } else { QUOTAS_SINCE });
         to.u64(self.applied.0);
         to.u128(self.cluster.0);
         to.u16(self.lanes);
@@ -28,6 +31,12 @@ impl MetaState {
         to.list(self.journals.by_id.values(), |to, journal| write_journal(to, journal));
         to.list(self.topics.values(), |to, topic| write_topic(to, topic));
         to.list(self.broker_configs.iter(), |to, (key, value)| to.pair(key, value));
+        if !self.quotas.is_empty() {
+            to.list(self.quotas.iter(), |to, (entity, rates)| {
+                quotas::write_entity(to, entity);
+                quotas::write_rates(to, rates);
+            });
+        }
         to.0
     }
 
@@ -60,6 +69,10 @@ impl MetaState {
         }
         state.broker_configs =
             Arc::new(from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?.into_iter().collect());
+        if version >= QUOTAS_SINCE {
+            let read = |from: &mut Reader<'_>| Ok((quotas::read_entity(from)?, quotas::read_rates(from)?));
+            state.quotas = Arc::new(from.list(quotas::QUOTA_BYTES_MIN, read)?.into_iter().collect());
+        }
         from.end()?;
         Ok(state)
     }

@@ -1,5 +1,6 @@
 //! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
 
+use super::quotas::{QuotaChange, QuotaEntity};
 use super::view::{Advertised, Life};
 use crate::ids::{ClusterId, Incarnation, NodeId, PartitionId, TopicId};
 
@@ -48,6 +49,11 @@ pub enum Command {
     /// A block of producer ids, never given again.
     AllocateProducerIds {
         count: u32,
+    },
+    /// Quotas of one entity: all of the changes or none.
+    AlterQuotas {
+        entity: QuotaEntity,
+        changes: Vec<QuotaChange>,
     },
 }
 
@@ -121,4 +127,6 @@ pub enum ControlRefusal {
     NotController,
     /// The meta journal cannot write now: KAFKA_STORAGE_ERROR.
     Storage,
+    /// No answer within the requester's time; it may still be carried out: REQUEST_TIMED_OUT.
+    TimedOut,
 }

@@ -3,12 +3,13 @@
 
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Resource};
+use super::quotas;
 use super::view::{Advertised, Life};
 use crate::ids::{ClusterId, Incarnation, NodeId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 1;
+pub const COMMAND_VERSION: u16 = 2;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -17,14 +18,24 @@ const DELETE_TOPIC: u16 = 4;
 const ADD_PARTITIONS: u16 = 5;
 const ALTER_CONFIGS: u16 = 6;
 const ALLOCATE_PRODUCER_IDS: u16 = 7;
+/// Since version 2.
+const ALTER_QUOTAS: u16 = 8;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
-        to.u16(COMMAND_VERSION);
+        to.u16(self.version());
         to.u16(self.tag());
         self.encode_fields(&mut to);
         to.0
+    }
+
+    /// The oldest version that has the command, so that older programs read what they can.
+    fn version(&self) -> u16 {
+        match self {
+            Command::AlterQuotas { .. } => 2,
+            _ => 1,
+        }
     }
 
     fn tag(&self) -> u16 {
@@ -36,6 +47,7 @@ impl Command {
             Command::AddPartitions { .. } => ADD_PARTITIONS,
             Command::AlterConfigs { .. } => ALTER_CONFIGS,
             Command::AllocateProducerIds { .. } => ALLOCATE_PRODUCER_IDS,
+            Command::AlterQuotas { .. } => ALTER_QUOTAS,
         }
     }
 
@@ -89,6 +101,10 @@ impl Command {
                 to.list(changes.iter(), write_change);
             }
             Command::AllocateProducerIds { count } => to.u32(*count),
+            Command::AlterQuotas { entity, changes } => {
+                quotas::write_entity(to, entity);
+                to.list(changes.iter(), quotas::write_change);
+            }
         }
     }
 
@@ -144,6 +160,10 @@ impl Command {
                 changes: from.list(CHANGE_BYTES_MIN, read_change)?,
             },
             ALLOCATE_PRODUCER_IDS => Command::AllocateProducerIds { count: from.u32()? },
+            ALTER_QUOTAS => Command::AlterQuotas {
+                entity: quotas::read_entity(from)?,
+                changes: from.list(quotas::CHANGE_BYTES, quotas::read_change)?,
+            },
             number => return Err(DecodeError::Unknown { what: "metadata command", number: number.into() }),
         })
     }
@@ -203,6 +223,7 @@ fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
     use proptest::prelude::*;
 
     fn text(text: &str) -> String {
@@ -248,6 +269,13 @@ mod tests {
             },
             Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] },
             Command::AllocateProducerIds { count: 1_000 },
+            Command::AlterQuotas {
+                entity: QuotaEntity { user: QuotaName::Default, client: QuotaName::Named(text("c")) },
+                changes: vec![
+                    QuotaChange { kind: QuotaKind::Produce, bytes_per_s: Some(1 << 20) },
+                    QuotaChange { kind: QuotaKind::Fetch, bytes_per_s: None },
+                ],
+            },
         ]
     }
 
@@ -267,9 +295,9 @@ mod tests {
     #[test]
     fn a_newer_version_and_an_unknown_command_are_refused_by_name() {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
-        bytes[0] = 2;
+        bytes[0] = 3;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 2; this program knows versions up to 1"), "{error}");
+        assert!(error.to_string().contains("has version 3; this program knows versions up to 2"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };
@@ -278,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_never_panics(which in 0usize..8, at in 0usize..200, flip in 1u8..) {
+        fn garbage_never_panics(which in 0usize..9, at in 0usize..200, flip in 1u8..) {
             let mut bytes = one_of_each()[which].encode();
             let at = at % bytes.len();
             bytes[at] ^= flip;

@@ -12,6 +12,7 @@ pub mod encoding;
 pub mod names;
 pub mod placement;
 pub mod propose;
+pub mod quotas;
 pub mod rules;
 pub mod state;
 pub mod view;

@@ -4,6 +4,7 @@ use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
 use super::config::apply_changes;
 use super::config::effective::Configs;
 use super::placement::{Journals, Request, meta_journal_secret};
+use super::quotas::{self, Quotas};
 use super::rules::{self, Existing, Wanted};
 use super::view::{Advertised, Life, NodeView, PartitionView, SpanView};
 use crate::ids::{ClusterId, Incarnation, Index, NodeId, PartitionId, RaftId, TopicId};
@@ -29,6 +30,7 @@ pub struct MetaState {
     pub(super) names: BTreeMap<Arc<str>, TopicId>,
     pub(super) journals: Journals,
     pub(super) broker_configs: Arc<Configs>,
+    pub(super) quotas: Arc<Quotas>,
     pub(super) next_raft: u64,
     pub(super) next_partition: u64,
     pub(super) next_producer: i64,
@@ -91,6 +93,11 @@ impl MetaState {
             }
             Command::AlterConfigs { resource, changes } => self.alter_configs(resource, changes),
             Command::AllocateProducerIds { count } => self.allocate_producer_ids(*count),
+            Command::AlterQuotas { entity, changes } => {
+                quotas::check(&self.quotas, entity, changes)?;
+                quotas::change(Arc::make_mut(&mut self.quotas), entity, changes);
+                Ok(Outcome::Done)
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
 use super::config::Statics;
 use super::propose::{self, NewTopic};
+use super::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
 use super::view::{Advertised, Life, View};
 use super::{DecodeError, MetaState, ViewBuilder};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
@@ -133,6 +134,24 @@ fn settings_change_as_a_whole_or_not_at_all() {
 }
 
 #[test]
+fn quotas_are_kept_in_the_state_its_checkpoint_and_its_views() {
+    let mut state = formed(1);
+    let client = QuotaName::Named("c".to_owned());
+    let entity = QuotaEntity { user: QuotaName::Absent, client };
+    let alter = |entity: &QuotaEntity, bytes_per_s| {
+        let changes = vec![QuotaChange { kind: QuotaKind::Fetch, bytes_per_s }];
+        Command::AlterQuotas { entity: entity.clone(), changes }
+    };
+    apply(&mut state, &alter(&entity, Some(1_000))).unwrap();
+    let view = ViewBuilder::new(Statics::default()).view(&state);
+    assert_eq!(view.quotas[&entity].fetch, Some(1_000));
+    assert!(apply(&mut state, &alter(&entity, Some(0))).is_err());
+    assert!(apply(&mut state, &alter(&QuotaEntity::default(), Some(1))).is_err());
+    apply(&mut state, &alter(&entity, None)).unwrap();
+    assert_eq!(state.encode()[0], 1, "without quotas older programs read it");
+}
+
+#[test]
 fn producer_ids_are_given_once() {
     let mut state = formed(1);
     let block = |count| Command::AllocateProducerIds { count };
@@ -179,7 +198,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 9;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 1 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 2 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 

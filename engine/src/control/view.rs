@@ -1,5 +1,6 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
+use super::quotas::Quotas;
 use crate::collections::Map;
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub struct View {
     pub journals: BTreeMap<JournalId, Arc<JournalView>>,
     /// Dynamic settings of all brokers.
     pub broker_configs: Arc<BTreeMap<String, String>>,
+    pub quotas: Arc<Quotas>,
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
     pub next_partition: PartitionId,

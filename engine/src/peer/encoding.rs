@@ -235,6 +235,7 @@ fn write_result(to: &mut Vec<u8>, result: &Result<Committed, ControlRefusal>) {
         }
         Err(ControlRefusal::NotController) => to.put_u8(2),
         Err(ControlRefusal::Storage) => to.put_u8(3),
+        Err(ControlRefusal::TimedOut) => to.put_u8(4),
     }
 }
 
@@ -244,6 +245,7 @@ fn read_result(from: &mut Reader<'_>) -> Result<Result<Committed, ControlRefusal
         1 => Err(ControlRefusal::Command(read_error(from)?)),
         2 => Err(ControlRefusal::NotController),
         3 => Err(ControlRefusal::Storage),
+        4 => Err(ControlRefusal::TimedOut),
         number => return Err(DecodeError::Unknown { what: "result of a command", number }),
     })
 }

@@ -68,6 +68,7 @@ fn all() -> Vec<PeerMessage> {
         done(Err(ControlRefusal::Command(CommandError::InvalidConfig("why".to_owned())))),
         done(Err(ControlRefusal::NotController)),
         done(Err(ControlRefusal::Storage)),
+        done(Err(ControlRefusal::TimedOut)),
         PeerMessage::Read { journal: JournalId(1), index: Index(2) },
         PeerMessage::ReadDone { journal: JournalId(1), index: Index(2), entry: None },
         PeerMessage::ReadDone { journal: JournalId(1), index: Index(9), entry: Some(entry()) },

@@ -49,17 +49,20 @@ pub fn error_fields<T>(result: &Result<T, Failure>) -> (i16, Option<StrBytes>) {
 }
 
 /// Carries out the commands, all at once, so that they share an entry and its sync; the results
-/// are in the same order. Failures stay as they are.
+/// are in the same order. Failures stay as they are. `timeout_ms` is the request's, 0 where it has
+/// none.
 pub async fn carry_out(
     context: &Context,
     planned: Vec<Result<Command, Failure>>,
+    timeout_ms: i32,
 ) -> Vec<Result<Outcome, Failure>> {
+    let deadline_ns = context.admin_deadline_ns(timeout_ms);
     let begun: Vec<_> =
         planned.into_iter().map(|one| one.map(|command| context.shard.begin_control(command))).collect();
     let mut results = Vec::with_capacity(begun.len());
     for one in begun {
         results.push(match one {
-            Ok(slots) => slots.wait().await.pop().expect("one slot").map_err(Failure::from),
+            Ok(ticket) => context.shard.end_control(ticket, deadline_ns).await.map_err(Failure::from),
             Err(failure) => Err(failure),
         });
     }

@@ -81,7 +81,7 @@ pub(super) async fn carry_out(
     if validate_only {
         return planned.into_iter().map(|one| one.map(|_| ())).collect();
     }
-    admin::carry_out(context, planned).await.into_iter().map(|one| one.map(|_| ())).collect()
+    admin::carry_out(context, planned, 0).await.into_iter().map(|one| one.map(|_| ())).collect()
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ fn the_client_and_the_broker_understand_each_other() {
         message: Some("no"),
         leader: None,
     };
-    produce_codec::encode_response(&mut answer, header.version, &[(Arc::from("t"), 1)], &[part]);
+    produce_codec::encode_response(&mut answer, header.version, &[(Arc::from("t"), 1)], &[part], 0);
     let mut parts = Vec::new();
     assert_eq!(client::read_produced(&answer[4..], |part| parts.push(part)), Ok(77));
     assert_eq!((parts[0].topic, parts[0].error_code, parts[0].message), ("t", 6, Some("no")));

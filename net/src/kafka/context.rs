@@ -3,9 +3,11 @@
 
 use super::leader_hint::LeaderHint;
 use super::sessions::Sessions;
+use super::throttle::{Quota, Throttles};
 use crate::leaders::Leader;
 use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
+use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
 use engine::ids::{JournalId, NodeId, PartitionId, ShardId, TopicId, broker_id};
@@ -14,6 +16,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A command for the cluster that nobody gave a time is answered within this, which is what
+/// clients give a whole request by default (Java: 30 s).
+const ADMIN_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// Nor is a client's own wish taken beyond this: its connection answers nothing else meanwhile.
+const ADMIN_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// One per shard; handlers borrow it.
 pub struct Context {
@@ -25,6 +33,7 @@ pub struct Context {
     /// What they and the defaults come to, for the node itself.
     pub settings: BrokerSettings,
     pub(crate) sessions: RefCell<Sessions>,
+    throttles: RefCell<Throttles>,
 }
 
 /// A shard as a broker to clients.
@@ -41,7 +50,7 @@ impl Context {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
         let settings = BrokerSettings::effective(&statics);
         let (producer_ids, sessions) = (Cell::new((0, 0)), RefCell::default());
-        Self { shard, producer_ids, sessions, statics, settings }
+        Self { shard, producer_ids, sessions, statics, settings, throttles: RefCell::default() }
     }
 
     /// The newest metadata that this shard has.
@@ -125,9 +134,21 @@ impl Context {
         self.shard.leaders.borrow().get(journal).is_some_and(|leader| leader.shard == self.shard.shard())
     }
 
-    /// Carries out a command; answered when every shard of this node has the view with it.
+    /// Carries out a command; answered when every shard of this node has the view with it, or when
+    /// the time of requests that name none is over.
     pub async fn control(&self, command: Command) -> ControlResult {
-        self.shard.control(command).await
+        let deadline_ns = self.admin_deadline_ns(0);
+        self.shard.end_control(self.shard.begin_control(command), deadline_ns).await
+    }
+
+    /// Until when a request with this `timeout_ms` may take. Zero and less is no wish of the
+    /// client's: librdkafka sends it unless told otherwise, and takes the answer as a success.
+    pub fn admin_deadline_ns(&self, timeout_ms: i32) -> u64 {
+        let wait = match u64::try_from(timeout_ms) {
+            Ok(0) | Err(_) => ADMIN_WAIT_DEFAULT,
+            Ok(wait_ms) => Duration::from_millis(wait_ms).min(ADMIN_WAIT_MAX),
+        };
+        self.shard.now().plus(wait)
     }
 
     /// Asks about partitions; one answer each, in order. Partitions that this shard does not lead
@@ -142,6 +163,17 @@ impl Context {
         let deadline_ns = self.shard.now().plus(wait_max);
         let over = || condition() || self.shard.now().mono_ns >= deadline_ns;
         self.shard.changes.until(over).await;
+    }
+
+    /// Counts bytes that pass under a quota; gives how long the client is to be muted.
+    pub fn charge(&self, quota: &Quota, bytes: usize) -> Duration {
+        self.throttles.borrow_mut().charge(quota, bytes, self.shard.now().mono_ns)
+    }
+
+    /// The same for a produce request, where its client has a quota.
+    pub fn charge_produce(&self, view: &View, client: Option<&str>, bytes: usize) -> Duration {
+        let quota = Quota::of(&view.quotas, client, QuotaKind::Produce);
+        quota.map_or(Duration::ZERO, |quota| self.charge(&quota, bytes))
     }
 
     /// A new topic id: random and never zero.

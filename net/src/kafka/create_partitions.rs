@@ -4,7 +4,7 @@ use super::admin::{self, Failure};
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
-use super::metadata::wait_for_leaders;
+use super::metadata::wait_until_usable;
 use super::wire::create_partitions_response::CreatePartitionsTopicResult;
 use core::ops::RangeInclusive;
 use engine::control::{Command, View, propose};
@@ -26,9 +26,9 @@ impl Handler for CreatePartitions {
         let results: Vec<Result<(), Failure>> = if request.validate_only {
             planned.into_iter().map(|one| one.map(|_| ())).collect()
         } else {
-            let results = admin::carry_out(context, planned).await;
+            let results = admin::carry_out(context, planned, request.timeout_ms).await;
             let names: Vec<&str> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
-            wait_for_leaders(context, &names).await;
+            wait_until_usable(context, &names).await;
             results.into_iter().map(|one| one.map(|_| ())).collect()
         };
         let mut response = CreatePartitionsResponse::default();

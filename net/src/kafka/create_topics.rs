@@ -5,7 +5,7 @@ use super::admin::{self, Failure};
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
-use super::metadata::wait_for_leaders;
+use super::metadata::wait_until_usable;
 use super::wire::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use super::wire::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use super::wire::{self, StrBytes};
@@ -40,11 +40,14 @@ impl Handler for CreateTopics {
             .map(|(planned, topic)| describe(&view, &context.statics, topic, planned))
             .collect();
         if !request.validate_only {
-            results =
-                admin::carry_out(context, planned).await.into_iter().map(|one| one.map(|_| ())).collect();
+            results = admin::carry_out(context, planned, request.timeout_ms)
+                .await
+                .into_iter()
+                .map(|one| one.map(|_| ()))
+                .collect();
             let made = request.topics.iter().zip(&results).filter(|(_, result)| result.is_ok());
             let names: Vec<&str> = made.map(|(topic, _)| topic.name.as_str()).collect();
-            wait_for_leaders(context, &names).await;
+            wait_until_usable(context, &names).await;
         }
         for (topic, result) in described.iter_mut().zip(&results) {
             if request.validate_only || result.is_err() {

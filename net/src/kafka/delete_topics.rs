@@ -20,7 +20,7 @@ impl Handler for DeleteTopics {
         let allowed = context.settings.delete_topic;
         let wanted = plan(&context.view(), version, allowed, &request);
         let (named, planned): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
-        let results = admin::carry_out(context, planned).await;
+        let results = admin::carry_out(context, planned, request.timeout_ms).await;
         let answer = |(named, result)| answer(version, named, &result);
         let mut response = DeleteTopicsResponse::default();
         response.responses = named.into_iter().zip(results).map(answer).collect();

@@ -43,6 +43,9 @@ pub mod code {
     pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
     pub const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
     pub const OFFSET_NOT_AVAILABLE: i16 = 78;
+    pub const PREFERRED_LEADER_NOT_AVAILABLE: i16 = 80;
+    pub const ELIGIBLE_LEADERS_NOT_AVAILABLE: i16 = 83;
+    pub const ELECTION_NOT_NEEDED: i16 = 84;
     pub const INVALID_RECORD: i16 = 87;
     pub const RESOURCE_NOT_FOUND: i16 = 91;
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
@@ -84,6 +87,9 @@ pub fn control_error(refusal: &ControlRefusal) -> (i16, String) {
         ControlRefusal::NotController => (code::NOT_CONTROLLER, "this is not the controller".to_owned()),
         ControlRefusal::Storage => {
             (code::KAFKA_STORAGE_ERROR, "the metadata cannot be written now".to_owned())
+        }
+        ControlRefusal::TimedOut => {
+            (code::REQUEST_TIMED_OUT, "not carried out in time; it still may be".to_owned())
         }
     }
 }

@@ -10,9 +10,11 @@ use super::fetch_codec::{
 use super::header::RequestHeader;
 use super::outgoing::Outgoing;
 use super::sessions::{Followed, SessionError, Told};
+use super::throttle::{self, Quota};
 use crate::completion::Slots;
 use crate::shard_loop::FetchTicket;
 use engine::control::View;
+use engine::control::quotas::QuotaKind;
 use engine::ids::{Offset, PartitionId, TopicId};
 use engine::shard::{Fetch, FetchPartition, FetchedPartition, Refusal};
 use smallvec::SmallVec;
@@ -31,6 +33,8 @@ pub struct FetchWork {
     wanted: Vec<Wanted>,
     /// `None` when nothing was asked of the engine.
     ticket: Option<FetchTicket>,
+    /// The client's, if it has one.
+    quota: Option<Quota>,
 }
 
 struct Wanted {
@@ -54,6 +58,7 @@ pub fn begin(
         error_code: code::NONE,
         session_id: 0,
         read_committed: request.read_committed,
+        throttle_ms: 0,
     };
     let named: Vec<Followed> = request.partitions.iter().map(|one| follow(&view, one)).collect();
     let (incremental, followed) = match session(context, &request, &view, named) {
@@ -68,8 +73,10 @@ pub fn begin(
     };
     let resolve = |followed| resolve(&view, header.version, followed);
     let wanted: Vec<Wanted> = followed.into_iter().map(resolve).collect();
+    let quota = Quota::of(&view.quotas, header.client_id, QuotaKind::Fetch);
+    let bytes_max = quota.as_ref().map_or(bytes_max, |quota| bytes_max.min(quota.answer_bytes_max()));
     let ticket = ask(context, &request, &wanted, bytes_max);
-    Ok(FetchWork { head, incremental, wanted, ticket })
+    Ok(FetchWork { head, incremental, wanted, ticket, quota })
 }
 
 fn ask(
@@ -206,11 +213,12 @@ impl FetchWork {
         }
     }
 
-    /// The answer, and how many partitions in it have an error.
-    pub fn finish(self, context: &Context) -> (Outgoing, u64) {
+    /// The answer, how many partitions in it have an error, and how long nothing more is read:
+    /// a quota was exceeded.
+    pub fn finish(self, context: &Context) -> (Outgoing, u64, Duration) {
         let fetched = self.ticket.map(|ticket| ticket.slots.take().pop().expect("it is complete"));
         let mut fetched = fetched.unwrap_or_default().into_iter();
-        let (head, incremental) = (self.head, self.incremental);
+        let (mut head, incremental) = (self.head, self.incremental);
         let mut answered = Vec::with_capacity(self.wanted.len());
         let mut errors = u64::from(head.error_code != code::NONE);
         for Wanted { followed, resolved } in self.wanted {
@@ -223,7 +231,10 @@ impl FetchWork {
                 answered.push(partition);
             }
         }
-        (fetch_codec::encode_response(head, answered), errors)
+        let bytes = answered.iter().map(|one| one.record_bytes).sum();
+        let throttle = self.quota.map_or(Duration::ZERO, |quota| context.charge(&quota, bytes));
+        head.throttle_ms = throttle::in_ms(throttle);
+        (fetch_codec::encode_response(head, answered), errors, throttle)
     }
 }
 

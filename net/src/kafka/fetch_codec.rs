@@ -135,6 +135,7 @@ pub struct FetchAnswerHead {
     pub error_code: i16,
     pub session_id: i32,
     pub read_committed: bool,
+    pub throttle_ms: i32,
 }
 
 /// The whole response. Partitions of one topic that follow each other share its head.
@@ -143,7 +144,7 @@ pub fn encode_response(head: FetchAnswerHead, partitions: Vec<AnsweredPartition>
     let mut out = Outgoing::begin(head.correlation);
     let mut writer = Writer { to: out.text(), flexible };
     writer.no_tags();
-    writer.i32(0);
+    writer.i32(head.throttle_ms);
     if head.version >= 7 {
         writer.i16(head.error_code);
         writer.i32(head.session_id);

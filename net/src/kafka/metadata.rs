@@ -7,14 +7,12 @@ use super::wire::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use super::wire::{self, StrBytes, Uuid};
-use crate::shard_loop::{Question, TICK};
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{CommandError, View, names};
 use engine::ids::TopicId;
 use engine::shard::ControlRefusal;
-use engine::shard::QueryKind;
 use kafka_wire::{MetadataRequest, MetadataResponse};
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,35 +118,13 @@ async fn one_topic(context: &Context, wanted: WantedTopic, create: bool) -> Meta
     }
 }
 
-/// Waits until the partitions of these topics have leaders, or a while has passed.
-pub async fn wait_for_leaders(context: &Context, names: &[&str]) {
-    let led = || {
-        let view = context.view();
-        let mut partitions =
-            names.iter().filter_map(|&name| view.topics.get(name)).flat_map(|t| &t.partitions);
-        partitions.all(|partition| context.leader(partition).is_some())
-    };
-    context.wait_for(NEW_LEADER_WAIT_MAX, led).await;
-    wait_until_served(context, names).await;
-}
-
-/// Waits for those partitions that this shard leads to answer: a journal that was made just now
-/// has yet to commit the first entry of its term. (Elsewhere the client's retry does the same.)
-async fn wait_until_served(context: &Context, names: &[&str]) {
-    let deadline_ns = context.shard.now().plus(NEW_LEADER_WAIT_MAX);
-    let own = context.broker_id();
-    while context.shard.now().mono_ns < deadline_ns {
-        let view = context.view();
-        let partitions = names.iter().filter_map(|&name| view.topics.get(name)).flat_map(|t| &t.partitions);
-        let led_here =
-            partitions.filter(|one| context.leader(one).is_some_and(|leader| leader.broker == own));
-        let describe =
-            |one: &PartitionView| Question { partition: one.id, leader_epoch: -1, kind: QueryKind::Latest };
-        let questions: Vec<Question> = led_here.map(describe).collect();
-        if context.query(&questions).await.iter().all(Result::is_ok) {
-            return;
-        }
-        context.wait_for(TICK, || false).await;
+/// Waits until these topics can be used on every shard of this node, or a while has passed.
+pub async fn wait_until_usable(context: &Context, names: &[&str]) {
+    let view = context.view();
+    let ids: Arc<[TopicId]> =
+        names.iter().filter_map(|&name| view.topics.get(name)).map(|topic| topic.id).collect();
+    if !ids.is_empty() {
+        context.shard.settle(&ids, context.shard.now().plus(NEW_LEADER_WAIT_MAX)).await;
     }
 }
 
@@ -170,7 +146,7 @@ async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
         Ok(_) | Err(ControlRefusal::Command(CommandError::TopicExists(_))) => {}
         Err(refusal) => return failed(Some(name), TopicId(0), control_error(&refusal).0),
     }
-    wait_for_leaders(context, &[name]).await;
+    wait_until_usable(context, &[name]).await;
     let view = context.view();
     match view.topics.get(name) {
         Some(topic) => describe(context, &view, topic),

@@ -2,6 +2,7 @@
 //! for the hot path and one module (`wire`) through which the rest is decoded and encoded.
 
 pub mod admin;
+pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod api_versions;
 pub mod client;
@@ -12,12 +13,14 @@ pub mod create_topics;
 pub mod cursor;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_topic_partitions;
 pub mod dispatch;
+pub mod elect_leaders;
 pub mod errors;
 pub mod fetch;
 pub mod fetch_codec;
@@ -33,7 +36,9 @@ pub mod outgoing;
 pub mod partition_questions;
 pub mod produce;
 pub mod produce_codec;
+pub mod quota_entity;
 pub mod sessions;
+pub mod throttle;
 pub mod versions;
 pub mod wire;
 

@@ -7,6 +7,7 @@ use super::errors::{code, refusal_code};
 use super::header::{self, RequestHeader};
 use super::outgoing::Outgoing;
 use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
+use super::throttle;
 use crate::completion::Slots;
 use crate::shard_loop::ProduceResult;
 use engine::control::View;
@@ -27,6 +28,8 @@ pub struct ProduceWork {
     topics: Vec<(Arc<str>, usize)>,
     partitions: Vec<Part>,
     slots: Rc<Slots<ProduceResult>>,
+    /// How long nothing more is read: a quota was exceeded.
+    pub throttle: Duration,
 }
 
 struct Part {
@@ -44,6 +47,7 @@ pub enum Begun {
     /// silent request; `refused` says that something was refused at once.
     Silent {
         refused: bool,
+        throttle: Duration,
     },
 }
 
@@ -61,9 +65,11 @@ pub async fn begin(
     let view = context.view();
     let refused = refused_whole(&request, header.version);
     let mut partitions = resolve(&view, &request, refused);
+    let throttle = context.charge_produce(&view, header.client_id, body.len());
     if request.acks == 0 {
         hand_all_on(context, silent(), &request, &mut partitions, &closed).await;
-        return Ok(Begun::Silent { refused: partitions.iter().any(|part| part.refused.is_some()) });
+        let refused = partitions.iter().any(|part| part.refused.is_some());
+        return Ok(Begun::Silent { refused, throttle });
     }
     let (id, slots) = context.shard.begin_produce(partitions.len());
     hand_all_on(context, id, &request, &mut partitions, &closed).await;
@@ -72,7 +78,7 @@ pub async fn begin(
     context.shard.forget_if_complete(id, &slots);
     let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
     let (version, correlation) = (header.version, header.correlation);
-    Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots }))
+    Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots, throttle }))
 }
 
 /// Gives the engine, in order, every batch that is not refused already.
@@ -198,7 +204,8 @@ impl ProduceWork {
         if self.version >= FLEXIBLE_FROM {
             answer.push(0);
         }
-        produce_codec::encode_response(&mut answer, self.version, &self.topics, &partitions);
+        let throttle_ms = throttle::in_ms(self.throttle);
+        produce_codec::encode_response(&mut answer, self.version, &self.topics, &partitions, throttle_ms);
         header::seal(&mut answer, 0);
         (Outgoing::of(answer), errors)
     }
@@ -272,9 +279,9 @@ mod tests {
         let parts = [part(0, 0), part(1, 3), ProducedPartition { leader: Some(hint), ..part(7, 6) }];
         for version in 3..=11 {
             let mut body = Vec::new();
-            produce_codec::encode_response(&mut body, version, &topics, &parts);
+            produce_codec::encode_response(&mut body, version, &topics, &parts, 7);
             let response: ProduceResponse = wire::decode(&body, version).expect("decodes");
-            assert_eq!(response.responses.len(), 2);
+            assert_eq!((response.responses.len(), response.throttle_time_ms), (2, 7));
             let first = &response.responses[0].partition_responses;
             assert_eq!((first[1].error_code, first[0].base_offset), (3, 5));
             assert_eq!(response.node_endpoints.len(), usize::from(version >= 10));

@@ -66,6 +66,7 @@ pub fn encode_response(
     version: i16,
     topics: &[(Arc<str>, usize)],
     partitions: &[ProducedPartition],
+    throttle_ms: i32,
 ) {
     let mut writer = Writer { to, flexible: version >= FLEXIBLE_FROM };
     writer.length(topics.len());
@@ -81,7 +82,7 @@ pub fn encode_response(
         writer.no_tags();
     }
     if version >= 1 {
-        writer.i32(0);
+        writer.i32(throttle_ms);
     }
     if version >= 10 {
         write_endpoints(&mut writer, partitions.iter().filter_map(|one| one.leader.as_ref()));

@@ -1,17 +1,20 @@
 //! The whole surface: every API that this broker advertises, in one list.
 
+use super::alter_client_quotas::AlterClientQuotas;
 use super::alter_configs::AlterConfigs;
 use super::context::Context;
 use super::create_partitions::CreatePartitions;
 use super::create_topics::CreateTopics;
 use super::delete_records::DeleteRecords;
 use super::delete_topics::DeleteTopics;
+use super::describe_client_quotas::DescribeClientQuotas;
 use super::describe_cluster::DescribeCluster;
 use super::describe_configs::DescribeConfigs;
 use super::describe_log_dirs::DescribeLogDirs;
 use super::describe_producers::DescribeProducers;
 use super::describe_topic_partitions::DescribeTopicPartitions;
 use super::dispatch::{self, Handler};
+use super::elect_leaders::ElectLeaders;
 use super::find_coordinator::FindCoordinator;
 use super::incremental_alter_configs::IncrementalAlterConfigs;
 use super::init_producer_id::InitProducerId;
@@ -71,16 +74,19 @@ macro_rules! surface {
 
 // The list. What is not in it is not advertised.
 surface! {
+    AlterClientQuotas,
     AlterConfigs,
     CreatePartitions,
     CreateTopics,
     DeleteRecords,
     DeleteTopics,
+    DescribeClientQuotas,
     DescribeCluster,
     DescribeConfigs,
     DescribeLogDirs,
     DescribeProducers,
     DescribeTopicPartitions,
+    ElectLeaders,
     FindCoordinator,
     IncrementalAlterConfigs,
     InitProducerId,

@@ -1,5 +1,7 @@
 //! Frames by hand, for tests that misbehave as no client library would.
 
+use net::kafka::client::{self, ClientHead};
+use net::kafka::wire::RequestResponsePair;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -29,6 +31,15 @@ impl Wire {
         let mut answer = vec![0; u32::from_be_bytes(length) as usize];
         self.0.read_exact(&mut answer)?;
         Ok(answer)
+    }
+
+    /// Asks by the schemas and waits for the answer; panics when there is none of its kind.
+    pub fn ask<R: RequestResponsePair>(&mut self, client_id: &str, version: i16, request: &R) -> R::Response {
+        let (mut frame, head) = (Vec::new(), ClientHead { correlation: 7, client_id });
+        client::write_request(&mut frame, head, version, request);
+        self.send(&frame).expect("sent");
+        let answer = self.receive().expect("answered");
+        client::read_response::<R>(&answer, version).expect("an answer of its kind").1
     }
 
     /// Asks ApiVersions v0 and checks that the answer is one.
