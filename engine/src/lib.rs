@@ -15,6 +15,7 @@ pub mod entry;
 pub mod folder;
 pub mod formation;
 pub mod framing;
+pub mod groups;
 pub mod ids;
 pub mod journal;
 pub mod latency;

@@ -8,12 +8,13 @@
 use crate::completion::Waiters;
 use crate::connections::Connections;
 use crate::frame::Frame;
+use crate::kafka::context::Caller;
 use crate::kafka::cursor::Malformed;
 use crate::kafka::fetch::FetchWork;
 use crate::kafka::header::{self, Opened, RequestHeader};
 use crate::kafka::outgoing::Outgoing;
 use crate::kafka::produce::{Begun, ProduceWork};
-use crate::kafka::wire::WireError;
+use crate::kafka::wire::{Bytes, WireError};
 use crate::kafka::{api_versions, fetch, produce, versions};
 use crate::socket::Socket;
 use engine::shard::RequestId;
@@ -287,7 +288,8 @@ impl Connection {
                 return Ok(());
             }
         };
-        let answer = match header.api_key {
+        let api_key = header.api_key;
+        let answer = match api_key {
             versions::PRODUCE => match self.take_produce(header, body).await? {
                 Begun::Answered(work) => {
                     self.mute(work.throttle);
@@ -307,9 +309,17 @@ impl Connection {
             versions::API_VERSIONS => {
                 Answer::Ready(Outgoing::of(api_versions::answer(header, body, &self.shared.apis)?))
             }
-            _ => self.take_other(header, body).await?,
+            _ => {
+                let RequestHeader { version, correlation, client_id, .. } = header;
+                let client_id = client_id.unwrap_or_default().to_owned();
+                let caller = Caller { client_id, host: format!("/{}", self.peer.ip()) };
+                let body = Bytes::copy_from_slice(body);
+                // Some answers take minutes (a group's rebalance): the frame's memory does not.
+                drop(frame);
+                Answer::Ready(self.take_other(caller, (api_key, version), correlation, body).await?)
+            }
         };
-        self.push(answer, header.api_key, received_ns);
+        self.push(answer, api_key, received_ns);
         Ok(())
     }
 
@@ -345,24 +355,32 @@ impl Connection {
         Ok(Answer::Fetch(work))
     }
 
-    async fn take_other(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
-        let context = &self.shared.context;
-        let handled = versions::handle(context, header.api_key, header.version, body).await;
+    async fn take_other(
+        &self,
+        caller: Caller,
+        (api, version): (i16, i16),
+        correlation: i32,
+        body: Bytes,
+    ) -> Result<Outgoing, Malformed> {
+        let handled = versions::handle(&self.shared.context, caller, api, version, body);
+        let closed = async {
+            self.changed.until(|| self.closed.get()).await;
+            None
+        };
+        let Some(handled) = or(async { Some(handled.await) }, closed).await else {
+            return Err(Malformed("nobody waits for its answer"));
+        };
         let answered = handled.expect("the surface was checked").map_err(|error| {
             match error {
-                WireError::Request(_) => {
-                    tracing::debug!(api = header.api_key, version = header.version, "{error}")
-                }
-                WireError::Answer(_) => {
-                    tracing::error!(api = header.api_key, version = header.version, "{error}")
-                }
+                WireError::Request(_) => tracing::debug!(api, version, "{error}"),
+                WireError::Answer(_) => tracing::error!(api, version, "{error}"),
             }
             Malformed("it has no answer")
         })?;
-        let mut answer = header::begin_answer(header.correlation);
+        let mut answer = header::begin_answer(correlation);
         answer.extend_from_slice(&answered);
         header::seal(&mut answer, 0);
-        Ok(Answer::Ready(Outgoing::of(answer)))
+        Ok(Outgoing::of(answer))
     }
 
     fn push(&self, answer: Answer, api_key: i16, received_ns: u64) {

@@ -109,6 +109,7 @@ impl Connections {
     /// Takes no more requests; what is in flight is answered, parked fetches are not.
     pub fn stop(&self) {
         self.stopping.set(true);
+        self.context.groups.stop();
         for connection in self.open.borrow().values() {
             connection.stop_reading();
         }

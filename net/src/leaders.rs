@@ -19,19 +19,33 @@ impl Leader {
 
 /// One entry per journal that has been led since the start.
 #[derive(Default)]
-pub struct Leaders(Map<JournalId, Leader>);
+pub struct Leaders {
+    by_journal: Map<JournalId, Leader>,
+    changes: u64,
+}
 
 impl Leaders {
     pub fn leads(&mut self, journal: JournalId, term: Term, shard: ShardId) {
         let leader = Leader { term, shard };
-        let known = self.0.entry(journal).or_insert(leader);
+        self.changes += 1;
+        let known = self.by_journal.entry(journal).or_insert(leader);
         if known.term < term {
             *known = leader;
         }
     }
 
     pub fn get(&self, journal: JournalId) -> Option<Leader> {
-        self.0.get(&journal).copied()
+        self.by_journal.get(&journal).copied()
+    }
+
+    /// The term in which this shard leads the journal, if it does.
+    pub fn term_led_by(&self, shard: ShardId, journal: JournalId) -> Option<Term> {
+        self.get(journal).filter(|leader| leader.shard == shard).map(|leader| leader.term)
+    }
+
+    /// Grows whenever something was told.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 }
 

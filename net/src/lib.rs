@@ -12,6 +12,7 @@ pub mod data_folder;
 pub mod entropy;
 pub mod environment;
 pub mod frame;
+pub mod groups;
 pub mod http;
 pub mod kafka;
 pub mod kafka_settings;

@@ -5,7 +5,12 @@ use super::command::{Command, CommandError, ConfigChange, Resource};
 use super::config::{BrokerSettings, Statics, apply_changes, life_of};
 use super::rules::{self, Existing, Wanted};
 use super::view::View;
+use crate::groups::OFFSETS_TOPIC;
 use crate::ids::TopicId;
+
+/// What the topic of committed offsets must have: a group is one record, however many members.
+const OFFSETS_CONFIGS: [(&str, &str); 3] =
+    [("retention.ms", "-1"), ("retention.bytes", "-1"), ("max.message.bytes", "16777216")];
 
 /// A topic that a client asks for.
 #[derive(Clone, Debug)]
@@ -22,12 +27,18 @@ pub struct NewTopic {
     pub entropy: u64,
 }
 
-/// CreateTopics, and auto-creation with −1 and −1.
-pub fn create_topic(view: &View, statics: &Statics, new: NewTopic) -> Result<Command, CommandError> {
+/// CreateTopics, and auto-creation with −1 and −1. The topic of committed offsets has defaults
+/// of its own, whoever makes it: its records stay until the coordinator moves the log start.
+pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result<Command, CommandError> {
     let broker = BrokerSettings::effective(statics);
-    let partitions = if new.partitions == -1 { broker.num_partitions } else { new.partitions };
-    let factor =
-        if new.replication_factor == -1 { broker.default_replication_factor } else { new.replication_factor };
+    let mut defaults = (broker.num_partitions, broker.default_replication_factor);
+    if new.name == OFFSETS_TOPIC {
+        defaults = (broker.offsets_partitions, broker.offsets_replication_factor);
+        new.configs.retain(|(key, _)| OFFSETS_CONFIGS.iter().all(|(own, _)| own != key));
+        new.configs.extend(OFFSETS_CONFIGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    let partitions = if new.partitions == -1 { defaults.0 } else { new.partitions };
+    let factor = if new.replication_factor == -1 { defaults.1 } else { new.replication_factor };
     // A negative number is as wrong as zero, and the rules know that one.
     let partitions = u32::try_from(partitions).unwrap_or(0);
     let replication_factor = u16::try_from(factor).unwrap_or(0);

@@ -4,6 +4,7 @@
 use super::leader_hint::LeaderHint;
 use super::sessions::Sessions;
 use super::throttle::{Quota, Throttles};
+use crate::groups::Groups;
 use crate::leaders::Leader;
 use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
@@ -34,6 +35,16 @@ pub struct Context {
     pub settings: BrokerSettings,
     pub(crate) sessions: RefCell<Sessions>,
     throttles: RefCell<Throttles>,
+    /// The consumer groups that this shard coordinates.
+    pub groups: Rc<Groups>,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    pub client_id: String,
+    /// As Kafka writes it: a slash before the address.
+    pub host: String,
 }
 
 /// A shard as a broker to clients.
@@ -50,7 +61,9 @@ impl Context {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
         let settings = BrokerSettings::effective(&statics);
         let (producer_ids, sessions) = (Cell::new((0, 0)), RefCell::default());
-        Self { shard, producer_ids, sessions, statics, settings, throttles: RefCell::default() }
+        let groups = Groups::start(Rc::clone(&shard), settings.groups.clone());
+        let throttles = RefCell::default();
+        Self { shard, producer_ids, sessions, statics, settings, throttles, groups }
     }
 
     /// The newest metadata that this shard has.

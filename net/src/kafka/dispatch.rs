@@ -1,7 +1,7 @@
 //! From a request's header to its handler, for all APIs off the hot path.
 
-use super::context::Context;
-use super::wire::{self, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
+use super::context::{Caller, Context};
+use super::wire::{self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
 use core::ops::RangeInclusive;
 
 /// One API. Handlers run one after the other on a connection; produce and fetch have their own
@@ -16,6 +16,16 @@ pub(crate) trait Handler {
         version: i16,
         request: Self::Request,
     ) -> <Self::Request as RequestResponsePair>::Response;
+
+    /// The same, where it matters who asks.
+    async fn handle_from(
+        context: &Context,
+        _caller: Caller,
+        version: i16,
+        request: Self::Request,
+    ) -> <Self::Request as RequestResponsePair>::Response {
+        Self::handle(context, version, request).await
+    }
 }
 
 /// The API key of a handler.
@@ -26,11 +36,12 @@ pub(crate) const fn key_of<H: Handler>() -> i16 {
 /// Decodes the body, handles it and gives the answer's bytes behind the response header.
 pub(crate) async fn answer<H: Handler>(
     context: &Context,
+    caller: Caller,
     version: i16,
-    body: &[u8],
+    body: Bytes,
 ) -> Result<BytesMut, WireError> {
-    let request = wire::decode::<H::Request>(body, version)?;
-    let response = H::handle(context, version, request).await;
+    let request = wire::decode_owned::<H::Request>(body, version)?;
+    let response = H::handle_from(context, caller, version, request).await;
     let mut bytes = BytesMut::new();
     if is_flexible::<H>(version) {
         // The response header's tagged fields: none.

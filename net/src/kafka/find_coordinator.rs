@@ -1,40 +1,113 @@
-//! FindCoordinator: there are no groups yet. The API is there because librdkafka turns lz4 off
-//! towards brokers without it; the error is the one that clients wait and ask again on.
+//! FindCoordinator: the shard that leads the group's partition of the offsets topic, which is
+//! made when the first group comes.
 
-use super::context::Context;
+use super::context::{Broker, Context};
 use super::dispatch::Handler;
 use super::errors::code;
+use super::metadata::wait_until_usable;
 use super::wire::StrBytes;
 use super::wire::find_coordinator_response::Coordinator;
 use core::ops::RangeInclusive;
+use engine::control::propose::{self, NewTopic};
+use engine::groups::{OFFSETS_TOPIC, partition_of};
 use kafka_wire::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 pub struct FindCoordinator;
 
-const REASON: &str = "this broker has no consumer groups and no transactions yet";
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// Why there is no coordinator: code and words.
+type Unknown = (i16, &'static str);
 
 impl Handler for FindCoordinator {
     type Request = FindCoordinatorRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=6;
 
-    async fn handle(_: &Context, version: i16, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
+    async fn handle(
+        context: &Context,
+        version: i16,
+        request: FindCoordinatorRequest,
+    ) -> FindCoordinatorResponse {
+        if request.key_type == GROUP {
+            make_offsets_topic(context).await;
+        }
         let mut response = FindCoordinatorResponse::default();
-        if version < 4 {
-            response.error_code = code::COORDINATOR_NOT_AVAILABLE;
-            response.error_message = (version >= 1).then(|| StrBytes::from(REASON));
-            (response.node_id, response.port) = (-1, -1);
+        if version >= 4 {
+            let named = request.coordinator_keys.into_iter();
+            response.coordinators =
+                named.map(|key| coordinator(find(context, request.key_type, &key), key)).collect();
             return response;
         }
-        response.coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
+        match find(context, request.key_type, &request.key) {
+            Ok(broker) => {
+                (response.node_id, response.port) = (broker.id, i32::from(broker.port));
+                response.host = broker.host.as_str().into();
+            }
+            Err((code, reason)) => {
+                response.error_code = code;
+                response.error_message = (version >= 1).then(|| StrBytes::from(reason));
+                (response.node_id, response.port) = (-1, -1);
+            }
+        }
         response
     }
 }
 
-fn coordinator(key: StrBytes) -> Coordinator {
+fn find(context: &Context, key_type: i8, key: &str) -> Result<Broker, Unknown> {
+    match key_type {
+        GROUP => {}
+        // librdkafka turns lz4 off towards brokers without this API; clients wait and ask again.
+        TRANSACTION => return Err((code::COORDINATOR_NOT_AVAILABLE, "this broker has no transactions yet")),
+        _ => return Err((code::INVALID_REQUEST, "no such type of key")),
+    }
+    let view = context.view();
+    let not_yet = (code::COORDINATOR_NOT_AVAILABLE, "the topic of committed offsets is being made");
+    let topic = view.topics.get(OFFSETS_TOPIC).ok_or(not_yet)?;
+    let partitions = i32::try_from(topic.partitions.len()).expect("bounded by the metadata's rules");
+    let partition = &topic.partitions[partition_of(key, partitions) as usize];
+    let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now");
+    let leader = context.leader(partition).ok_or(no_leader)?;
+    context.broker(leader.broker).ok_or(no_leader)
+}
+
+/// Makes the topic where it is missing; whoever was faster is as good.
+async fn make_offsets_topic(context: &Context) {
+    let view = context.view();
+    if view.topics.contains_key(OFFSETS_TOPIC) {
+        return;
+    }
+    let new = NewTopic {
+        name: OFFSETS_TOPIC.to_owned(),
+        partitions: -1,
+        replication_factor: -1,
+        configs: Vec::new(),
+        topic_id: context.new_topic_id(),
+        entropy: context.random(),
+    };
+    let made = match propose::create_topic(&view, &context.statics, new) {
+        Ok(command) => context.control(command).await.map(drop).map_err(|refusal| format!("{refusal:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    match made {
+        Ok(()) => wait_until_usable(context, &[OFFSETS_TOPIC]).await,
+        Err(error) => tracing::warn!("{OFFSETS_TOPIC} was not made: {error}"),
+    }
+}
+
+fn coordinator(found: Result<Broker, Unknown>, key: StrBytes) -> Coordinator {
     let mut coordinator = Coordinator::default();
     coordinator.key = key;
-    (coordinator.node_id, coordinator.port) = (-1, -1);
-    coordinator.error_code = code::COORDINATOR_NOT_AVAILABLE;
-    coordinator.error_message = Some(StrBytes::from(REASON));
+    match found {
+        Ok(broker) => {
+            (coordinator.node_id, coordinator.port) = (broker.id, i32::from(broker.port));
+            coordinator.host = broker.host.as_str().into();
+        }
+        Err((code, reason)) => {
+            (coordinator.node_id, coordinator.port) = (-1, -1);
+            coordinator.error_code = code;
+            coordinator.error_message = Some(StrBytes::from(reason));
+        }
+    }
     coordinator
 }

@@ -2,26 +2,36 @@
 
 use super::alter_client_quotas::AlterClientQuotas;
 use super::alter_configs::AlterConfigs;
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::create_partitions::CreatePartitions;
 use super::create_topics::CreateTopics;
+use super::delete_groups::DeleteGroups;
 use super::delete_records::DeleteRecords;
 use super::delete_topics::DeleteTopics;
 use super::describe_client_quotas::DescribeClientQuotas;
 use super::describe_cluster::DescribeCluster;
 use super::describe_configs::DescribeConfigs;
+use super::describe_groups::DescribeGroups;
 use super::describe_log_dirs::DescribeLogDirs;
 use super::describe_producers::DescribeProducers;
 use super::describe_topic_partitions::DescribeTopicPartitions;
 use super::dispatch::{self, Handler};
 use super::elect_leaders::ElectLeaders;
 use super::find_coordinator::FindCoordinator;
+use super::heartbeat::Heartbeat;
 use super::incremental_alter_configs::IncrementalAlterConfigs;
 use super::init_producer_id::InitProducerId;
+use super::join_group::JoinGroup;
+use super::leave_group::LeaveGroup;
+use super::list_groups::ListGroups;
 use super::list_offsets::ListOffsets;
 use super::metadata::Metadata;
+use super::offset_commit::OffsetCommit;
+use super::offset_delete::OffsetDelete;
+use super::offset_fetch::OffsetFetch;
 use super::offset_for_leader_epoch::OffsetForLeaderEpoch;
-use super::wire::{BytesMut, WireError};
+use super::sync_group::SyncGroup;
+use super::wire::{Bytes, BytesMut, WireError};
 
 /// One API and the versions of it that are advertised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +69,14 @@ macro_rules! surface {
         /// such API.
         pub async fn handle(
             context: &Context,
+            caller: Caller,
             key: i16,
             version: i16,
-            body: &[u8],
+            body: Bytes,
         ) -> Option<Result<BytesMut, WireError>> {
             $(if key == dispatch::key_of::<$handler>() {
                 // Boxed: the largest handler's state would otherwise be each connection's.
-                return Some(Box::pin(dispatch::answer::<$handler>(context, version, body)).await);
+                return Some(Box::pin(dispatch::answer::<$handler>(context, caller, version, body)).await);
             })*
             None
         }
@@ -78,21 +89,31 @@ surface! {
     AlterConfigs,
     CreatePartitions,
     CreateTopics,
+    DeleteGroups,
     DeleteRecords,
     DeleteTopics,
     DescribeClientQuotas,
     DescribeCluster,
     DescribeConfigs,
+    DescribeGroups,
     DescribeLogDirs,
     DescribeProducers,
     DescribeTopicPartitions,
     ElectLeaders,
     FindCoordinator,
+    Heartbeat,
     IncrementalAlterConfigs,
     InitProducerId,
+    JoinGroup,
+    LeaveGroup,
+    ListGroups,
     ListOffsets,
     Metadata,
+    OffsetCommit,
+    OffsetDelete,
+    OffsetFetch,
     OffsetForLeaderEpoch,
+    SyncGroup,
 }
 
 fn api_of<H: Handler>() -> Api {

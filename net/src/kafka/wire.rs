@@ -6,10 +6,12 @@
 
 pub use kafka_wire::{
     KafkaMessage, KafkaRequest, RequestResponsePair, create_partitions_response, create_topics_request,
-    create_topics_response, delete_records_response, delete_topics_response, describe_cluster_response,
-    describe_configs_response, describe_log_dirs_response, describe_producers_response,
-    describe_topic_partitions_response, find_coordinator_response, incremental_alter_configs_response,
-    list_offsets_response, metadata_response, offset_for_leader_epoch_response,
+    create_topics_response, delete_groups_response, delete_records_response, delete_topics_response,
+    describe_cluster_response, describe_configs_response, describe_groups_response,
+    describe_log_dirs_response, describe_producers_response, describe_topic_partitions_response,
+    find_coordinator_response, incremental_alter_configs_response, join_group_response, leave_group_response,
+    list_groups_response, list_offsets_response, metadata_response, offset_commit_request,
+    offset_commit_response, offset_delete_response, offset_fetch_response, offset_for_leader_epoch_response,
 };
 pub use kafka_wire_core::{
     ApiVersion, Bytes, BytesMut, DecodeError, DecodeLimits, Decoder, EncodeError, KafkaDecode, KafkaEncode,
@@ -35,7 +37,12 @@ fn limits() -> DecodeLimits {
 /// Decodes a message body. Bytes left over are passed over, as Kafka does: librdkafka 2.12 sends
 /// three behind its Metadata v13.
 pub fn decode<T: KafkaDecode>(body: &[u8], version: i16) -> Result<T, DecodeError> {
-    let mut decoder = Decoder::new(Bytes::copy_from_slice(body), limits())?;
+    decode_owned(Bytes::copy_from_slice(body), version)
+}
+
+/// The same, of bytes that texts and byte fields go on sharing.
+pub fn decode_owned<T: KafkaDecode>(body: Bytes, version: i16) -> Result<T, DecodeError> {
+    let mut decoder = Decoder::new(body, limits())?;
     T::decode(&mut decoder, ApiVersion::new(version))
 }
 
@@ -53,6 +60,11 @@ pub enum WireError {
     Request(#[from] DecodeError),
     #[error("the answer cannot be encoded: {0}")]
     Answer(#[from] EncodeError),
+}
+
+/// A text that outlives the request.
+pub fn owned(text: Option<&StrBytes>) -> Option<String> {
+    text.map(|text| text.as_str().to_owned())
 }
 
 pub fn uuid(topic: TopicId) -> Uuid {

@@ -5,6 +5,7 @@ use super::statics::Statics;
 use super::topic::{self, TopicSetting};
 use super::{Source, broker, list_of};
 use crate::control::view::{Life, TopicSettings};
+use crate::groups::GroupConfig;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -93,6 +94,9 @@ pub struct BrokerSettings {
     pub connection_idle_max_ms: u64,
     pub fetch_sessions_max: u32,
     pub retention_check_interval_ms: u64,
+    pub offsets_partitions: i32,
+    pub offsets_replication_factor: i16,
+    pub groups: GroupConfig,
 }
 
 impl BrokerSettings {
@@ -108,7 +112,28 @@ impl BrokerSettings {
             connection_idle_max_ms: static_number(statics, "connections.max.idle.ms"),
             fetch_sessions_max: static_number(statics, "max.incremental.fetch.session.cache.slots"),
             retention_check_interval_ms: static_number(statics, "log.retention.check.interval.ms"),
+            offsets_partitions: static_number(statics, "offsets.topic.num.partitions"),
+            offsets_replication_factor: match statics.get("offsets.topic.replication.factor") {
+                Some(_) => static_number(statics, "offsets.topic.replication.factor"),
+                None => static_number(statics, "default.replication.factor"),
+            },
+            groups: group_config(statics),
         }
+    }
+}
+
+fn group_config(statics: &Statics) -> GroupConfig {
+    const MINUTE_MS: i64 = 60_000;
+    let retention_minutes: i64 = static_number(statics, "offsets.retention.minutes");
+    GroupConfig {
+        session_timeout_min_ms: static_number(statics, "group.min.session.timeout.ms"),
+        session_timeout_max_ms: static_number(statics, "group.max.session.timeout.ms"),
+        initial_rebalance_delay_ms: static_number(statics, "group.initial.rebalance.delay.ms"),
+        group_size_max: static_number(statics, "group.max.size"),
+        offset_metadata_bytes_max: static_number(statics, "offset.metadata.max.bytes"),
+        offsets_retention_ms: retention_minutes * MINUTE_MS,
+        retention_check_interval_ms: static_number(statics, "offsets.retention.check.interval.ms"),
+        history_bytes_min: static_number(statics, "offsets.topic.segment.bytes"),
     }
 }
 

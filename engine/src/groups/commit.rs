@@ -1,0 +1,212 @@
+//! OffsetCommit, OffsetFetch, OffsetDelete, and what expires.
+
+use super::error::GroupError;
+use super::group::{CONSUMER, Group, State, Turn};
+use super::log::{AppendError, ForgetAnswer, Pending};
+use super::offsets::Committed;
+use super::record::{OffsetValue, group_key, offset_key};
+use super::request::{Answer, Commit, DeleteOffsets, FetchOffsets, FetchedOffset};
+use crate::ids::Offset;
+use crate::shard::RequestId;
+use std::sync::Arc;
+
+type Results = Vec<Result<(), GroupError>>;
+
+impl Group {
+    /// Answered when the offsets are committed.
+    pub fn commit(&mut self, request: RequestId, commit: Commit, turn: &mut Turn<'_>) {
+        if let Err(error) = self.check_commit(&commit, turn) {
+            return turn.answer(request, Answer::Committed(Err(error)));
+        }
+        let now_ms = turn.now.wall_ms;
+        let mut results = Results::with_capacity(commit.offsets.len());
+        let (mut offsets, mut records) = (Vec::new(), Vec::new());
+        for new in commit.offsets {
+            if new.metadata.len() > turn.config.offset_metadata_bytes_max {
+                results.push(Err(GroupError::OffsetMetadataTooLarge));
+                continue;
+            }
+            let value = OffsetValue {
+                offset: new.offset,
+                leader_epoch: new.leader_epoch,
+                metadata: new.metadata.into(),
+                commit_ms: now_ms,
+                expire_ms: commit.retention_ms.map(|ms| now_ms.saturating_add(ms)),
+            };
+            records.push((offset_key(&self.id, &new.topic, new.partition), Some(value.encode())));
+            self.offsets.begin(&new.topic, new.partition);
+            offsets.push((new.topic, new.partition, value));
+            results.push(Ok(()));
+        }
+        if records.is_empty() {
+            return turn.answer(request, Answer::Committed(Ok(results)));
+        }
+        let pending = Pending::Commit { request, group: Arc::clone(&self.id), results, offsets };
+        turn.append(pending, &records);
+    }
+
+    /// Who may commit: a member of this generation; without members anybody who claims no
+    /// generation (an assignment by hand).
+    fn check_commit(&mut self, commit: &Commit, turn: &mut Turn<'_>) -> Result<(), GroupError> {
+        if self.state == State::Dead {
+            return Err(GroupError::CoordinatorNotAvailable);
+        }
+        let member = &commit.member;
+        if member.generation < 0 && self.state == State::Empty {
+            return Ok(());
+        }
+        if self.state == State::Empty && self.generation == 0 && self.members.is_empty() {
+            return Err(GroupError::IllegalGeneration);
+        }
+        let id = self.check_identity(member)?;
+        // Between join and sync nobody owns anything that could be committed.
+        if self.state == State::CompletingRebalance {
+            return Err(GroupError::RebalanceInProgress);
+        }
+        self.renew_session(&id, turn);
+        Ok(())
+    }
+
+    /// A commit has its outcome.
+    pub fn committed(
+        &mut self,
+        offsets: Vec<(Arc<str>, i32, OffsetValue)>,
+        mut results: Results,
+        result: Result<Offset, AppendError>,
+    ) -> Answer {
+        for (at, (topic, partition, value)) in (0..).zip(offsets) {
+            self.offsets.end(&topic, partition);
+            if let Ok(base) = result {
+                self.offsets.put(&topic, partition, Committed { value, at: base.plus(at) });
+            }
+        }
+        if let Err(error) = result {
+            let error = error.group_error(GroupError::InvalidCommitOffsetSize);
+            results.iter_mut().filter(|result| result.is_ok()).for_each(|result| *result = Err(error));
+        }
+        Answer::Committed(Ok(results))
+    }
+
+    pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Vec<FetchedOffset> {
+        let one = |topic: &Arc<str>, partition: i32| {
+            let unstable = fetch.require_stable && self.offsets.is_unstable(topic, partition);
+            let committed = self.offsets.get(topic, partition).filter(|_| !unstable);
+            let error = unstable.then_some(GroupError::UnstableOffsetCommit);
+            fetched(topic, partition, committed.map(|committed| &committed.value), error)
+        };
+        match &fetch.wanted {
+            Some(wanted) => wanted.iter().map(|(topic, partition)| one(topic, *partition)).collect(),
+            None => self.offsets.iter().map(|(topic, partition, _)| one(topic, partition)).collect(),
+        }
+    }
+
+    /// Answered when it is committed that the offsets are gone.
+    pub fn delete_offsets(&mut self, request: RequestId, delete: DeleteOffsets, turn: &mut Turn<'_>) {
+        let refused = match self.state {
+            State::Dead => Some(GroupError::GroupIdNotFound),
+            State::Empty => None,
+            _ if self.protocol_type.as_deref() == Some(CONSUMER) => None,
+            _ => Some(GroupError::NonEmptyGroup),
+        };
+        if let Some(error) = refused {
+            return turn.answer(request, Answer::OffsetsDeleted(Err(error)));
+        }
+        let judged = |(topic, _): &(Arc<str>, i32)| match self.is_subscribed(topic) {
+            true => Err(GroupError::GroupSubscribedToTopic),
+            false => Ok(()),
+        };
+        let results: Results = delete.partitions.iter().map(judged).collect();
+        let allowed = delete.partitions.into_iter().zip(&results).filter(|(_, result)| result.is_ok());
+        let gone: Vec<(Arc<str>, i32)> = allowed
+            .map(|(partition, _)| partition)
+            .filter(|(topic, partition)| self.offsets.get(topic, *partition).is_some())
+            .collect();
+        if gone.is_empty() {
+            return turn.answer(request, Answer::OffsetsDeleted(Ok(results)));
+        }
+        self.forget(gone, false, Some(ForgetAnswer::Offsets(request, results)), turn);
+    }
+
+    /// Appends the tombstones of these offsets, and of the group itself where `whole`.
+    pub fn forget(
+        &mut self,
+        offsets: Vec<(Arc<str>, i32)>,
+        whole: bool,
+        request: Option<ForgetAnswer>,
+        turn: &mut Turn<'_>,
+    ) {
+        let tombstone =
+            |(topic, partition): &(Arc<str>, i32)| (offset_key(&self.id, topic, *partition), None);
+        let mut records: Vec<_> = offsets.iter().map(tombstone).collect();
+        if whole {
+            records.push((group_key(&self.id), None));
+            self.set_state(State::Dead, turn.now);
+        }
+        let pending = Pending::Forget { group: Arc::clone(&self.id), offsets, whole, request };
+        turn.append(pending, &records);
+    }
+
+    /// Offsets that nobody used for `offsets.retention.minutes`. While a consumer group has
+    /// members, only those of topics that it does not name; while any other group has, none.
+    pub fn expire_offsets(&mut self, turn: &mut Turn<'_>) {
+        let is_consumer = self.protocol_type.as_deref() == Some(CONSUMER);
+        let judged = match self.state {
+            State::Empty => true,
+            State::Stable => is_consumer,
+            _ => false,
+        };
+        if !judged {
+            return;
+        }
+        let now_ms = turn.now.wall_ms;
+        let retention_ms = turn.config.offsets_retention_ms;
+        let is_over = |topic: &Arc<str>, partition: i32, committed: &Committed| {
+            let value = &committed.value;
+            // A group that has been without members counts from then on.
+            let since_ms = match self.state {
+                State::Empty if self.protocol_type.is_some() => self.state_since_ms.max(value.commit_ms),
+                _ => value.commit_ms,
+            };
+            let end_ms = value.expire_ms.unwrap_or(since_ms.saturating_add(retention_ms));
+            now_ms >= end_ms && !self.offsets.is_unstable(topic, partition) && !self.is_subscribed(topic)
+        };
+        let over: Vec<(Arc<str>, i32)> = self
+            .offsets
+            .iter()
+            .filter(|(topic, partition, committed)| is_over(topic, *partition, committed))
+            .map(|(topic, partition, _)| (Arc::clone(topic), partition))
+            .collect();
+        let none_left = over.len() == self.offsets.iter().count();
+        let whole = self.state == State::Empty && none_left && self.given.is_empty();
+        let is_stored = self.stored.is_some() || !over.is_empty();
+        if whole && is_stored || !over.is_empty() {
+            self.forget(over, whole, None, turn);
+        }
+    }
+
+    /// The topic is deleted, and so are its offsets.
+    pub fn forget_topic(&mut self, topic: &Arc<str>, turn: &mut Turn<'_>) {
+        let gone: Vec<(Arc<str>, i32)> =
+            self.offsets.of_topic(topic).map(|partition| (Arc::clone(topic), partition)).collect();
+        if !gone.is_empty() && self.state != State::Dead {
+            self.forget(gone, false, None, turn);
+        }
+    }
+}
+
+/// What is answered where nothing is committed is no error: offset −1.
+pub fn fetched(
+    topic: &Arc<str>,
+    partition: i32,
+    value: Option<&OffsetValue>,
+    error: Option<GroupError>,
+) -> FetchedOffset {
+    FetchedOffset {
+        topic: Arc::clone(topic),
+        partition,
+        offset: value.map_or(-1, |value| value.offset),
+        leader_epoch: value.map_or(-1, |value| value.leader_epoch),
+        metadata: value.map(|value| Arc::clone(&value.metadata)).unwrap_or_default(),
+        error,
+    }
+}

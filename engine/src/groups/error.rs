@@ -1,0 +1,44 @@
+//! Why a request of a group member gets no for an answer. Each is one of Kafka's errors.
+
+/// Named as Kafka names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum GroupError {
+    #[error("offset metadata is above offset.metadata.max.bytes")]
+    OffsetMetadataTooLarge,
+    #[error("the coordinator reads its groups back")]
+    CoordinatorLoadInProgress,
+    #[error("the coordinator cannot write now")]
+    CoordinatorNotAvailable,
+    #[error("another broker coordinates this group")]
+    NotCoordinator,
+    #[error("the member's generation is not the group's")]
+    IllegalGeneration,
+    #[error("no protocol that all members have, or another type of group")]
+    InconsistentGroupProtocol,
+    #[error("an invalid group id")]
+    InvalidGroupId,
+    #[error("no such member")]
+    UnknownMemberId,
+    #[error("the session timeout is out of bounds")]
+    InvalidSessionTimeout,
+    #[error("the group rebalances: join again")]
+    RebalanceInProgress,
+    #[error("the commit is larger than a batch may be")]
+    InvalidCommitOffsetSize,
+    #[error("the group has members")]
+    NonEmptyGroup,
+    #[error("no such group")]
+    GroupIdNotFound,
+    #[error("join again with the member id given here")]
+    MemberIdRequired,
+    #[error("the group has as many members as it may have")]
+    GroupMaxSizeReached,
+    #[error("another member has this group instance id")]
+    FencedInstanceId,
+    #[error("a commit of this partition is on its way")]
+    UnstableOffsetCommit,
+    #[error("the group is subscribed to the topic")]
+    GroupSubscribedToTopic,
+    #[error("the group's metadata is larger than it may be")]
+    GroupTooLarge,
+}

@@ -1,0 +1,226 @@
+//! The log side of one partition of the offsets topic: what was appended and is not committed,
+//! what follows when it is, and how much history there is.
+
+use super::config::{GroupConfig, QUIET_BYTES_MAX};
+use super::coordinator::Output;
+use super::error::GroupError;
+use super::record::OffsetValue;
+use crate::batch::{BatchBuilder, NewRecord};
+use crate::clock::Now;
+use crate::ids::{Offset, Term};
+use crate::shard::RequestId;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Names an append until its outcome is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AppendId {
+    /// Of the offsets topic.
+    pub partition: i32,
+    /// The leadership under which it was made: outcomes of an earlier one are nobody's.
+    pub term: Term,
+    pub number: u64,
+}
+
+/// Why a batch is not in the log, as far as this leader knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// This shard does not lead the partition any more.
+    NotLeader,
+    /// Above what a batch may be.
+    TooLarge,
+    /// No room, too few replicas: it may work later.
+    Unavailable,
+}
+
+impl AppendError {
+    pub fn group_error(self, too_large: GroupError) -> GroupError {
+        match self {
+            AppendError::NotLeader => GroupError::NotCoordinator,
+            AppendError::TooLarge => too_large,
+            AppendError::Unavailable => GroupError::CoordinatorNotAvailable,
+        }
+    }
+}
+
+/// What follows when an append is committed, or is not.
+#[derive(Debug)]
+pub enum Pending {
+    /// An OffsetCommit is answered.
+    Commit {
+        request: RequestId,
+        group: Arc<str>,
+        /// Of all the request's offsets, those refused before included.
+        results: Vec<Result<(), GroupError>>,
+        offsets: Vec<(Arc<str>, i32, OffsetValue)>,
+    },
+    /// The members of this generation are told their assignments.
+    Assignment {
+        group: Arc<str>,
+        generation: i32,
+        value: Arc<[u8]>,
+        assignments: BTreeMap<Arc<str>, Arc<[u8]>>,
+    },
+    /// Nobody waits for it: the group is empty, or a static member has a new id.
+    Group { group: Arc<str>, value: Arc<[u8]> },
+    /// A static member came back under a new id without a rebalance.
+    StaticJoin {
+        group: Arc<str>,
+        value: Arc<[u8]>,
+        member: Arc<str>,
+        request: RequestId,
+        answer: super::request::Joined,
+    },
+    /// Offsets are gone, and the whole group where that is so.
+    Forget { group: Arc<str>, offsets: Vec<(Arc<str>, i32)>, whole: bool, request: Option<ForgetAnswer> },
+    /// A part of the history, written again.
+    Rewrite,
+}
+
+/// Who waits for a deletion.
+#[derive(Debug)]
+pub enum ForgetAnswer {
+    Group(RequestId),
+    Offsets(RequestId, Vec<Result<(), GroupError>>),
+}
+
+/// After a rewrite that failed (a full disk, say) the next one waits this long.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// See the head of this file.
+#[derive(Default)]
+pub struct Log {
+    pub partition: i32,
+    pub term: Term,
+    next: u64,
+    /// Without outcome, by number: in the order of the log.
+    pending: BTreeMap<u64, Pending>,
+    /// Those of `pending` that were not sent: they wait until the history is written again.
+    held: VecDeque<(u64, Vec<u8>)>,
+    draining: bool,
+    /// Bytes of batches from the log start on.
+    history_bytes: u64,
+    /// Bytes of records that lived when the history was last written again or read.
+    pub live_bytes: u64,
+    /// Bytes that all partitions of the shard had appended then.
+    quiet_mark: u64,
+    rewrite: Option<Rewrite>,
+    retry_ns: u64,
+}
+
+/// The history is being written again.
+struct Rewrite {
+    /// Batches without outcome.
+    left: usize,
+    /// Where the first of them begins.
+    from: Option<Offset>,
+    failed: bool,
+    /// What the log start frees.
+    history_bytes: u64,
+}
+
+impl Log {
+    pub fn new(partition: i32, term: Term) -> Self {
+        Self { partition, term, ..Self::default() }
+    }
+
+    /// Appends one batch of these keys and values.
+    pub fn append(
+        &mut self,
+        pending: Pending,
+        records: &[(Vec<u8>, Option<Vec<u8>>)],
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        assert!(!records.is_empty(), "a batch has records");
+        let mut batch = BatchBuilder::new(now.wall_ms);
+        for (key, value) in records {
+            batch.push(NewRecord { key: Some(key), value: value.as_deref(), ..NewRecord::default() });
+        }
+        let number = self.next;
+        self.next += 1;
+        self.pending.insert(number, pending);
+        if self.draining {
+            self.held.push_back((number, batch.build()));
+        } else {
+            self.send(number, batch.build(), out);
+        }
+    }
+
+    fn send(&mut self, number: u64, batch: Vec<u8>, out: &mut Vec<Output>) {
+        self.history_bytes += batch.len() as u64;
+        let append = AppendId { partition: self.partition, term: self.term, number };
+        out.push(Output::Append { append, batch });
+    }
+
+    /// An append has its outcome: what was to follow.
+    pub fn outcome(&mut self, number: u64) -> Pending {
+        self.pending.remove(&number).expect("an append has one outcome")
+    }
+
+    /// All that waits, in order: the leadership is over.
+    pub fn give_up(&mut self) -> impl Iterator<Item = Pending> + use<> {
+        core::mem::take(&mut self.pending).into_values()
+    }
+
+    /// Bytes of batches that were read back.
+    pub fn note_read(&mut self, bytes: u64) {
+        self.history_bytes += bytes;
+    }
+
+    /// Whether all that lives should be written again now, so that what is before it can go.
+    /// While it should and appends are on their way, new ones are held: what is written again is
+    /// the sum of the log only when nothing is behind it.
+    pub fn must_rewrite(&mut self, config: &GroupConfig, shard_bytes: u64, now: Now) -> bool {
+        let is_long = self.history_bytes > config.history_bytes_min.max(2 * self.live_bytes);
+        let pins_others = self.history_bytes > 0 && shard_bytes - self.quiet_mark > QUIET_BYTES_MAX;
+        let is_due = (is_long || pins_others) && self.rewrite.is_none() && now.mono_ns >= self.retry_ns;
+        self.draining = is_due && self.pending.len() > self.held.len();
+        is_due && !self.draining
+    }
+
+    /// So many batches follow that hold all that lives.
+    pub fn begin_rewrite(&mut self, batches: usize, live_bytes: u64, shard_bytes: u64) {
+        assert!(self.pending.len() == self.held.len() && self.rewrite.is_none());
+        let history_bytes = core::mem::take(&mut self.history_bytes);
+        self.rewrite = Some(Rewrite { left: batches, from: None, failed: false, history_bytes });
+        self.live_bytes = live_bytes;
+        self.quiet_mark = shard_bytes;
+    }
+
+    /// The batches were sent: what was held follows them.
+    pub fn release(&mut self, out: &mut Vec<Output>) {
+        while let Some((number, batch)) = self.held.pop_front() {
+            self.send(number, batch, out);
+        }
+    }
+
+    /// One of the batches is in the log, or is not. Gives where the log may begin, once all are.
+    pub fn rewritten(&mut self, result: Result<Offset, AppendError>, now: Now) -> Option<Offset> {
+        let rewrite = self.rewrite.as_mut().expect("it was begun");
+        rewrite.left -= 1;
+        match result {
+            Ok(at) => {
+                rewrite.from.get_or_insert(at);
+            }
+            Err(_) => rewrite.failed = true,
+        }
+        if rewrite.left > 0 {
+            return None;
+        }
+        let done = self.rewrite.take().expect("it is here");
+        if done.failed {
+            self.history_bytes += done.history_bytes;
+            self.retry_ns = now.plus(RETRY);
+            return None;
+        }
+        done.from
+    }
+
+    /// What was read back is all there is: it is not looked at as long before it has grown.
+    pub fn loaded(&mut self, live_bytes: u64, shard_bytes: u64) {
+        self.live_bytes = live_bytes;
+        self.quiet_mark = shard_bytes;
+    }
+}

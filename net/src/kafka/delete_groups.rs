@@ -1,0 +1,35 @@
+//! DeleteGroups: groups without members, and their offsets.
+
+use super::context::Context;
+use super::dispatch::Handler;
+use super::errors::group_result_code;
+use super::wire::delete_groups_response::DeletableGroupResult;
+use core::ops::RangeInclusive;
+use engine::groups::{Answer, Request};
+use kafka_wire::{DeleteGroupsRequest, DeleteGroupsResponse};
+
+pub struct DeleteGroups;
+
+impl Handler for DeleteGroups {
+    type Request = DeleteGroupsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    async fn handle(context: &Context, _: i16, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+        // All at once, so that they share an entry and its sync.
+        let begin = |name: &super::wire::StrBytes| {
+            context.groups.begin(Request::Delete { group: name.as_str().to_owned() })
+        };
+        let begun: Vec<_> = request.groups_names.iter().map(begin).collect();
+        let mut response = DeleteGroupsResponse::default();
+        for (name, ticket) in request.groups_names.into_iter().zip(begun) {
+            let mut result = DeletableGroupResult::default();
+            result.group_id = name;
+            match ticket.answer().await {
+                Answer::Deleted(deleted) => result.error_code = group_result_code(deleted),
+                other => panic!("a deletion was answered with {other:?}"),
+            }
+            response.results.push(result);
+        }
+        response
+    }
+}

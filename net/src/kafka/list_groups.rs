@@ -1,0 +1,87 @@
+//! ListGroups: the groups that this shard coordinates; clients ask every broker.
+
+use super::context::Context;
+use super::dispatch::Handler;
+use super::errors::code;
+use super::wire::StrBytes;
+use super::wire::list_groups_response::ListedGroup;
+use core::ops::RangeInclusive;
+use engine::groups::request::Listed;
+use engine::groups::{Answer, Request};
+use kafka_wire::{ListGroupsRequest, ListGroupsResponse};
+
+pub struct ListGroups;
+
+/// The only type of group that there is here.
+const TYPE: &str = "classic";
+
+impl Handler for ListGroups {
+    type Request = ListGroupsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+    async fn handle(context: &Context, _: i16, request: ListGroupsRequest) -> ListGroupsResponse {
+        match context.groups.ask(Request::List).await {
+            Answer::Listed(listed) => answer(&request, listed),
+            other => panic!("a list was asked for and {other:?} answered"),
+        }
+    }
+}
+
+fn answer(request: &ListGroupsRequest, listed: Listed) -> ListGroupsResponse {
+    let mut response = ListGroupsResponse::default();
+    if listed.loading {
+        response.error_code = code::COORDINATOR_LOAD_IN_PROGRESS;
+    }
+    if !passes(&request.types_filter, TYPE) {
+        return response;
+    }
+    for group in listed.groups {
+        if passes(&request.states_filter, group.state.name()) {
+            let mut one = ListedGroup::default();
+            one.group_id = (&*group.group).into();
+            one.protocol_type = group.protocol_type.into();
+            one.group_state = group.state.name().into();
+            one.group_type = TYPE.into();
+            response.groups.push(one);
+        }
+    }
+    response
+}
+
+/// No filter lets all pass.
+fn passes(filter: &[StrBytes], value: &str) -> bool {
+    filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire;
+    use super::*;
+    use engine::groups::group::State;
+    use engine::groups::request;
+
+    #[test]
+    fn filters_are_by_name_and_every_version_carries_the_list() {
+        let group = |name: &str, state| request::ListedGroup {
+            group: name.into(),
+            protocol_type: "consumer".to_owned(),
+            state,
+        };
+        let groups = vec![group("a", State::Stable), group("b", State::Empty)];
+        let listed = |states: &[&str], types: &[&str]| {
+            let mut request = ListGroupsRequest::default();
+            request.states_filter = states.iter().map(|&state| state.into()).collect();
+            request.types_filter = types.iter().map(|&kind| kind.into()).collect();
+            let response = answer(&request, Listed { loading: false, groups: groups.clone() });
+            for version in ListGroups::VERSIONS {
+                let mut bytes = wire::BytesMut::new();
+                wire::encode(&mut bytes, &response, version).expect("it fits");
+            }
+            response.groups.iter().map(|group| group.group_id.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(&[], &[]), ["a", "b"]);
+        assert_eq!(listed(&["stable"], &["Classic"]), ["a"]);
+        assert_eq!(listed(&["Dead"], &[]), [""; 0]);
+        assert_eq!(listed(&[], &["consumer"]), [""; 0]);
+    }
+}
