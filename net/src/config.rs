@@ -5,6 +5,7 @@ use crate::address::Address;
 use crate::kafka_settings;
 use crate::node::NodeConfig;
 use crate::options::{FILE_KEYS, LogFormat, Options};
+use crate::peer::config::CLUSTER_KEYS;
 use crate::refusal::Refusal;
 use engine::ids::{JournalId, NodeId};
 use engine::shard::Advertised;
@@ -53,14 +54,17 @@ impl Config {
         let options = options.over(file);
         let kafka = kafka_settings::merge(kafka_in_file, &options.set)?;
         let shards = shards(options.shards, machine)?;
+        let node_id = options.node_id.map(|id| node_id("--node-id", id)).transpose()?;
+        let cluster = options.cluster.check(node_id)?;
         let listen = Address::parse("--listen", options.listen.as_deref().unwrap_or("127.0.0.1:9092"))?;
         let listen_socket = listen.resolve("--listen")?;
         let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket)?;
         ports_fit("--listen", listen.port, shards)?;
         ports_fit("--advertise", advertised.first_port, shards)?;
+        let advertised = Advertised { rack: options.cluster.rack, ..advertised };
         let node = NodeConfig {
             data_dir: options.data_dir.unwrap_or_else(|| "duramen-data".into()),
-            node: node_id(options.node_id.unwrap_or(0))?,
+            node: node_id.unwrap_or(NodeId(0)),
             shards,
             cpus: (0..usize::from(shards)).map(|shard| machine.cpus[shard % machine.cpus.len()]).collect(),
             memory_bytes: memory(options.memory, shards, machine)?,
@@ -69,7 +73,9 @@ impl Config {
             advertised,
             kafka,
             accept_loss: options.accept_loss.iter().map(|name| journal(name)).collect::<Result<_, _>>()?,
+            cluster,
         };
+        peer_ports(&node)?;
         Ok(Config {
             http_listen: http_listen(options.http_listen.as_deref(), &node)?,
             node,
@@ -102,9 +108,26 @@ impl Config {
         ] {
             described += &format!("{key} = {value}\n");
         }
+        described += &self.describe_cluster();
         described += "\n[kafka]\n";
         for (key, value) in &node.kafka {
             described += &format!("{key} = {}\n", text(value));
+        }
+        described
+    }
+
+    fn describe_cluster(&self) -> String {
+        let text = |value: &dyn std::fmt::Display| toml::Value::String(value.to_string()).to_string();
+        let mut described = String::from("\n[cluster]\n");
+        if let Some(rack) = &self.node.advertised.rack {
+            described += &format!("rack = {}\n", text(rack));
+        }
+        if let Some(cluster) = &self.node.cluster {
+            let peers: Vec<String> =
+                cluster.peers.iter().map(|(id, address)| text(&format!("{id}={address}"))).collect();
+            described += &format!("peers = [{}]\n", peers.join(", "));
+            described += &format!("peer-listen = {}\n", text(&cluster.listen));
+            described += &format!("insecure-peers = {}\n", cluster.insecure);
         }
         described
     }
@@ -128,7 +151,7 @@ fn parse_file(text: &str) -> Result<(Options, Vec<(String, String)>), Refusal> {
     let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
     let kafka = kafka_settings::from_file(table.remove("kafka"))?;
     for key in table.keys() {
-        if !FILE_KEYS.contains(&key.as_str()) {
+        if !FILE_KEYS.contains(&key.as_str()) && key != "cluster" {
             return Err(unknown_key(key));
         }
     }
@@ -144,7 +167,13 @@ fn unknown_key(key: &str) -> Refusal {
             format!("put '{key}' under [kafka]"),
         );
     }
-    let names = FILE_KEYS.into_iter().chain(["kafka"]);
+    if CLUSTER_KEYS.contains(&key) {
+        return Refusal::usage(
+            format!("key '{key}' is about the cluster"),
+            format!("put '{key}' under [cluster]"),
+        );
+    }
+    let names = FILE_KEYS.into_iter().chain(["kafka", "cluster"]);
     let nearest = nearest(key, names).expect("there are names");
     Refusal::usage(
         format!("unknown key '{key}'"),
@@ -158,10 +187,11 @@ pub fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'
     names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
-fn node_id(id: u32) -> Result<NodeId, Refusal> {
+/// A node's id as `option` gives it.
+pub fn node_id(option: &str, id: u32) -> Result<NodeId, Refusal> {
     if id > NODE_ID_MAX {
         let why =
-            format!("--node-id {id} is too large: a broker id is node id × 1000 + shard, within 31 bits");
+            format!("{option} {id} is too large: a broker id is node id × 1000 + shard, within 31 bits");
         return Err(Refusal::usage(why, format!("use 0 to {NODE_ID_MAX}")));
     }
     Ok(NodeId(id))
@@ -245,14 +275,37 @@ fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {
 fn http_listen(asked: Option<&str>, node: &NodeConfig) -> Result<SocketAddr, Refusal> {
     let socket =
         Address::parse("--http-listen", asked.unwrap_or("127.0.0.1:9644"))?.resolve("--http-listen")?;
-    let first = node.listen.port();
-    let same_host =
-        socket.ip() == node.listen.ip() || socket.ip().is_unspecified() || node.listen.ip().is_unspecified();
-    if same_host && (first..=first + (node.shards - 1)).contains(&socket.port()) {
-        let why = format!("--http-listen {socket} is also the port of shard {}", socket.port() - first);
-        return Err(Refusal::usage(why, "use another port for one of them"));
+    let peers = node.cluster.as_ref().map(|cluster| ("peer", cluster.listen));
+    for (what, listen) in [("", node.listen)].into_iter().chain(peers) {
+        let first = listen.port();
+        let within = (first..=first + (node.shards - 1)).contains(&socket.port());
+        if within && share_a_host(socket, listen) {
+            let shard = socket.port() - first;
+            let why = format!("--http-listen {socket} is also the {what} port of shard {shard}");
+            return Err(Refusal::usage(why.replace("  ", " "), "use another port for one of them"));
+        }
     }
     Ok(socket)
+}
+
+fn share_a_host(one: SocketAddr, other: SocketAddr) -> bool {
+    one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
+}
+
+/// The ports for other nodes fit, and none of them is one for clients or HTTP.
+fn peer_ports(node: &NodeConfig) -> Result<(), Refusal> {
+    let Some(cluster) = &node.cluster else { return Ok(()) };
+    let first = cluster.listen.port();
+    ports_fit("--peer-listen", first, node.shards)?;
+    let (own, clients) = (cluster.listen, node.listen);
+    if share_a_host(own, clients) && first.abs_diff(clients.port()) < node.shards {
+        let why = format!(
+            "--peer-listen {own} and --listen {clients} are less than {} shards apart: their ports overlap",
+            node.shards
+        );
+        return Err(Refusal::usage(why, "move one of them"));
+    }
+    Ok(())
 }
 
 /// A journal by its number, or by the 16 hexadecimal digits that its folder is named with.
@@ -267,6 +320,7 @@ fn journal(name: &str) -> Result<JournalId, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::config::ClusterOptions;
 
     fn machine() -> Machine {
         Machine { cpus: vec![0, 2], memory_bytes: 8 << 30 }
@@ -338,6 +392,43 @@ mod tests {
     }
 
     #[test]
+    fn ports_for_other_nodes_are_apart_from_all_others() {
+        let peers = ["1=127.0.0.1:9093", "2=b:1", "3=c:1"].map(str::to_owned).to_vec();
+        let cluster = ClusterOptions { peers, ..ClusterOptions::default() };
+        let options = Options { node_id: Some(1), cluster, ..Options::default() };
+        assert!(refused(options.clone()).contains("their ports overlap"));
+        let apart = Options { listen: Some("127.0.0.1:9192".into()), ..options };
+        assert!(config(apart.clone()).is_ok());
+        let http = Options { http_listen: Some("127.0.0.1:9094".into()), ..apart };
+        assert!(refused(http).contains("is also the peer port of shard 1"));
+    }
+
+    #[test]
+    fn the_example_files_are_one_cluster_on_one_host() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/three-nodes");
+        let node = |id: u32| {
+            let file = folder.join(format!("node-{id}.toml"));
+            let config = config(Options { config: Some(file), ..Options::default() }).expect("valid");
+            assert_eq!(config.node.node, NodeId(id));
+            config
+        };
+        let nodes = [1, 2, 3].map(node);
+        let mut ports = Vec::new();
+        for config in &nodes {
+            let (node, cluster) = (&config.node, config.node.cluster.as_ref().expect("a cluster"));
+            assert_eq!(cluster.peers, nodes[0].node.cluster.as_ref().expect("a cluster").peers);
+            let shards = 0..node.shards;
+            ports
+                .extend(shards.flat_map(|shard| [node.listen.port() + shard, cluster.listen.port() + shard]));
+            ports.push(config.http_listen.port());
+        }
+        let before = ports.len();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), before, "no port is used twice");
+    }
+
+    #[test]
     fn a_journal_is_a_number_or_a_folder() {
         assert_eq!(journal("16"), Ok(JournalId(16)));
         assert_eq!(journal("0000000000000010"), Ok(JournalId(16)));
@@ -350,6 +441,10 @@ mod tests {
         assert!(text.contains("'data_dir'") && text.contains("'data-dir'"), "{text}");
         let text = parse_file("\"num.partitions\" = 3").expect_err("refused").to_string();
         assert!(text.contains("[kafka]"), "{text}");
+        let text = parse_file("peers = ['1=a:1']").expect_err("refused").to_string();
+        assert!(text.contains("[cluster]"), "{text}");
+        let text = parse_file("[cluster]\npeer = ['1=a:1']").expect_err("refused").to_string();
+        assert!(text.contains("unknown field `peer`"), "{text}");
     }
 
     #[test]
@@ -368,6 +463,12 @@ mod tests {
             listen: Some("[::1]:9192".into()),
             accept_loss: vec!["7".into()],
             set: vec!["num.partitions=3".into()],
+            node_id: Some(2),
+            cluster: ClusterOptions {
+                peers: ["1=a.b:9", "2=127.0.0.1:9", "3=c:9"].map(str::to_owned).to_vec(),
+                rack: Some("r 1".into()),
+                ..ClusterOptions::default()
+            },
             ..Options::default()
         };
         let described = config(options).expect("valid").describe();

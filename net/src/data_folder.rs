@@ -35,7 +35,8 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    pub fn open(path: &Path, node: NodeId, segment_bytes: u64) -> Result<Self, Refusal> {
+    /// Opens the folder for a node of these listed nodes; none of a cluster of its own.
+    pub fn open(path: &Path, node: NodeId, listed: &[NodeId], segment_bytes: u64) -> Result<Self, Refusal> {
         let named = |what: &str, error: io::Error| {
             let remedy = "give --data-dir a folder that this user may write to";
             Refusal::environment(format!("data folder {}: {what}: {error}", path.display()), remedy)
@@ -43,7 +44,7 @@ impl DataFolder {
         fs::create_dir_all(path).map_err(|error| named("cannot be made", error))?;
         let path = path.canonicalize().map_err(|error| named("cannot be used", error))?;
         let lock = lock(&path, LOCK_WAIT_MAX)?;
-        let is_new = check_identity(&path, node)?;
+        let is_new = check_identity(&path, node, listed)?;
         direct_io(&path)?;
         if is_new {
             room(&path, &lock, segment_bytes)?;
@@ -104,8 +105,8 @@ fn in_use(folder: &Path, owner: Option<u32>) -> Refusal {
     Refusal::environment(what, "stop that one first, or give --data-dir another folder")
 }
 
-/// Whether the folder is new; refuses one of another node or a newer format.
-fn check_identity(folder: &Path, node: NodeId) -> Result<bool, Refusal> {
+/// Whether the folder is new; refuses one of another node or kind of cluster, or a newer format.
+fn check_identity(folder: &Path, node: NodeId, listed: &[NodeId]) -> Result<bool, Refusal> {
     let path = folder.join(NODE_META);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
@@ -128,7 +129,39 @@ fn check_identity(folder: &Path, node: NodeId) -> Result<bool, Refusal> {
             format!("start with --node-id {}, or give --data-dir another folder", meta.node),
         ));
     }
+    check_cluster(folder, &meta, listed.len() > 1)?;
     Ok(false)
+}
+
+/// A lone node's folder does not become one of several nodes', nor the other way round.
+fn check_cluster(folder: &Path, meta: &NodeMeta, has_others: bool) -> Result<(), Refusal> {
+    let folder = folder.display();
+    let is_lone = meta.is_final && meta.formation.len() == 1;
+    if is_lone && has_others {
+        return Err(Refusal::data(
+            format!(
+                "data folder {folder} is that of a one-node cluster (node {}), which cannot join or become \
+                 the cluster of --peers",
+                meta.node
+            ),
+            format!(
+                "form the new cluster on empty folders (--data-dir), start this one beside it without --peers on \
+                 ports of its own, and copy each topic: `kcat -C -b OLD -t TOPIC -p PARTITION -o beginning -e \
+                 -K: | kcat -P -b NEW -t TOPIC -p PARTITION -K:` for texts, or Kafka's MirrorMaker 2 for all \
+                 (keys, headers, timestamps); then move the clients and remove {folder}"
+            ),
+        ));
+    }
+    if !is_lone && !has_others {
+        let nodes: Vec<String> = meta.formation.iter().map(|(node, _)| node.to_string()).collect();
+        let who =
+            if nodes.is_empty() { "several nodes".into() } else { format!("nodes {}", nodes.join(", ")) };
+        return Err(Refusal::data(
+            format!("data folder {folder} is that of a cluster of {who}, and no --peers are given"),
+            "start with the cluster's --peers, or give --data-dir another folder",
+        ));
+    }
+    Ok(())
 }
 
 /// Writes and reads one block with O_DIRECT. The file stays: each shard opens it first (glommio
@@ -244,13 +277,13 @@ mod tests {
             .expect("a folder for the test")
     }
 
-    fn node_meta(node: NodeId) -> Vec<u8> {
+    fn node_meta(node: NodeId, formation: &[u32], is_final: bool) -> Vec<u8> {
         let meta = NodeMeta {
             node,
             incarnation: Incarnation(7),
             cluster: ClusterId(0),
-            formation: Vec::new(),
-            is_final: false,
+            formation: formation.iter().map(|node| (NodeId(*node), Incarnation(7))).collect(),
+            is_final,
             lanes: 1,
             segment_bytes: SEGMENT_BYTES,
         };
@@ -260,15 +293,15 @@ mod tests {
     #[test]
     fn a_folder_that_is_open_is_refused_to_others_and_free_when_let_go() {
         let folder = folder();
-        let first = DataFolder::open(folder.path(), NodeId(0), SEGMENT_BYTES).expect("opened");
+        let first = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect("opened");
         assert!(first.has_reserve);
-        let refusal = DataFolder::open(folder.path(), NodeId(0), SEGMENT_BYTES).expect_err("in use");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("in use");
         assert_eq!(refusal.exit_code, crate::refusal::EXIT_ENVIRONMENT);
         assert!(refusal.what.contains(&format!("process {}", std::process::id())), "{refusal}");
         drop(first);
         // A child that a test beside this one is starting holds the lock until it executes.
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while let Err(refusal) = DataFolder::open(folder.path(), NodeId(0), SEGMENT_BYTES) {
+        while let Err(refusal) = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES) {
             assert!(std::time::Instant::now() < deadline, "{refusal}");
             std::thread::yield_now();
         }
@@ -286,11 +319,32 @@ mod tests {
     #[test]
     fn another_nodes_folder_is_refused_with_its_id() {
         let folder = folder();
-        fs::write(folder.path().join(NODE_META), node_meta(NodeId(3))).expect("written");
-        let refusal = DataFolder::open(folder.path(), NodeId(0), SEGMENT_BYTES).expect_err("refused");
+        fs::write(folder.path().join(NODE_META), node_meta(NodeId(3), &[3], true)).expect("written");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
         assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
         assert!(refusal.remedy.contains("--node-id 3"), "{refusal}");
-        DataFolder::open(folder.path(), NodeId(3), SEGMENT_BYTES).expect("its own node");
+        DataFolder::open(folder.path(), NodeId(3), &[], SEGMENT_BYTES).expect("its own node");
+    }
+
+    #[test]
+    fn a_lone_nodes_folder_and_a_clusters_are_not_mixed() {
+        let open = |formation: &[u32], is_final: bool, listed: &[u32]| {
+            let folder = folder();
+            let meta = node_meta(NodeId(3), formation, is_final);
+            fs::write(folder.path().join(NODE_META), meta).expect("written");
+            let listed: Vec<NodeId> = listed.iter().copied().map(NodeId).collect();
+            DataFolder::open(folder.path(), NodeId(3), &listed, SEGMENT_BYTES).map(|_| ())
+        };
+        let refusal = open(&[3], true, &[1, 2, 3]).expect_err("refused");
+        assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
+        assert!(refusal.what.contains("one-node cluster") && refusal.remedy.contains("MirrorMaker"));
+        let refusal = open(&[1, 2, 3], true, &[]).expect_err("refused");
+        assert!(refusal.what.contains("nodes 1, 2, 3"), "{refusal}");
+        assert!(open(&[], false, &[]).is_err(), "it waits for others");
+        for (formation, is_final) in [(&[][..], false), (&[1, 2, 3], false), (&[1, 2, 3], true)] {
+            open(formation, is_final, &[1, 2, 3]).expect("the same cluster");
+        }
+        open(&[3], true, &[3]).expect("a list of one is a node on its own");
     }
 
     #[test]
@@ -299,7 +353,7 @@ mod tests {
         let newer =
             engine::framing::FrameKind { version: 99, ..engine::folder::NODE_META_KIND }.encode(0, &[]);
         fs::write(folder.path().join(NODE_META), [newer, newer].concat()).expect("written");
-        let refusal = DataFolder::open(folder.path(), NodeId(0), SEGMENT_BYTES).expect_err("refused");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
         assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
         assert!(refusal.what.contains("99"), "{refusal}");
     }
@@ -307,14 +361,14 @@ mod tests {
     #[test]
     fn memory_file_systems_are_refused() {
         let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
-        let refusal = DataFolder::open(folder.path(), NodeId(0), SEGMENT_BYTES).expect_err("refused");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
         assert!(refusal.what.contains("O_DIRECT"), "{refusal}");
     }
 
     #[test]
     fn more_than_there_is_cannot_be_had() {
         let folder = folder();
-        let refusal = DataFolder::open(folder.path(), NodeId(0), 1 << 60).expect_err("refused");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], 1 << 60).expect_err("refused");
         assert!(refusal.what.contains("MiB are free"), "{refusal}");
     }
 }

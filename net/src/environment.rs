@@ -14,15 +14,23 @@ const LOCKED_MEMORY_MIN: u64 = 512 << 10;
 const OPEN_FILES_MIN: u64 = 1024;
 
 /// Checks everything but the data folder, and raises the limits as far as they go.
-pub fn check(listen: SocketAddr, shards: u16, http: SocketAddr) -> Result<(), Refusal> {
+pub fn check(
+    listen: SocketAddr,
+    peer_listen: Option<SocketAddr>,
+    shards: u16,
+    http: SocketAddr,
+) -> Result<(), Refusal> {
     io_uring(system::try_io_uring())?;
     locked_memory(limit(Resource::LockedMemory)?)?;
     open_files(limit(Resource::OpenFiles)?)?;
-    for shard in 0..shards {
-        let address = SocketAddr::new(listen.ip(), listen.port() + shard);
-        port_becomes_free(address).map_err(|error| {
-            port_refusal(&format!("shard {}", ShardId(shard)), "--listen", address, &error)
-        })?;
+    let listeners = [("--listen", Some(listen)), ("--peer-listen", peer_listen)];
+    for (option, listen) in listeners.into_iter().filter_map(|(option, listen)| Some((option, listen?))) {
+        for shard in 0..shards {
+            let address = SocketAddr::new(listen.ip(), listen.port() + shard);
+            port_becomes_free(address).map_err(|error| {
+                port_refusal(&format!("shard {}", ShardId(shard)), option, address, &error)
+            })?;
+        }
     }
     port_is_free(http).map_err(|error| port_refusal("HTTP", "--http-listen", http, &error))
 }

@@ -1,46 +1,43 @@
 //! Who leads which journal, as far as this shard was told. The highest term wins.
 
 use engine::collections::Map;
-use engine::ids::{JournalId, LeaderEpoch, ShardId, Term};
+use engine::ids::{JournalId, LeaderEpoch, NodeId, Term};
 
-/// The leader of a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leader {
+/// Who leads a journal in a term, and who is in sync with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leadership {
     pub term: Term,
-    pub shard: ShardId,
+    /// Nobody, as far as is known.
+    pub leader: Option<NodeId>,
+    pub in_sync: Vec<NodeId>,
 }
 
-impl Leader {
+impl Leadership {
     /// A partition's leader epoch: its span's epoch base + the journal's term.
     pub fn epoch(&self, epoch_base: i32) -> LeaderEpoch {
         LeaderEpoch(epoch_base.saturating_add(i32::try_from(self.term.0).unwrap_or(i32::MAX)))
     }
 }
 
-/// One entry per journal that has been led since the start.
+/// One item per journal of which something was heard since the start.
 #[derive(Default)]
 pub struct Leaders {
-    by_journal: Map<JournalId, Leader>,
+    by_journal: Map<JournalId, Leadership>,
     changes: u64,
 }
 
 impl Leaders {
-    pub fn leads(&mut self, journal: JournalId, term: Term, shard: ShardId) {
-        let leader = Leader { term, shard };
-        self.changes += 1;
-        let known = self.by_journal.entry(journal).or_insert(leader);
-        if known.term < term {
-            *known = leader;
+    /// News of the same term are newer: they come from one shard, in order.
+    pub fn learn(&mut self, journal: JournalId, news: Leadership) {
+        let known = self.by_journal.get(&journal);
+        if known.is_none_or(|known| known.term <= news.term) {
+            self.by_journal.insert(journal, news);
+            self.changes += 1;
         }
     }
 
-    pub fn get(&self, journal: JournalId) -> Option<Leader> {
-        self.by_journal.get(&journal).copied()
-    }
-
-    /// The term in which this shard leads the journal, if it does.
-    pub fn term_led_by(&self, shard: ShardId, journal: JournalId) -> Option<Term> {
-        self.get(journal).filter(|leader| leader.shard == shard).map(|leader| leader.term)
+    pub fn get(&self, journal: JournalId) -> Option<&Leadership> {
+        self.by_journal.get(&journal)
     }
 
     /// Grows whenever something was told.
@@ -53,13 +50,19 @@ impl Leaders {
 mod tests {
     use super::*;
 
+    fn leadership(term: u64, leader: Option<u32>) -> Leadership {
+        Leadership { term: Term(term), leader: leader.map(NodeId), in_sync: Vec::new() }
+    }
+
     #[test]
     fn news_of_an_older_term_are_no_news() {
         let mut leaders = Leaders::default();
-        leaders.leads(JournalId(1), Term(3), ShardId(1));
-        leaders.leads(JournalId(1), Term(2), ShardId(0));
-        assert_eq!(leaders.get(JournalId(1)), Some(Leader { term: Term(3), shard: ShardId(1) }));
+        leaders.learn(JournalId(1), leadership(3, Some(1)));
+        leaders.learn(JournalId(1), leadership(2, Some(2)));
+        assert_eq!(leaders.get(JournalId(1)), Some(&leadership(3, Some(1))));
         assert_eq!(leaders.get(JournalId(1)).map(|leader| leader.epoch(4)), Some(LeaderEpoch(7)));
+        leaders.learn(JournalId(1), leadership(3, None));
+        assert_eq!(leaders.get(JournalId(1)), Some(&leadership(3, None)));
         assert_eq!(leaders.get(JournalId(2)), None);
     }
 }

@@ -1,16 +1,18 @@
 //! Messages between the shards of a node: control requests to the meta journal's shard and their
-//! answers, metadata views to all, and who leads which journal. Nothing here is on the path of a
+//! answers, metadata views to all, who lives and who leads which journal. Nothing here is on the path of a
 //! record.
 //!
 //! Every ordered pair of shards has a bounded channel of its own. Receivers live as long as
 //! their executor and sending never blocks: what finds its channel full waits in an outbox.
 
+use crate::leaders::Leadership;
+use crate::peer::links::Identity;
 use engine::control::{Command, Outcome, View};
-use engine::ids::{JournalId, ShardId, Term, TopicId};
+use engine::ids::{JournalId, NodeId, ShardId, TopicId};
 use engine::shard::ControlRefusal;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -49,11 +51,17 @@ pub enum Mail {
     Settled {
         id: u64,
     },
-    /// The sender leads a journal.
-    Leading {
+    /// Who leads a journal of the sender's lanes.
+    Leader {
         journal: JournalId,
-        term: Term,
+        leadership: Leadership,
     },
+    /// The other nodes that this one is linked to.
+    Living {
+        nodes: BTreeSet<NodeId>,
+    },
+    /// Who this node is, as the first shard read in the data folder.
+    Identity(Identity),
 }
 
 /// The unconnected ends of one shard, made before its thread starts.

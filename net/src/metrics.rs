@@ -23,11 +23,17 @@ const SHARD_COUNTERS: &[Row<ShardPage>] = &[
     ("throttled", "Answers after which a connection was muted: a quota was exceeded", |p| p.throttled),
     ("received_bytes", "Bytes received from clients", |p| p.received_bytes),
     ("sent_bytes", "Bytes sent to clients", |p| p.sent_bytes),
+    ("peer_received_bytes", "Bytes received from other nodes", |p| p.links.received_bytes),
+    ("peer_sent_bytes", "Bytes sent to other nodes", |p| p.links.sent_bytes),
+    ("peer_links_refused", "Calls to and from other nodes that came to nothing", |p| p.links.refused),
+    ("peer_links_closed", "Links to other nodes that ended", |p| p.links.closed),
 ];
 
 const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("connections", "Connections open", |p| p.connections_open),
     ("requests_in_flight", "Requests received whole and not answered yet", |p| p.requests_in_flight),
+    ("peer_links", "Links to shards of other nodes", |p| p.links.open),
+    ("peer_queued_bytes", "Bytes that wait to be sent to other nodes", |p| p.links.queued_bytes),
     ("disk_in_flight", "Disk operations handed out and not completed", |p| p.disk_in_flight),
     ("memory_budget_bytes", "Memory that frames and answers may take", |p| p.memory_budget_bytes),
     ("memory_used_bytes", "Memory reserved for frames and answers", |p| p.memory_used_bytes),

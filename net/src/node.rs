@@ -1,5 +1,7 @@
 //! A node: its shards' threads, from a checked configuration to the last one's end.
 
+use crate::peer::addresses::Addresses;
+use crate::peer::config::ClusterConfig;
 use crate::shard_run::{self, ShardSetup};
 use crate::status::Status;
 use crate::{entropy, mailbox};
@@ -31,6 +33,8 @@ pub struct NodeConfig {
     pub advertised: Advertised,
     pub kafka: Vec<(String, String)>,
     pub accept_loss: Vec<JournalId>,
+    /// The other nodes; `None` for a cluster of its own.
+    pub cluster: Option<ClusterConfig>,
 }
 
 /// Why a node ended other than by being asked to.
@@ -122,13 +126,16 @@ impl End {
 pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
     assert_eq!(config.cpus.len(), usize::from(config.shards));
     let end = Arc::new(End::default());
+    let others = config.cluster.as_ref().filter(|cluster| cluster.has_others());
+    let peers = others.map(|cluster| peers(cluster, config.node)).transpose()?;
     for (shard, ends) in mailbox::ends(config.shards).into_iter().enumerate() {
         let shard = ShardId(shard as u16);
         let setup = ShardSetup {
             config: shard_config(&config, shard),
             memory_bytes: config.memory_bytes / usize::from(config.shards),
             data_dir: config.data_dir.clone(),
-            listen: SocketAddr::new(config.listen.ip(), config.listen.port() + shard.0),
+            listen: of_shard(config.listen, shard),
+            peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             status: Arc::clone(&status),
             end: Arc::clone(&end),
             ends,
@@ -150,10 +157,21 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
     end.wait(config.shards, &status)
 }
 
+/// Shard s listens on the first port + s.
+fn of_shard(first: SocketAddr, shard: ShardId) -> SocketAddr {
+    SocketAddr::new(first.ip(), first.port() + shard.0)
+}
+
+fn peers(cluster: &ClusterConfig, own: NodeId) -> Result<(SocketAddr, Arc<Addresses>), NodeError> {
+    let addresses = Addresses::start(&cluster.peers, own)
+        .map_err(|error| NodeError::Environment(format!("no thread to look up names: {error}")))?;
+    Ok((cluster.listen, addresses))
+}
+
 fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
     ShardConfig {
         node: config.node,
-        peers: Vec::new(),
+        peers: config.cluster.as_ref().map(ClusterConfig::nodes).unwrap_or_default(),
         shard,
         shards: config.shards,
         lanes: config.shards,

@@ -1,6 +1,7 @@
 //! The options as they are written, on the command line or in the TOML file: the same names, all
 //! of them optional. Knows nothing of what they mean together; that is `config`.
 
+use crate::peer::config::ClusterOptions;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
@@ -19,8 +20,8 @@ pub struct Options {
     #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
 
-    /// Number of this node, 0 to 2147482. A data folder keeps the one it was made with
-    /// [default: 0]
+    /// Number of this node, 0 to 2147482. A data folder keeps the one it was made with; with
+    /// --peers it must be given [default: 0]
     #[arg(long, value_name = "N", global = true)]
     pub node_id: Option<u32>,
 
@@ -74,6 +75,11 @@ pub struct Options {
     #[arg(long, value_name = "KEY=VALUE", global = true)]
     #[serde(skip)]
     pub set: Vec<String>,
+
+    /// In the file these are under [cluster].
+    #[command(flatten)]
+    #[serde(default)]
+    pub cluster: ClusterOptions,
 }
 
 #[derive(ValueEnum, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +90,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// The file's keys, `kafka` left out; a test holds them and [`Options`] together.
+/// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
 pub const FILE_KEYS: [&str; 11] = [
     "data-dir",
     "node-id",
@@ -117,6 +123,7 @@ impl Options {
             log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
             set: self.set,
+            cluster: self.cluster.over(file.cluster),
         }
     }
 }
@@ -155,6 +162,7 @@ fn bytes_in_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::config::CLUSTER_KEYS;
     use clap::CommandFactory;
 
     #[derive(clap::Parser)]
@@ -178,7 +186,8 @@ mod tests {
         let command = OptionsOnly::command();
         let mut names: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
         names.retain(|name| !["help", "config", "set"].contains(name));
-        assert_eq!(names, FILE_KEYS);
+        let keys: Vec<&str> = FILE_KEYS.into_iter().chain(CLUSTER_KEYS).collect();
+        assert_eq!(names, keys);
         for key in FILE_KEYS {
             let wrong_type = format!("{key} = {{ nothing = true }}");
             let error = toml::from_str::<Options>(&wrong_type).expect_err("no option is a table").to_string();

@@ -16,7 +16,7 @@ pub async fn settle_here(shard: &Rc<ShardLoop>, topics: &[TopicId], deadline_ns:
     while !over() {
         let view = shard.view();
         let questions: Vec<Question> = partitions(&view, topics)
-            .filter(|partition| journal(partition).is_some_and(|journal| leads(shard, journal)))
+            .filter(|partition| journal(partition).is_some_and(|journal| shard.term_led(journal).is_some()))
             .map(|one| Question { partition: one.id, leader_epoch: -1, kind: QueryKind::Latest })
             .collect();
         if shard.query(&questions).await.iter().all(Result::is_ok) {
@@ -29,8 +29,8 @@ pub async fn settle_here(shard: &Rc<ShardLoop>, topics: &[TopicId], deadline_ns:
 
 fn leaders_are_known(shard: &ShardLoop, topics: &[TopicId]) -> bool {
     let (view, leaders) = (shard.view(), shard.leaders.borrow());
-    let known =
-        |partition: &PartitionView| journal(partition).is_some_and(|journal| leaders.get(journal).is_some());
+    let is_led = |journal| leaders.get(journal).is_some_and(|known| known.leader.is_some());
+    let known = |partition: &PartitionView| journal(partition).is_some_and(is_led);
     partitions(&view, topics).all(known)
 }
 
@@ -43,8 +43,4 @@ fn partitions<'a>(view: &'a View, topics: &'a [TopicId]) -> impl Iterator<Item =
 /// Where the partition takes batches.
 fn journal(partition: &PartitionView) -> Option<JournalId> {
     partition.spans.last().map(|span| span.journal)
-}
-
-fn leads(shard: &ShardLoop, journal: JournalId) -> bool {
-    shard.leaders.borrow().get(journal).is_some_and(|leader| leader.shard == shard.shard())
 }

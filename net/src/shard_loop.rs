@@ -4,10 +4,13 @@
 //! Whatever steps the engine within a turn of the executor wakes the turn task; that one runs
 //! after the tasks that are runnable now and ends the turn, which is when entries are sealed.
 
+pub mod peers;
+
 use crate::completion::{Slots, Waiters};
-use crate::leaders::Leaders;
+use crate::leaders::{Leaders, Leadership};
 use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
+use crate::peer::links::Links;
 use crate::publication::Publication;
 use crate::requests::{Asker, Refused, Requests};
 use crate::settling;
@@ -17,12 +20,13 @@ use crate::status::Status;
 use engine::clock::Now;
 use engine::control::{Command, Outcome, View};
 use engine::disk::glommio_disk::GlommioDisk;
-use engine::ids::{PartitionId, ShardId, TopicId};
+use engine::ids::{NodeId, PartitionId, ShardId, TopicId};
 use engine::shard::{
     Acks, Answer, ControlRefusal, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Produced,
     Query, QueryKind, Refusal, RequestId, Shard, ShardConfig,
 };
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -50,6 +54,10 @@ pub struct ShardLoop {
     /// The newest metadata here, and who leads which journal.
     view: RefCell<Arc<View>>,
     pub leaders: RefCell<Leaders>,
+    /// The other nodes that this one is linked to.
+    living: RefCell<BTreeSet<NodeId>>,
+    /// None on a node that is a cluster of its own.
+    links: RefCell<Option<Rc<Links>>>,
     engine: RefCell<Shard>,
     disk: Rc<GlommioDisk>,
     mailbox: RefCell<Option<Mailbox>>,
@@ -91,6 +99,8 @@ impl ShardLoop {
             changes: Waiters::default(),
             view: RefCell::default(),
             leaders: RefCell::default(),
+            living: RefCell::default(),
+            links: RefCell::default(),
             engine: RefCell::new(engine),
             disk: Rc::new(disk),
             mailbox: RefCell::default(),
@@ -146,6 +156,7 @@ impl ShardLoop {
     pub fn tick(self: &Rc<Self>) {
         self.step(Input::Tick);
         self.with_mailbox(Mailbox::flush);
+        self.tick_links();
         self.changes.notify();
     }
 
@@ -202,8 +213,11 @@ impl ShardLoop {
             }
             Output::ControlDone { request, result } => self.done.borrow_mut().push((request, result)),
             Output::View(view) => self.publish_view(view),
-            // A lone node has nobody to tell.
-            Output::Peer { .. } | Output::Leader { .. } => {}
+            Output::Peer { to, lane, message } => self.send_to_peer(to, lane, &message),
+            Output::Formation { to, report } => self.report_to_peer(to, &report),
+            Output::Leader { journal, term, leader, in_sync } => {
+                self.learn_leader(journal, Leadership { term, leader, in_sync });
+            }
             Output::Room => self.changes.notify(),
             Output::Ready => {
                 self.phase.set(ShardPhase::Ready);
@@ -226,11 +240,11 @@ impl ShardLoop {
 
     fn event(&self, event: Event) {
         if let Event::Leading { journal, term } = event {
-            self.leaders.borrow_mut().leads(journal, term, self.shard());
-            for to in self.other_shards() {
-                self.with_mailbox(|mailbox| mailbox.send(to, Mail::Leading { journal, term }));
+            let own = self.config.node;
+            let known = self.leaders.borrow().get(journal).is_some_and(|known| known.term == term);
+            if !known {
+                self.learn_leader(journal, Leadership { term, leader: Some(own), in_sync: vec![own] });
             }
-            self.changes.notify();
         }
         shard_events::log(self.shard(), &event);
     }
@@ -247,6 +261,7 @@ impl ShardLoop {
 
     fn apply_view(self: &Rc<Self>, view: Arc<View>) {
         *self.view.borrow_mut() = Arc::clone(&view);
+        self.links_follow(&view);
         self.step(Input::View(view));
         self.changes.notify();
     }
@@ -300,10 +315,12 @@ impl ShardLoop {
             Mail::ViewApplied { number } => self.view_applied(from, number),
             Mail::Settle { id, topics, wait_ns } => self.settle_for(from, id, topics, wait_ns),
             Mail::Settled { id } => self.requests.borrow_mut().settled(RequestId(id), from),
-            Mail::Leading { journal, term } => {
-                self.leaders.borrow_mut().leads(journal, term, from);
+            Mail::Leader { journal, leadership } => {
+                self.leaders.borrow_mut().learn(journal, leadership);
                 self.changes.notify();
             }
+            Mail::Living { nodes } => self.learn_living(nodes),
+            Mail::Identity(identity) => self.learn_identity(identity),
         }
     }
 
@@ -443,6 +460,7 @@ impl ShardLoop {
     pub fn publish_page(&self) {
         let mut page = self.page.borrow().clone();
         page.engine = self.engine.borrow().metrics();
+        page.links = self.links.borrow().as_ref().map(|links| links.stats()).unwrap_or_default();
         self.status.publish(self.shard(), page);
     }
 }

@@ -4,10 +4,13 @@ use crate::connections::Connections;
 use crate::listener;
 use crate::mailbox::Ends;
 use crate::node::{End, NodeError};
+use crate::peer::addresses::Addresses;
+use crate::shard_loop::peers::PeerSetup;
 use crate::shard_loop::{ShardLoop, ShardPhase, TICK};
 use crate::status::Status;
 use engine::disk::BufferPool;
 use engine::disk::glommio_disk::GlommioDisk;
+use engine::entry::layout::LARGE_ENTRY_BYTES_MAX;
 use engine::shard::{Input, Shard, ShardConfig};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +25,8 @@ pub struct ShardSetup {
     pub memory_bytes: usize,
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
+    /// Where this shard listens for other nodes, and where they are.
+    pub peers: Option<(SocketAddr, Arc<Addresses>)>,
     pub status: Arc<Status>,
     pub end: Arc<End>,
     pub ends: Ends,
@@ -32,18 +37,28 @@ const TICKS_PER_SECOND: u64 = 100;
 /// On a stop requests in flight may take this long, and then the engine's own stop this long;
 /// together they are below what the process waits for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+/// What waits for one other shard pins the engine's buffers: this part of its memory at most, and
+/// room for a largest entry and what is said around it at least.
+const LINK_SHARE: usize = 8;
+const LINK_QUEUE_BYTES_MIN: usize = LARGE_ENTRY_BYTES_MAX + (4 << 20);
 
 /// Runs a shard to its end.
 pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
-    let ShardSetup { config, memory_bytes, data_dir, listen, status, end, ends } = setup;
+    let ShardSetup { config, memory_bytes, data_dir, listen, peers, status, end, ends } = setup;
     let disk = GlommioDisk::open(&data_dir).await;
     let disk = disk.map_err(|error| NodeError::Environment(error.to_string()))?;
     let (shards, engine_bytes) = (config.shards, config.memory_bytes);
     // A quarter of the engine's part may lie in free lists, ready for the next burst.
-    let engine = Shard::new(config.clone(), BufferPool::new(engine_bytes / 4));
+    let pool = BufferPool::new(engine_bytes / 4);
+    let engine = Shard::new(config.clone(), pool.clone());
     let at_fatal = Arc::clone(&end);
     let on_fatal = Box::new(move |error| at_fatal.fail(error));
     let shard = ShardLoop::new(config, engine, disk, Arc::clone(&status), on_fatal);
+    if let Some((listen, addresses)) = peers {
+        let queue_bytes_max = (engine_bytes / LINK_SHARE).max(LINK_QUEUE_BYTES_MIN);
+        let linked = shard.link(PeerSetup { listen, addresses, pool, queue_bytes_max });
+        linked.map_err(|error| NodeError::Environment(format!("cannot listen on {listen}: {error}")))?;
+    }
     shard.start(ends);
     let connections = Connections::new(Rc::clone(&shard), memory_bytes);
     let ticking = (Rc::clone(&shard), Rc::clone(&connections));

@@ -1,15 +1,32 @@
-//! The socket seam: gather writes and shutdown on glommio's streams, which have neither.
+//! The socket seam: listening without SO_REUSEPORT, gather writes and shutdown, none of which
+//! glommio has.
 
 use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
+use glommio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Type};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::pin::Pin;
 
 /// Pieces of one gather write: the kernel's bound (UIO_MAXIOV).
 const PIECES_MAX: usize = 1024;
+
+/// Connections that the kernel completes before they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// Takes the port. Without SO_REUSEPORT, so that no second broker shares it; with SO_REUSEADDR,
+/// so that a restart does not wait for old connections to time out.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    // SAFETY: the descriptor is a listening socket of which this is the only owner from here on.
+    Ok(unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) })
+}
 
 /// A stream that one task reads and another one writes; neither borrows it across an await.
 pub struct Socket(RefCell<TcpStream>);

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::node::{self, NodeConfig, NodeError};
+use crate::peer::config::ClusterConfig;
 use crate::refusal::Refusal;
 use crate::status::Status;
 use crate::{environment, http, signals};
@@ -20,8 +21,10 @@ pub struct Prepared {
 /// Checks the machine and the folder, and prints what will be.
 pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let node = &config.node;
-    environment::check(node.listen, node.shards, config.http_listen)?;
-    let folder = DataFolder::open(&node.data_dir, node.node, node.segment_bytes)?;
+    let cluster = node.cluster.as_ref();
+    environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
+    let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
+    let folder = DataFolder::open(&node.data_dir, node.node, &listed, node.segment_bytes)?;
     let status = Status::new(node.shards);
     let http = http::start(config.http_listen, status.clone())?;
     signals::watch(status.clone()).map_err(|error| {
@@ -45,6 +48,11 @@ impl Prepared {
         if !self.config.listen.ip().is_loopback() {
             tracing::warn!("clients beyond this machine are served in plaintext, without authentication");
         }
+        if let Some(cluster) = &self.config.cluster
+            && !cluster.listen.ip().is_loopback()
+        {
+            tracing::warn!("links to other nodes are plaintext without authentication (--insecure-peers)");
+        }
         let ended = node::run(self.config, self.status);
         drop(self.folder);
         ended
@@ -63,6 +71,12 @@ fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
             "  shard {shard}: broker {broker} on core {}, listens on {listen}, advertised as {advertised}\n",
             node.cpus[usize::from(shard)]
         );
+    }
+    if let Some(cluster) = &node.cluster {
+        let last = cluster.listen.port() + (node.shards - 1);
+        let peers = cluster.peers.iter().map(|(id, address)| format!("{id}={address}"));
+        let peers = peers.collect::<Vec<_>>().join(", ");
+        text += &format!("  peers:   {peers}; listens on {}-{last}\n", cluster.listen);
     }
     text += &format!("  data:    {}\n", node.data_dir.display());
     text += "  sync:    fdatasync before every acknowledgement (acks=all and acks=1)\n";

@@ -1,6 +1,7 @@
 //! Figures that a shard keeps of its connections and requests: plain numbers, copied to the
 //! metrics page about once a second. Knows nothing of Prometheus.
 
+use crate::peer::links::LinkStats;
 use engine::latency::Latency;
 use engine::shard::ShardMetrics;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub struct ApiStats {
 #[derive(Clone, Debug, Default)]
 pub struct ShardPage {
     pub engine: ShardMetrics,
+    pub links: LinkStats,
     /// By API key.
     pub apis: BTreeMap<i16, ApiStats>,
     pub connections_open: u64,

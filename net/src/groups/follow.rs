@@ -50,7 +50,7 @@ impl Groups {
         let topic = view.topics.get(OFFSETS_TOPIC).filter(|_| !self.stopped.get());
         let count = topic.map_or(0, |topic| topic.partitions.len());
         self.step(Input::Partitions(i32::try_from(count).expect("bounded by the metadata's rules")));
-        let term = |journal| self.shard.leaders.borrow().term_led_by(self.shard.shard(), journal);
+        let term = |journal| self.shard.term_led(journal);
         let led = topic.map(|topic| led_of(topic, term)).unwrap_or_default();
         let known: BTreeMap<i32, Term> = self.coordinator.borrow().led().collect();
         for partition in known.keys().filter(|partition| !led.contains_key(partition)) {

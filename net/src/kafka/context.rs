@@ -5,13 +5,12 @@ use super::leader_hint::LeaderHint;
 use super::sessions::Sessions;
 use super::throttle::{Quota, Throttles};
 use crate::groups::Groups;
-use crate::leaders::Leader;
 use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
-use engine::ids::{JournalId, NodeId, PartitionId, ShardId, TopicId, broker_id};
+use engine::ids::{JournalId, LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId, broker_id};
 use engine::shard::Advertised;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -76,25 +75,28 @@ impl Context {
         broker_id(self.shard.config.node, self.shard.shard())
     }
 
-    /// The broker id of the shard that leads the meta journal.
+    /// The broker id of the shard that leads the meta journal, whose lane is 0; −1 while nobody is
+    /// known to lead it.
     pub fn controller_id(&self) -> i32 {
-        broker_id(self.shard.config.node, ShardId(0))
+        let leader = self.shard.leaders.borrow().get(META_JOURNAL).and_then(|known| known.leader);
+        leader.map_or(-1, |leader| broker_id(leader, ShardId(0)))
     }
 
     pub fn node(&self) -> NodeId {
         self.shard.config.node
     }
 
-    /// Every shard of every node, as brokers.
+    /// Every shard of every node that lives, as brokers.
     pub fn brokers(&self) -> Vec<Broker> {
         let view = self.view();
         let mut brokers = Vec::new();
-        for node in view.nodes.values() {
-            let shards = (0..node.shards).map(ShardId);
+        for node in view.nodes.values().filter(|node| self.shard.is_living(node.node)) {
+            // A shard beyond the lanes has nothing to serve.
+            let shards = (0..node.shards.min(view.lanes)).map(ShardId);
             brokers.extend(shards.map(|shard| broker(node.node, shard, &node.advertised)));
         }
         // Before this node's registration is committed it is there all the same.
-        if !view.nodes.contains_key(&self.node()) {
+        if view.nodes.get(&self.node()).is_none_or(|node| node.shards == 0) {
             let shards = (0..self.shard.config.shards).map(ShardId);
             let advertised = &self.shard.config.advertised;
             brokers.extend(shards.map(|shard| broker(self.node(), shard, advertised)));
@@ -113,38 +115,51 @@ impl Context {
         view.topics.get(name).cloned()
     }
 
-    /// Who leads a partition, with its leader epoch, as far as this shard knows.
-    pub fn leader(&self, partition: &PartitionView) -> Option<PartitionLeader> {
+    /// Who leads a partition, with its leader epoch, as far as this shard knows. A leader that
+    /// cannot be reached from here leads nobody.
+    pub fn leader(&self, view: &View, partition: &PartitionView) -> Option<PartitionLeader> {
         let span = partition.spans.last()?;
-        let leader: Leader = self.shard.leaders.borrow().get(span.journal)?;
+        let leaders = self.shard.leaders.borrow();
+        let leadership = leaders.get(span.journal)?;
+        let node = leadership.leader.filter(|leader| self.shard.is_living(*leader))?;
         Some(PartitionLeader {
-            broker: broker_id(self.node(), leader.shard),
-            shard: leader.shard,
-            epoch: leader.epoch(span.epoch_base).0,
+            broker: self.broker_of(view, node, view.journals.get(&span.journal)?.lane),
+            epoch: leadership.epoch(span.epoch_base).0,
         })
+    }
+
+    /// The shard of a lane on a node, as a broker.
+    fn broker_of(&self, view: &View, node: NodeId, lane: LaneId) -> i32 {
+        let registered = view.nodes.get(&node).map_or(0, |node| node.shards);
+        let shards = if registered == 0 { self.shard.config.shards } else { registered };
+        broker_id(node, lane.shard(shards))
     }
 
     /// Whom a client should ask about a partition that this shard does not lead.
     pub fn leader_hint(&self, partition: PartitionId) -> Option<LeaderHint> {
         let view = self.view();
-        let leader = self.leader(view.partition(partition)?.1)?;
+        let leader = self.leader(&view, view.partition(partition)?.1)?;
         let broker = self.broker(leader.broker)?;
-        (leader.shard != self.shard.shard()).then_some(LeaderHint { broker, epoch: leader.epoch })
+        (leader.broker != self.broker_id()).then_some(LeaderHint { broker, epoch: leader.epoch })
     }
 
-    /// The broker ids of a partition's replicas: on each node the shard of the journal's lane.
-    pub fn replicas(&self, view: &View, partition: &PartitionView) -> Vec<i32> {
+    /// Where a partition is: on each node the shard of the journal's lane.
+    pub fn placed(&self, view: &View, partition: &PartitionView) -> Placed {
         let Some(journal) = partition.spans.last().and_then(|span| view.journals.get(&span.journal)) else {
-            return Vec::new();
+            return Placed::default();
         };
-        let shards =
-            |node: NodeId| view.nodes.get(&node).map_or(self.shard.config.shards, |node| node.shards);
-        journal.replicas.iter().map(|node| broker_id(*node, journal.lane.shard(shards(*node)))).collect()
-    }
-
-    /// True when this shard leads the journal, as far as it knows.
-    pub fn leads(&self, journal: JournalId) -> bool {
-        self.shard.leaders.borrow().get(journal).is_some_and(|leader| leader.shard == self.shard.shard())
+        let leader = self.leader(view, partition);
+        let broker = |node: &NodeId| self.broker_of(view, *node, journal.lane);
+        let leaders = self.shard.leaders.borrow();
+        let in_sync = leaders.get(journal.id).filter(|_| leader.is_some());
+        let in_sync = in_sync.map_or(&[][..], |leadership| &leadership.in_sync);
+        let offline = journal.replicas.iter().filter(|node| !self.shard.is_living(**node));
+        Placed {
+            leader,
+            replicas: journal.replicas.iter().map(broker).collect(),
+            in_sync: in_sync.iter().map(broker).collect(),
+            offline: offline.map(broker).collect(),
+        }
     }
 
     /// Carries out a command; answered when every shard of this node has the view with it, or when
@@ -206,8 +221,18 @@ impl Context {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLeader {
     pub broker: i32,
-    pub shard: ShardId,
     pub epoch: i32,
+}
+
+/// Where a partition is, as broker ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    pub leader: Option<PartitionLeader>,
+    pub replicas: Vec<i32>,
+    /// None while the leader is not known: it is the leader that says so.
+    pub in_sync: Vec<i32>,
+    /// Replicas on nodes that this one is not linked to.
+    pub offline: Vec<i32>,
 }
 
 fn broker(node: NodeId, shard: ShardId, advertised: &Advertised) -> Broker {

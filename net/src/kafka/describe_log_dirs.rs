@@ -31,7 +31,7 @@ impl Handler for DescribeLogDirs {
         let mut asked: Vec<(&TopicView, i32)> = Vec::new();
         for (topic, number) in wanted(&view, &request) {
             let partition = &topic.partitions[number as usize];
-            if partition.spans.last().is_some_and(|span| context.leads(span.journal)) {
+            if partition.spans.last().is_some_and(|span| context.shard.term_led(span.journal).is_some()) {
                 asked.push((topic, number));
                 questions.ask(partition.id, QueryKind::Describe);
             }

@@ -1,6 +1,6 @@
 //! DescribeTopicPartitions (KIP-966): topics with their partitions, in pages.
 
-use super::context::{Context, PartitionLeader};
+use super::context::{Context, Placed};
 use super::dispatch::Handler;
 use super::errors::code;
 use super::metadata::OPERATIONS_UNKNOWN;
@@ -30,12 +30,9 @@ impl Handler for DescribeTopicPartitions {
         request: DescribeTopicPartitionsRequest,
     ) -> DescribeTopicPartitionsResponse {
         let view = context.view();
-        respond(&view, &request, |partition| (context.leader(partition), context.replicas(&view, partition)))
+        respond(&view, &request, |partition| context.placed(&view, partition))
     }
 }
-
-/// A partition's leader and the broker ids of its replicas.
-type Placed = (Option<PartitionLeader>, Vec<i32>);
 
 fn respond(
     view: &View,
@@ -121,22 +118,21 @@ fn describe(
     described
 }
 
-fn partition(number: i32, (leader, replicas): Placed) -> DescribeTopicPartitionsResponsePartition {
+fn partition(number: i32, placed: Placed) -> DescribeTopicPartitionsResponsePartition {
     let mut partition = DescribeTopicPartitionsResponsePartition::default();
     partition.partition_index = number;
     // A quorum always holds all that is committed, so there is no such list to keep.
     (partition.eligible_leader_replicas, partition.last_known_elr) = (Some(Vec::new()), Some(Vec::new()));
-    match leader {
-        Some(leader) => {
-            (partition.leader_id, partition.leader_epoch) = (leader.broker, leader.epoch);
-            partition.isr_nodes = replicas.clone();
-        }
+    match placed.leader {
+        Some(leader) => (partition.leader_id, partition.leader_epoch) = (leader.broker, leader.epoch),
         None => {
             partition.error_code = code::LEADER_NOT_AVAILABLE;
             (partition.leader_id, partition.leader_epoch) = (-1, -1);
         }
     }
-    partition.replica_nodes = replicas;
+    partition.replica_nodes = placed.replicas;
+    partition.isr_nodes = placed.in_sync;
+    partition.offline_replicas = placed.offline;
     partition
 }
 
@@ -144,7 +140,7 @@ fn partition(number: i32, (leader, replicas): Placed) -> DescribeTopicPartitions
 mod tests {
     use super::super::admin::fixture::Cluster;
     use super::*;
-    use engine::ids::ShardId;
+    use crate::kafka::context::PartitionLeader;
     use kafka_wire::describe_topic_partitions_request as request;
 
     fn ask(topics: &[&str], limit: i32, cursor: Option<(&str, i32)>) -> DescribeTopicPartitionsResponse {
@@ -162,8 +158,9 @@ mod tests {
             cursor.partition_index = partition;
             cursor
         });
-        let leader = PartitionLeader { broker: 0, shard: ShardId(0), epoch: 4 };
-        let response = respond(&cluster.view(), &asked, |_| (Some(leader), vec![0]));
+        let leader = Some(PartitionLeader { broker: 0, epoch: 4 });
+        let placed = Placed { leader, replicas: vec![0], in_sync: vec![0], ..Placed::default() };
+        let response = respond(&cluster.view(), &asked, |_| placed.clone());
         wire::encode(&mut wire::BytesMut::new(), &response, 0).expect("encodable");
         response
     }
@@ -203,7 +200,7 @@ mod tests {
         assert_eq!(codes(ask(&["c"], 9, None)), [code::UNKNOWN_TOPIC_OR_PARTITION]);
         assert_eq!(codes(ask(&["c d"], 9, None)), [code::INVALID_TOPIC_EXCEPTION]);
         assert_eq!(codes(ask(&["a"], 9, Some(("a", -1)))), [code::INVALID_REQUEST]);
-        let unled = partition(0, (None, vec![0]));
+        let unled = partition(0, Placed { replicas: vec![0], ..Placed::default() });
         assert_eq!((unled.error_code, unled.leader_id), (code::LEADER_NOT_AVAILABLE, -1));
     }
 }

@@ -24,8 +24,8 @@ impl Handler for ElectLeaders {
         // Version 0 knows the preferred kind only.
         let kind = if version == 0 { PREFERRED } else { request.election_type };
         let judge = |partition: &PartitionView| {
-            let leader = context.leader(partition).map(|leader| leader.broker);
-            judge(kind, leader, &context.replicas(&view, partition))
+            let placed = context.placed(&view, partition);
+            judge(kind, placed.leader.map(|leader| leader.broker), &placed.replicas)
         };
         let mut response = ElectLeadersResponse::default();
         response.replica_election_results = match &request.topic_partitions {

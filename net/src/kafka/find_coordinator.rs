@@ -67,7 +67,7 @@ fn find(context: &Context, key_type: i8, key: &str) -> Result<Broker, Unknown> {
     let partitions = i32::try_from(topic.partitions.len()).expect("bounded by the metadata's rules");
     let partition = &topic.partitions[partition_of(key, partitions) as usize];
     let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now");
-    let leader = context.leader(partition).ok_or(no_leader)?;
+    let leader = context.leader(&view, partition).ok_or(no_leader)?;
     context.broker(leader.broker).ok_or(no_leader)
 }
 

@@ -171,12 +171,14 @@ fn partition(
 ) -> MetadataResponsePartition {
     let mut partition = MetadataResponsePartition::default();
     partition.partition_index = number;
-    partition.replica_nodes = context.replicas(view, view_of);
-    match context.leader(view_of) {
+    let placed = context.placed(view, view_of);
+    partition.replica_nodes = placed.replicas;
+    partition.isr_nodes = placed.in_sync;
+    partition.offline_replicas = placed.offline;
+    match placed.leader {
         Some(leader) => {
             partition.leader_id = leader.broker;
             partition.leader_epoch = leader.epoch;
-            partition.isr_nodes = partition.replica_nodes.clone();
         }
         None => {
             partition.error_code = code::LEADER_NOT_AVAILABLE;

@@ -29,6 +29,8 @@ pub enum FrameKind {
     Formation = 3,
     /// A message of the engine, with the entry it is about if there is one.
     Message = 4,
+    /// Nothing, said by an end that has long said nothing else.
+    Alive = 5,
 }
 
 impl FrameKind {
@@ -38,6 +40,7 @@ impl FrameKind {
             2 => Self::Refusal,
             3 => Self::Formation,
             4 => Self::Message,
+            5 => Self::Alive,
             _ => return None,
         })
     }

@@ -6,17 +6,15 @@ use super::frame::{self, FrameError, FrameKind, HEADER_BYTES};
 use super::handshake::{Hello, HelloError, Refused};
 use crate::socket::Socket;
 use engine::disk::{BLOCK, Buffer, BufferPool, IO_BYTES_MAX};
+use engine::entry::bytes::NoEntry;
+use engine::formation::report::ReportError;
 use engine::ids::NodeId;
-use engine::rng::Rng;
+use engine::peer::DecodeError;
+use smallvec::SmallVec;
 use std::io;
-use std::time::Duration;
 
 /// The longest text of a refusal that is read.
 const REFUSAL_BYTES_MAX: usize = 1024;
-/// First and longest wait before a link is tried again. A restarted node is back within the
-/// longest; a node that is away costs its peers one packet in that time.
-const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +31,26 @@ pub enum LinkError {
     Refused(#[from] Refused),
     #[error("refused by the other end: {0}")]
     RefusedThere(String),
-    #[error("a {found:?} frame where {expected:?} was to come")]
-    Unexpected { found: FrameKind, expected: FrameKind },
+    #[error("a {found:?} frame where {expected} was to come")]
+    Unexpected { found: FrameKind, expected: &'static str },
+    #[error(transparent)]
+    Message(#[from] DecodeError),
+    #[error(transparent)]
+    Entry(#[from] NoEntry),
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("node {link} sends the formation report of node {report}")]
+    ForeignReport { link: NodeId, report: NodeId },
+    #[error("another process says to be node {0}, and its link is alive; give each node its own --node-id")]
+    Duplicate(NodeId),
+    #[error("nothing was heard for {0} ms")]
+    Silent(u64),
+    #[error("{0} bytes wait to be sent: the other end does not take them")]
+    Full(usize),
+    #[error("the node called again")]
+    Replaced,
+    #[error("its name has no address yet")]
+    NoAddress,
 }
 
 /// A frame that came.
@@ -44,18 +60,26 @@ pub struct Incoming {
     pub body: Vec<u8>,
     /// The entry's bytes, in pieces of at most 1 MiB that can be written as they are; empty if
     /// there is none. Not verified: that is the engine's, once.
-    pub entry: Vec<Buffer>,
+    pub entry: Pieces,
 }
+
+/// An entry's buffers, in order.
+pub type Pieces = SmallVec<[Buffer; 1]>;
 
 /// A frame to be sent; the entry's buffers are the leader's own, shared.
 #[derive(Debug)]
 pub struct Outgoing {
     pub kind: FrameKind,
     pub body: Vec<u8>,
-    pub entry: Vec<Buffer>,
+    pub entry: Pieces,
 }
 
 impl Outgoing {
+    /// A frame without an entry.
+    pub fn small(kind: FrameKind, body: Vec<u8>) -> Self {
+        Self { kind, body, entry: Pieces::new() }
+    }
+
     /// What it takes of the link's bound.
     pub fn bytes(&self) -> usize {
         HEADER_BYTES + self.body.len() + self.entry_bytes()
@@ -66,29 +90,39 @@ impl Outgoing {
     }
 }
 
+/// Told how reading goes: that it has to wait, and how many bytes came.
+pub trait Progress {
+    fn waits(&self);
+    fn came(&self, bytes: usize);
+}
+
 /// Reads one frame.
-pub async fn receive(socket: &Socket, pool: &BufferPool) -> Result<Incoming, LinkError> {
+pub async fn receive(
+    socket: &Socket,
+    pool: &BufferPool,
+    progress: &impl Progress,
+) -> Result<Incoming, LinkError> {
     let mut header = [0; HEADER_BYTES];
-    read_exact(socket, &mut header).await?;
+    read_exact(socket, &mut header, progress).await?;
     let coming = frame::read_header(&header)?;
     let mut body = vec![0; coming.body_bytes];
-    read_exact(socket, &mut body).await?;
+    read_exact(socket, &mut body, progress).await?;
     coming.check_body(&body)?;
-    let mut entry = Vec::with_capacity(coming.entry_bytes.div_ceil(IO_BYTES_MAX));
+    let mut entry = Pieces::with_capacity(coming.entry_bytes.div_ceil(IO_BYTES_MAX));
     let mut left = coming.entry_bytes;
     while left > 0 {
         let bytes = left.min(IO_BYTES_MAX);
         assert!(bytes.is_multiple_of(BLOCK), "the header was checked");
         let mut piece = pool.take(bytes);
-        read_exact(socket, &mut piece[..bytes]).await?;
+        read_exact(socket, &mut piece[..bytes], progress).await?;
         entry.push(piece.seal(bytes));
         left -= bytes;
     }
     Ok(Incoming { kind: coming.kind, body, entry })
 }
 
-/// Sends all of a turn's frames with as few calls as the socket takes.
-pub async fn send(socket: &Socket, frames: &[Outgoing]) -> Result<(), LinkError> {
+/// Sends all of a turn's frames with as few calls as the socket takes; `progress` is told of each.
+pub async fn send(socket: &Socket, frames: &[Outgoing], progress: impl Fn(usize)) -> Result<(), LinkError> {
     let header = |frame: &Outgoing| frame::header(frame.kind, &frame.body, frame.entry_bytes());
     let headers: Vec<[u8; HEADER_BYTES]> = frames.iter().map(header).collect();
     let mut pieces: Vec<&[u8]> = Vec::with_capacity(frames.len() * 3);
@@ -98,7 +132,7 @@ pub async fn send(socket: &Socket, frames: &[Outgoing]) -> Result<(), LinkError>
         pieces.extend(frame.entry.iter().map(|piece| &piece[..]));
     }
     pieces.retain(|piece| !piece.is_empty());
-    Ok(socket.write_all(&pieces, |_| ()).await?)
+    Ok(socket.write_all(&pieces, progress).await?)
 }
 
 /// Says hello, reads the other's and judges it; a refusal is told to the other end.
@@ -108,20 +142,33 @@ pub async fn greet(
     ours: &Hello,
     is_listed: impl Fn(NodeId) -> bool,
 ) -> Result<Hello, LinkError> {
-    send(socket, &[Outgoing { kind: FrameKind::Hello, body: ours.encode(), entry: Vec::new() }]).await?;
-    let incoming = receive(socket, pool).await?;
+    send(socket, &[Outgoing::small(FrameKind::Hello, ours.encode())], |_| ()).await?;
+    let incoming = receive(socket, pool, &Untold).await?;
     let theirs = match incoming.kind {
         FrameKind::Hello => Hello::decode(&incoming.body)?,
         FrameKind::Refusal => return Err(LinkError::RefusedThere(refusal_text(&incoming.body))),
-        found => return Err(LinkError::Unexpected { found, expected: FrameKind::Hello }),
+        found => return Err(LinkError::Unexpected { found, expected: "a hello" }),
     };
     if let Err(refused) = ours.judge(&theirs, is_listed) {
-        let body = refused.to_string().into_bytes();
-        // The other end may be gone: what counts is this end's reason.
-        let _ = send(socket, &[Outgoing { kind: FrameKind::Refusal, body, entry: Vec::new() }]).await;
+        refuse(socket, &refused.to_string()).await;
         return Err(refused.into());
     }
     Ok(theirs)
+}
+
+/// Tells the other end why the link is closed.
+pub async fn refuse(socket: &Socket, reason: &str) {
+    let frame = Outgoing::small(FrameKind::Refusal, reason.as_bytes().to_vec());
+    // It may be gone: what counts is this end's reason.
+    let _ = send(socket, &[frame], |_| ()).await;
+}
+
+/// Nobody asks how the handshake goes.
+struct Untold;
+
+impl Progress for Untold {
+    fn waits(&self) {}
+    fn came(&self, _: usize) {}
 }
 
 /// A refusal's text as it may stand in a log: bounded, without control characters.
@@ -130,41 +177,18 @@ pub fn refusal_text(body: &[u8]) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
 }
 
-async fn read_exact(socket: &Socket, into: &mut [u8]) -> Result<(), LinkError> {
+async fn read_exact(socket: &Socket, into: &mut [u8], progress: &impl Progress) -> Result<(), LinkError> {
     let mut filled = 0;
     while filled < into.len() {
-        match socket.read(&mut into[filled..], || ()).await? {
+        match socket.read(&mut into[filled..], || progress.waits()).await? {
             0 => return Err(LinkError::Closed),
-            read => filled += read,
+            read => {
+                filled += read;
+                progress.came(read);
+            }
         }
     }
     Ok(())
-}
-
-/// How long to wait before the next try: doubling, and by half at random, so that the links of a
-/// node that came back do not all try at once.
-#[derive(Debug)]
-pub struct Backoff {
-    next: Duration,
-    rng: Rng,
-}
-
-impl Backoff {
-    pub fn new(seed: u64) -> Self {
-        Self { next: BACKOFF_FIRST, rng: Rng::new(seed) }
-    }
-
-    pub fn wait(&mut self) -> Duration {
-        let whole = self.next;
-        self.next = (whole * 2).min(BACKOFF_MAX);
-        let half_us = whole.as_micros() as u64 / 2;
-        Duration::from_micros(half_us + self.rng.below(half_us + 1))
-    }
-
-    /// The link stood: the next failure begins anew.
-    pub fn reset(&mut self) {
-        self.next = BACKOFF_FIRST;
-    }
 }
 
 #[cfg(test)]
@@ -204,14 +228,14 @@ mod tests {
         with_pair(|one, other, pool| async move {
             // Three pieces that the receiver cuts otherwise: 64 KiB, 1 MiB, 4 KiB.
             let piece = |bytes: usize, byte: u8| pool.copy_of(&vec![byte; bytes]);
-            let entry = vec![piece(64 << 10, 1), piece(1 << 20, 2), piece(4096, 3)];
+            let entry = Pieces::from_vec(vec![piece(64 << 10, 1), piece(1 << 20, 2), piece(4096, 3)]);
             let expected: Vec<u8> = entry.iter().flat_map(|piece| piece.to_vec()).collect();
             let frames = [
                 Outgoing { kind: FrameKind::Message, body: b"one".to_vec(), entry },
-                Outgoing { kind: FrameKind::Message, body: Vec::new(), entry: Vec::new() },
+                Outgoing::small(FrameKind::Message, Vec::new()),
             ];
-            let (sent, (first, second)) = futures_lite::future::zip(send(&one, &frames), async {
-                (receive(&other, &pool).await, receive(&other, &pool).await)
+            let (sent, (first, second)) = futures_lite::future::zip(send(&one, &frames, |_| ()), async {
+                (receive(&other, &pool, &Untold).await, receive(&other, &pool, &Untold).await)
             })
             .await;
             sent.expect("sent");
@@ -250,7 +274,7 @@ mod tests {
             .await;
             assert_eq!(here.expect("accepted"), theirs);
             there.expect_err("node 1 is not listed there");
-            let told = receive(&one, &pool).await.expect("the reason");
+            let told = receive(&one, &pool, &Untold).await.expect("the reason");
             assert_eq!(told.kind, FrameKind::Refusal);
             assert_eq!(refusal_text(&told.body), "node 1 is not in --peers of this one");
         });
@@ -260,26 +284,15 @@ mod tests {
     fn garbage_and_an_early_end_are_errors() {
         with_pair(|one, other, pool| async move {
             one.write_all(&[b"GET / HTTP/1.1\r\nHost: duramen\r\n\r\n"], |_| ()).await.expect("written");
-            let error = receive(&other, &pool).await.expect_err("garbage");
+            let error = receive(&other, &pool, &Untold).await.expect_err("garbage");
             assert!(matches!(error, LinkError::Frame(FrameError::Magic(_))), "{error}");
         });
         with_pair(|one, other, pool| async move {
             let head = frame::header(FrameKind::Message, b"", 8192);
             one.write_all(&[&head, &[0; 5000]], |_| ()).await.expect("written");
             one.shutdown();
-            assert!(matches!(receive(&other, &pool).await, Err(LinkError::Closed)));
+            assert!(matches!(receive(&other, &pool, &Untold).await, Err(LinkError::Closed)));
             assert_eq!(pool.used_bytes(), 0);
         });
-    }
-
-    #[test]
-    fn the_wait_grows_within_its_bounds_and_begins_anew() {
-        let mut backoff = Backoff::new(1);
-        let waits: Vec<Duration> = (0..20).map(|_| backoff.wait()).collect();
-        assert!(waits[0] >= BACKOFF_FIRST / 2 && waits[0] <= BACKOFF_FIRST);
-        assert!(waits[10..].iter().all(|wait| *wait >= BACKOFF_MAX / 2 && *wait <= BACKOFF_MAX));
-        assert!(waits[10..].windows(2).any(|pair| pair[0] != pair[1]));
-        backoff.reset();
-        assert!(backoff.wait() <= BACKOFF_FIRST);
     }
 }

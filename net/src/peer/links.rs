@@ -1,0 +1,426 @@
+//! All links of one shard to shards of other nodes: whom to call, whom to let in, which link of a
+//! pair counts, and what each brings. Knows nothing of raft or of the engine's inputs.
+
+use super::addresses::Addresses;
+use super::backoff::Backoff;
+use super::frame::FrameKind;
+use super::handshake::{Hello, VERSIONS};
+use super::link::{self, Incoming, LinkError, Outgoing, refusal_text};
+use super::open_link::{OpenLink, Traffic};
+use super::roster::{Place, Roster};
+use crate::completion::Waiters;
+use crate::socket::{self, Socket};
+use engine::control::View;
+use engine::disk::BufferPool;
+use engine::entry::EntryBytes;
+use engine::formation::Report;
+use engine::ids::{ClusterId, Incarnation, LaneId, NodeId, ShardId};
+use engine::peer::PeerMessage;
+use glommio::net::{TcpListener, TcpStream};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A handshake takes two messages; a stopped process answers none.
+const GREETING_MAX: Duration = Duration::from_secs(3);
+/// Handshakes of callers under way; more are closed unheard.
+const GREETINGS_MAX: usize = 64;
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// A link that stood this long was a good one: the next try comes soon.
+const STOOD_LONG: Duration = Duration::from_secs(1);
+/// How long accepting rests when there are no descriptors left.
+const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(100);
+/// The same complaint about a caller is logged at most this often.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the engine found in the data folder, or made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Zero until the cluster is formed.
+    pub cluster: ClusterId,
+    pub incarnation: Incarnation,
+}
+
+/// What the links bring.
+#[derive(Debug)]
+pub enum News {
+    Message {
+        from: NodeId,
+        message: PeerMessage,
+    },
+    Formation(Report),
+    /// The link of a lane came up or broke.
+    Link {
+        node: NodeId,
+        lane: LaneId,
+        up: bool,
+    },
+}
+
+/// Counters since the start and gauges of now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    pub open: u64,
+    /// Handshakes that came to nothing, of callers and of own calls.
+    pub refused: u64,
+    /// Links that ended.
+    pub closed: u64,
+    pub queued_bytes: u64,
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+}
+
+/// The other shard of a link.
+type Other = (NodeId, ShardId);
+
+pub struct Links {
+    place: Place,
+    addresses: Arc<Addresses>,
+    roster: RefCell<Roster>,
+    identity: Cell<Option<Identity>>,
+    pool: BufferPool,
+    queue_bytes_max: usize,
+    deliver: Box<dyn Fn(News)>,
+    open: RefCell<BTreeMap<Other, Rc<OpenLink>>>,
+    /// Whom a task calls whenever there is no link.
+    called: RefCell<BTreeSet<Other>>,
+    /// Sockets within their handshake, and since when.
+    greeting: RefCell<Vec<(Rc<Socket>, Instant)>>,
+    /// Notified when a link opened or ended.
+    changed: Waiters,
+    refused: Cell<u64>,
+    closed: Cell<u64>,
+    /// Of the links that ended.
+    past: Cell<Traffic>,
+    /// What was last logged of each node that cannot be reached.
+    complaints: RefCell<BTreeMap<Other, String>>,
+    complained: Cell<Option<Instant>>,
+}
+
+impl Links {
+    /// Links that neither call nor let in anybody before [`Links::introduce`]. `deliver` is given
+    /// what they bring.
+    pub fn new(
+        place: Place,
+        addresses: Arc<Addresses>,
+        pool: BufferPool,
+        queue_bytes_max: usize,
+        deliver: impl Fn(News) + 'static,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            place,
+            roster: RefCell::new(Roster::new(&addresses.nodes())),
+            addresses,
+            identity: Cell::new(None),
+            pool,
+            queue_bytes_max,
+            deliver: Box::new(deliver),
+            open: RefCell::default(),
+            called: RefCell::default(),
+            greeting: RefCell::default(),
+            changed: Waiters::default(),
+            refused: Cell::new(0),
+            closed: Cell::new(0),
+            past: Cell::default(),
+            complaints: RefCell::default(),
+            complained: Cell::new(None),
+        })
+    }
+
+    /// Lets others in from now on.
+    pub fn listen(self: &Rc<Self>, address: SocketAddr) -> io::Result<()> {
+        let (this, listener) = (Rc::clone(self), socket::listen(address)?);
+        glommio::spawn_local(async move { this.accept(listener).await }).detach();
+        Ok(())
+    }
+
+    /// Says who this node is: calls begin. Also when its cluster came to be formed.
+    pub fn introduce(self: &Rc<Self>, identity: Identity) {
+        self.identity.set(Some(identity));
+        self.changed.notify();
+        self.call_all();
+    }
+
+    /// What was last said of this node.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity.get()
+    }
+
+    /// New metadata: other nodes have shards, the cluster has lanes.
+    pub fn follow(self: &Rc<Self>, view: &View) {
+        self.roster.borrow_mut().follow(view);
+        self.call_all();
+        let open: Vec<_> = self.open.borrow().values().cloned().collect();
+        open.iter().for_each(|link| self.tell_lanes(link));
+    }
+
+    /// Sends without blocking; what has no link is lost.
+    pub fn send(&self, to: NodeId, lane: LaneId, message: &PeerMessage) {
+        let Some(link) = self.link(to, lane) else { return };
+        let entry = message.entry().map(|entry| entry.pieces().iter().cloned().collect());
+        let (body, entry) = (message.encode(), entry.unwrap_or_default());
+        link.push(Outgoing { kind: FrameKind::Message, body, entry });
+    }
+
+    /// Sends a formation report; shards 0 do.
+    pub fn report(&self, to: NodeId, report: &Report) {
+        if let Some(link) = self.open.borrow().get(&(to, ShardId(0))) {
+            link.push(Outgoing::small(FrameKind::Formation, report.encode()));
+        }
+    }
+
+    fn link(&self, to: NodeId, lane: LaneId) -> Option<Rc<OpenLink>> {
+        // A node's shards are as its handshakes say: the metadata may not know it yet.
+        let open = self.open.borrow();
+        let mut links = open.range((to, ShardId(0))..=(to, ShardId(u16::MAX))).map(|(_, link)| link);
+        links.find(|link| lane.shard(link.theirs.shards) == link.theirs.shard).cloned()
+    }
+
+    /// Looks at the time; called on the shard's tick.
+    pub fn tick(&self) {
+        self.open.borrow().values().for_each(|link| link.tick());
+        for (socket, since) in self.greeting.borrow().iter() {
+            if since.elapsed() > GREETING_MAX {
+                socket.shutdown();
+            }
+        }
+    }
+
+    pub fn stats(&self) -> LinkStats {
+        let (open, past) = (self.open.borrow(), self.past.get());
+        let mut stats = LinkStats {
+            open: open.len() as u64,
+            refused: self.refused.get(),
+            closed: self.closed.get(),
+            queued_bytes: 0,
+            received_bytes: past.received_bytes,
+            sent_bytes: past.sent_bytes,
+        };
+        for link in open.values() {
+            let traffic = link.traffic();
+            stats.queued_bytes += link.queued_bytes() as u64;
+            stats.received_bytes += traffic.received_bytes;
+            stats.sent_bytes += traffic.sent_bytes;
+        }
+        stats
+    }
+
+    /// Starts calling those that this node calls: of two nodes the one with the lower id does.
+    fn call_all(self: &Rc<Self>) {
+        if self.identity.get().is_none() {
+            return;
+        }
+        for other in self.wanted() {
+            if self.place.node < other.0 && self.called.borrow_mut().insert(other) {
+                let this = Rc::clone(self);
+                glommio::spawn_local(async move { this.keep_calling(other).await }).detach();
+            }
+        }
+    }
+
+    fn wanted(&self) -> Vec<Other> {
+        self.roster.borrow().wanted(self.place.shard, self.place.shards)
+    }
+
+    async fn keep_calling(self: Rc<Self>, other: Other) {
+        let [seed] = crate::entropy::random();
+        let mut backoff = Backoff::new(seed);
+        while self.wanted().contains(&other) {
+            self.changed.until(|| !self.open.borrow().contains_key(&other)).await;
+            let begin = Instant::now();
+            match self.call(other).await {
+                Ok(()) if begin.elapsed() > STOOD_LONG => backoff.reset(),
+                Ok(()) => {}
+                Err(error) => {
+                    self.refused.set(self.refused.get() + 1);
+                    self.addresses.failed();
+                    self.complain(other, &error);
+                }
+            }
+            glommio::timer::sleep(backoff.wait()).await;
+        }
+        self.called.borrow_mut().remove(&other);
+    }
+
+    /// Calls once, and serves the link until it ends.
+    async fn call(self: &Rc<Self>, other: Other) -> Result<(), LinkError> {
+        let first = self.addresses.of(other.0).ok_or(LinkError::NoAddress)?;
+        let port = first.port().checked_add(other.1.0).ok_or(LinkError::NoAddress)?;
+        let stream = TcpStream::connect_timeout(SocketAddr::new(first.ip(), port), CONNECT_MAX).await;
+        self.serve(stream.map_err(io::Error::from)?, Some(other)).await
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok(_) if self.greeting.borrow().len() >= GREETINGS_MAX => {
+                    self.refused.set(self.refused.get() + 1);
+                }
+                Ok(stream) => {
+                    let this = Rc::clone(&self);
+                    glommio::spawn_local(async move {
+                        let from = stream.peer_addr().ok();
+                        if let Err(error) = this.serve(stream, None).await {
+                            this.refused.set(this.refused.get() + 1);
+                            this.complain_of_caller(from, &error);
+                        }
+                    })
+                    .detach();
+                }
+                Err(error) => {
+                    tracing::warn!("a link was not accepted: {error}");
+                    glommio::timer::sleep(NO_DESCRIPTORS_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// From the handshake to the end of the link; an error is a handshake that came to nothing.
+    async fn serve(self: &Rc<Self>, stream: TcpStream, to: Option<Other>) -> Result<(), LinkError> {
+        stream.set_nodelay(true).map_err(io::Error::from)?;
+        let socket = Rc::new(Socket::new(stream));
+        self.greeting.borrow_mut().push((Rc::clone(&socket), Instant::now()));
+        let greeted = self.greet(&socket, to).await;
+        self.greeting.borrow_mut().retain(|(greeting, _)| !Rc::ptr_eq(greeting, &socket));
+        let link = self.open(greeted?, socket);
+        let seen = self.read(&link).await;
+        let reason = link.reason(seen);
+        self.ended(&link, &reason);
+        Ok(())
+    }
+
+    async fn greet(&self, socket: &Socket, to: Option<Other>) -> Result<Hello, LinkError> {
+        // A caller may come before the folder was read.
+        self.changed.until(|| self.identity.get().is_some()).await;
+        let Identity { cluster, incarnation } = self.identity.get().expect("waited for");
+        let Place { node, shard, shards } = self.place;
+        let lanes = self.roster.borrow().lanes();
+        let ours = Hello { versions: VERSIONS, cluster, node, incarnation, shard, shards, lanes, to };
+        let is_listed = |node| self.addresses.is_listed(node) || self.roster.borrow().is_member(node);
+        let theirs = link::greet(socket, &self.pool, &ours, is_listed).await?;
+        let other = (theirs.node, theirs.shard);
+        let known = self.open.borrow().get(&other).cloned();
+        if known.is_some_and(|link| link.theirs.incarnation != theirs.incarnation && link.is_alive()) {
+            let duplicate = LinkError::Duplicate(theirs.node);
+            link::refuse(socket, &duplicate.to_string()).await;
+            return Err(duplicate);
+        }
+        Ok(theirs)
+    }
+
+    /// The newest link of a pair counts.
+    fn open(&self, theirs: Hello, socket: Rc<Socket>) -> Rc<OpenLink> {
+        let other = (theirs.node, theirs.shard);
+        let before = self.open.borrow().get(&other).cloned();
+        if let Some(before) = before {
+            before.close(LinkError::Replaced);
+            self.forget(&before);
+        }
+        let link = OpenLink::start(theirs, socket, self.queue_bytes_max);
+        self.open.borrow_mut().insert(other, Rc::clone(&link));
+        self.complaints.borrow_mut().remove(&other);
+        tracing::info!(shard = self.place.shard.0, node = other.0.0, their_shard = other.1.0, "linked");
+        self.tell_lanes(&link);
+        link
+    }
+
+    fn tell_lanes(&self, link: &Rc<OpenLink>) {
+        let Hello { node, shard, shards, .. } = link.theirs;
+        for lane in self.roster.borrow().common_lanes(self.place, (shard, shards)) {
+            if !link.told.borrow().contains(&lane) {
+                link.told.borrow_mut().push(lane);
+                (self.deliver)(News::Link { node, lane, up: true });
+            }
+        }
+    }
+
+    async fn read(&self, link: &Rc<OpenLink>) -> LinkError {
+        loop {
+            let taken = match link::receive(link.socket(), &self.pool, &**link).await {
+                Ok(incoming) => take(&link.theirs, incoming),
+                Err(error) => return error,
+            };
+            match taken {
+                Ok(Some(news)) => (self.deliver)(news),
+                Ok(None) => {}
+                Err(error) => return error,
+            }
+            link.rest_if_due().await;
+        }
+    }
+
+    fn ended(&self, link: &Rc<OpenLink>, reason: &LinkError) {
+        let (node, their_shard) = (link.theirs.node.0, link.theirs.shard.0);
+        tracing::warn!(shard = self.place.shard.0, node, their_shard, "link closed: {reason}");
+        self.closed.set(self.closed.get() + 1);
+        let (traffic, past) = (link.traffic(), self.past.get());
+        self.past.set(Traffic {
+            received_bytes: past.received_bytes + traffic.received_bytes,
+            sent_bytes: past.sent_bytes + traffic.sent_bytes,
+        });
+        self.forget(link);
+        self.changed.notify();
+    }
+
+    /// It is no longer the link of its pair; told once.
+    fn forget(&self, link: &Rc<OpenLink>) {
+        let other = (link.theirs.node, link.theirs.shard);
+        let is_current = self.open.borrow().get(&other).is_some_and(|current| Rc::ptr_eq(current, link));
+        if is_current {
+            self.open.borrow_mut().remove(&other);
+            for lane in link.told.take() {
+                (self.deliver)(News::Link { node: other.0, lane, up: false });
+            }
+        }
+    }
+
+    /// Logs why another node cannot be reached, once as long as it is for the same reason.
+    fn complain(&self, other: Other, error: &LinkError) {
+        let text = error.to_string();
+        if self.complaints.borrow().get(&other) != Some(&text) {
+            let (node, their_shard) = (other.0.0, other.1.0);
+            tracing::warn!(shard = self.place.shard.0, node, their_shard, "no link: {text}; trying on");
+            self.complaints.borrow_mut().insert(other, text);
+        }
+    }
+
+    fn complain_of_caller(&self, from: Option<SocketAddr>, error: &LinkError) {
+        let is_due = self.complained.get().is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL);
+        let (true, Some(from)) = (is_due, from) else { return };
+        self.complained.set(Some(Instant::now()));
+        tracing::warn!(shard = self.place.shard.0, %from, "a caller was refused: {error}");
+    }
+}
+
+/// What a frame brings; an error ends its link.
+fn take(theirs: &Hello, incoming: Incoming) -> Result<Option<News>, LinkError> {
+    let from = theirs.node;
+    match incoming.kind {
+        FrameKind::Message => {
+            let entry =
+                if incoming.entry.is_empty() { None } else { Some(EntryBytes::received(incoming.entry)?) };
+            let message = PeerMessage::decode(&incoming.body, entry)?;
+            Ok(Some(News::Message { from, message }))
+        }
+        FrameKind::Formation => {
+            let report = Report::decode(&incoming.body)?;
+            if report.node != from {
+                return Err(LinkError::ForeignReport { link: from, report: report.node });
+            }
+            Ok(Some(News::Formation(report)))
+        }
+        FrameKind::Alive => Ok(None),
+        FrameKind::Refusal => Err(LinkError::RefusedThere(refusal_text(&incoming.body))),
+        found @ FrameKind::Hello => {
+            Err(LinkError::Unexpected { found, expected: "anything but a second hello" })
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "links_tests.rs"]
+mod tests;
