@@ -5,10 +5,11 @@ use crate::address::Address;
 use crate::kafka_settings;
 use crate::node::NodeConfig;
 use crate::options::{FILE_KEYS, LogFormat, Options};
-use crate::peer::config::CLUSTER_KEYS;
+use crate::peer::config::{CLUSTER_KEYS, ClusterConfig};
 use crate::refusal::Refusal;
 use engine::ids::{JournalId, NodeId};
 use engine::shard::Advertised;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -52,10 +53,13 @@ impl Config {
             None => (Options::default(), Vec::new()),
         };
         let options = options.over(file);
-        let kafka = kafka_settings::merge(kafka_in_file, &options.set)?;
+        let mut kafka = kafka_settings::merge(kafka_in_file, &options.set)?;
         let shards = shards(options.shards, machine)?;
         let node_id = options.node_id.map(|id| node_id("--node-id", id)).transpose()?;
         let cluster = options.cluster.check(node_id)?;
+        if cluster.as_ref().is_some_and(ClusterConfig::has_others) {
+            kafka_settings::add_default(&mut kafka, "default.replication.factor", "3");
+        }
         let listen = Address::parse("--listen", options.listen.as_deref().unwrap_or("127.0.0.1:9092"))?;
         let listen_socket = listen.resolve("--listen")?;
         let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket)?;
@@ -110,7 +114,8 @@ impl Config {
         }
         described += &self.describe_cluster();
         described += "\n[kafka]\n";
-        for (key, value) in &node.kafka {
+        let settings: BTreeMap<_, _> = node.kafka.iter().cloned().collect();
+        for (key, value) in &settings {
             described += &format!("{key} = {}\n", text(value));
         }
         described
@@ -410,6 +415,8 @@ mod tests {
             let file = folder.join(format!("node-{id}.toml"));
             let config = config(Options { config: Some(file), ..Options::default() }).expect("valid");
             assert_eq!(config.node.node, NodeId(id));
+            let factor = ("default.replication.factor".to_owned(), "3".to_owned());
+            assert!(config.node.kafka.contains(&factor), "every topic is on three nodes");
             config
         };
         let nodes = [1, 2, 3].map(node);

@@ -19,6 +19,13 @@ pub fn merge(file: Vec<(String, String)>, set: &[String]) -> Result<Vec<(String,
     Ok(all)
 }
 
+/// Gives a setting where the operator gave none.
+pub fn add_default(settings: &mut Vec<(String, String)>, key: &str, value: &str) {
+    if settings.iter().all(|(known, _)| known != key) {
+        settings.push((key.to_owned(), value.to_owned()));
+    }
+}
+
 pub fn is_known(key: &str) -> bool {
     names().any(|name| name == key)
 }

@@ -2,6 +2,7 @@
 
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
+use crate::formation::Report;
 use crate::ids::{LaneId, NodeId, Offset, PartitionId};
 use crate::peer::PeerMessage;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub enum Input<'a> {
         from: NodeId,
         message: PeerMessage,
     },
+    /// What the first shard of another node says while the cluster forms.
+    Formation(Report),
     /// The link of a lane to another node came up or broke: what was sent before may be lost.
     Link {
         node: NodeId,

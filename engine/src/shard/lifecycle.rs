@@ -76,6 +76,13 @@ pub struct Lifecycle {
     stopped: bool,
 }
 
+impl Lifecycle {
+    /// Once the folder was read.
+    pub(super) fn node(&self) -> Option<&NodeMeta> {
+        self.node.as_ref()
+    }
+}
+
 impl Shard {
     /// The first shard reads who this node is; the others learn it from the first view.
     pub(super) fn begin(&mut self, fx: &mut Effects) {

@@ -107,6 +107,8 @@ impl Shard {
             Input::Control { request, command } => self.control(request, &command, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
             Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
+            // A lone node is its own whole list.
+            Input::Formation(_) => {}
             Input::Link { node, lane, up } => self.link(node, lane, up, now, &mut fx),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),

@@ -4,6 +4,7 @@ use super::input::RequestId;
 use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
+use crate::formation::Report;
 use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, Term};
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::PeerMessage;
@@ -37,6 +38,11 @@ pub enum Output {
     },
     /// New metadata: give it to every shard of the node, this one included.
     View(Arc<View>),
+    /// For the first shard of another node, while the cluster forms.
+    Formation {
+        to: NodeId,
+        report: Report,
+    },
     /// For the shard of this lane on another node: over their link, in order. May be lost.
     Peer {
         to: NodeId,

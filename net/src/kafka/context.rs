@@ -10,7 +10,7 @@ use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
-use engine::ids::{JournalId, LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId, broker_id};
+use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId, broker_id};
 use engine::shard::Advertised;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// First and longest wait before a link is tried again. A restarted node is back within the
 /// longest; a node that is away costs its peers one packet in that time.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
 /// How long to wait before the next try: doubling, and by half at random, so that the links of a
 /// node that came back do not all try at once.

@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod broker;
+pub mod cluster;
 pub mod deadline;
 pub mod foreign;
 pub mod http;

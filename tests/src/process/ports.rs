@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-/// Ports of a range: the HTTP port and up to 15 shards.
+/// Ports of a range: the HTTP port, and up to 15 shards' or, where there are peers, 7 and theirs.
 pub const RANGE: u16 = 16;
 /// Below Linux's ephemeral ports (32768), which outgoing connections take.
 const FIRST: u16 = 20_000;
@@ -40,6 +40,11 @@ impl Ports {
     /// Of shard 0; the others follow.
     pub fn kafka(&self) -> u16 {
         self.first + 1
+    }
+
+    /// Of shard 0, for other nodes; the others follow.
+    pub fn peer(&self) -> u16 {
+        self.first + RANGE / 2
     }
 }
 

@@ -306,7 +306,7 @@ impl World {
                 self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
             }
             // A lone node has nobody to tell.
-            Output::Peer { .. } | Output::Leader { .. } => {}
+            Output::Peer { .. } | Output::Leader { .. } | Output::Formation { .. } => {}
             Output::Room => self.happened.push(Happening::Room { node, shard }),
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }
