@@ -1,5 +1,5 @@
-//! Who may depend on whom: `tests → net → engine`, `bench → net`, `tools → engine`; glommio only
-//! behind the engine's disk seam, in net and in bench; raft only in the engine's raft folder.
+//! Who may depend on whom: `tests → net → engine`, `bench → net`, `tools → engine`, and bench's
+//! benches also on the engine that they measure; glommio only behind the engine's disk seam, in net and in bench; raft only in the engine's raft folder.
 
 use super::source::{Source, SourceFile};
 
@@ -12,6 +12,9 @@ const ALLOWED: [(&str, &[&str]); 5] = [
     ("tests", &["engine", "net"]),
 ];
 
+/// What a member's tests and benches may name beside that, as dev-dependencies.
+const ALLOWED_FOR_DEV: [(&str, &[&str]); 1] = [("bench", &["engine"])];
+
 /// A package and the places that may use it.
 const SEAMS: [(&str, &[&str]); 2] =
     [("glommio", &["engine/src/disk/", "net/", "bench/"]), ("raft", &["engine/src/raft/"])];
@@ -20,9 +23,14 @@ const SEAMS: [(&str, &[&str]); 2] =
 pub fn broken(source: &Source) -> Vec<String> {
     let mut broken = Vec::new();
     for (member, manifest) in &source.manifests {
-        let allowed = ALLOWED.iter().find(|(name, _)| name == member).map_or(&[][..], |(_, allowed)| allowed);
+        let allowed = allowed_for(&ALLOWED, member);
+        let allowed_for_dev = allowed_for(&ALLOWED_FOR_DEV, member);
+        let (shipped, dev) = manifest.split_once("[dev-dependencies]").unwrap_or((manifest, ""));
         for (other, _) in ALLOWED {
-            if depends(manifest, other) && !allowed.contains(&other) {
+            let is_allowed_for_dev = allowed.contains(&other) || allowed_for_dev.contains(&other);
+            if depends(shipped, other) && !allowed.contains(&other)
+                || depends(dev, other) && !is_allowed_for_dev
+            {
                 broken.push(format!("{member}/Cargo.toml: {member} must not depend on {other}"));
             }
         }
@@ -37,6 +45,10 @@ pub fn broken(source: &Source) -> Vec<String> {
         }
     }
     broken
+}
+
+fn allowed_for<'a>(table: &[(&str, &'a [&'a str])], member: &str) -> &'a [&'a str] {
+    table.iter().find(|(name, _)| *name == member).map_or(&[][..], |(_, allowed)| allowed)
 }
 
 fn depends(manifest: &str, on: &str) -> bool {
@@ -93,6 +105,11 @@ mod tests {
         let manifest = "[dependencies]\nnet.workspace = true\n";
         let source = Source { files: Vec::new(), manifests: vec![("engine".into(), manifest.into())] };
         assert_eq!(broken(&source), ["engine/Cargo.toml: engine must not depend on net"]);
+        let of_bench = |manifest: &str| {
+            broken(&Source { files: Vec::new(), manifests: vec![("bench".into(), manifest.into())] })
+        };
+        assert!(of_bench("[dev-dependencies]\nengine.workspace = true\n").is_empty());
+        assert_eq!(of_bench("[dependencies]\nengine.workspace = true\n[dev-dependencies]\n").len(), 1);
     }
 
     #[test]

@@ -1,0 +1,20 @@
+//! What the engine's hot steps cost, each by itself: `cargo bench -p duramen-bench --bench engine`.
+
+mod building;
+mod index;
+mod made;
+mod recovery;
+mod replica;
+mod validation;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(
+    benches,
+    validation::batch_validation,
+    building::entry_building,
+    recovery::recovery_scan,
+    index::index_look_up,
+    replica::raft_step,
+);
+criterion_main!(benches);
