@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::run::{self, Plan};
 use crate::trouble::{EXIT_CODES, Outcome, Trouble};
 use crate::verify::command as verify;
-use crate::workload::{Purpose, Workload};
+use crate::workload::{FOR_EVER, Purpose, Workload};
 use crate::{interrupt, report, search};
 use clap::{Args, Parser, Subcommand};
 use std::io::Write;
@@ -101,7 +101,12 @@ fn run(command: Command) -> Outcome<()> {
     interrupt::watch().map_err(|error| Trouble::Usage(format!("signals cannot be watched: {error}")))?;
     match command {
         Command::Produce(run) => load(run, "produce", Purpose::Produce, false),
-        Command::Consume { run, drain } => load(run, "consume", Purpose::Consume, drain),
+        Command::Consume { mut run, drain } => {
+            if drain {
+                run.options.seconds.get_or_insert(FOR_EVER);
+            }
+            load(run, "consume", Purpose::Consume, drain)
+        }
         Command::Run(run) => load(run, "run", Purpose::Run, false),
         Command::Search { run, bound } => {
             let workload = Workload::resolve(run.options.clone(), Purpose::Produce)?;

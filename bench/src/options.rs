@@ -106,10 +106,14 @@ pub struct Options {
     /// Where consumers begin [default: earliest; run: latest]
     #[arg(long, value_name = "WHERE")]
     pub from: Option<From>,
-    /// Bytes that a fetch asks for [default: 8MiB]
+    /// Bytes that a fetch asks for, of all its partitions together [default: 50MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     #[serde(deserialize_with = "bytes_in_file")]
     pub fetch_bytes: Option<u64>,
+    /// Bytes that a fetch asks for of each partition [default: 1MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    #[serde(deserialize_with = "bytes_in_file")]
+    pub partition_fetch_bytes: Option<u64>,
     /// How long a fetch waits for records [default: 100]
     #[arg(long, value_name = "MS")]
     pub fetch_wait_ms: Option<i32>,

@@ -22,8 +22,10 @@ const HEAD_START: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 /// How often the main thread looks.
 const LOOK: Duration = Duration::from_millis(10);
-/// After the producers are done, consumers that read nothing new for so long have read all.
-const QUIET: Duration = Duration::from_millis(1_500);
+/// After a run, nothing more comes when nothing came for so long: the shorter time when consumers
+/// have read all that was acked.
+const QUIET_MS: u64 = 2_000;
+const QUIET_ALL_READ_MS: u64 = 100;
 
 /// What to run.
 pub struct Plan {
@@ -168,7 +170,7 @@ fn watch(
     let stop_ns = measure_ns.saturating_add(clock::seconds(workload.seconds));
     let mut watch = Watch { from_ns: shared.start_ns, cpu_ns: clock::cpu_ns(), measuring: false };
     let mut next_ns = shared.start_ns + clock::ns(SECOND);
-    let mut quiet = Quiet::default();
+    let mut stopped_ns = u64::MAX;
     if workload.warmup_seconds == 0.0 {
         watch.begin(result, shared.start_ns);
     }
@@ -179,6 +181,9 @@ fn watch(
             result.interrupted = interrupt::is_asked();
             shared.stop();
         }
+        if shared.is_stopping() {
+            stopped_ns = stopped_ns.min(now);
+        }
         let finished = workers.iter().all(Worker::is_finished) || shared.is_ending();
         if now >= next_ns || finished || (!watch.measuring && now >= measure_ns) {
             watch.look(shared, workers, result, watcher);
@@ -188,33 +193,19 @@ fn watch(
             watch.begin(result, now);
         }
         if finished {
+            // What came after the stop took its time; waiting for nothing did not.
+            result.measured_until_ns = now.min(stopped_ns).max(shared.last_ns());
             return;
         }
-        if shared.is_stopping() && plan.consume && quiet.since_ms(shared) >= QUIET.as_millis() as u64 {
-            shared.end();
-        }
-        if shared.is_stopping() && plan.consume && !plan.produce {
+        if shared.is_stopping() && plan.consume && (!plan.produce || is_quiet(shared, stopped_ns)) {
             shared.end();
         }
     }
 }
 
-/// How long consumers have read nothing.
-#[derive(Debug, Default)]
-struct Quiet {
-    records: u64,
-    since_ns: u64,
-}
-
-impl Quiet {
-    fn since_ms(&mut self, shared: &Shared) -> u64 {
-        let records = shared.records_read.load(std::sync::atomic::Ordering::Relaxed);
-        let now = now_ns();
-        if records != self.records || self.since_ns == 0 {
-            (self.records, self.since_ns) = (records, now);
-        }
-        (now - self.since_ns) / 1_000_000
-    }
+fn is_quiet(shared: &Shared, stopped_ns: u64) -> bool {
+    let quiet_ms = now_ns().saturating_sub(shared.last_ns().max(stopped_ns)) / 1_000_000;
+    quiet_ms >= if shared.all_is_read() { QUIET_ALL_READ_MS } else { QUIET_MS }
 }
 
 struct Watch {

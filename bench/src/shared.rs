@@ -16,8 +16,11 @@ pub struct Shared {
     /// Nothing is finished any more.
     ending: AtomicBool,
     why: Mutex<Option<String>>,
-    /// Records that consumers have read, for a bound on them.
-    pub records_read: AtomicU64,
+    /// Records that consumers have read, for a bound on them, and of those that were acked.
+    records_read: AtomicU64,
+    records_acked: AtomicU64,
+    /// When an answer last brought something.
+    last_ns: AtomicU64,
 }
 
 impl Shared {
@@ -30,7 +33,29 @@ impl Shared {
             ending: AtomicBool::new(false),
             why: Mutex::default(),
             records_read: AtomicU64::new(0),
+            records_acked: AtomicU64::new(0),
+            last_ns: AtomicU64::new(0),
         })
+    }
+
+    /// Something was acked or read.
+    pub fn note(&self, acked: u64, read: u64, now_ns: u64) {
+        self.records_acked.fetch_add(acked, Ordering::Relaxed);
+        self.records_read.fetch_add(read, Ordering::Relaxed);
+        self.last_ns.fetch_max(now_ns, Ordering::Relaxed);
+    }
+
+    pub fn last_ns(&self) -> u64 {
+        self.last_ns.load(Ordering::Relaxed)
+    }
+
+    pub fn records_read(&self) -> u64 {
+        self.records_read.load(Ordering::Relaxed)
+    }
+
+    /// Consumers have all that was acked.
+    pub fn all_is_read(&self) -> bool {
+        self.records_read() >= self.records_acked.load(Ordering::Relaxed)
     }
 
     pub fn is_stopping(&self) -> bool {

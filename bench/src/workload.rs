@@ -41,6 +41,7 @@ pub struct Workload {
     pub warmup_seconds: f64,
     pub from: From,
     pub fetch_bytes: i32,
+    pub partition_fetch_bytes: i32,
     pub fetch_wait_ms: i32,
     pub timeout_seconds: f64,
     pub retry_seconds: f64,
@@ -60,7 +61,7 @@ pub enum Purpose {
 }
 
 /// Seconds of a run without end: ten years.
-const FOR_EVER: f64 = 3.2e8;
+pub const FOR_EVER: f64 = 3.2e8;
 
 impl Workload {
     /// Reads the file that the options name, if any, and puts all together.
@@ -121,7 +122,8 @@ impl Workload {
             records: o.records,
             warmup_seconds: o.warmup_seconds.unwrap_or(0.0),
             from: o.from.unwrap_or(if purpose == Purpose::Run { From::Latest } else { From::Earliest }),
-            fetch_bytes: o.fetch_bytes.unwrap_or(8 << 20).min(i32::MAX as u64) as i32,
+            fetch_bytes: o.fetch_bytes.unwrap_or(50 << 20).min(i32::MAX as u64) as i32,
+            partition_fetch_bytes: o.partition_fetch_bytes.unwrap_or(1 << 20).min(i32::MAX as u64) as i32,
             fetch_wait_ms: o.fetch_wait_ms.unwrap_or(100),
             timeout_seconds: o.timeout_seconds.unwrap_or(if verify { 10.0 } else { 30.0 }),
             retry_seconds: o.retry_seconds.unwrap_or(120.0),
@@ -147,7 +149,8 @@ impl Workload {
             (self.threads >= 1 && self.threads <= 1024, "--threads must be from 1 to 1024"),
             (self.seconds > 0.0 && self.warmup_seconds >= 0.0, "--seconds must be above 0"),
             (self.timeout_seconds > 0.0 && self.retry_seconds > 0.0, "time-outs must be above 0"),
-            (self.fetch_wait_ms >= 0 && self.fetch_bytes > 0, "--fetch-bytes must be above 0"),
+            (self.fetch_wait_ms >= 0, "--fetch-wait-ms must not be negative"),
+            (self.fetch_bytes > 0 && self.partition_fetch_bytes > 0, "--fetch-bytes must be above 0"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, broken)) => Err(Trouble::Usage((*broken).to_owned())),
@@ -232,6 +235,7 @@ fn over(line: Options, file: Options) -> Options {
         warmup_seconds: line.warmup_seconds.or(file.warmup_seconds),
         from: line.from.or(file.from),
         fetch_bytes: line.fetch_bytes.or(file.fetch_bytes),
+        partition_fetch_bytes: line.partition_fetch_bytes.or(file.partition_fetch_bytes),
         fetch_wait_ms: line.fetch_wait_ms.or(file.fetch_wait_ms),
         timeout_seconds: line.timeout_seconds.or(file.timeout_seconds),
         retry_seconds: line.retry_seconds.or(file.retry_seconds),
@@ -250,6 +254,17 @@ mod tests {
         let workload = Workload::with_defaults(over(line, file), Purpose::Produce).expect("resolves");
         assert_eq!((workload.topics, workload.partitions, workload.producers), (3, 7, 1));
         assert!(workload.idempotence && workload.acks == -1);
+    }
+
+    #[test]
+    fn every_workload_that_is_shipped_resolves() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads");
+        let files = std::fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path());
+        let resolved = files.map(|file| {
+            let options = Options { workload: Some(file), ..Options::default() };
+            Workload::resolve(options, Purpose::Run).expect("resolves")
+        });
+        assert!(resolved.count() > 20);
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Link {
         for (at, position) in positions.iter().enumerate().filter(|(_, one)| wanted(one)) {
             let partition = position.partition;
             let number = (partition % workload.partitions) as i32;
-            let ask = FetchAsk { number, offset: position.next_offset, max_bytes: workload.fetch_bytes };
+            let max_bytes = workload.partition_fetch_bytes;
+            let ask = FetchAsk { number, offset: position.next_offset, max_bytes };
             self.asks.push(Wanted { at, partition, ask });
         }
         let all = self.asks.len().max(1);

@@ -10,7 +10,6 @@ use crate::stats::interval::Recorder;
 use crate::stats::spread::Intended;
 use net::kafka::client::batch::{BatchHeader, Codec, Records};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub struct Load {
     shared: Arc<Shared>,
@@ -31,6 +30,7 @@ impl Sink for Load {
         let header = BatchHeader::of(batch).expect("the caller found a whole batch");
         let count = header.record_count.get().max(0) as u32;
         let workload = &self.shared.workload;
+        let now_ns = clock::now_ns();
         let mut counted = self.recorder.lock();
         let consumed = &mut counted.consumed;
         consumed.records += u64::from(count);
@@ -41,7 +41,7 @@ impl Sink for Load {
             match stamp(header, batch) {
                 Some(Stamp { first_ns, last_ns }) => {
                     let intended = Intended { first_ns, last_ns, count };
-                    counted.end_to_end.record_batch(intended, clock::now_ns());
+                    counted.end_to_end.record_batch(intended, now_ns);
                 }
                 None => {
                     let sent_ms = header.base_timestamp.get();
@@ -52,10 +52,9 @@ impl Sink for Load {
             }
         }
         drop(counted);
-        let before = self.shared.records_read.fetch_add(u64::from(count), Ordering::Relaxed);
-        let bound = self.shared.workload.records.unwrap_or(u64::MAX);
+        self.shared.note(0, u64::from(count), now_ns);
         // With producers in the same run, these keep the bound.
-        if before + u64::from(count) >= bound {
+        if self.shared.workload.records.is_some_and(|bound| self.shared.records_read() >= bound) {
             self.shared.stop();
         }
     }

@@ -57,9 +57,12 @@ fn line(moment: &Moment) -> String {
     for (verb, counts, latency) in
         [("sent", &interval.produced, &interval.latency), ("read", &interval.consumed, &interval.end_to_end)]
     {
-        if counts.requests > 0 || verb == "sent" && interval.consumed.requests == 0 {
+        if counts.requests > 0 {
             line += &format!("  {verb} {}", flow(&Flow::new(counts, moment.seconds), latency));
         }
+    }
+    if interval.produced.requests + interval.consumed.requests == 0 {
+        line += "  no answers";
     }
     line += &format!("  tool {:.2} cores", moment.cpu_seconds / moment.seconds);
     let errors: u64 = interval.errors.values().sum();

@@ -101,6 +101,7 @@ fn settle(producer: &Producer, request: Request, answers: &[Option<Answer>]) {
     let now = now_ns();
     let mut counted = producer.recorder.lock();
     counted.produced.requests += 1;
+    let before = counted.produced.records;
     let sent_ns = request.sent_ns;
     for ((batch, bytes), answer) in request.batches.into_iter().zip(request.bytes).zip(answers) {
         let Some(answer) = answer else {
@@ -127,6 +128,7 @@ fn settle(producer: &Producer, request: Request, answers: &[Option<Answer>]) {
             }
         }
     }
+    producer.shared.note(counted.produced.records - before, 0, now);
     // The last answer of a run is what the driver waits for.
     if producer.shared.is_stopping() || producer.pace.borrow().is_done() {
         producer.bell.ring();

@@ -10,7 +10,7 @@ use crate::stats::interval::Recorder;
 use crate::stats::result::RunResult;
 use crate::threads::{Proving, SinkMaker};
 use crate::trouble::{Outcome, Trouble};
-use crate::workload::Workload;
+use crate::workload::{FOR_EVER, Workload};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -86,7 +86,7 @@ fn read_back(brokers: Vec<String>, workload: Workload, run: u64, output: &mut Ou
     let workload = Workload {
         from: From::Earliest,
         records: None,
-        seconds: 3.2e8,
+        seconds: FOR_EVER,
         warmup_seconds: 0.0,
         rate: Rate::Max,
         ..workload

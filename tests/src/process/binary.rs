@@ -18,6 +18,12 @@ pub fn dump() -> &'static Path {
     BINARY.get_or_init(|| build("duramen-tools", "duramen-dump"))
 }
 
+/// The path of `duramen-bench`.
+pub fn bench() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build("duramen-bench", "duramen-bench"))
+}
+
 fn build(package: &str, binary: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
