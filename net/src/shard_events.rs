@@ -33,6 +33,26 @@ pub fn log(shard: ShardId, event: &Event) {
         Event::ClockDistrusted { drift_ms } => {
             warn!(shard, drift_ms, "the wall clock jumped: nothing is deleted by time");
         }
+        Event::LogCut { journal, from, last } => {
+            warn!(
+                shard,
+                journal = journal.0,
+                from = from.0,
+                last = last.0,
+                "a tail that never was committed was cut"
+            );
+        }
+        Event::MessageRefused { journal, from, why } => {
+            warn!(shard, journal = journal.0, from = from.0, why, "a peer's message was refused");
+        }
+        Event::Quarantined { journal, why } => {
+            error!(shard, journal = journal.0, why, "this replica neither votes nor acknowledges any more");
+        }
+        Event::Forming { unheard, undecided } => {
+            info!(shard, ?unheard, ?undecided, "forming the cluster: waiting for nodes");
+        }
+        Event::FormationRefused { why } => warn!(shard, why, "a node cannot take part in the formation"),
+        Event::Formed { nodes } => info!(shard, nodes, "the cluster is formed"),
         Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
     }
 }

@@ -5,8 +5,14 @@
 //!                                                        durable = the contiguous synced prefix
 //! ```
 //! A sync counts for the writes of its file that completed before it was issued, and for no
-//! others. An entry in a new segment counts only once the file's name is durable too. An entry that
-//! would meet zeros on their way to the same blocks is written when they are there.
+//! others. An entry in a new segment counts only once the file's name is durable too.
+//!
+//! Three things make an entry wait before it is written:
+//! - *Zeros* on their way to the same blocks.
+//! - *A cut.* Two writes to one place are not ordered: nothing is written behind a cut until all
+//!   that was under way is done, and until recovery would know of the cut ([`Appender::cut`]).
+//! - *Its word of the commit.* An entry says what its leader knew to be committed, and recovery
+//!   takes that as durable here: it is written only when it is.
 
 use crate::collections::Map;
 use crate::disk::io::Io;
@@ -72,6 +78,13 @@ pub enum Progressed {
     Zeroed,
 }
 
+/// What is to be done once the disk is free for it.
+#[derive(Debug)]
+enum Waiting {
+    Entry(EntryBytes, u64),
+    Roll { file: FileId, prepared: String, name: String },
+}
+
 /// The disk's side of one journal.
 #[derive(Debug)]
 pub struct Appender {
@@ -86,6 +99,11 @@ pub struct Appender {
     zeros: Option<Buffer>,
     /// Writes that wait for zeros on their way to the same blocks.
     held: Vec<(Index, DiskRequest)>,
+    waiting: VecDeque<Waiting>,
+    /// A cut was made: nothing new is begun until [`Appender::go_on`].
+    is_cut: bool,
+    /// Files that the cut made void; what was begun in them ends first.
+    stale: Vec<FileId>,
     ops: Map<OpId, Op>,
     durable: SyncedBound,
     pub counts: Counts,
@@ -118,6 +136,9 @@ impl Appender {
             reached: (0, 0),
             zeros: None,
             held: Vec::new(),
+            waiting: VecDeque::new(),
+            is_cut: false,
+            stale: Vec::new(),
             ops: Map::default(),
             durable,
             counts: Counts::default(),
@@ -130,33 +151,109 @@ impl Appender {
         self.durable
     }
 
-    /// Entries handed to the disk and not yet durable.
+    /// Entries taken and not yet durable.
     pub fn in_flight(&self) -> usize {
-        self.flights.len()
+        self.flights.len() + self.waiting.len()
     }
 
-    /// True when nothing is under way, naming of files included.
+    /// True when nothing is under way or waits, naming of files included.
     pub fn is_idle(&self) -> bool {
-        self.ops.is_empty()
+        self.ops.is_empty() && self.waiting.is_empty() && !self.is_cut
+    }
+
+    /// Ends the log behind `last`, in `file`: what was written behind it is void, and so are the
+    /// `stale` files. Whatever is under way goes on to its end; until [`Appender::go_on`] nothing
+    /// new is begun.
+    pub fn cut(&mut self, last: SyncedBound, file: FileId, stale: &[FileId]) {
+        self.is_cut = true;
+        self.stale.extend_from_slice(stale);
+        let is_void = |waiting: &Waiting| match waiting {
+            Waiting::Entry(entry, _) => entry.header().index() > last.index,
+            Waiting::Roll { file, .. } => stale.contains(file),
+        };
+        while self.waiting.back().is_some_and(is_void) {
+            self.waiting.pop_back();
+        }
+        self.held.retain(|(index, _)| *index <= last.index);
+        while self.flights.back().is_some_and(|flight| flight.bound.index > last.index) {
+            self.flights.pop_back();
+        }
+        if self.durable.index > last.index {
+            self.durable = last;
+        }
+        let comes = |waiting: &Waiting| matches!(waiting, Waiting::Roll { file: next, .. } if *next == file);
+        if !self.files.iter().any(|open| open.file == file) && !self.waiting.iter().any(comes) {
+            // It was full and durable, and is written again.
+            self.files.push_front(OpenFile { file, named: true, syncing: None });
+        }
+    }
+
+    /// After a cut: all that was under way is done.
+    pub fn is_drained(&self) -> bool {
+        self.is_cut && self.ops.is_empty() && self.held.is_empty()
+    }
+
+    /// The cut is known to recovery: appends are written again, behind it.
+    pub fn go_on(&mut self, now_ns: u64) {
+        assert!(self.is_drained(), "{} operations are under way behind a cut", self.ops.len());
+        assert!(self.flights.is_empty(), "{} entries before a cut are not durable", self.flights.len());
+        self.is_cut = false;
+        let stale = core::mem::take(&mut self.stale);
+        self.files.retain(|open| !stale.contains(&open.file));
+        if let Some(newest) = self.files.back() {
+            self.zeroing.roll(newest.file);
+        }
+        self.begin_waiting(now_ns);
     }
 
     /// Goes on in the next segment's file: it gets its final name, and the name becomes durable.
-    pub fn roll(&mut self, file: FileId, prepared: &str, name: &str) {
-        let request = DiskRequest::Rename { from: prepared.to_owned(), to: name.to_owned() };
-        let op = self.io.issue(request);
-        self.ops.insert(op, Op::Rename(file));
-        self.files.push_back(OpenFile { file, named: false, syncing: None });
-        self.zeroing.roll(file);
+    pub fn roll(&mut self, file: FileId, prepared: &str, name: &str, now_ns: u64) {
+        let (prepared, name) = (prepared.to_owned(), name.to_owned());
+        self.waiting.push_back(Waiting::Roll { file, prepared, name });
+        self.begin_waiting(now_ns);
     }
 
-    /// Writes an entry at its place in the newest file.
+    /// Writes an entry at its place in the newest file, as soon as that may be.
     pub fn append(&mut self, entry: &EntryBytes, now_ns: u64) {
+        let index = entry.header().index();
+        let last = self.waiting.iter().rev().find_map(|waiting| match waiting {
+            Waiting::Entry(entry, _) => Some(entry.header().index()),
+            Waiting::Roll { .. } => None,
+        });
+        let last = last.or_else(|| self.flights.back().map(|flight| flight.bound.index));
+        let last = last.unwrap_or(self.durable.index);
+        assert_eq!(index, last.next(), "entries are appended in order");
+        self.waiting.push_back(Waiting::Entry(entry.clone(), now_ns));
+        self.begin_waiting(now_ns);
+    }
+
+    /// Begins what waits, in order, up to the first that must still wait.
+    fn begin_waiting(&mut self, now_ns: u64) {
+        while let Some(front) = self.waiting.front()
+            && !self.is_cut
+        {
+            if let Waiting::Entry(entry, _) = front
+                && entry.header().commit.get() > self.durable.index.0
+            {
+                return;
+            }
+            match self.waiting.pop_front().expect("there is a front") {
+                Waiting::Entry(entry, appended_ns) => self.begin_write(&entry, appended_ns.min(now_ns)),
+                Waiting::Roll { file, prepared, name } => {
+                    let op = self.io.issue(DiskRequest::Rename { from: prepared, to: name });
+                    self.ops.insert(op, Op::Rename(file));
+                    self.files.push_back(OpenFile { file, named: false, syncing: None });
+                    self.zeroing.roll(file);
+                }
+            }
+        }
+    }
+
+    fn begin_write(&mut self, entry: &EntryBytes, now_ns: u64) {
         let header = entry.header();
         let file = self.files.back().expect("there is a segment").file;
         let bound =
             SyncedBound { index: header.index(), term: header.term(), checksum: header.checksum.get() };
-        let before = self.flights.back().map_or(self.durable.index, |flight| flight.bound.index);
-        assert_eq!(bound.index, before.next(), "entries are appended in order");
         let mut position = header.position.get();
         for piece in entry.pieces() {
             let buffer = piece.clone();
@@ -194,6 +291,10 @@ impl Appender {
     }
 
     fn zero_next(&mut self) {
+        // What waits goes to places that are not known here.
+        if self.is_cut || !self.waiting.is_empty() {
+            return;
+        }
         let file = self.files.back().expect("there is a segment").file;
         let (position, end) = self.reached;
         let Some(buffer) = self.zeros.clone() else { return };
@@ -233,7 +334,9 @@ impl Appender {
             }
             Op::SyncName(file) => self.file(file).named = true,
         }
-        if self.advance(now_ns) { Progressed::Durable } else { Progressed::Nothing }
+        let advanced = self.advance(now_ns);
+        self.begin_waiting(now_ns);
+        if advanced { Progressed::Durable } else { Progressed::Nothing }
     }
 
     /// True when `op` is one of this appender's.
@@ -247,7 +350,10 @@ impl Appender {
 
     fn written(&mut self, index: Index, now_ns: u64) {
         let flight = self.flights.iter_mut().find(|flight| flight.bound.index == index);
-        let flight = flight.expect("an entry leaves after its writes");
+        let Some(flight) = flight else {
+            assert!(self.is_cut, "entry {index} left before its writes");
+            return;
+        };
         let Progress::Writing(pieces) = flight.progress else { panic!("{index:?} was written already") };
         let file = flight.file;
         if pieces == 1 {
@@ -412,7 +518,7 @@ mod tests {
     #[test]
     fn an_entry_in_a_new_segment_counts_once_its_name_is_durable() {
         let (io, mut appender) = appender();
-        appender.roll(FileId(2), "dir/next", "dir/1.seg");
+        appender.roll(FileId(2), "dir/next", "dir/1.seg", 0);
         appender.append(&entry(1, 0), 0);
         let ops = issued(&io);
         assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["rename", "write"]);

@@ -32,6 +32,24 @@ impl EntryCache {
         self.recent.push_back(entry);
     }
 
+    /// The first of the newest entries that are all here; `after_last` when there are none.
+    pub fn recent_first(&self, after_last: Index) -> Index {
+        self.recent.front().map_or(after_last, |entry| entry.header().index())
+    }
+
+    /// Forgets the entries from `first` on: raft cut them.
+    pub fn cut(&mut self, first: Index) {
+        while self.recent.back().is_some_and(|entry| entry.header().index() >= first) {
+            let entry = self.recent.pop_back().expect("there is a back");
+            self.recent_bytes -= entry.capacity();
+        }
+        let gone: Vec<_> = self.read.keys().filter(|index| **index >= first).copied().collect();
+        for index in gone {
+            let (_, entry) = self.read.remove(&index).expect("listed above");
+            self.read_bytes -= entry.capacity();
+        }
+    }
+
     /// Adds an entry that was read back and checked.
     pub fn insert_read(&mut self, entry: EntryBytes) {
         self.uses += 1;

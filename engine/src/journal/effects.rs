@@ -6,9 +6,13 @@ use super::read::{Gathered, ReadFault};
 use super::recovery::{Recovered, RecoveryError};
 use super::retention::RetentionDone;
 use super::segment::Sealed;
+use super::waiters::Asker;
+use crate::control::ControlRefusal;
 use crate::disk::DiskError;
+use crate::entry::EntryBytes;
 use crate::ids::{FileId, Index, JournalId, PartitionId};
 use crate::journal::hard_state::HardState;
+use crate::peer::Committed;
 use crate::shard::{Output, RequestId};
 use core::future::Future;
 use core::pin::Pin;
@@ -28,6 +32,10 @@ pub struct Effects {
     pub metadata_changed: bool,
     /// Partitions were opened or dropped, or the journal began to lead.
     pub partitions_changed: bool,
+    /// A journal has another leader, or none.
+    pub leaders_changed: bool,
+    /// Commands that are done, and who asked for them.
+    pub commands: Vec<(Asker, Result<Committed, ControlRefusal>)>,
 }
 
 impl Effects {
@@ -80,6 +88,17 @@ pub enum Done {
         journal: JournalId,
         result: Result<RetentionDone, ReadFault>,
     },
+    /// Segments that a cut made void were removed.
+    StaleRemoved {
+        journal: JournalId,
+        result: Result<(), DiskError>,
+    },
+    /// An entry was read for followers.
+    Supplied {
+        journal: JournalId,
+        index: Index,
+        result: Box<Result<EntryBytes, ReadFault>>,
+    },
     Deleted {
         journal: JournalId,
         result: Result<(), DiskError>,
@@ -96,5 +115,7 @@ pub enum Done {
     },
     /// The reserve file was given up, or was not there.
     ReserveGone,
+    /// `node.meta` was stored.
+    NodeStored(Result<(), String>),
     Folder(Box<Result<crate::folder::NodeMeta, String>>),
 }

@@ -224,6 +224,12 @@ impl ActiveIndex {
         })
     }
 
+    /// How long entry `index` is, bytes, and how many batches it has.
+    pub fn extent(&self, index: Index) -> Option<(u32, u32)> {
+        let number = usize::try_from(index.0.checked_sub(self.base.0)?).ok()?;
+        self.entries.get(number).map(|slot| (slot.bytes, slot.batches))
+    }
+
     /// The item whose entry holds `offset`, or the first one behind it; `None` when the segment
     /// has nothing at or behind it.
     pub fn find(&self, partition: PartitionId, offset: Offset) -> Option<Item> {

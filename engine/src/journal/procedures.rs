@@ -160,6 +160,18 @@ pub async fn write_hard_state(
     Ok(state)
 }
 
+/// Removes segments that a cut made void, by whichever of their names they have. Their files stay
+/// open until the process ends: nothing is written to them any more.
+pub async fn remove_stale(io: &Io, journal: JournalId, stale: Vec<[String; 2]>) -> Result<(), DiskError> {
+    for name in stale.iter().flatten() {
+        match io.remove(name).await {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    io.sync_dir(&folder::journal_dir(journal)).await
+}
+
 /// Writes the checkpoint of a clean stop.
 pub async fn write_local_checkpoint(
     context: Context,

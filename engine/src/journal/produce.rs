@@ -4,7 +4,7 @@ use super::appender::IN_FLIGHT_MAX;
 use super::effects::Effects;
 use super::running::{Journal, Phase};
 use super::segment::Next;
-use super::waiters::{Command as CommandWaiter, Waiter, Waiting};
+use super::waiters::{Asker, Waiter, Waiting};
 use crate::batch::validate::{EnvelopeLimits, check_envelope};
 use crate::clock::Now;
 use crate::control::view::TopicSettings;
@@ -15,6 +15,10 @@ use crate::entry::{BatchDescriptor, EntryKind};
 use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::partition::producers::Verdict;
 use crate::shard::{Acks, Output, Produce, Produced, Refusal};
+
+/// What a leader takes before a quorum has it: four largest entries of each of its writes in
+/// flight. A quorum that is slow stops the producers, and never fills the memory.
+const UNCOMMITTED_BYTES_MAX: usize = 32 << 20;
 
 /// Whether a journal takes a batch now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,9 @@ impl Journal {
         if self.open.is_some() && self.appender.in_flight() >= IN_FLIGHT_MAX {
             return Room::Wait;
         }
+        if self.replica.is_transferring() || self.uncommitted_bytes() > UNCOMMITTED_BYTES_MAX {
+            return Room::Wait;
+        }
         let before = self.open.as_ref().map_or(0, OpenEntry::bytes);
         let batches = self.open.as_ref().map_or(0, |open| open.descriptors().len() as u32);
         // Head and padding of a new entry, generously.
@@ -50,6 +57,14 @@ impl Journal {
             Room::Yes if before > 0 && self.cursor.rolls(self.limits, before, batches) => Room::Wait,
             room => room,
         }
+    }
+
+    /// Bytes of entries that are durable here at most, and not committed.
+    fn uncommitted_bytes(&self) -> usize {
+        if self.is_alone() {
+            return 0;
+        }
+        self.heads.iter().map(|head| head.known().map_or(0, |(header, _)| header.entry_bytes())).sum()
     }
 
     /// Whether entries of `bytes` together find a place that stays theirs: in this segment short
@@ -115,9 +130,11 @@ impl Journal {
             wall_ms: now.wall_ms,
         };
         let header = check_envelope(produce.records, &limits)?;
-        if settings.min_insync_replicas > 1 && produce.acks == Acks::All {
+        let copies = settings.min_insync_replicas.max(1);
+        if produce.acks == Acks::All && self.in_sync(now).len() < usize::from(copies) {
             return Err(Refusal::NotEnoughReplicas);
         }
+        let copies = if usize::from(copies) > self.quorum() { copies } else { 0 };
         let head = self.tail.head(&self.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
         let epoch = LeaderEpoch(head.epoch_base + self.replica.term().0 as i32);
         let descriptor = header.descriptor(produce.partition, head.next_offset, epoch, 0);
@@ -130,7 +147,7 @@ impl Journal {
                 self.refused.appended(&descriptor);
                 self.counts.duplicates += 1;
                 let time_ms = if settings.log_append_time { original.max_timestamp_ms } else { -1 };
-                self.wait(original.index, produce, original.base_offset, time_ms);
+                self.wait(original.index, produce, (original.base_offset, time_ms), copies);
                 self.answer_waiters(fx);
                 return Ok(None);
             }
@@ -141,7 +158,7 @@ impl Journal {
             Room::Wait => panic!("room_for was not asked"),
         }
         let stamp_ms = settings.log_append_time.then(|| self.leader_wall_ms(now));
-        self.append_batch(produce, descriptor, stamp_ms, now, fx)?;
+        self.append_batch(produce, descriptor, (stamp_ms, copies), now, fx)?;
         Ok(None)
     }
 
@@ -160,7 +177,7 @@ impl Journal {
         &mut self,
         produce: &Produce<'_>,
         descriptor: BatchDescriptor,
-        log_append_time_ms: Option<i64>,
+        (log_append_time_ms, copies): (Option<i64>, u16),
         now: Now,
         fx: &mut Effects,
     ) -> Result<(), Refusal> {
@@ -189,11 +206,22 @@ impl Journal {
         self.refused.appended(&stored);
         self.counts.batches += 1;
         self.counts.batch_bytes += bytes as u64;
-        self.wait(index, produce, stored.base_offset(), log_append_time_ms.unwrap_or(-1));
+        self.wait(index, produce, (stored.base_offset(), log_append_time_ms.unwrap_or(-1)), copies);
         Ok(())
     }
 
-    fn wait(&mut self, index: Index, produce: &Produce<'_>, base_offset: Offset, log_append_time_ms: i64) {
+    /// Voters that must have an entry before it is committed.
+    fn quorum(&self) -> usize {
+        self.meta.voters.len() / 2 + 1
+    }
+
+    fn wait(
+        &mut self,
+        index: Index,
+        produce: &Produce<'_>,
+        (base_offset, log_append_time_ms): (Offset, i64),
+        copies: u16,
+    ) {
         let waiter = Waiter {
             request: produce.request,
             slot: produce.slot,
@@ -201,12 +229,12 @@ impl Journal {
             acks: produce.acks,
             waiting: Waiting::Produce { base_offset, log_append_time_ms },
         };
-        self.waiters.add(index, waiter);
+        self.waiters.add(index, waiter, copies);
     }
 
     fn answer_waiters(&mut self, fx: &mut Effects) {
-        let durable = self.appender.durable().index;
-        self.waiters.release(durable, self.state.fold.applied, &self.state.fold, &mut fx.out);
+        let reached = self.reached();
+        self.waiters.release(&reached, &self.state.fold, &mut fx.out);
     }
 
     /// Queues control items; they are proposed at the end of the turn, in entries of their own.
@@ -217,13 +245,13 @@ impl Journal {
     }
 
     /// Queues a command of the meta journal.
-    pub fn queue_command(&mut self, waiter: CommandWaiter, encoded: Vec<u8>) {
-        self.queued_commands.push_back((waiter, encoded));
+    pub fn queue_command(&mut self, asker: Asker, encoded: Vec<u8>) {
+        self.queued_commands.push_back((asker, encoded));
     }
 
     /// Proposes what is queued, as far as there is a place for it.
     pub(super) fn propose_queued(&mut self, now: Now, fx: &mut Effects) {
-        if !self.is_leader() {
+        if !self.is_leader() || self.replica.is_transferring() {
             return;
         }
         if !self.queued_items.is_empty() || !self.queued_commands.is_empty() {
@@ -272,7 +300,7 @@ impl Journal {
         self.tail.apply_items(&self.state.fold, &items, index);
         self.propose_items(EntryKind::Control, count as u32, &bytes, now, fx);
         if rest.is_empty() {
-            waiters.into_iter().for_each(|waiter| self.waiters.add(index, waiter));
+            waiters.into_iter().for_each(|waiter| self.waiters.add(index, waiter, 0));
         } else {
             self.queued_items.push_front((rest, waiters));
         }

@@ -73,6 +73,8 @@ pub enum ReadFault {
     Entry { base: Index, located: Located, fault: EntryFault },
     #[error("offset {0} is in an entry that is lost")]
     Lost(Offset),
+    #[error("entry {0} is in no segment")]
+    Missing(Index),
 }
 
 impl PartialEq for Located {

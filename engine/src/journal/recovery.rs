@@ -14,18 +14,17 @@ use super::heads::Head;
 use super::meta_record::JournalMeta;
 use super::procedures::write_hard_state;
 use super::rebuild::{Entries, rebuild};
+use super::refold::{fold_committed, items_of, meta_of, note_terms, rolled_of};
 use super::report::{Damage, DamageKind, RecoveryReport, Torn};
 use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
-use super::segment::{Active, Next, Rolled, Sealed, Sealing, Segments};
+use super::segment::{Active, Next, Rolled, Sealed, Segments};
 use super::state::State;
 use super::walk::{Cut, Walk, Walked, cursor_after};
 use crate::clock::Now;
 use crate::disk::io::Io;
 use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
-use crate::entry::EntryKind;
 use crate::entry::item::Item;
-use crate::entry::layout::HEADER_BYTES;
 use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
 use crate::framing::{FormatError, read_blocks, read_copies};
@@ -69,6 +68,15 @@ pub struct Recovered {
     /// Checkpoints there are, ascending.
     pub checkpoints: Vec<Index>,
     pub report: RecoveryReport,
+}
+
+impl Recovered {
+    /// Whether anything that this replica may have acknowledged is not known any more: an entry
+    /// whose descriptors are lost, or a damaged one that is not known to be committed.
+    pub fn has_lost_acked(&self) -> bool {
+        let is_lost = |damage: &Damage| damage.kind == DamageKind::Head || damage.last > self.report.commit;
+        self.damage.iter().any(is_lost)
+    }
 }
 
 /// Why a journal cannot be recovered.
@@ -545,6 +553,18 @@ impl Recovery {
         for segment in walked {
             rolled.push_back(rolled_of(segment));
         }
+        let mut active = active;
+        if !is_alone
+            && active.index.is_empty()
+            && let Some(before) = rolled.pop_back()
+        {
+            // Its first entry never came: whether the segment before ends there is for the
+            // entries to come to say.
+            self.context.io.remove(&folder::segment_path(self.meta.journal, active.base)).await?;
+            self.context.io.sync_dir(&self.dir).await?;
+            self.context.io.close(active.file).await?;
+            active = Walked { index: before.index, ..Walked::new(before.base, before.file, before.bytes) };
+        }
         fold_committed(&mut state, &mut heads, &mut rolled, commit).map_err(RecoveryError::Data)?;
         let cursor = Cursor { next: last.index.next(), ..cursor_after(&active.index, &last) };
         let active_short = self.allocate_active(&active).await?;
@@ -617,81 +637,5 @@ impl Recovery {
         report.first = self.listing.segments.keys().next().copied().unwrap_or(Index(1));
         report.last = last.index;
         report.commit = commit;
-    }
-}
-
-fn rolled_of(segment: Walked) -> Rolled {
-    Rolled {
-        base: segment.base,
-        last: segment.index.last(),
-        bytes: segment.index.totals().data_bytes,
-        file: segment.file,
-        index: segment.index,
-        sealing: Sealing::Waiting,
-    }
-}
-
-fn items_of(head: &Head) -> Vec<Item> {
-    match head.known() {
-        Some((header, bytes)) if header.kind() == Some(EntryKind::Control) => {
-            Item::decode_all(&bytes[HEADER_BYTES..]).unwrap_or_default()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn note_terms(terms: &mut Vec<(Index, Term)>, heads: &VecDeque<Head>) {
-    for head in heads {
-        let Some((header, _)) = head.known() else { continue };
-        if terms.last().is_none_or(|(_, term)| *term < header.term()) {
-            terms.push((header.index(), header.term()));
-        }
-    }
-}
-
-fn meta_of(head: &Head, terms: &[(Index, Term)]) -> Option<EntryMeta> {
-    match head.known() {
-        Some((header, _)) => Some(EntryMeta::of(header)),
-        None => {
-            let index = head.index();
-            let term = terms.iter().rfind(|(first, _)| *first <= index).map_or(Term(0), |(_, term)| *term);
-            Some(EntryMeta { index, term, kind: EntryKind::Batches, checksum: 0, entry_bytes: 0 })
-        }
-    }
-}
-
-/// Folds what is known to be committed; takes the checkpoints of segments that end on the way.
-fn fold_committed(
-    state: &mut State,
-    heads: &mut VecDeque<Head>,
-    rolled: &mut VecDeque<Rolled>,
-    commit: Index,
-) -> Result<(), String> {
-    take_checkpoints(state, rolled);
-    while heads.front().is_some_and(|head| head.index() <= commit) {
-        let head = heads.pop_front().expect("there is a front");
-        match head.known() {
-            Some((header, bytes)) => {
-                state.apply(header, bytes)?;
-            }
-            None => {
-                let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
-                state.skip_lost(index, term);
-            }
-        }
-        take_checkpoints(state, rolled);
-    }
-    Ok(())
-}
-
-/// At a segment's last entry every replica forgets the same producers and takes the same
-/// checkpoint.
-pub fn take_checkpoints(state: &mut State, rolled: &mut VecDeque<Rolled>) {
-    let applied = state.fold.applied;
-    for segment in rolled.iter_mut() {
-        if segment.last == applied && matches!(segment.sealing, Sealing::Waiting) {
-            state.fold.expire_producers();
-            segment.sealing = Sealing::Checkpoint(state.encode());
-        }
     }
 }

@@ -8,29 +8,32 @@
 use super::appender::{Appender, IN_FLIGHT_MAX, Progressed};
 use super::cache::EntryCache;
 use super::cursor::{Cursor, SegmentLimits};
+use super::cut::PendingCut;
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::heads::Head;
+use super::lead::Lead;
 use super::meta_record::JournalMeta;
 use super::procedures;
-use super::recovery::{Context, Recovered, take_checkpoints};
+use super::recovery::{Context, Recovered};
 use super::report::Damage;
-use super::segment::{Active, Next, Rolled, Sealing, Segments};
+use super::segment::Segments;
 use super::stages::{Appended, StageLatencies};
 use super::state::State;
+use super::supply::Supply;
 use super::upkeep::Upkeep;
-use super::waiters::{Command as CommandWaiter, Waiter, Waiters};
+use super::waiters::{Asker, Waiter, Waiters};
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
 use crate::entry::builder::{Hint, OpenEntry, Stamp, head_only};
 use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
-use crate::ids::{FileId, Index, JournalId, RaftId, Term};
+use crate::ids::{FileId, Index, JournalId, LaneId, NodeId, RaftId, Term};
 use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
-use crate::raft::{EntryMeta, Replica, ReplicaStart, Work};
-use crate::shard::{Event, Fatal, Output, Refusal};
+use crate::raft::{EntryMeta, Outgoing, Replica, ReplicaStart};
+use crate::shard::{Fatal, Output};
 use std::collections::VecDeque;
 
 /// With something in flight an entry is sealed only from this size on: a 256 KiB write with its
@@ -39,10 +42,13 @@ pub const SEAL_BYTES: usize = 256 << 10;
 
 /// A Ready that waits for its entries or its vote to be durable.
 #[derive(Debug)]
-struct HeldWork {
-    number: u64,
-    last: Option<Index>,
-    vote: Option<(Term, RaftId)>,
+pub(super) struct HeldWork {
+    pub number: u64,
+    pub last: Option<Index>,
+    /// Which of the votes, counted.
+    pub vote: Option<u64>,
+    /// What peers are told once it is.
+    pub hold: Vec<Outgoing>,
 }
 
 /// How far a journal's start is.
@@ -57,6 +63,15 @@ pub enum Phase {
     Stopping,
 }
 
+/// What a journal is given besides its folder.
+pub struct Options {
+    pub seed: u64,
+    /// The operator's word that lost entries are to be passed over.
+    pub accept_loss: bool,
+    /// Which node has which replica, this one among them.
+    pub members: Vec<(RaftId, NodeId)>,
+}
+
 /// One journal on its shard.
 pub struct Journal {
     pub(super) context: Context,
@@ -68,23 +83,38 @@ pub struct Journal {
     pub(super) open: Option<OpenEntry>,
     /// When the open entry got its first batch.
     pub(super) opened_ns: u64,
-    appended: Appended,
+    pub(super) appended: Appended,
     pub(super) hint: Hint,
-    staged: VecDeque<EntryBytes>,
+    pub(super) staged: VecDeque<EntryBytes>,
     pub(super) appender: Appender,
     pub(super) segments: Segments,
     pub(super) cache: EntryCache,
-    works: VecDeque<HeldWork>,
+    pub(super) works: VecDeque<HeldWork>,
     pub(super) hard_state: HardState,
     pub(super) hard_state_file: FileId,
     /// The vote that must become durable.
     pub(super) vote: (Term, RaftId),
-    heads: VecDeque<Head>,
+    /// Votes so far, and those that are durable.
+    pub(super) vote_number: u64,
+    pub(super) durable_vote: u64,
+    pub(super) heads: VecDeque<Head>,
     pub(super) state: State,
     pub(super) tail: Tail,
     pub(super) waiters: Waiters,
     pub(super) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
-    pub(super) queued_commands: VecDeque<(CommandWaiter, Vec<u8>)>,
+    pub(super) queued_commands: VecDeque<(Asker, Vec<u8>)>,
+    /// Which node has which replica.
+    pub(super) members: Vec<(RaftId, NodeId)>,
+    /// While it leads.
+    pub(super) lead: Option<Lead>,
+    /// The term and leader that were last told.
+    pub(super) leader_seen: (Term, Option<RaftId>),
+    pub(super) pending_cut: Option<PendingCut>,
+    pub(super) supply: Supply,
+    /// Followers whose message could not be sent.
+    pub(super) unsent: Vec<RaftId>,
+    /// What a leader said that all voters hold.
+    pub(super) held_by_all: Index,
     pub(super) damage: Vec<Damage>,
     pub(super) phase: Phase,
     /// The first entry of the own term: once it is folded, all earlier ones are committed.
@@ -92,7 +122,7 @@ pub struct Journal {
     pub(super) upkeep: Upkeep,
     pub(super) lost: Option<(Index, Index)>,
     /// The same until the entry that accepts it is folded.
-    unaccepted: Option<(Index, Index)>,
+    pub(super) unaccepted: Option<(Index, Index)>,
     pub(super) refused: RefusedBatches,
     pub counts: Counts,
 }
@@ -116,23 +146,35 @@ pub struct Counts {
     pub batches: u64,
     pub batch_bytes: u64,
     pub duplicates: u64,
+    /// Times that this replica was elected.
+    pub elections: u64,
+    /// Messages from peers that were not believed.
+    pub refused_messages: u64,
 }
 
 impl Journal {
-    /// A journal that goes on from what recovery found. `accept_loss` is the operator's word that
-    /// lost entries are to be passed over.
-    pub fn new(context: Context, recovered: Recovered, seed: u64, accept_loss: bool, now: Now) -> Self {
+    /// A journal that goes on from what recovery found.
+    pub fn new(context: Context, recovered: Recovered, options: Options, now: Now) -> Self {
+        let Options { seed, accept_loss, members } = options;
         let id = recovered.meta.journal;
         let limits = SegmentLimits {
             bytes: recovered.meta.segment_bytes,
             batches: recovered.meta.batches_per_segment_max,
         };
         let last = recovered.cursor.next;
+        let term = recovered.hard_state.term.max(recovered.cursor.previous_term);
+        let is_alone = recovered.meta.voters == [recovered.meta.raft_id];
+        // With peers, whatever may have been acknowledged and is not known any more forbids to vote
+        // and to ack.
+        let lost = !is_alone && (recovered.report.amnesia || recovered.has_lost_acked());
         let start = ReplicaStart {
             id: recovered.meta.raft_id,
             voters: recovered.meta.voters.clone(),
-            term: recovered.hard_state.term.max(recovered.cursor.previous_term),
-            vote: Some(recovered.hard_state.vote).filter(|vote| vote.0 != 0),
+            learners: Vec::new(),
+            term,
+            // A vote belongs to its term: an entry of a later one may have been written first.
+            vote: Some(recovered.hard_state.vote)
+                .filter(|vote| vote.0 != 0 && recovered.hard_state.term == term),
             commit: recovered.state.fold.applied,
             first: recovered.segments.first(),
             last: Index(last.0 - 1),
@@ -143,7 +185,7 @@ impl Journal {
         let active = recovered.segments.active.file;
         let dir = folder::journal_dir(id);
         let appender = Appender::new(context.io.clone(), dir, active, limits.bytes, recovered.durable);
-        let refusing = recovered.unaccepted.is_some() && !accept_loss;
+        let refusing = lost || (recovered.unaccepted.is_some() && !(is_alone && accept_loss));
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
         Self {
             id,
@@ -160,6 +202,8 @@ impl Journal {
             cache: EntryCache::new(),
             works: VecDeque::new(),
             vote: (recovered.hard_state.term, recovered.hard_state.vote),
+            vote_number: 0,
+            durable_vote: 0,
             hard_state: recovered.hard_state,
             hard_state_file: recovered.hard_state_file,
             heads: recovered.heads,
@@ -168,6 +212,13 @@ impl Journal {
             waiters: Waiters::default(),
             queued_items: VecDeque::new(),
             queued_commands: VecDeque::new(),
+            members,
+            lead: None,
+            leader_seen: (Term(0), None),
+            pending_cut: None,
+            supply: Supply::default(),
+            unsent: Vec::new(),
+            held_by_all: Index::NONE,
             damage: recovered.damage,
             phase: if refusing { Phase::Refusing } else { Phase::Starting },
             term_start: None,
@@ -193,6 +244,15 @@ impl Journal {
         self.replica.is_leader() && self.phase == Phase::Running
     }
 
+    /// Leads as far as raft goes, whether or not it serves.
+    pub fn is_raft_leader(&self) -> bool {
+        self.replica.is_leader()
+    }
+
+    pub fn lane(&self) -> LaneId {
+        self.meta.lane
+    }
+
     /// Leads, and everything earlier leaders wrote is committed.
     pub fn is_settled(&self) -> bool {
         self.is_leader() && self.term_start.is_some_and(|start| self.state.fold.applied >= start)
@@ -201,7 +261,8 @@ impl Journal {
     /// Serves, or says why it does not: the shard need not wait for it.
     pub fn has_started(&self) -> bool {
         match self.phase {
-            Phase::Running => self.is_settled(),
+            Phase::Running if self.is_alone() => self.is_settled(),
+            Phase::Running => self.replica.leader().is_some(),
             Phase::Starting => self.is_full(),
             Phase::Refusing | Phase::Stopping => true,
         }
@@ -238,7 +299,7 @@ impl Journal {
         }
     }
 
-    /// Begins to lead as soon as the term start has a place.
+    /// Begins, alone to lead and with peers to take part, as soon as a term start has a place.
     pub fn start(&mut self, now: Now, fx: &mut Effects) {
         if self.phase != Phase::Starting {
             return;
@@ -248,17 +309,13 @@ impl Journal {
             return;
         }
         self.phase = Phase::Running;
-        self.replica.campaign();
-        for head in &self.heads {
-            if let Some((header, bytes)) = head.known() {
-                self.tail.apply_entry(&self.state.fold, header, bytes);
-            }
+        // Peers may have a leader: they are asked when none is heard. But a journal that was just
+        // made has none, and the node that is meant to lead it begins.
+        let is_first = self.meta.voters.first() == Some(&self.meta.raft_id) && self.cursor.next == Index(1);
+        if self.is_alone() || is_first {
+            self.replica.campaign();
         }
-        self.term_start = Some(self.cursor.next);
         self.pump(now, fx);
-        let term = self.replica.term();
-        fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
-        fx.partitions_changed = true;
         if let Some((first, last)) = self.lost.take() {
             // An entry holds at most 2^15 batches of 2^31 offsets each.
             let skip = (last.0 - first.0 + 1) << 46;
@@ -284,6 +341,7 @@ impl Journal {
             Progressed::Zeroed => self.seal_rolled(now, fx),
             Progressed::Nothing | Progressed::NotMine => {}
         }
+        self.go_on_after_cut(now, fx);
         true
     }
 
@@ -293,7 +351,7 @@ impl Journal {
         self.prepare_wanted(now, fx);
         if let Some(open) = &self.open {
             let due = self.appender.in_flight() == 0 || open.bytes() >= SEAL_BYTES;
-            if due && self.appender.in_flight() < IN_FLIGHT_MAX {
+            if due && self.appender.in_flight() < IN_FLIGHT_MAX && !self.replica.is_transferring() {
                 self.seal_open(now, fx);
             }
         }
@@ -310,7 +368,7 @@ impl Journal {
             index: self.cursor.next,
             segment_base: place.segment_base,
             position: place.position,
-            commit: self.replica.commit(),
+            commit: self.told_commit(),
             wall_ms: self.leader_wall_ms(now),
             previous_checksum: self.cursor.previous_checksum,
         }
@@ -366,166 +424,11 @@ impl Journal {
         let meta = EntryMeta::of(entry.header());
         self.staged.push_back(entry);
         if self.replica.propose(&meta).is_err() {
+            self.staged.pop_back();
             self.step_down(fx);
             return;
         }
         self.pump(now, fx);
-    }
-
-    /// Carries out raft's work until there is none, and releases what is durable.
-    pub(super) fn pump(&mut self, now: Now, fx: &mut Effects) {
-        loop {
-            while let Some(work) = self.replica.work() {
-                self.carry_out(work, now, fx);
-            }
-            if !self.release() {
-                break;
-            }
-        }
-        self.fold_committed(now, fx);
-        self.answer(fx);
-    }
-
-    fn carry_out(&mut self, work: Work, now: Now, fx: &mut Effects) {
-        assert!(work.cut_from.is_none(), "a lone voter's log is never cut while it runs");
-        let last = work.entries.last().map(|meta| meta.index);
-        for meta in &work.entries {
-            let entry = self.bytes_of(meta, now);
-            self.append(entry, now, fx);
-        }
-        let vote = work.vote.map(|(term, vote)| (term, vote.unwrap_or_default()));
-        if let Some(vote) = vote {
-            self.vote = vote;
-            self.write_hard_state(fx);
-        }
-        self.works.push_back(HeldWork { number: work.number, last, vote });
-    }
-
-    /// The bytes of an entry that raft wants written: staged before it was proposed, or the term
-    /// start that raft itself made.
-    fn bytes_of(&mut self, meta: &EntryMeta, now: Now) -> EntryBytes {
-        if meta.kind != EntryKind::TermStart {
-            let entry = self.staged.pop_front().expect("staged before it was proposed");
-            assert_eq!(EntryMeta::of(entry.header()), *meta);
-            return entry;
-        }
-        let place = self.cursor.place(self.limits, crate::disk::BLOCK, 0);
-        let stamp = Stamp { term: meta.term, ..self.stamp(place, now) };
-        head_only(&self.context.pool, EntryKind::TermStart, 0, &[], &stamp)
-    }
-
-    fn append(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
-        let header = *entry.header();
-        if Index(header.segment_base.get()) != self.segments.active.base {
-            self.roll(header.index(), fx);
-        }
-        self.appender.append(&entry, now.mono_ns);
-        self.appended.push(header.index(), now.mono_ns);
-        self.segments.active.index.append(&header, entry.descriptors());
-        self.cursor.advance(&header);
-        let allocated = if self.upkeep.active_short { 0 } else { self.limits.bytes };
-        self.appender.zero_ahead(&self.context.pool, self.cursor.position, allocated);
-        self.cache.push(entry.clone());
-        self.heads.push_back(Head::Entry(entry));
-        if self.cursor.position * 2 >= self.limits.bytes {
-            self.prepare_next(now, fx);
-        }
-    }
-
-    /// The active segment is full: the prepared one takes its place.
-    fn roll(&mut self, base: Index, fx: &mut Effects) {
-        let next = core::mem::replace(&mut self.segments.next, Next::None);
-        let Next::Ready { file, name } = next else {
-            panic!("an entry was placed in a segment that is not there")
-        };
-        let path = folder::segment_path(self.id, base);
-        self.appender.roll(file, &name, &path);
-        let index = super::index::ActiveIndex::new(base);
-        let full = core::mem::replace(&mut self.segments.active, Active { base, file, index });
-        self.segments.rolled.push_back(Rolled {
-            base: full.base,
-            last: full.index.last(),
-            bytes: full.index.totals().data_bytes,
-            file: full.file,
-            index: full.index,
-            sealing: Sealing::Waiting,
-        });
-        take_checkpoints(&mut self.state, &mut self.segments.rolled);
-        fx.out.push(Output::Event(Event::SegmentRolled { journal: self.id, base }));
-    }
-
-    /// Tells raft what is durable. True when it was something.
-    fn release(&mut self) -> bool {
-        let durable = self.appender.durable().index;
-        let mut released = None;
-        while let Some(front) = self.works.front() {
-            let entries_durable = front.last.is_none_or(|last| last <= durable);
-            let vote_durable = front
-                .vote
-                .is_none_or(|(term, _)| self.hard_state.term >= term && !self.upkeep.writing_vote());
-            if !entries_durable || !vote_durable {
-                break;
-            }
-            released = self.works.pop_front().map(|work| work.number);
-        }
-        if let Some(number) = released {
-            self.replica.persisted(number);
-        }
-        released.is_some()
-    }
-
-    /// Folds what is committed, taking a checkpoint where a segment ends.
-    fn fold_committed(&mut self, now: Now, fx: &mut Effects) {
-        let commit = self.replica.commit();
-        while self.state.fold.applied < commit {
-            let Some(head) = self.heads.pop_front() else { break };
-            match head.known() {
-                Some((header, bytes)) => {
-                    let applied = match self.state.apply(header, bytes) {
-                        Ok(applied) => applied,
-                        Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),
-                    };
-                    self.tail.committed(header, bytes, &applied.items);
-                    if let Head::Entry(entry) = &head {
-                        let bytes_of = |batch: &crate::entry::BatchDescriptor| u64::from(batch.bytes.get());
-                        fx.raised.extend(entry.descriptors().iter().map(|b| (b.partition(), bytes_of(b))));
-                    }
-                    fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
-                    fx.partitions_changed |= !applied.items.is_empty();
-                    self.upkeep.log_starts_moved |= !applied.items.is_empty();
-                    self.waiters.commands_done(header.index(), applied.outcomes, &mut fx.out);
-                }
-                None => {
-                    let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
-                    self.state.skip_lost(index, term);
-                }
-            }
-            take_checkpoints(&mut self.state, &mut self.segments.rolled);
-        }
-        let committed = self.state.fold.applied;
-        self.appended.committed(committed, now.mono_ns, &mut self.appender.stages.commit);
-        let settled = self.term_start.is_some_and(|start| self.state.fold.applied >= start);
-        if settled && !self.upkeep.settled {
-            self.upkeep.settled = true;
-            fx.metadata_changed |= self.state.meta.is_some();
-            fx.partitions_changed = true;
-        }
-        self.seal_rolled(now, fx);
-    }
-
-    /// Answers whoever waited for what is now durable or committed.
-    fn answer(&mut self, fx: &mut Effects) {
-        let durable = self.appender.durable().index;
-        self.waiters.release(durable, self.state.fold.applied, &self.state.fold, &mut fx.out);
-    }
-
-    /// No longer the leader: everything speculative goes, everybody who waits is told.
-    fn step_down(&mut self, fx: &mut Effects) {
-        self.open = None;
-        self.staged.clear();
-        self.tail.clear();
-        self.queued_items.clear();
-        self.waiters.fail(Refusal::NotLeader, &mut fx.out);
     }
 
     /// The bounds that the hard state writes down: never above what is durable here.
@@ -543,7 +446,8 @@ impl Journal {
         let (term, vote) = self.vote;
         let generation = self.hard_state.generation + 1;
         let state = HardState { generation, term, vote, commit, synced };
-        self.upkeep.hard_state_writing = Some((state, self.hard_state.term != term));
+        let is_vote = self.vote_number > self.durable_vote;
+        self.upkeep.hard_state_writing = Some((state, is_vote, self.vote_number));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
         let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
         fx.start(async move {
@@ -555,8 +459,9 @@ impl Journal {
     /// The hard state is durable.
     pub fn hard_state_written(&mut self, state: HardState, now: Now, fx: &mut Effects) {
         self.hard_state = state;
-        self.upkeep.hard_state_writing = None;
-        if (state.term, state.vote) != self.vote {
+        let written = self.upkeep.hard_state_writing.take();
+        self.durable_vote = written.map_or(self.durable_vote, |(_, _, number)| number);
+        if self.durable_vote < self.vote_number {
             self.write_hard_state(fx);
         }
         self.pump(now, fx);

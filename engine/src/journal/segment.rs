@@ -96,6 +96,33 @@ impl Segments {
         Some((rolled.file, rolled.base, &rolled.index))
     }
 
+    /// Ends the log before `first`. Segments that begin there or behind are gone, given back with
+    /// their files; the one before them is written again. A sealed segment is never reached: it
+    /// is sealed once an entry behind it is committed.
+    pub fn cut(&mut self, first: Index) -> Vec<(Index, FileId)> {
+        let mut stale = Vec::new();
+        while self.active.base >= first
+            && let Some(rolled) = self.rolled.pop_back()
+        {
+            assert!(
+                !matches!(rolled.sealing, Sealing::Running),
+                "the segment of {} is being sealed, and {first} behind it is cut",
+                rolled.base
+            );
+            let Rolled { base, file, index, .. } = rolled;
+            let cut = core::mem::replace(&mut self.active, Active { base, file, index });
+            stale.push((cut.base, cut.file));
+        }
+        let sealed = self.sealed.back().map_or(Index::NONE, |sealed| sealed.last);
+        assert!(first > sealed, "entry {first} of a segment sealed up to {sealed} is cut");
+        if self.active.base < first {
+            self.active.index.truncate_from(first);
+        } else {
+            self.active.index = ActiveIndex::new(self.active.base);
+        }
+        stale
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.sealed.len() + self.rolled.len() + 1

@@ -48,8 +48,8 @@ impl Journal {
     /// Whether reads can be answered, and which epoch a partition has here.
     fn check_reads(&self) -> Result<(), Refusal> {
         match self.phase {
-            Phase::Refusing | Phase::Stopping => Ok(()),
-            Phase::Starting if self.upkeep.active_short => Ok(()),
+            Phase::Refusing | Phase::Stopping if self.is_alone() => Ok(()),
+            Phase::Starting if self.upkeep.active_short && self.is_alone() => Ok(()),
             _ if self.is_settled() => Ok(()),
             _ => Err(Refusal::NotLeader),
         }
@@ -190,7 +190,7 @@ impl Journal {
     }
 
     /// A read met something bad: it is told, or made again where it can be.
-    fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
+    pub(super) fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
         match self.damage_of(fault) {
             Some(damage) => self.note_damage(damage, fx),
             None => self.rebuild_bad_index(fx),

@@ -11,12 +11,13 @@ use super::running::{Journal, Phase};
 use super::segment::{Next, Sealed, Sealing};
 use crate::clock::Now;
 use crate::collections::Map;
+use crate::control::ControlRefusal;
 use crate::control::View;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::entry::item::Item;
 use crate::folder;
 use crate::ids::{FileId, Index, PartitionId, Term};
-use crate::shard::{ControlRefusal, Event, Fatal, Output};
+use crate::shard::{Event, Fatal, Output};
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -34,7 +35,8 @@ const CHECKPOINTS_KEPT: usize = 2;
 /// State of the background work.
 #[derive(Debug)]
 pub struct Upkeep {
-    pub hard_state_writing: Option<(HardState, bool)>,
+    /// What is being written, whether a vote is in it, and which.
+    pub hard_state_writing: Option<(HardState, bool, u64)>,
     pub active_short: bool,
     /// A batch waits for the next segment, which nothing else has asked for yet.
     pub wants_next: core::cell::Cell<bool>,
@@ -119,7 +121,7 @@ impl Upkeep {
 
     /// A term or vote is on its way to the disk.
     pub fn writing_vote(&self) -> bool {
-        self.hard_state_writing.is_some_and(|(_, is_vote)| is_vote)
+        self.hard_state_writing.is_some_and(|(_, is_vote, _)| is_vote)
     }
 
     fn is_busy(&self) -> bool {
@@ -135,10 +137,7 @@ impl Upkeep {
 impl Journal {
     /// About every 10 ms.
     pub fn tick(&mut self, view: &View, retention_ns: u64, now: Now, fx: &mut Effects) {
-        // Until the journal has a place for a term start it must not come to lead.
-        if matches!(self.phase, Phase::Running | Phase::Stopping) {
-            self.replica.tick();
-        }
+        self.tick_raft(1, now, fx);
         self.check_clock(now, fx);
         self.retry_full(now, fx);
         self.prepare_wanted(now, fx);
@@ -148,10 +147,28 @@ impl Journal {
         self.delete_dead(fx);
         let since = now.mono_ns - self.upkeep.last_pass_ns;
         let moved = self.upkeep.log_starts_moved && since >= PASS_SPACING.as_nanos() as u64;
-        if (moved || since >= retention_ns) && self.is_settled() && view.version > Index::NONE {
+        let knows_all = self.is_settled() || (!self.is_alone() && self.phase == Phase::Running);
+        if (moved || since >= retention_ns) && knows_all && view.version > Index::NONE {
             self.pass(view, now, fx);
         }
         self.pump(now, fx);
+    }
+
+    /// Lets time pass for raft. Until the journal has a place for a term start it must not come to
+    /// lead, and one that stops does not stand for election.
+    pub fn tick_raft(&mut self, ticks: u32, now: Now, fx: &mut Effects) {
+        for _ in 0..ticks {
+            let leads = self.replica.is_leader();
+            let may_stand = self.phase == Phase::Running && self.has_place_to_lead();
+            match self.phase {
+                Phase::Running | Phase::Stopping if leads || self.is_alone() || may_stand => {
+                    self.replica.tick()
+                }
+                Phase::Running => self.prepare_next(now, fx),
+                _ => return,
+            }
+            self.pump(now, fx);
+        }
     }
 
     /// The wall clock against the monotonic one: more than ten minutes apart, and deletion by
@@ -213,9 +230,7 @@ impl Journal {
             fx.out.push(Output::Event(Event::DiskFull { journal: self.id }));
         }
         for (waiter, _) in self.queued_commands.drain(..) {
-            if let Some(request) = waiter {
-                fx.out.push(Output::ControlDone { request, result: Err(ControlRefusal::Storage) });
-            }
+            fx.commands.push((waiter, Err(ControlRefusal::Storage)));
         }
         fx.out.push(Output::Room);
     }
@@ -385,8 +400,10 @@ impl Journal {
         self.upkeep.dead_segments = done.dead_segments;
         self.upkeep.dead_bytes = done.dead_bytes;
         self.upkeep.pinned_bytes = done.pinned_bytes;
-        self.queue_items(done.items, Vec::new());
-        self.propose_queued(now, fx);
+        if self.is_leader() {
+            self.queue_items(done.items, Vec::new());
+            self.propose_queued(now, fx);
+        }
         self.delete_dead(fx);
     }
 
@@ -398,7 +415,10 @@ impl Journal {
         let covered = self.upkeep.checkpoints.last().copied().unwrap_or(Index::NONE);
         let mut segments = Vec::new();
         while self.upkeep.dead_segments > 0 {
-            let deletable = |front: &Rc<Sealed>| front.last <= covered && !front.is_read();
+            // A replica that needs it could get it from nowhere else.
+            let held_by_all = self.held_by_all();
+            let deletable =
+                |front: &Rc<Sealed>| front.last <= covered && front.last <= held_by_all && !front.is_read();
             if !self.segments.sealed.front().is_some_and(deletable) {
                 break;
             }
@@ -416,6 +436,7 @@ impl Journal {
         let first = self.segments.first();
         self.replica.compact(first);
         self.cache.forget_below(first);
+        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
         let kept = self.upkeep.checkpoints.len().saturating_sub(CHECKPOINTS_KEPT);
         let checkpoints: Vec<Index> = self.upkeep.checkpoints.drain(..kept).collect();
         self.upkeep.deleting = true;
@@ -533,17 +554,25 @@ impl Journal {
         if self.phase == Phase::Refusing || self.phase == Phase::Starting {
             return !is_busy;
         }
-        if self.open.is_some() {
+        if !self.handed_over(now, fx) {
+            return false;
+        }
+        if self.open.is_some() && !self.replica.is_transferring() {
             self.seal_open(now, fx);
         }
-        self.phase = Phase::Stopping;
-        let idle = self.appender.is_idle() && self.state.fold.applied >= self.appender.durable().index;
+        if self.phase != Phase::Stopping {
+            self.phase = Phase::Stopping;
+            fx.leaders_changed = true;
+        }
+        // With peers the rest may be committed without this replica, or never.
+        let folded = !self.is_alone() || self.state.fold.applied >= self.appender.durable().index;
+        let idle = self.appender.is_idle() && folded;
         if !idle || is_busy {
             return false;
         }
         match self.upkeep.stop_checkpoint {
             StopCheckpoint::Written => {}
-            StopCheckpoint::NotYet if self.has_unaccepted_loss() => {}
+            StopCheckpoint::NotYet if self.has_unaccepted_loss() || self.ends_a_segment() => {}
             StopCheckpoint::Writing => return false,
             StopCheckpoint::NotYet => {
                 self.write_stop_checkpoint(fx);
@@ -556,6 +585,11 @@ impl Journal {
             return false;
         }
         true
+    }
+
+    /// The fold stands at the last entry of a segment that is not known to end there.
+    fn ends_a_segment(&self) -> bool {
+        self.segments.rolled.iter().any(|rolled| rolled.last == self.state.fold.applied)
     }
 
     fn write_stop_checkpoint(&mut self, fx: &mut Effects) {
@@ -591,5 +625,6 @@ impl Journal {
     pub(super) fn trim_cache(&mut self) {
         let keep_above = self.appender.durable().index.min(self.state.fold.applied);
         self.cache.evict(self.context.cache_bytes_max.get(), keep_above);
+        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
     }
 }

@@ -47,13 +47,14 @@ impl PeerMessage {
                 to.put_u64(journal.0);
                 write_raft(&mut to, message);
             }
-            Self::Hint { journal, term, leader, in_sync } => {
+            Self::Hint { journal, term, leader, in_sync, held_by_all } => {
                 to.put_u8(HINT);
                 to.put_u64(journal.0);
                 to.put_u64(term.0);
                 to.put_u32(leader.0);
                 to.put_count(in_sync.len());
                 in_sync.iter().for_each(|node| to.put_u32(node.0));
+                to.put_u64(held_by_all.0);
             }
             Self::Control { id, command } => {
                 to.put_u8(CONTROL);
@@ -101,6 +102,7 @@ impl PeerMessage {
                     let count = from.count(4)?;
                     (0..count).map(|_| from.u32().map(NodeId)).collect::<Result<_, _>>()?
                 },
+                held_by_all: Index(from.u64()?),
             },
             CONTROL => Self::Control { id: from.u64()?, command: from.sized()?.to_vec() },
             CONTROL_DONE => Self::ControlDone { id: from.u64()?, result: read_result(&mut from)? },

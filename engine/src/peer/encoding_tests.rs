@@ -59,6 +59,7 @@ fn all() -> Vec<PeerMessage> {
             term: Term(5),
             leader: NodeId(3),
             in_sync: vec![NodeId(1), NodeId(3)],
+            held_by_all: Index(77),
         },
         PeerMessage::Control { id: 8, command: vec![1, 2, 3] },
         outcome(Outcome::Done),

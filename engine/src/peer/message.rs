@@ -12,8 +12,9 @@ use crate::ids::{Index, JournalId, NodeId, RaftId, Term};
 pub enum PeerMessage {
     /// Of one journal's replica to another.
     Raft { journal: JournalId, message: RaftMessage },
-    /// Who leads a journal and which nodes are in sync: to every node. The highest term wins.
-    Hint { journal: JournalId, term: Term, leader: NodeId, in_sync: Vec<NodeId> },
+    /// Who leads a journal and which nodes are in sync: to every node. The highest term wins. All
+    /// voters hold all entries up to `held_by_all`: a segment above it is still needed.
+    Hint { journal: JournalId, term: Term, leader: NodeId, in_sync: Vec<NodeId>, held_by_all: Index },
     /// A command for the meta journal, encoded, to the node that leads it. `id` comes back.
     Control { id: u64, command: Vec<u8> },
     /// What became of it.

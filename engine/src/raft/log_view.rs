@@ -1,10 +1,11 @@
 //! The log as raft sees it: terms of all entries, and metadata of the newest ones.
 
-use super::replica::EntryMeta;
+use super::meta::EntryMeta;
 use crate::ids::{Index, Term};
-use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Snapshot};
+use core::cell::RefCell;
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Metadata kept behind the applied index, for followers that lag a little: 8,192 entries of at
 /// most 1 MiB are more than any entry cache holds.
@@ -17,8 +18,14 @@ pub struct LogView {
     last: u64,
     /// (first index, term), ascending; covers first − 1 to last.
     terms: Vec<(Index, Term)>,
-    /// The newest entries, up to `last`.
+    /// The newest entries, up to `last`; at least all above the applied one.
     window: VecDeque<Entry>,
+    /// From here on the bytes are in memory, so that an entry can be sent at once.
+    hot_first: u64,
+    /// Entries below `hot_first` whose bytes were read back.
+    fetched: BTreeMap<u64, Entry>,
+    /// Entries that raft wants to send and whose bytes must be read first.
+    wanted: RefCell<Vec<(u64, GetEntriesContext)>>,
     pub hard_state: HardState,
     pub conf_state: ConfState,
 }
@@ -31,6 +38,9 @@ impl LogView {
             last: last.0,
             terms,
             window: window.iter().map(|meta| meta.to_raft()).collect(),
+            hot_first: last.0 + 1,
+            fetched: BTreeMap::new(),
+            wanted: RefCell::default(),
             hard_state: HardState::default(),
             conf_state: ConfState::default(),
         }
@@ -55,15 +65,22 @@ impl LogView {
         replaced
     }
 
+    fn window_first(&self) -> u64 {
+        self.last + 1 - self.window.len() as u64
+    }
+
     fn cut(&mut self, first: u64) {
-        let window_first = self.last + 1 - self.window.len() as u64;
-        assert!(first >= window_first, "a cut to {first} below the window at {window_first}");
-        self.window.truncate((first - window_first) as usize);
+        let keep = first.saturating_sub(self.window_first());
+        self.window.truncate(keep as usize);
+        // The term of the entry before stays, whatever is cut: it began at or below it.
         self.terms.retain(|(start, _)| start.0 < first);
+        self.fetched.split_off(&first);
+        self.hot_first = self.hot_first.min(first);
         self.last = first - 1;
     }
 
-    /// Entries up to `applied` may leave the window.
+    /// Entries up to `applied` may leave the window; a follower that needs them gets them from
+    /// the disk.
     pub fn trim_window(&mut self, applied: Index) {
         while self.window.len() > WINDOW_ENTRIES && self.window[0].index <= applied.0 {
             self.window.pop_front();
@@ -72,13 +89,42 @@ impl LogView {
 
     /// Segments below `first` were deleted.
     pub fn compact(&mut self, first: Index) {
-        assert!(first.0 >= self.first && first.0 <= self.last + 1);
+        assert!(
+            first.0 >= self.first && first.0 <= self.last + 1,
+            "compact to {first} of {}..={}",
+            self.first,
+            self.last
+        );
         self.first = first.0;
         let keep = self.terms.iter().rposition(|(start, _)| start.0 < first.0).unwrap_or(0);
         self.terms.drain(..keep);
         while self.window.front().is_some_and(|entry| entry.index < first.0) {
             self.window.pop_front();
         }
+        self.fetched = self.fetched.split_off(&first.0);
+    }
+
+    /// The bytes of entries from `first` on are in memory.
+    pub fn set_hot(&mut self, first: Index) {
+        self.hot_first = first.0;
+    }
+
+    /// An entry's bytes were read back.
+    pub fn add_fetched(&mut self, meta: &EntryMeta) {
+        self.fetched.insert(meta.index.0, meta.to_raft());
+    }
+
+    pub fn forget_fetched(&mut self, index: Index) {
+        self.fetched.remove(&index.0);
+    }
+
+    pub fn forget_all_fetched(&mut self) {
+        self.fetched.clear();
+    }
+
+    /// Entries that raft waits for, with the questions to be asked again when they are there.
+    pub fn take_wanted(&self) -> Vec<(u64, GetEntriesContext)> {
+        core::mem::take(&mut self.wanted.borrow_mut())
     }
 
     /// The term of an entry, or of the one before the first.
@@ -103,13 +149,27 @@ impl Storage for LogView {
         low: u64,
         high: u64,
         _max_size: impl Into<Option<u64>>,
-        _context: GetEntriesContext,
+        context: GetEntriesContext,
     ) -> Result<Vec<Entry>> {
         if low < self.first {
             return Err(Error::Store(StorageError::Compacted));
         }
         assert!(low <= high && high <= self.last + 1, "{low}..{high} of a log up to {}", self.last);
-        let window_first = self.last + 1 - self.window.len() as u64;
+        if low == high {
+            return Ok(Vec::new());
+        }
+        let window_first = self.window_first();
+        if context.can_async() {
+            // To be sent, one at a time, with its bytes.
+            if let Some(entry) = self.fetched.get(&low) {
+                return Ok(vec![entry.clone()]);
+            }
+            if low < self.hot_first || low < window_first {
+                self.wanted.borrow_mut().push((low, context));
+                return Err(Error::Store(StorageError::LogTemporarilyUnavailable));
+            }
+            return Ok(vec![self.window[(low - window_first) as usize].clone()]);
+        }
         assert!(low >= window_first, "entry {low} left the window at {window_first}");
         let range = (low - window_first) as usize..(high - window_first) as usize;
         Ok(self.window.range(range).cloned().collect())
@@ -133,16 +193,5 @@ impl Storage for LogView {
 
     fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
         Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
-    }
-}
-
-impl EntryMeta {
-    pub(super) fn to_raft(self) -> Entry {
-        let mut entry = Entry::default();
-        entry.set_entry_type(EntryType::EntryNormal);
-        entry.index = self.index.0;
-        entry.term = self.term.0;
-        entry.data = self.descriptor().into();
-        entry
     }
 }

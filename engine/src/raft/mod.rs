@@ -3,7 +3,13 @@
 //! raft sees a small descriptor per entry; the bytes travel beside it, by (index, term). Reasons
 //! and rules are in the comments of [`replica`].
 
+mod convert;
+pub mod guard;
 mod log_view;
+mod meta;
 pub mod replica;
 
-pub use replica::{EntryMeta, Replica, ReplicaStart, Work};
+pub use convert::Outgoing;
+pub use guard::Refused;
+pub use meta::EntryMeta;
+pub use replica::{ELECTION_TICKS, Follower, NotLeader, Replica, ReplicaStart, Wanted, Work};

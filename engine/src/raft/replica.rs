@@ -1,78 +1,43 @@
-//! A journal's replica: proposals in, work for the disk out, completions in, commit out.
+//! A journal's replica: proposals and messages in, work for the disk and messages out, completions
+//! in, commit out.
 //!
 //! Rules that raft-rs 0.7 needs from its carrier, each of which loses data when it is broken:
 //! - `persisted` is told the contiguous prefix of Readies whose entries and vote are durable, in
-//!   order, and nothing else.
+//!   order, and nothing else; what a follower says of a Ready ([`Work::hold`]) waits for that too.
 //! - Between taking a Ready and finishing it nothing is proposed: [`Replica::work`] does both.
 //! - A commit index that is written down never passes the own durable index.
+//! - Every message from a peer passes [`super::guard`] first.
 //! - Election time-outs come from raft's thread-local generator; they are overwritten with a
 //!   function of the seed, so that a simulation replays.
 
+use super::convert::{Outgoing, from_raft, to_raft};
+use super::guard::{self, Facts, Refused};
 use super::log_view::LogView;
-use crate::entry::{EntryHeader, EntryKind};
+use super::meta::EntryMeta;
 use crate::ids::{Index, RaftId, Term};
+use crate::peer::{RaftKind, RaftMessage};
 use crate::rng::mix;
-use raft::eraftpb::{Entry, EntryType};
-use raft::{Config, RawNode, StateRole};
+use raft::eraftpb::EntryType;
+use raft::{Config, GetEntriesContext, RawNode, StateRole};
 
-/// A tick is 10 ms: elections after 100 to 200 ms of silence, a heartbeat every 20 ms.
-const ELECTION_TICKS: usize = 10;
-const HEARTBEAT_TICKS: usize = 2;
-
-/// What raft knows of an entry: enough to find and prove its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryMeta {
-    pub index: Index,
-    pub term: Term,
-    pub kind: EntryKind,
-    /// The checksum of the entry's head.
-    pub checksum: u32,
-    pub entry_bytes: u32,
-}
-
-impl EntryMeta {
-    pub fn of(header: &EntryHeader) -> Self {
-        Self {
-            index: header.index(),
-            term: header.term(),
-            kind: header.kind().expect("the header was checked"),
-            checksum: header.checksum.get(),
-            entry_bytes: header.entry_bytes.get(),
-        }
-    }
-
-    /// What stands in raft's `Entry.data`: nothing for a term start, which raft itself makes.
-    pub(super) fn descriptor(&self) -> Vec<u8> {
-        if self.kind == EntryKind::TermStart {
-            return Vec::new();
-        }
-        let mut bytes = vec![self.kind as u8];
-        bytes.extend_from_slice(&self.checksum.to_le_bytes());
-        bytes.extend_from_slice(&self.entry_bytes.to_le_bytes());
-        bytes
-    }
-
-    fn of_raft(entry: &Entry) -> Self {
-        let (index, term) = (Index(entry.index), Term(entry.term));
-        if entry.data.is_empty() {
-            return Self { index, term, kind: EntryKind::TermStart, checksum: 0, entry_bytes: 0 };
-        }
-        let data: [u8; 9] = entry.data[..].try_into().expect("our own descriptor");
-        Self {
-            index,
-            term,
-            kind: EntryKind::of(data[0]).expect("our own descriptor"),
-            checksum: u32::from_le_bytes(data[1..5].try_into().expect("four bytes")),
-            entry_bytes: u32::from_le_bytes(data[5..].try_into().expect("four bytes")),
-        }
-    }
-}
+/// A tick is 10 ms: elections after 300 to 600 ms of silence, a heartbeat every 60 ms. A disk
+/// that stalls for 200 ms deposes nobody, and a dead leader is replaced within a second.
+pub const ELECTION_TICKS: usize = 30;
+const HEARTBEAT_TICKS: usize = 6;
+/// What a follower may have on its way, bytes: the product of 1 GiB/s and 8 ms. A follower that
+/// is slow or dead pins no more of the leader's memory than this.
+const CREDIT_BYTES: usize = 8 << 20;
+/// The same in messages of one entry each, when entries are small.
+const CREDIT_MESSAGES: usize = 256;
+/// And when they are large: enough to overlap sending with writing.
+const CREDIT_MESSAGES_MIN: usize = 4;
 
 /// What recovery found, from which a replica goes on.
 #[derive(Clone, Debug)]
 pub struct ReplicaStart {
     pub id: RaftId,
     pub voters: Vec<RaftId>,
+    pub learners: Vec<RaftId>,
     pub term: Term,
     pub vote: Option<RaftId>,
     /// Committed and folded.
@@ -96,19 +61,37 @@ pub struct Work {
     pub entries: Vec<EntryMeta>,
     /// A new term or vote.
     pub vote: Option<(Term, Option<RaftId>)>,
+    /// To be sent as soon as the entries have their bytes: a leader does not wait for its disk.
+    pub send: Vec<Outgoing>,
+    /// To be sent once all of this Ready is durable.
+    pub hold: Vec<Outgoing>,
 }
 
-/// One voter of a journal's raft group.
+/// Another member, as the leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    pub id: RaftId,
+    /// All up to here is durable there.
+    pub matched: Index,
+    /// It answered within the last election time-out.
+    pub is_active: bool,
+    pub is_voter: bool,
+}
+
+/// One member of a journal's raft group.
 pub struct Replica {
     node: RawNode<LogView>,
     id: RaftId,
     seed: u64,
     /// Elections begun; mixed into the time-outs, so that two replicas do not tie for ever.
     attempts: u64,
-    durable_vote: (u64, u64),
+    noted_vote: (u64, u64),
+    /// A moving mean of the length of entries, from which the credit in messages follows.
+    entry_bytes: usize,
+    credit_messages: usize,
 }
 
-/// The replica does not lead (any more).
+/// The replica does not lead (any more), or hands over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLeader;
 
@@ -119,11 +102,16 @@ impl Replica {
         log.hard_state.vote = start.vote.map_or(0, |id| id.0);
         log.hard_state.commit = start.commit.0;
         log.conf_state.voters = start.voters.iter().map(|id| id.0).collect();
+        log.conf_state.learners = start.learners.iter().map(|id| id.0).collect();
         let config = Config {
             id: start.id.0,
             election_tick: ELECTION_TICKS,
             heartbeat_tick: HEARTBEAT_TICKS,
+            // One entry per message, whatever its descriptor's length.
             max_size_per_msg: 0,
+            max_inflight_msgs: CREDIT_MESSAGES,
+            // raft would count descriptors; the journal bounds the entries' own bytes.
+            max_uncommitted_size: raft::NO_LIMIT,
             check_quorum: true,
             pre_vote: true,
             applied: start.commit.0,
@@ -131,8 +119,16 @@ impl Replica {
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, log, &logger).expect("the configuration is valid");
-        let durable_vote = (node.raft.term, node.raft.vote);
-        let mut replica = Self { node, id: start.id, seed: start.seed, attempts: 0, durable_vote };
+        let noted_vote = (node.raft.term, node.raft.vote);
+        let mut replica = Self {
+            node,
+            id: start.id,
+            seed: start.seed,
+            attempts: 0,
+            noted_vote,
+            entry_bytes: 0,
+            credit_messages: CREDIT_MESSAGES,
+        };
         replica.fix_time_out();
         replica
     }
@@ -146,6 +142,11 @@ impl Replica {
 
     pub fn is_leader(&self) -> bool {
         self.node.raft.state == StateRole::Leader
+    }
+
+    /// Who leads in this term, as far as is known here.
+    pub fn leader(&self) -> Option<RaftId> {
+        Some(RaftId(self.node.raft.leader_id)).filter(|id| id.0 != 0)
     }
 
     pub fn id(&self) -> RaftId {
@@ -168,7 +169,21 @@ impl Replica {
 
     /// The term of an entry that is still there.
     pub fn term_at(&self, index: Index) -> Option<Term> {
-        self.node.raft.raft_log.term(index.0).ok().map(Term)
+        let log = &self.node.raft.raft_log;
+        let is_there = index.0 + 1 >= log.first_index() && index.0 <= log.last_index();
+        if is_there { log.term(index.0).ok().map(Term) } else { None }
+    }
+
+    /// The other members; what is said of them means something only on the leader.
+    pub fn followers(&self) -> impl Iterator<Item = Follower> + '_ {
+        let tracker = self.node.raft.prs();
+        let others = tracker.iter().filter(|(id, _)| **id != self.id.0);
+        others.map(|(id, progress)| Follower {
+            id: RaftId(*id),
+            matched: Index(progress.matched),
+            is_active: progress.recent_active,
+            is_voter: tracker.conf().voters().contains(*id),
+        })
     }
 
     /// Stands for election at once. A lone voter leads when this returns.
@@ -186,16 +201,80 @@ impl Replica {
         self.fix_time_out();
     }
 
+    /// Takes a message from a peer whose entry, if it has one, is proven and staged.
+    pub fn step(&mut self, message: &RaftMessage) -> Result<(), Refused> {
+        self.check(message)?;
+        // What raft-rs refuses with an error it ignores as well.
+        let _ = self.node.step(to_raft(message));
+        self.fix_time_out();
+        Ok(())
+    }
+
+    /// Whether [`Replica::step`] would take this message.
+    pub fn check(&self, message: &RaftMessage) -> Result<(), Refused> {
+        let raft = &self.node.raft;
+        let facts = Facts {
+            id: self.id,
+            term: self.term(),
+            leader: self.leader(),
+            is_leader: self.is_leader(),
+            commit: self.commit(),
+            first: Index(raft.raft_log.first_index()),
+            last: self.last_index(),
+            is_member: &|id| raft.prs().get(id.0).is_some(),
+            term_at: &|index| self.term_at(index),
+        };
+        guard::check(message, &facts)
+    }
+
+    /// What was sent to a peer may be lost: its link broke.
+    pub fn report_unreachable(&mut self, peer: RaftId) {
+        self.node.report_unreachable(peer.0);
+    }
+
+    /// Hands the lead over to a peer that is to catch up first. Nothing is proposed meanwhile; it
+    /// is given up after an election time-out.
+    pub fn transfer_to(&mut self, peer: RaftId) {
+        assert!(self.is_leader(), "only a leader hands over");
+        self.node.transfer_leader(peer.0);
+    }
+
+    pub fn is_transferring(&self) -> bool {
+        self.is_leader() && self.node.raft.lead_transferee.is_some()
+    }
+
     /// Proposes an entry whose bytes are sealed under `meta`; its index and term are the ones
     /// raft gives next.
     pub fn propose(&mut self, meta: &EntryMeta) -> Result<(), NotLeader> {
-        if !self.is_leader() {
+        if !self.is_leader() || self.is_transferring() {
             return Err(NotLeader);
         }
         assert_eq!((meta.index, meta.term), (self.last_index().next(), self.term()));
-        self.node.propose(Vec::new(), meta.descriptor()).map_err(|_| NotLeader)?;
+        let dropped = self.node.propose(Vec::new(), meta.descriptor());
+        // Offsets were given out: an entry that is not in the log would leave a hole in them.
+        assert!(dropped.is_ok(), "raft dropped entry {} of term {}: {dropped:?}", meta.index, meta.term);
         assert_eq!(self.last_index(), meta.index);
+        self.note_length(meta.entry_bytes as usize);
         Ok(())
+    }
+
+    /// Turns the credit in bytes into one in messages, by the mean length of entries.
+    fn note_length(&mut self, entry_bytes: usize) {
+        self.entry_bytes = (self.entry_bytes * 7 + entry_bytes) / 8;
+        let fits = CREDIT_BYTES / self.entry_bytes.max(1);
+        let messages = fits.clamp(CREDIT_MESSAGES_MIN, CREDIT_MESSAGES).next_power_of_two();
+        if messages != self.credit_messages {
+            self.credit_messages = messages;
+            let others: Vec<RaftId> = self.followers().map(|follower| follower.id).collect();
+            for follower in others {
+                self.node.raft.adjust_max_inflight_msgs(follower.0, messages);
+            }
+        }
+    }
+
+    /// Whether [`Replica::work`] gives something.
+    pub fn has_work(&self) -> bool {
+        self.node.has_ready()
     }
 
     /// Takes the next Ready, if there is one.
@@ -207,11 +286,14 @@ impl Replica {
         let number = ready.number();
         let entries = ready.take_entries();
         assert!(entries.iter().all(|entry| entry.get_entry_type() == EntryType::EntryNormal));
+        assert!(ready.snapshot().is_empty(), "no message with a snapshot passes the guard");
+        let send: Vec<_> = ready.take_messages().iter().map(from_raft).collect();
+        let held: Vec<_> = ready.take_persisted_messages().iter().map(from_raft).collect();
         let cut_from = self.node.mut_store().append(&entries);
         let vote = ready.hs().and_then(|state| {
             let vote = (state.term, state.vote);
-            let changed = vote != self.durable_vote;
-            self.durable_vote = vote;
+            let changed = vote != self.noted_vote;
+            self.noted_vote = vote;
             changed.then_some((Term(vote.0), (vote.1 != 0).then_some(RaftId(vote.1))))
         });
         if let Some(state) = ready.hs() {
@@ -225,85 +307,68 @@ impl Replica {
         }
         self.fix_time_out();
         let entries = entries.iter().map(EntryMeta::of_raft).collect();
-        Some(Work { number, cut_from, entries, vote })
+        Some(Work { number, cut_from, entries, vote, send, hold: held })
     }
 
     /// Everything of the Readies up to `number` is durable.
     pub fn persisted(&mut self, number: u64) {
         self.node.on_persist_ready(number);
+        self.fix_time_out();
     }
 
     /// Segments below `first` were deleted.
     pub fn compact(&mut self, first: Index) {
         self.node.mut_store().compact(first);
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The bytes of entries from `first` on are in memory and can be sent at once.
+    pub fn set_hot(&mut self, first: Index) {
+        self.node.mut_store().set_hot(first);
+    }
 
-    fn start() -> ReplicaStart {
-        ReplicaStart {
-            id: RaftId(1),
-            voters: vec![RaftId(1)],
-            term: Term(0),
-            vote: None,
-            commit: Index(0),
-            first: Index(1),
-            last: Index(0),
-            terms: vec![],
-            window: vec![],
-            seed: 7,
+    /// Entries that followers need and whose bytes must be read first. Each is to be answered by
+    /// [`Replica::fetched`], or by nothing: raft asks again with the next heartbeat.
+    pub fn take_wanted(&mut self) -> Vec<Wanted> {
+        let wanted = self.node.store().take_wanted();
+        wanted.into_iter().map(|(index, context)| Wanted { index: Index(index), context }).collect()
+    }
+
+    /// An entry's bytes are in memory until [`Replica::forget_fetched`].
+    pub fn fetched(&mut self, meta: &EntryMeta) {
+        if self.term_at(meta.index) == Some(meta.term) {
+            self.node.mut_store().add_fetched(meta);
         }
     }
 
-    fn meta(index: u64, term: u64) -> EntryMeta {
-        let (index, term) = (Index(index), Term(term));
-        EntryMeta { index, term, kind: EntryKind::Batches, checksum: 9, entry_bytes: 4096 }
+    pub fn forget_fetched(&mut self, index: Index) {
+        self.node.mut_store().forget_fetched(index);
     }
 
-    fn drain(replica: &mut Replica) -> Vec<Work> {
-        core::iter::from_fn(|| replica.work()).collect()
+    /// The same of all that was read.
+    pub fn forget_all_fetched(&mut self) {
+        self.node.mut_store().forget_all_fetched();
     }
 
-    #[test]
-    fn a_lone_voter_leads_at_once_and_commits_what_is_persisted() {
-        let mut replica = Replica::new(&start());
-        replica.campaign();
-        assert!(replica.is_leader());
-        let works = drain(&mut replica);
-        assert_eq!(works[0].vote, Some((Term(1), Some(RaftId(1)))));
-        assert_eq!(works[0].entries[0].kind, EntryKind::TermStart);
-        replica.propose(&meta(2, 1)).expect("it leads");
-        let more = drain(&mut replica);
-        assert_eq!(more[0].entries, [meta(2, 1)]);
-        assert_eq!(replica.commit(), Index(0), "nothing is durable yet");
-        replica.persisted(more.last().expect("one").number);
-        drain(&mut replica);
-        assert_eq!(replica.commit(), Index(2));
+    /// Goes on sending where an entry was missing.
+    pub fn go_on(&mut self, wanted: Wanted) {
+        self.node.on_entries_fetched(wanted.context);
+        self.fix_time_out();
     }
 
-    #[test]
-    fn a_restarted_voter_takes_a_new_term_and_commits_its_tail() {
-        let window = vec![meta(5, 3), meta(6, 3)];
-        let terms = vec![(Index(4), Term(2)), (Index(5), Term(3))];
-        let mut replica = Replica::new(&ReplicaStart {
-            term: Term(3),
-            vote: Some(RaftId(1)),
-            commit: Index(4),
-            first: Index(5),
-            last: Index(6),
-            terms,
-            window,
-            ..start()
-        });
-        replica.campaign();
-        assert_eq!((replica.is_leader(), replica.term()), (true, Term(4)));
-        let works = drain(&mut replica);
-        assert_eq!(replica.term_at(Index(4)), Some(Term(2)));
-        replica.persisted(works.last().expect("one").number);
-        drain(&mut replica);
-        assert_eq!(replica.commit(), Index(7));
+    /// Whether a message says what a durable vote already allows to be said: such a heartbeat
+    /// response need not wait for entries that are being written.
+    pub fn may_overtake(&self, outgoing: &Outgoing, durable_term: Term) -> bool {
+        matches!(outgoing.message.kind, RaftKind::HeartbeatResponse { .. })
+            && outgoing.message.term == durable_term
     }
 }
+
+/// An entry that raft wants to send.
+pub struct Wanted {
+    pub index: Index,
+    context: GetEntriesContext,
+}
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;

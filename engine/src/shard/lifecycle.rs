@@ -11,12 +11,13 @@ use crate::disk::io::Io;
 use crate::folder::{self, NodeMeta};
 use crate::formation::cluster_of;
 use crate::framing::{read_copies, replace_file};
-use crate::ids::{Incarnation, Index, JournalId, LaneId, META_JOURNAL, RaftId, ShardId};
-use crate::journal::Journal;
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, RaftId, ShardId};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::meta_record::JournalMeta;
 use crate::journal::procedures;
 use crate::journal::recovery::{Context, RecoveryError, recover};
+use crate::journal::waiters::Asker;
+use crate::journal::{Journal, Options};
 use crate::rng::mix;
 use core::time::Duration;
 use std::rc::Rc;
@@ -29,11 +30,15 @@ const OPEN_RETRY: Duration = Duration::from_millis(500);
 /// Of a shard's memory, what entries may take: the rest is for connections, indexes and folds.
 const CACHE_SHARE: (usize, usize) = (2, 5);
 
+/// Which node has which replica of a journal.
+type Members = Vec<(RaftId, NodeId)>;
+
 /// A journal and how far it is.
 pub enum Slot {
     /// Being made or recovered.
     Opening {
         meta: JournalMeta,
+        members: Members,
         since_ns: u64,
         made: bool,
         retry_ns: Option<u64>,
@@ -68,19 +73,13 @@ impl Slot {
 /// Where the shard is between start and stop.
 #[derive(Debug, Default)]
 pub struct Lifecycle {
-    node: Option<NodeMeta>,
+    /// Once the cluster is formed.
+    pub(super) node: Option<NodeMeta>,
     proposed_form: bool,
     registered: bool,
     ready: bool,
     pub stopping: bool,
     stopped: bool,
-}
-
-impl Lifecycle {
-    /// Once the folder was read.
-    pub(super) fn node(&self) -> Option<&NodeMeta> {
-        self.node.as_ref()
-    }
 }
 
 impl Shard {
@@ -101,9 +100,11 @@ impl Shard {
     pub(super) fn done(&mut self, done: Done, now: Now, fx: &mut Effects) {
         match done {
             Done::Folder(result) => match *result {
-                Ok(node) => self.open_meta(node, now, fx),
+                Ok(node) => self.folder_read(node, now, fx),
                 Err(text) => fx.out.push(Output::Fatal(Fatal::Data(text))),
             },
+            Done::NodeStored(Ok(())) => self.node_stored(now, fx),
+            Done::NodeStored(Err(text)) => fx.out.push(Output::Fatal(Fatal::Data(text))),
             Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
             Done::Made { journal, result: Ok(()) } => self.open_journal(journal, fx),
             Done::Made { journal, result: Err(error) } if error.kind == DiskErrorKind::NoSpace => {
@@ -132,6 +133,8 @@ impl Shard {
             | Done::HardState { journal, .. }
             | Done::LocalCheckpoint { journal, .. }
             | Done::Retention { journal, .. }
+            | Done::StaleRemoved { journal, .. }
+            | Done::Supplied { journal, .. }
             | Done::Deleted { journal, .. } => *journal,
             _ => unreachable!("handled by the caller"),
         };
@@ -149,12 +152,22 @@ impl Shard {
             }
             Done::Retention { result, .. } => journal.passed(result, now, fx),
             Done::Deleted { result, .. } => journal.deleted(result, now, fx),
+            Done::StaleRemoved { result, .. } => journal.stale_removed(result, now, fx),
+            Done::Supplied { index, result, .. } => journal.supplied(index, *result, now, fx),
             _ => unreachable!("matched above"),
         }
     }
 
-    /// The meta journal of a lone node: the node is its own whole formation set.
-    fn open_meta(&mut self, node: NodeMeta, now: Now, fx: &mut Effects) {
+    /// The meta journal of the set that formed the cluster: its members' replicas are numbered in
+    /// the set's order, as [`crate::control::MetaState`] numbers them.
+    pub(super) fn open_meta(&mut self, node: NodeMeta, now: Now, fx: &mut Effects) {
+        let own = (node.node, node.incarnation);
+        let number = |at: usize| RaftId(at as u64 + 1);
+        let Some(at) = node.formation.iter().position(|member| *member == own) else {
+            let text = "this folder is not the one that the node had when its cluster formed; a node \
+                        cannot take part again under its old number with an empty folder yet: restore it";
+            return fx.out.push(Output::Fatal(Fatal::Data(text.to_owned())));
+        };
         let meta = JournalMeta {
             journal: META_JOURNAL,
             cluster: node.cluster,
@@ -163,17 +176,21 @@ impl Shard {
             batches_per_segment_max: BATCHES_PER_SEGMENT_MAX,
             life: crate::control::view::Life::Meta,
             lane: LaneId(0),
-            voters: vec![RaftId(1)],
-            raft_id: RaftId(1),
+            voters: (0..node.formation.len()).map(number).collect(),
+            raft_id: number(at),
         };
+        let members = node.formation.iter().enumerate().map(|(at, (node, _))| (number(at), *node));
+        let members = members.collect();
         self.lifecycle.node = Some(node);
-        self.add_journal(meta, now, fx);
+        self.add_journal(meta, members, now, fx);
     }
 
-    fn add_journal(&mut self, meta: JournalMeta, now: Now, fx: &mut Effects) {
+    fn add_journal(&mut self, meta: JournalMeta, members: Members, now: Now, fx: &mut Effects) {
         let journal = meta.journal;
-        self.journals
-            .insert(journal, Slot::Opening { meta, since_ns: now.mono_ns, made: false, retry_ns: None });
+        self.journals.insert(
+            journal,
+            Slot::Opening { meta, members, since_ns: now.mono_ns, made: false, retry_ns: None },
+        );
         let (of, parts) = (CACHE_SHARE.0, CACHE_SHARE.1);
         self.cache_bytes_max.set(self.config.memory_bytes * of / parts / self.journals.len());
         self.open_journal(journal, fx);
@@ -237,9 +254,10 @@ impl Shard {
         now: Now,
         fx: &mut Effects,
     ) {
-        let Some(Slot::Opening { meta, since_ns, made, .. }) = self.journals.get_mut(&id) else {
+        let Some(Slot::Opening { meta, members, since_ns, made, .. }) = self.journals.get_mut(&id) else {
             unreachable!("only an opening journal is recovered")
         };
+        let members = members.clone();
         let mut recovered = match result {
             Ok(recovered) => recovered,
             Err(RecoveryError::Unmade) if !*made => {
@@ -268,7 +286,8 @@ impl Shard {
         let accept_loss = self.config.accept_loss.contains(&id);
         let seed = mix(id.0 ^ self.rng.next_u64());
         let context = self.context(id);
-        let mut journal = Box::new(Journal::new(context, recovered, seed, accept_loss, now));
+        let options = Options { seed, accept_loss, members };
+        let mut journal = Box::new(Journal::new(context, recovered, options, now));
         journal.start(now, fx);
         self.journals.insert(id, Slot::Running(journal));
         fx.partitions_changed = true;
@@ -278,11 +297,13 @@ impl Shard {
     /// The metadata changed here: forms, registers, and tells every shard.
     pub(super) fn publish(&mut self, _now: Now, fx: &mut Effects) {
         let Some(meta) = self.journals.get_mut(&META_JOURNAL).and_then(Slot::journal_mut) else { return };
-        if !meta.is_settled() {
-            return;
-        }
+        let is_settled = meta.is_settled();
         let Some(state) = meta.state().meta.clone() else { return };
         let node = self.lifecycle.node.as_ref().expect("the meta journal is opened with the identity");
+        // With peers what is committed counts, whoever leads.
+        if !is_settled && (node.formation.len() == 1 || !state.is_formed()) {
+            return;
+        }
         if !state.is_formed() {
             if !core::mem::replace(&mut self.lifecycle.proposed_form, true) {
                 let form = Command::Form {
@@ -291,12 +312,12 @@ impl Shard {
                     lanes: node.lanes,
                     segment_bytes: node.segment_bytes,
                 };
-                meta.queue_command(None, form.encode());
+                meta.queue_command(Asker::Shard, form.encode());
             }
             return;
         }
         let view = self.views.view(&state);
-        if !core::mem::replace(&mut self.lifecycle.registered, true) {
+        if node.formation.len() == 1 && !core::mem::replace(&mut self.lifecycle.registered, true) {
             let known = view.nodes.get(&self.config.node);
             let same = known.is_some_and(|known| {
                 known.shards == self.config.shards && known.advertised == self.config.advertised
@@ -307,11 +328,27 @@ impl Shard {
                     shards: self.config.shards,
                     advertised: self.config.advertised.clone(),
                 };
-                meta.queue_command(None, register.encode());
+                meta.queue_command(Asker::Shard, register.encode());
                 return;
             }
         }
         fx.out.push(Output::View(view));
+    }
+
+    /// In a cluster, tells it of this node until it knows.
+    pub(super) fn register(&mut self, now: Now, fx: &mut Effects) {
+        let is_known = self.view.nodes.get(&self.config.node).is_some_and(|known| {
+            known.shards == self.config.shards && known.advertised == self.config.advertised
+        });
+        if self.config.shard != ShardId(0) || self.view.version == Index::NONE || is_known {
+            return;
+        }
+        let register = Command::RegisterNode {
+            node: self.config.node,
+            shards: self.config.shards,
+            advertised: self.config.advertised.clone(),
+        };
+        self.ask(Asker::Shard, &register, now, fx);
     }
 
     /// A view from the shard that has the meta journal.
@@ -326,7 +363,8 @@ impl Shard {
                 && journal.replicas.contains(&self.config.node);
             if is_mine && journal.id != META_JOURNAL && !self.journals.contains_key(&journal.id) {
                 let meta = self.journal_meta(&view, journal);
-                self.add_journal(meta, now, fx);
+                let members = journal.voters.iter().copied().zip(journal.replicas.iter().copied());
+                self.add_journal(meta, members.collect(), now, fx);
             }
         }
         self.partitions_changed(now, fx);
@@ -431,13 +469,15 @@ async fn open_folder(
             Ok(node)
         }
         Err(error) if error.kind == DiskErrorKind::NotFound => {
-            let formation = vec![(config.node, incarnation)];
+            // Alone, a node is its own whole list and forms at once.
+            let is_alone = config.peers.iter().all(|node| *node == config.node);
+            let formation = if is_alone { vec![(config.node, incarnation)] } else { Vec::new() };
             let node = NodeMeta {
                 node: config.node,
                 incarnation,
-                cluster: cluster_of(&formation),
+                cluster: if is_alone { cluster_of(&formation) } else { ClusterId(0) },
                 formation,
-                is_final: true,
+                is_final: is_alone,
                 lanes: config.lanes,
                 segment_bytes: config.segment_bytes,
             };

@@ -2,6 +2,7 @@
 
 pub mod config;
 mod fetches;
+mod forming;
 pub mod input;
 mod lifecycle;
 mod metrics;
@@ -23,6 +24,7 @@ use crate::control::view_builder::ViewBuilder;
 use crate::control::{Command, View};
 use crate::disk::io::{Io, Procedures};
 use crate::disk::{BufferPool, DiskResult, OpId};
+use crate::formation::Input as Told;
 use crate::ids::{JournalId, META_JOURNAL, PartitionId};
 use crate::journal::Journal;
 use crate::journal::block_cache::BlockCache;
@@ -30,10 +32,13 @@ use crate::journal::effects::{Done, Effects};
 use crate::journal::produce::Room;
 use crate::journal::serve::Asked;
 use crate::journal::stages::StageLatencies;
+use crate::journal::waiters::Asker;
 use crate::rng::Rng;
 use core::cell::Cell;
 use fetches::Fetches;
+use forming::Forming;
 use lifecycle::{Lifecycle, Slot};
+use peers::Peers;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,6 +58,8 @@ pub struct Shard {
     views: ViewBuilder,
     fetches: Fetches,
     lifecycle: Lifecycle,
+    peers: Peers,
+    forming: Option<Forming>,
     rng: Rng,
     retention_ns: u64,
     /// The time of the first input.
@@ -80,6 +87,8 @@ impl Shard {
             views: ViewBuilder::new(statics),
             fetches: Fetches::default(),
             lifecycle: Lifecycle::default(),
+            peers: Peers::default(),
+            forming: None,
             rng: Rng::new(seed),
             started: Now { mono_ns: 0, wall_ms: 0 },
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
@@ -94,6 +103,7 @@ impl Shard {
     /// Takes one input and appends what follows from it. Never blocks, never awaits.
     pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) {
         let mut fx = Effects { out: core::mem::take(out), ..Effects::default() };
+        self.pass_gap(now, &mut fx);
         match input {
             Input::Start => {
                 self.started = now;
@@ -104,11 +114,10 @@ impl Shard {
             Input::Fetch(fetch) => self.fetch(fetch, now, &mut fx),
             Input::Query(query) => self.query(&query, now, &mut fx),
             Input::Cancel { request } => self.fetches.cancel(request),
-            Input::Control { request, command } => self.control(request, &command, &mut fx),
+            Input::Control { request, command } => self.ask(Asker::Client(request), &command, now, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
             Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
-            // A lone node is its own whole list.
-            Input::Formation(_) => {}
+            Input::Formation(report) => self.forming_step(Told::Received(report), &mut fx),
             Input::Link { node, lane, up } => self.link(node, lane, up, now, &mut fx),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),
@@ -132,8 +141,16 @@ impl Shard {
             for (partition, bytes) in core::mem::take(&mut fx.raised) {
                 self.fetches.raise(partition, bytes);
             }
+            if core::mem::take(&mut fx.leaders_changed) {
+                self.tell_leaders(now, fx);
+                self.fetches.wake_all();
+            }
+            for (asker, result) in core::mem::take(&mut fx.commands) {
+                self.tell_asker(asker, result, fx);
+            }
             if core::mem::take(&mut fx.metadata_changed) {
                 self.publish(now, fx);
+                self.answer_behind(fx);
             }
             if core::mem::take(&mut fx.partitions_changed) {
                 self.partitions_changed(now, fx);
@@ -145,6 +162,8 @@ impl Shard {
                 && fx.raised.is_empty()
                 && !fx.metadata_changed
                 && !fx.partitions_changed
+                && !fx.leaders_changed
+                && fx.commands.is_empty()
             {
                 break;
             }
@@ -212,16 +231,22 @@ impl Shard {
         }
     }
 
-    fn control(&mut self, request: RequestId, command: &Command, fx: &mut Effects) {
+    /// A command for the meta journal: carried out here where that one leads, or sent there. What
+    /// another node sent goes no further.
+    fn ask(&mut self, asker: Asker, command: &Command, now: Now, fx: &mut Effects) {
         let meta = self.journals.get_mut(&META_JOURNAL).and_then(Slot::journal_mut);
         let refusal = match meta {
             Some(meta) if meta.is_settled() && meta.is_full_for_commands() => ControlRefusal::Storage,
             Some(meta) if meta.is_settled() && !self.lifecycle.stopping => {
-                return meta.queue_command(Some(request), command.encode());
+                return meta.queue_command(asker, command.encode());
             }
             _ => ControlRefusal::NotController,
         };
-        fx.out.push(Output::ControlDone { request, result: Err(refusal) });
+        match asker {
+            Asker::Client(request) if self.has_peers() => self.forward(Some(request), command, now, fx),
+            Asker::Shard if self.has_peers() => self.forward(None, command, now, fx),
+            _ => fx.commands.push((asker, Err(refusal))),
+        }
     }
 
     fn tick(&mut self, now: Now, fx: &mut Effects) {
@@ -229,6 +254,8 @@ impl Shard {
         for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
             journal.tick(&view, retention_ns, now, fx);
         }
+        self.tick_peers(now, fx);
+        self.forming_step(Told::Tick, fx);
         self.retry_opening(now, fx);
         self.fetches.expire(now);
     }
@@ -250,6 +277,11 @@ impl Shard {
             self.waits_for_room.set(true);
         }
         has_room
+    }
+
+    /// A running journal, for those who look on.
+    pub fn journal(&self, id: JournalId) -> Option<&Journal> {
+        self.journals.get(&id).and_then(Slot::journal)
     }
 
     /// The shard's figures, for the metrics page.

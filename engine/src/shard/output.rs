@@ -184,6 +184,36 @@ pub enum Refusal {
 pub enum Event {
     /// A journal was recovered (or made).
     Recovered(RecoveryReport),
+    /// Raft cut a tail that never was committed: entries from `from` to `last`.
+    LogCut {
+        journal: JournalId,
+        from: Index,
+        last: Index,
+    },
+    /// A message from a peer was not believed.
+    MessageRefused {
+        journal: JournalId,
+        from: NodeId,
+        why: String,
+    },
+    /// This replica lost what it may have acknowledged: it neither votes nor acks any more.
+    Quarantined {
+        journal: JournalId,
+        why: &'static str,
+    },
+    /// The nodes that the cluster's formation waits for: not heard yet, and not agreed yet.
+    Forming {
+        unheard: Vec<NodeId>,
+        undecided: Vec<NodeId>,
+    },
+    /// A node cannot be part of the formation.
+    FormationRefused {
+        why: String,
+    },
+    /// All listed nodes agreed: the cluster is formed.
+    Formed {
+        nodes: usize,
+    },
     /// This replica began to lead.
     Leading {
         journal: JournalId,

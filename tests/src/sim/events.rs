@@ -21,6 +21,12 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::DiskFull { .. } => counts.add("disk full"),
         Event::DiskRoom { .. } => counts.add("disk has room again"),
         Event::ClockDistrusted { .. } => counts.add("clock distrusted"),
+        Event::LogCut { .. } => counts.add("diverged tail cut"),
+        Event::MessageRefused { .. } => counts.add("message from a peer refused"),
+        Event::Quarantined { .. } => counts.add("replica quarantined"),
+        Event::Forming { .. } => counts.add("formation waits"),
+        Event::FormationRefused { .. } => counts.add("formation refused"),
+        Event::Formed { .. } => counts.add("cluster formed"),
         Event::ClockTrusted => counts.add("clock trusted again"),
     }
 }

@@ -4,9 +4,10 @@ use super::disk::SimDisk;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
-use engine::ids::{Index, JournalId, NodeId, ShardId};
+use engine::ids::{Index, JournalId, NodeId, ShardId, Term};
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a shard keeps for reuse: one largest entry is enough for a simulated node.
@@ -28,6 +29,7 @@ pub struct ShardSlot {
 
 pub struct Node {
     pub number: usize,
+    nodes: usize,
     pub disk: SimDisk,
     pub shards: Vec<ShardSlot>,
     /// Processes started so far; events of an earlier one are void.
@@ -49,12 +51,16 @@ pub struct Node {
     /// The newest view that this process made.
     pub published: Index,
     pub accept_loss: Vec<JournalId>,
+    /// Who leads what, as its shards told.
+    pub leaders: BTreeMap<JournalId, (Term, Option<NodeId>)>,
 }
 
 impl Node {
-    pub fn new(number: usize) -> Self {
+    /// One of `nodes`, which form a cluster when they are several.
+    pub fn new(number: usize, nodes: usize) -> Self {
         Self {
             number,
+            nodes,
             disk: SimDisk::new(),
             shards: Vec::new(),
             run: 0,
@@ -67,6 +73,7 @@ impl Node {
             was_ready: false,
             published: Index::NONE,
             accept_loss: Vec::new(),
+            leaders: BTreeMap::new(),
         }
     }
 
@@ -91,6 +98,7 @@ impl Node {
         self.is_stopping = false;
         self.was_ready = false;
         self.published = Index::NONE;
+        self.leaders.clear();
         // A monotonic clock starts anywhere.
         self.mono_base_ns = mix(seed ^ self.run) >> 20;
         for shard in 0..shards {
@@ -113,7 +121,7 @@ impl Node {
         };
         ShardConfig {
             node: NodeId(self.number as u32),
-            peers: Vec::new(),
+            peers: if self.nodes > 1 { (0..self.nodes as u32).map(NodeId).collect() } else { Vec::new() },
             shard: ShardId(shard),
             shards,
             lanes: shards,

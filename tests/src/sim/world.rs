@@ -6,12 +6,14 @@
 use super::counts::Counts;
 use super::disk::{CutCounts, FaultKind};
 use super::narrate::{self, step_name};
+use super::network::{Arrived, Content, Network, Packet};
 use super::node::Node;
 use super::schedule::Schedule;
 use super::trace::Trace;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::{BufferPool, DiskErrorKind, DiskRequest, OpId};
+use engine::ids::{LaneId, NodeId};
 use engine::rng::Rng;
 use engine::shard::{Event, Fatal, Input, Output};
 use std::sync::Arc;
@@ -33,6 +35,8 @@ enum Due {
     Tick { node: usize, run: u64, shard: u16 },
     Turn { node: usize, run: u64, shard: u16 },
     View { node: usize, run: u64, shard: u16, view: Arc<View> },
+    Packet { node: usize, run: u64, packet: Packet },
+    LinkUp { nodes: (usize, usize), life: u64 },
     Wake(u64),
 }
 
@@ -72,6 +76,7 @@ pub struct World {
     pub options: WorldOptions,
     pub now_ns: u64,
     pub nodes: Vec<Node>,
+    pub network: Network,
     pub trace: Trace,
     pub counts: Counts,
     schedule: Schedule<Due>,
@@ -84,7 +89,8 @@ impl World {
         Self {
             options,
             now_ns: 0,
-            nodes: (0..options.nodes).map(Node::new).collect(),
+            nodes: (0..options.nodes).map(|number| Node::new(number, options.nodes)).collect(),
+            network: Network::default(),
             trace: Trace::new(options.print),
             counts: Counts::default(),
             schedule: Schedule::default(),
@@ -108,11 +114,13 @@ impl World {
             | Due::Tick { node, run, .. }
             | Due::Turn { node, run, .. }
             | Due::View { node, run, .. }
+            | Due::Packet { node, run, .. }
                 if self.nodes[node].run != run || !self.nodes[node].is_running() => {}
             Due::Disk { node, .. }
             | Due::Tick { node, .. }
             | Due::Turn { node, .. }
             | Due::View { node, .. }
+            | Due::Packet { node, .. }
                 if self.nodes[node].paused_until_ns > self.now_ns =>
             {
                 self.schedule.add(self.nodes[node].paused_until_ns, due);
@@ -124,6 +132,8 @@ impl World {
             }
             Due::Turn { node, shard, .. } => self.turn_end(node, shard),
             Due::View { node, shard, view, .. } => self.give_view(node, shard, view),
+            Due::Packet { node, packet, .. } => self.arrived(node, packet),
+            Due::LinkUp { nodes, life } => self.link_up(nodes, life),
         }
         std::mem::take(&mut self.happened)
     }
@@ -144,6 +154,80 @@ impl World {
             if self.nodes[node].run == run && self.nodes[node].is_running() {
                 self.input(node, shard, Input::Start);
             }
+        }
+        for other in 0..self.nodes.len() {
+            self.connect(node, other);
+        }
+    }
+
+    /// Lets the link between two nodes come up, if both run and nothing is between them.
+    fn connect(&mut self, a: usize, b: usize) {
+        if a == b
+            || self.network.is_blocked(a, b)
+            || !self.nodes[a].is_running()
+            || !self.nodes[b].is_running()
+        {
+            return;
+        }
+        let life = self.network.begin(a, b);
+        let after_ns = self.rng.below(5 * MS);
+        self.schedule.add(self.now_ns + after_ns, Due::LinkUp { nodes: (a, b), life });
+    }
+
+    fn link_up(&mut self, (a, b): (usize, usize), life: u64) {
+        if self.network.came_up(a, b, life) {
+            self.tell_link(a, b, true);
+            self.tell_link(b, a, true);
+        }
+    }
+
+    fn cut_link(&mut self, a: usize, b: usize) {
+        if a != b && self.network.cut(a, b) {
+            self.tell_link(a, b, false);
+            self.tell_link(b, a, false);
+        }
+    }
+
+    fn tell_link(&mut self, node: usize, other: usize, up: bool) {
+        for lane in 0..self.options.shards {
+            if self.nodes[node].is_running() {
+                let link = Input::Link { node: NodeId(other as u32), lane: LaneId(lane), up };
+                self.input(node, lane, link);
+            }
+        }
+    }
+
+    /// Two nodes cannot reach each other until [`World::heal`].
+    pub fn part(&mut self, a: usize, b: usize) {
+        self.trace.line(self.now_ns, format_args!("n{a} and n{b} are parted"));
+        self.network.block(a, b);
+        self.cut_link(a, b);
+    }
+
+    pub fn heal(&mut self, a: usize, b: usize) {
+        self.trace.line(self.now_ns, format_args!("n{a} and n{b} reach each other"));
+        self.network.unblock(a, b);
+        if !self.network.is_up(a, b) {
+            self.connect(a, b);
+        }
+    }
+
+    fn send(&mut self, node: usize, to: NodeId, lane: u16, content: Content) {
+        let to = to.0 as usize;
+        let sent = self.network.send((node, to), lane, content, self.now_ns, &mut self.rng);
+        if let Some((at_ns, packet)) = sent {
+            let run = self.nodes[to].run;
+            self.schedule.add(at_ns, Due::Packet { node: to, run, packet });
+        }
+    }
+
+    fn arrived(&mut self, node: usize, packet: Packet) {
+        let (from, lane) = (NodeId(packet.from as u32), packet.lane);
+        let pool = self.nodes[node].shards[lane as usize].pool.clone();
+        match self.network.arrive(node, packet, &pool) {
+            Some(Arrived::Message(message)) => self.input(node, lane, Input::Peer { from, message }),
+            Some(Arrived::Report(report)) => self.input(node, 0, Input::Formation(report)),
+            None => {}
         }
     }
 
@@ -184,6 +268,14 @@ impl World {
         if held > 0 {
             self.counts.add_many("entry waited for zeros on their way", held);
         }
+        let pools = self.take_shards(node);
+        for other in 0..self.nodes.len() {
+            self.cut_link(node, other);
+        }
+        pools
+    }
+
+    fn take_shards(&mut self, node: usize) -> Vec<BufferPool> {
         std::mem::take(&mut self.nodes[node].shards).into_iter().map(|slot| slot.pool).collect()
     }
 
@@ -305,8 +397,11 @@ impl World {
                 self.kill(node);
                 self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
             }
-            // A lone node has nobody to tell.
-            Output::Peer { .. } | Output::Leader { .. } | Output::Formation { .. } => {}
+            Output::Peer { to, lane, message } => self.send(node, to, lane.0, Content::of(&message)),
+            Output::Formation { to, report } => self.send(node, to, 0, Content::Report(report.encode())),
+            Output::Leader { journal, term, leader, .. } => {
+                self.nodes[node].leaders.insert(journal, (term, leader));
+            }
             Output::Room => self.happened.push(Happening::Room { node, shard }),
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }

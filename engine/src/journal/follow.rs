@@ -1,0 +1,204 @@
+//! Messages between the replicas of a journal: judged, stepped, sent.
+
+use super::cursor::{Cursor, Place};
+use super::effects::Effects;
+use super::running::{Journal, Phase};
+use super::segment::Next;
+use crate::clock::Now;
+use crate::disk::BLOCK;
+use crate::entry::reader::{Expect, check_body, check_head};
+use crate::entry::{EntryBytes, EntryKind};
+use crate::ids::{Index, NodeId, RaftId, Term};
+use crate::peer::{PeerMessage, RaftKind, RaftMessage};
+use crate::raft::{Outgoing, Refused};
+use crate::shard::{Event, Output};
+
+/// What is to be done with a message.
+enum Admitted {
+    Step,
+    /// Not now: the sender tries again.
+    Pass,
+}
+
+impl Journal {
+    pub(super) fn is_alone(&self) -> bool {
+        self.meta.voters == [self.meta.raft_id]
+    }
+
+    pub(super) fn node_of(&self, id: RaftId) -> Option<NodeId> {
+        self.members.iter().find(|(member, _)| *member == id).map(|(_, node)| *node)
+    }
+
+    /// Who leads, as far as this replica knows.
+    pub fn leader(&self) -> (Term, Option<NodeId>) {
+        let leader = self.replica.leader().filter(|_| self.phase != Phase::Refusing);
+        (self.replica.term(), leader.and_then(|id| self.node_of(id)))
+    }
+
+    /// Takes a message of another replica.
+    pub fn peer(&mut self, from: NodeId, message: RaftMessage, now: Now, fx: &mut Effects) {
+        if !matches!(self.phase, Phase::Running | Phase::Stopping) {
+            return;
+        }
+        let admitted = if self.node_of(message.from) == Some(from) {
+            self.admit(&message, now, fx)
+        } else {
+            Err(Refused::Drop("the sender is another node's replica"))
+        };
+        match admitted {
+            Ok(Admitted::Step) => {}
+            Ok(Admitted::Pass) => return,
+            Err(refused) => return self.refuse(from, refused, fx),
+        }
+        if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
+            self.staged.push_back(entry.clone());
+        }
+        self.replica.step(&message).expect("it was checked");
+        self.pump(now, fx);
+        // What raft did not take it had already, or refused.
+        self.staged.clear();
+    }
+
+    fn refuse(&mut self, from: NodeId, refused: Refused, fx: &mut Effects) {
+        let journal = self.id;
+        self.counts.refused_messages += 1;
+        if let Refused::Lost(why) = refused {
+            self.phase = Phase::Refusing;
+            self.step_down(fx);
+            fx.out.push(Output::Event(Event::Quarantined { journal, why }));
+        }
+        let why = refused.to_string();
+        fx.out.push(Output::Event(Event::MessageRefused { journal, from, why }));
+    }
+
+    fn admit(&mut self, message: &RaftMessage, now: Now, fx: &mut Effects) -> Result<Admitted, Refused> {
+        if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
+            let kinds = [EntryKind::Batches, EntryKind::Control, EntryKind::TermStart, EntryKind::Meta];
+            if !entry.header().kind().is_some_and(|kind| kinds.contains(&kind)) {
+                return Err(Refused::Drop("an entry of a kind that is not known"));
+            }
+        }
+        self.replica.check(message)?;
+        match &message.kind {
+            RaftKind::TimeoutNow if self.phase == Phase::Stopping || !self.has_place_to_lead() => {
+                Ok(Admitted::Pass)
+            }
+            RaftKind::Append { previous, previous_term, entry: Some(entry), .. } => {
+                let follows = self.replica.term_at(*previous) == Some(*previous_term);
+                let term = entry.header().term();
+                let is_new = *previous >= self.replica.commit()
+                    && self.replica.term_at(previous.next()) != Some(term)
+                    && message.term >= self.replica.term();
+                // Where the logs part before this entry raft says so, and takes nothing of it.
+                if follows && is_new { self.admit_entry(entry, now, fx) } else { Ok(Admitted::Step) }
+            }
+            _ => Ok(Admitted::Step),
+        }
+    }
+
+    /// Judges the bytes of an entry that raft will take.
+    fn admit_entry(&mut self, entry: &EntryBytes, now: Now, fx: &mut Effects) -> Result<Admitted, Refused> {
+        let header = entry.header();
+        let (segment_base, position) = (Index(header.segment_base.get()), header.position.get());
+        let expect = Expect { identity: self.meta.identity(), segment_base, position };
+        let first = &entry.pieces()[0][..];
+        check_head(first, &expect).map_err(|_| Refused::Drop("an entry whose head is not good"))?;
+        let before = self.cursor_before(header.index());
+        let before = before.ok_or(Refused::Drop("an entry behind one that is not known"))?;
+        if header.entry_bytes() as u64 > self.limits.bytes {
+            return Err(Refused::Drop("an entry longer than a segment"));
+        }
+        let batches = if header.kind() == Some(EntryKind::Batches) { header.count.get() } else { 0 };
+        let place = before.place(self.limits, entry.len(), batches);
+        if place != (Place { segment_base, position }) || before.previous_term > header.term() {
+            return Err(Refused::Drop("an entry that belongs elsewhere in the log"));
+        }
+        if before.previous_checksum != header.previous_checksum.get() {
+            return Err(Refused::Drop("an entry that does not continue the chain"));
+        }
+        check_body(entry).map_err(|_| Refused::Drop("an entry whose body is not good"))?;
+        let rolls = segment_base != before.segment_base;
+        if self.upkeep.active_short || (rolls && !matches!(self.segments.next, Next::Ready { .. })) {
+            self.prepare_next(now, fx);
+            return Ok(Admitted::Pass);
+        }
+        Ok(Admitted::Step)
+    }
+
+    /// The cursor as it was before entry `index`, which is uncommitted or the next one.
+    fn cursor_before(&self, index: Index) -> Option<Cursor> {
+        if index == self.cursor.next {
+            return Some(self.cursor);
+        }
+        let at = index.0.checked_sub(self.state.fold.applied.0 + 1)?;
+        let (header, _) = self.heads.get(usize::try_from(at).ok()?)?.known()?;
+        let active = &self.segments.active;
+        let rolled = self.segments.rolled.iter().map(|segment| (segment.base, &segment.index));
+        let mut all = rolled.chain(core::iter::once((active.base, &active.index)));
+        // The segment that holds the entry before; where there is none, the first one.
+        let holds = |(base, _): &(Index, &super::index::ActiveIndex)| *base < index;
+        let (base, entries) = all.clone().rfind(holds).or_else(|| all.next())?;
+        let mut position = 0;
+        let mut batches = 0;
+        for number in base.0..index.0 {
+            let (bytes, of_entry) = entries.extent(Index(number))?;
+            position += u64::from(bytes);
+            batches += of_entry;
+        }
+        Some(Cursor {
+            next: index,
+            segment_base: base,
+            position,
+            batches,
+            previous_checksum: header.previous_checksum.get(),
+            previous_term: self.replica.term_at(Index(index.0 - 1))?,
+        })
+    }
+
+    /// A term start must find its place, whenever this replica is elected.
+    pub(super) fn has_place_to_lead(&self) -> bool {
+        self.has_place_for_control(BLOCK)
+    }
+
+    /// A leader's word that all voters hold all up to `index`: nobody needs it from here.
+    pub fn told_held_by_all(&mut self, index: Index) {
+        self.held_by_all = self.held_by_all.max(index);
+    }
+
+    /// A link to another node came up or broke: what was on its way is lost.
+    pub fn link_changed(&mut self, node: NodeId, now: Now, fx: &mut Effects) {
+        let member = self.members.iter().find(|(_, member)| *member == node).map(|(id, _)| *id);
+        if let Some(id) = member
+            && self.replica.is_leader()
+        {
+            self.replica.report_unreachable(id);
+            self.pump(now, fx);
+        }
+    }
+
+    /// Sends a message, with the entry that it speaks of.
+    pub(super) fn send(&mut self, outgoing: Outgoing, fx: &mut Effects) {
+        let Outgoing { mut message, entry: wanted } = outgoing;
+        if let RaftKind::Append { entry, .. } = &mut message.kind
+            && let Some((index, term)) = wanted
+        {
+            let bytes = self.cache.get(index).or_else(|| self.supply.get(index).cloned());
+            *entry = bytes.filter(|bytes| bytes.header().term() == term);
+            if entry.is_none() {
+                // It left the memory between raft's decision and now: raft probes again.
+                return self.unsent.push(message.to);
+            }
+        }
+        if let Some(to) = self.node_of(message.to) {
+            let (journal, lane) = (self.id, self.meta.lane);
+            fx.out.push(Output::Peer { to, lane, message: PeerMessage::Raft { journal, message } });
+        }
+    }
+
+    /// Tells raft of messages that could not be sent. True when there were any.
+    pub(super) fn report_unsent(&mut self) -> bool {
+        let unsent = core::mem::take(&mut self.unsent);
+        unsent.iter().for_each(|to| self.replica.report_unreachable(*to));
+        !unsent.is_empty()
+    }
+}

@@ -1,0 +1,229 @@
+//! Leading: how a replica begins and ends to lead, what it knows of its followers, and how it
+//! hands over.
+
+use super::effects::Effects;
+use super::running::{Journal, Phase};
+use super::waiters::Reached;
+use crate::clock::Now;
+use crate::ids::{Index, NodeId, RaftId, Term};
+use crate::shard::{Event, Output, Refusal};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// In sync is who had acked all that the leader then held at some moment of this long.
+const IN_SYNC: Duration = Duration::from_secs(10);
+/// A stopping leader waits this long for another to take over: two elections.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
+/// A follower this close behind the commit counts for what headers say of it; one that is further
+/// behind waits with its writes instead.
+const KEEPS_UP_ENTRIES: u64 = 256;
+
+/// What a leader keeps of a follower.
+#[derive(Clone, Copy, Debug)]
+struct Caught {
+    matched: Index,
+    /// The newest moment of which it is known that the follower later held all there was.
+    caught_up_ns: u64,
+    /// What there was at a moment that the follower has not reached yet.
+    mark: (Index, u64),
+}
+
+/// The state of a leader, from its election on.
+#[derive(Debug)]
+pub struct Lead {
+    term: Term,
+    followers: BTreeMap<RaftId, Caught>,
+    hand_over_ns: Option<u64>,
+}
+
+/// One follower, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerStanding {
+    pub node: NodeId,
+    pub matched: Index,
+    pub lag_entries: u64,
+    pub lag_ns: u64,
+    pub in_sync: bool,
+}
+
+impl Journal {
+    /// Notices that this replica came to lead, or ceased to.
+    pub(super) fn follow_role(&mut self, now: Now, fx: &mut Effects) {
+        let leads = self.replica.is_leader();
+        let term = self.replica.term();
+        let led = self.lead.as_ref().map(|lead| lead.term);
+        if led.is_some() && (!leads || led != Some(term)) {
+            self.step_down(fx);
+        }
+        if leads && self.lead.is_none() {
+            self.begin_to_lead(now, fx);
+        }
+        let seen = (term, self.replica.leader());
+        if self.leader_seen != seen {
+            self.leader_seen = seen;
+            fx.leaders_changed = true;
+        }
+    }
+
+    /// Folds the uncommitted tail, once; the term start that raft has just made is not in it yet.
+    fn begin_to_lead(&mut self, now: Now, fx: &mut Effects) {
+        assert!(self.tail.is_empty() && self.open.is_none(), "speculation outlived a leadership");
+        for head in &self.heads {
+            if let Some((header, bytes)) = head.known() {
+                self.tail.apply_entry(&self.state.fold, header, bytes);
+            }
+        }
+        let term = self.replica.term();
+        self.term_start = Some(self.cursor.next);
+        self.upkeep.settled = false;
+        let last = Index(self.cursor.next.0 - 1);
+        let caught = |matched| Caught { matched, caught_up_ns: now.mono_ns, mark: (last, now.mono_ns) };
+        let followers = self.replica.followers().map(|follower| (follower.id, caught(Index::NONE)));
+        self.lead = Some(Lead { term, followers: followers.collect(), hand_over_ns: None });
+        self.counts.elections += 1;
+        fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
+        fx.partitions_changed = true;
+        fx.leaders_changed = true;
+    }
+
+    /// No longer the leader: everything speculative goes, everybody who waits is told.
+    pub(super) fn step_down(&mut self, fx: &mut Effects) {
+        self.lead = None;
+        self.term_start = None;
+        self.upkeep.settled = false;
+        self.open = None;
+        self.tail.clear();
+        self.supply.clear();
+        self.replica.forget_all_fetched();
+        for (_, waiters) in self.queued_items.drain(..) {
+            fx.out.extend(waiters.into_iter().map(|waiter| waiter.refuse(Refusal::NotLeader)));
+        }
+        for (asker, _) in self.queued_commands.drain(..) {
+            fx.commands.push((asker, Err(crate::control::ControlRefusal::NotController)));
+        }
+        self.waiters.fail(Refusal::NotLeader, fx);
+        fx.leaders_changed = true;
+        fx.out.push(Output::Room);
+    }
+
+    /// Takes what raft knows of the followers.
+    pub(super) fn note_followers(&mut self, now: Now) {
+        let Some(lead) = &mut self.lead else { return };
+        let last = Index(self.cursor.next.0 - 1);
+        for follower in self.replica.followers() {
+            let Some(caught) = lead.followers.get_mut(&follower.id) else { continue };
+            caught.matched = follower.matched;
+            if follower.matched >= last {
+                caught.caught_up_ns = now.mono_ns;
+                caught.mark = (last, now.mono_ns);
+            } else if follower.matched >= caught.mark.0 {
+                caught.caught_up_ns = caught.caught_up_ns.max(caught.mark.1);
+                caught.mark = (last, now.mono_ns);
+            }
+        }
+    }
+
+    /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.
+    pub fn in_sync(&self, now: Now) -> Vec<NodeId> {
+        let Some(lead) = &self.lead else { return Vec::new() };
+        let is_in_sync = |caught: &Caught| now.mono_ns - caught.caught_up_ns <= IN_SYNC.as_nanos() as u64;
+        let followers = lead.followers.iter().filter(|(_, caught)| is_in_sync(caught)).map(|(id, _)| *id);
+        core::iter::once(self.replica.id()).chain(followers).filter_map(|id| self.node_of(id)).collect()
+    }
+
+    /// How far entries are: durable here, committed, and durable on so many replicas.
+    pub(super) fn reached(&self) -> Reached {
+        let durable = self.appender.durable().index;
+        let mut copies: Vec<Index> = match &self.lead {
+            Some(lead) => lead.followers.values().map(|caught| caught.matched).collect(),
+            None => Vec::new(),
+        };
+        copies.push(durable);
+        copies.sort_unstable_by(|a, b| b.cmp(a));
+        Reached { durable, committed: self.state.fold.applied, copies }
+    }
+
+    /// Every follower's standing.
+    pub fn follower_standings(&self, now_ns: u64) -> Vec<FollowerStanding> {
+        let Some(lead) = &self.lead else { return Vec::new() };
+        let last = self.cursor.next.0 - 1;
+        let standing = |(id, caught): (&RaftId, &Caught)| {
+            let lag_entries = last - caught.matched.0.min(last);
+            let lag_ns = if lag_entries == 0 { 0 } else { now_ns.saturating_sub(caught.caught_up_ns) };
+            Some(FollowerStanding {
+                node: self.node_of(*id)?,
+                matched: caught.matched,
+                lag_entries,
+                lag_ns,
+                in_sync: now_ns.saturating_sub(caught.caught_up_ns) <= IN_SYNC.as_nanos() as u64,
+            })
+        };
+        lead.followers.iter().filter_map(standing).collect()
+    }
+
+    /// What every voter holds durably: what is above it somebody may still need from here. It
+    /// only rises, so that of a former leader's word none need be taken back.
+    pub fn held_by_all(&self) -> Index {
+        if self.is_alone() {
+            return Index(u64::MAX);
+        }
+        let matched = self.lead.iter().flat_map(|lead| lead.followers.values().map(|caught| caught.matched));
+        self.held_by_all.max(matched.min().unwrap_or(Index::NONE))
+    }
+
+    /// What an entry's header says to be committed: what is durable here and on every follower
+    /// that keeps up, so that none of them has to wait with its write.
+    pub(super) fn told_commit(&self) -> Index {
+        let mut commit = self.replica.commit().min(self.appender.durable().index);
+        let keeps_up = |follower: &crate::raft::Follower| {
+            follower.is_active && follower.matched.0 + KEEPS_UP_ENTRIES >= commit.0
+        };
+        let slowest = self.replica.followers().filter(keeps_up).map(|follower| follower.matched).min();
+        commit = slowest.map_or(commit, |matched| matched.min(commit));
+        commit
+    }
+
+    /// Begins to hand over to the voter that has most, or to `preferred`. False when nobody can.
+    pub fn hand_over(&mut self, preferred: Option<NodeId>, now: Now, fx: &mut Effects) -> bool {
+        if !self.replica.is_leader() || self.replica.is_transferring() {
+            return self.replica.is_transferring();
+        }
+        let fits = |id: RaftId| preferred.is_none() || preferred == self.node_of(id);
+        let best = self
+            .replica
+            .followers()
+            .filter(|follower| follower.is_voter && follower.is_active && fits(follower.id))
+            .max_by_key(|follower| (follower.matched, follower.id));
+        let Some(best) = best else { return false };
+        self.seal_open(now, fx);
+        self.replica.transfer_to(best.id);
+        self.pump(now, fx);
+        true
+    }
+
+    /// A stopping leader hands over first. True once that is done, or in vain.
+    pub(super) fn handed_over(&mut self, now: Now, fx: &mut Effects) -> bool {
+        if self.is_alone() || self.phase != Phase::Running || !self.replica.is_leader() {
+            return true;
+        }
+        let Some(lead) = &mut self.lead else { return true };
+        let deadline = *lead.hand_over_ns.get_or_insert(now.plus(HAND_OVER));
+        if now.mono_ns >= deadline {
+            return true;
+        }
+        let begun = self.hand_over(None, now, fx);
+        !begun || !self.replica.is_leader()
+    }
+
+    /// The preferred leader takes over when it has caught up: leaders drift back to their spread.
+    pub fn drift(&mut self, preferred: NodeId, now: Now, fx: &mut Effects) {
+        let last = Index(self.cursor.next.0 - 1);
+        let is_there = |follower: crate::raft::Follower| {
+            self.node_of(follower.id) == Some(preferred) && follower.is_active && follower.matched >= last
+        };
+        if self.is_settled() && self.queued_items.is_empty() && self.replica.followers().any(is_there) {
+            self.hand_over(Some(preferred), now, fx);
+        }
+    }
+}

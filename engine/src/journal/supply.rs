@@ -1,0 +1,160 @@
+//! Entries for followers that are behind what is in memory: read back from the disk, checked, and
+//! given to raft, a few ahead of the one it asks for.
+
+use super::effects::{Done, Effects};
+use super::index::Item;
+use super::read::{self, Located, ReadFault};
+use super::recovery::Context;
+use super::running::Journal;
+use super::segment::Sealed;
+use crate::clock::Now;
+use crate::entry::EntryBytes;
+use crate::ids::{Index, JournalIdentity, Offset, PartitionId};
+use crate::raft::{EntryMeta, Wanted};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// Entries read at once: four keep a disk busy.
+const AHEAD_ENTRIES: u64 = 4;
+/// What is read back for all followers of a journal together; the oldest goes first.
+const SUPPLY_BYTES_MAX: usize = 16 << 20;
+/// The same where entries are small: a read-ahead for each of many followers.
+const SUPPLY_ENTRIES_MAX: usize = 64;
+
+/// What was read back for followers, and what is being read.
+#[derive(Default)]
+pub struct Supply {
+    entries: BTreeMap<Index, EntryBytes>,
+    order: VecDeque<Index>,
+    bytes: usize,
+    reading: BTreeMap<Index, Vec<Wanted>>,
+}
+
+impl Supply {
+    pub fn get(&self, index: Index) -> Option<&EntryBytes> {
+        self.entries.get(&index)
+    }
+
+    /// Drops what was read; reads under way end unused.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.order.clear();
+        self.bytes = 0;
+        self.reading.values_mut().for_each(Vec::clear);
+    }
+
+    /// Adds an entry that is not there; gives those that had to go for it.
+    fn add(&mut self, entry: EntryBytes) -> Vec<Index> {
+        let index = entry.header().index();
+        self.bytes += entry.capacity();
+        assert!(self.entries.insert(index, entry).is_none(), "entry {index} was read twice");
+        self.order.push_back(index);
+        let mut gone = Vec::new();
+        while self.order.len() > 1 && (self.bytes > SUPPLY_BYTES_MAX || self.order.len() > SUPPLY_ENTRIES_MAX)
+        {
+            let oldest = self.order.pop_front().expect("there are two");
+            self.bytes -= self.entries.remove(&oldest).expect("in order").capacity();
+            gone.push(oldest);
+        }
+        gone
+    }
+}
+
+/// Where an entry is on disk.
+enum Place {
+    Here(Located),
+    Sealed(Rc<Sealed>),
+}
+
+impl Journal {
+    /// Begins to read what raft waits for.
+    pub(super) fn supply(&mut self, fx: &mut Effects) {
+        for wanted in self.replica.take_wanted() {
+            let first = wanted.index;
+            for index in (first.0..first.0 + AHEAD_ENTRIES).map(Index) {
+                self.begin_read(index, fx);
+            }
+            if self.supply.get(first).is_some() {
+                self.replica.go_on(wanted);
+            } else if let Some(waiting) = self.supply.reading.get_mut(&first) {
+                waiting.push(wanted);
+            }
+        }
+    }
+
+    fn begin_read(&mut self, index: Index, fx: &mut Effects) {
+        let hot = self.cache.recent_first(self.cursor.next);
+        let known = self.supply.get(index).is_some() || self.supply.reading.contains_key(&index);
+        // What is not durable is in memory; what is in memory need not be read.
+        if known || index >= hot || index > self.appender.durable().index {
+            return;
+        }
+        let Some(place) = self.place_of(index) else { return };
+        self.supply.reading.insert(index, Vec::new());
+        let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+        fx.start(async move {
+            let result = read_entry(context, identity, place, index).await;
+            Done::Supplied { journal, index, result: Box::new(result) }
+        });
+    }
+
+    fn place_of(&self, index: Index) -> Option<Place> {
+        if let Some((file, base, entries)) = self.segments.in_memory(index) {
+            let at = entries.entry(index)?;
+            return Some(Place::Here(located(file, base, at)));
+        }
+        let sealed = self.segments.sealed.iter().rfind(|sealed| sealed.base <= index)?;
+        Some(Place::Sealed(Rc::clone(sealed)))
+    }
+
+    /// An entry was read for followers.
+    pub fn supplied(
+        &mut self,
+        index: Index,
+        result: Result<EntryBytes, ReadFault>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        let waiting = self.supply.reading.remove(&index).unwrap_or_default();
+        match result {
+            Ok(entry) if self.replica.is_leader() => {
+                self.replica.fetched(&EntryMeta::of(entry.header()));
+                for gone in self.supply.add(entry) {
+                    self.replica.forget_fetched(gone);
+                }
+                waiting.into_iter().for_each(|wanted| self.replica.go_on(wanted));
+                self.pump(now, fx);
+            }
+            Ok(_) => {}
+            Err(fault) => self.note_fault(&fault, fx),
+        }
+    }
+}
+
+fn located(file: crate::ids::FileId, base: Index, at: super::index::EntryAt) -> Located {
+    let item = Item {
+        partition: PartitionId(0),
+        first_offset: Offset(0),
+        entry: at.index,
+        position: at.position,
+        entry_bytes: at.entry_bytes,
+        max_timestamp: 0,
+    };
+    Located { file, base, item }
+}
+
+async fn read_entry(
+    context: Context,
+    identity: JournalIdentity,
+    place: Place,
+    index: Index,
+) -> Result<EntryBytes, ReadFault> {
+    let located = match place {
+        Place::Here(located) => located,
+        Place::Sealed(sealed) => {
+            let at = sealed.index.entry(index).await?.ok_or(ReadFault::Missing(index))?;
+            located(sealed.file, sealed.base, at)
+        }
+    };
+    read::load(&context, &identity, &located).await
+}

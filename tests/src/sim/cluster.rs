@@ -1,0 +1,370 @@
+//! A few nodes under a hand that breaks them: the replication's own, small harness.
+//!
+//! It produces with acks=all to whoever leads, remembers what was acknowledged, and at the end
+//! finds all of it on every node. The whole cluster's simulator has clients and checkers of its
+//! own; this one is for scenarios that a test writes down step by step.
+
+use super::world::{Happening, World, WorldOptions};
+use crate::check::Uid;
+use crate::workload::batches::{Recipe, build};
+use engine::batch::BatchHeader;
+use engine::batch::header::batch_crc;
+use engine::control::{Command, View, config::Statics, propose};
+use engine::ids::{JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
+use engine::rng::Rng;
+use engine::shard::{Acks, Event, Fetch, FetchPartition, Input, Output, Produce, Refusal, RequestId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub const MS: u64 = 1_000_000;
+pub const SECOND: u64 = 1_000 * MS;
+
+/// A batch that was sent and not answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    node: usize,
+    partition: PartitionId,
+    /// What tells it from all others.
+    crc: u32,
+}
+
+pub struct Cluster {
+    pub world: World,
+    rng: Rng,
+    next: u64,
+    sent: BTreeMap<RequestId, Sent>,
+    /// What was acknowledged, by partition and offset.
+    pub acked: BTreeMap<(PartitionId, Offset), u32>,
+    pub refused: BTreeMap<String, u64>,
+    answers: BTreeMap<RequestId, Output>,
+    /// The newest there was when the last topic was made: all nodes may be starting.
+    view: Arc<View>,
+    pub events: Vec<(usize, Event)>,
+}
+
+impl Cluster {
+    pub fn new(seed: u64, nodes: usize, shards: u16, segment_bytes: u64) -> Self {
+        let print = std::env::var_os("DURAMEN_TRACE").is_some();
+        Self {
+            world: World::new(WorldOptions { seed, nodes, shards, segment_bytes, print }),
+            rng: Rng::new(seed ^ 0x0063_6c75_7374_6572),
+            next: 1,
+            sent: BTreeMap::new(),
+            acked: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            view: Arc::default(),
+            events: Vec::new(),
+        }
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.world.nodes.len()
+    }
+
+    /// Starts all nodes and waits until they serve.
+    pub fn start_all(&mut self) {
+        (0..self.nodes()).for_each(|node| self.world.start(node));
+        self.expect("all nodes are ready", 20 * SECOND, |cluster| {
+            cluster.world.nodes.iter().all(|node| node.is_ready())
+        });
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.next += 1;
+        RequestId(self.next)
+    }
+
+    /// One thing happens.
+    pub fn step(&mut self) {
+        for happening in self.world.advance() {
+            self.happened(happening);
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Answer { node, output, .. } => self.answered(node, output),
+            Happening::Event { node, event, .. } => self.events.push((node, event)),
+            Happening::Ended { node, fatal: Some(fatal) } => panic!("node {node} ended: {fatal}"),
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, node: usize, output: Output) {
+        match output {
+            Output::Produced { request, result, .. } => {
+                let sent = self.sent.remove(&request).expect("it was sent and is answered once");
+                assert_eq!(sent.node, node);
+                match result {
+                    Ok(produced) => {
+                        let before = self.acked.insert((sent.partition, produced.base_offset), sent.crc);
+                        assert_eq!(before, None, "{} was given twice", produced.base_offset);
+                    }
+                    Err(refusal) => *self.refused.entry(format!("{refusal:?}")).or_default() += 1,
+                }
+            }
+            Output::Fetched { request, .. } | Output::ControlDone { request, .. } => {
+                self.answers.insert(request, output);
+            }
+            other => panic!("nobody asked for {other:?}"),
+        }
+    }
+
+    /// Runs until `is_so`, at most for so long. Says whether it came.
+    pub fn run_until(&mut self, within_ns: u64, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+        let until_ns = self.world.now_ns + within_ns;
+        while self.world.now_ns < until_ns {
+            if is_so(self) {
+                return true;
+            }
+            self.step();
+        }
+        is_so(self)
+    }
+
+    pub fn expect(&mut self, what: &str, within_ns: u64, is_so: impl FnMut(&Self) -> bool) {
+        let came = self.run_until(within_ns, is_so);
+        let standings: Vec<_> = (0..self.nodes()).map(|node| self.standing(node)).collect();
+        assert!(came, "{what} did not come within {} ms; {standings:#?}", within_ns / MS);
+    }
+
+    pub fn run_for(&mut self, for_ns: u64) {
+        self.run_until(for_ns, |_| false);
+    }
+
+    /// A line for each journal of a node.
+    fn standing(&self, node: usize) -> Vec<String> {
+        let here = &self.world.nodes[node];
+        let journals = here.shards.iter().flat_map(|slot| slot.shard.metrics().journals);
+        let line = |journal: engine::shard::JournalMetrics| {
+            format!(
+                "n{node} journal {} term {} leads {} last {} durable {} commit {}",
+                journal.journal,
+                journal.term,
+                journal.is_leader,
+                journal.last,
+                journal.durable,
+                journal.commit
+            )
+        };
+        journals.map(line).collect()
+    }
+
+    /// The running node that leads a journal.
+    pub fn leader(&self, journal: JournalId) -> Option<usize> {
+        let leads = |node: &usize| {
+            let shards = &self.world.nodes[*node].shards;
+            let mut journals = shards.iter().filter_map(|slot| slot.shard.journal(journal));
+            journals.any(|journal| journal.is_settled())
+        };
+        // An old leader that is parted from the others may not know yet.
+        let term = |node: &usize| {
+            let shards = &self.world.nodes[*node].shards;
+            shards.iter().filter_map(|slot| slot.shard.journal(journal)).map(|j| j.standing().term).max()
+        };
+        (0..self.nodes()).filter(leads).max_by_key(term)
+    }
+
+    fn shard_of(&self, journal: JournalId) -> u16 {
+        let view = self.newest_view();
+        let lane = view.journals[&journal].lane;
+        lane.shard(self.world.options.shards).0
+    }
+
+    fn newest_view(&self) -> Arc<View> {
+        let views = self.world.nodes.iter().map(|node| node.view()).chain([Arc::clone(&self.view)]);
+        views.max_by_key(|view| view.version).expect("there is one")
+    }
+
+    pub fn journal_of(&self, partition: PartitionId) -> JournalId {
+        let view = self.newest_view();
+        let (_, partition) = view.partition(partition).expect("it was made");
+        partition.spans[0].journal
+    }
+
+    /// Makes a topic by asking any node; gives its partitions.
+    pub fn create_topic(
+        &mut self,
+        node: usize,
+        name: &str,
+        partitions: i32,
+        factor: i16,
+    ) -> Vec<PartitionId> {
+        let view = self.newest_view();
+        let new = propose::NewTopic {
+            name: name.to_owned(),
+            partitions,
+            replication_factor: factor,
+            configs: Vec::new(),
+            topic_id: TopicId(u128::from(self.next) + 1),
+            entropy: self.next,
+        };
+        let command = propose::create_topic(&view, &Statics::default(), new).expect("it may be made");
+        let output = self.command(node, command);
+        let Output::ControlDone { result, .. } = &output else { panic!("{output:?}") };
+        let outcome = result.as_ref().expect("it was made");
+        let engine::control::Outcome::TopicCreated { partitions, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        let partitions = partitions.clone();
+        self.expect("every partition has a leader that opened it", 20 * SECOND, |cluster| {
+            partitions.iter().all(|partition| cluster.is_open(*partition))
+        });
+        self.view = self.newest_view();
+        partitions
+    }
+
+    fn command(&mut self, node: usize, command: Command) -> Output {
+        let request = self.request();
+        self.world.input(node, 0, Input::Control { request, command });
+        self.expect("the command is answered", 20 * SECOND, |cluster| cluster.answers.contains_key(&request));
+        self.answers.remove(&request).expect("just seen")
+    }
+
+    fn is_open(&self, partition: PartitionId) -> bool {
+        let all_know = self.world.nodes.iter().filter(|node| node.is_running());
+        if all_know.clone().any(|node| node.view().partition(partition).is_none()) {
+            return false;
+        }
+        let journal = self.journal_of(partition);
+        self.leader(journal).is_some_and(|leader| {
+            let slots = self.world.nodes[leader].shards.iter();
+            let mut journals = slots.filter_map(|slot| slot.shard.journal(journal));
+            journals.any(|journal| journal.fold().partition(partition).is_some())
+        })
+    }
+
+    /// Sends a batch to whoever leads; false when nobody does or there is no room.
+    pub fn produce(&mut self, partition: PartitionId) -> bool {
+        let journal = self.journal_of(partition);
+        let Some(node) = self.leader(journal) else { return false };
+        self.produce_to(node, partition)
+    }
+
+    pub fn produce_to(&mut self, node: usize, partition: PartitionId) -> bool {
+        let shard = self.shard_of(self.journal_of(partition));
+        let uid = Uid(self.next as usize);
+        let recipe = Recipe::draw(&mut self.rng, self.world.true_wall_ms());
+        let records = build(&mut self.rng, uid, &recipe);
+        let slot = &self.world.nodes[node].shards[shard as usize];
+        if !slot.shard.room_for(partition, records.len()) {
+            return false;
+        }
+        let request = self.request();
+        self.sent.insert(request, Sent { node, partition, crc: batch_crc(&records) });
+        let acks = Acks::All;
+        let produce = Produce { request, slot: 0, partition, acks, records: &records };
+        self.world.input(node, shard, Input::Produce(produce));
+        for happening in self.world.take_happened() {
+            self.happened(happening);
+        }
+        true
+    }
+
+    /// A node's process is gone, and with it the answers to what was sent to it.
+    pub fn kill(&mut self, node: usize, with_power: bool) {
+        for happening in self.world.take_happened() {
+            self.happened(happening);
+        }
+        if with_power {
+            self.world.power_cut(node);
+        } else {
+            self.world.kill(node);
+        }
+        self.sent.retain(|_, sent| sent.node != node);
+    }
+
+    /// All batches of a partition as its leader gives them.
+    pub fn read(&mut self, partition: PartitionId) -> BTreeMap<Offset, u32> {
+        let journal = self.journal_of(partition);
+        let mut found = BTreeMap::new();
+        let mut offset = Offset(0);
+        loop {
+            let node = self.leader(journal).expect("somebody leads");
+            let shard = self.shard_of(journal);
+            let request = self.request();
+            let wanted = FetchPartition {
+                partition,
+                offset,
+                max_bytes: 1 << 20,
+                leader_epoch: -1,
+                last_fetched_epoch: -1,
+            };
+            let deadline_ns = self.world.clock(node).mono_ns;
+            let partitions = vec![wanted];
+            let fetch = Fetch { request, partitions, min_bytes: 1, max_bytes: 1 << 20, deadline_ns };
+            self.world.input(node, shard, Input::Fetch(fetch));
+            self.expect("the fetch is answered", 5 * SECOND, |cluster| {
+                cluster.answers.contains_key(&request)
+            });
+            let Some(Output::Fetched { partitions, .. }) = self.answers.remove(&request) else {
+                panic!("a fetch is answered by what was fetched")
+            };
+            let part = &partitions[0];
+            assert_eq!(part.error, None, "{partition} at {offset}");
+            let bytes: Vec<u8> = part.records.iter().flat_map(|slice| slice.to_vec()).collect();
+            if bytes.is_empty() {
+                return found;
+            }
+            offset = batches(&bytes, &mut found);
+        }
+    }
+
+    /// Waits until all nodes agree, and checks that nothing acknowledged is gone and that the
+    /// replicas have the same state.
+    pub fn check(&mut self, partitions: &[PartitionId]) {
+        self.expect("all replicas have all and fold it", 60 * SECOND, |cluster| cluster.agrees(partitions));
+        for partition in partitions {
+            let found = self.read(*partition);
+            let acked = self.acked.range((*partition, Offset(0))..=(*partition, Offset(i64::MAX)));
+            for ((_, offset), crc) in acked {
+                assert_eq!(found.get(offset), Some(crc), "{partition} at {offset}: acknowledged");
+            }
+        }
+    }
+
+    fn agrees(&self, partitions: &[PartitionId]) -> bool {
+        let data = partitions.iter().map(|partition| self.journal_of(*partition));
+        let mut journals: Vec<JournalId> = data.chain([META_JOURNAL]).collect();
+        journals.sort_unstable();
+        journals.dedup();
+        journals.iter().all(|id| {
+            let slots = self.world.nodes.iter().flat_map(|node| &node.shards);
+            let replicas: Vec<_> = slots.filter_map(|slot| slot.shard.journal(*id)).collect();
+            let wanted = self.newest_view().journals[id].replicas.len();
+            let mut states = replicas.iter().map(|journal| {
+                let standing = journal.standing();
+                (standing.last, standing.commit, standing.durable, journal.state().encode())
+            });
+            let Some(first) = states.next() else { return false };
+            let same = states.all(|state| state == first);
+            let settled = replicas.iter().any(|journal| journal.is_settled());
+            replicas.len() == wanted && same && settled && first.0 == first.1
+        })
+    }
+
+    /// Events of a kind so far.
+    pub fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|(_, event)| is_it(event)).count()
+    }
+
+    pub fn refusals(&self, refusal: Refusal) -> u64 {
+        self.refused.get(&format!("{refusal:?}")).copied().unwrap_or(0)
+    }
+}
+
+/// Takes whole batches apart; gives the offset after the last one.
+fn batches(bytes: &[u8], found: &mut BTreeMap<Offset, u32>) -> Offset {
+    let mut rest = bytes;
+    let mut next = Offset(0);
+    while !rest.is_empty() {
+        let header = BatchHeader::of(rest).expect("a whole header");
+        let (batch, behind) = rest.split_at(header.declared_bytes() as usize);
+        let base_offset = Offset(header.base_offset.get());
+        found.insert(base_offset, batch_crc(batch));
+        next = base_offset.plus(header.offsets());
+        rest = behind;
+    }
+    next
+}

@@ -1,0 +1,144 @@
+//! Three nodes replicate: elections, failover, cuts, catching up and restarts, each written down
+//! step by step over simulated disks and a simulated network.
+
+use engine::ids::META_JOURNAL;
+use engine::rng::Rng;
+use engine::shard::Event;
+use tests::sim::cluster::{Cluster, MS, SECOND};
+
+const SEGMENT_BYTES: u64 = 1 << 20;
+
+fn three(seed: u64) -> Cluster {
+    let mut cluster = Cluster::new(seed, 3, 2, SEGMENT_BYTES);
+    cluster.start_all();
+    cluster
+}
+
+/// Sends batches to whoever leads, one about every 300 µs.
+fn produce(cluster: &mut Cluster, partitions: &[engine::ids::PartitionId], batches: usize) {
+    for number in 0..batches {
+        cluster.produce(partitions[number % partitions.len()]);
+        cluster.run_for(MS / 3);
+    }
+    cluster.run_for(50 * MS);
+}
+
+#[test]
+fn three_nodes_form_elect_and_replicate() {
+    let mut cluster = three(1);
+    assert!(cluster.leader(META_JOURNAL).is_some());
+    let partitions = cluster.create_topic(1, "t", 4, 3);
+    produce(&mut cluster, &partitions, 200);
+    assert!(cluster.acked.len() > 150, "{} acknowledged, {:?}", cluster.acked.len(), cluster.refused);
+    cluster.check(&partitions);
+}
+
+#[test]
+fn a_leader_is_killed_and_another_goes_on() {
+    for seed in 0..4 {
+        let mut cluster = three(seed);
+        let partitions = cluster.create_topic(0, "t", 3, 3);
+        produce(&mut cluster, &partitions, 100);
+        let journal = cluster.journal_of(partitions[0]);
+        let leader = cluster.leader(journal).expect("somebody leads");
+        cluster.kill(leader, seed % 2 == 0);
+        let began_ns = cluster.world.now_ns;
+        cluster.expect("another leads", 2 * SECOND, |cluster| {
+            cluster.leader(journal).is_some_and(|new| new != leader)
+        });
+        let stall_ms = (cluster.world.now_ns - began_ns) / MS;
+        assert!(stall_ms < 1000, "failover took {stall_ms} ms");
+        produce(&mut cluster, &partitions, 100);
+        cluster.world.start(leader);
+        cluster.check(&partitions);
+    }
+}
+
+#[test]
+fn a_leader_that_was_parted_cuts_what_it_could_not_commit() {
+    let mut cuts = 0;
+    for seed in 0..6 {
+        let mut cluster = three(100 + seed);
+        let partitions = cluster.create_topic(0, "t", 2, 3);
+        produce(&mut cluster, &partitions, 60);
+        let journal = cluster.journal_of(partitions[0]);
+        let old = cluster.leader(journal).expect("somebody leads");
+        let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
+        others.iter().for_each(|other| cluster.world.part(old, *other));
+        for _ in 0..40 {
+            cluster.produce_to(old, partitions[0]);
+            cluster.run_for(MS);
+        }
+        cluster.expect("the others elect", 3 * SECOND, |cluster| {
+            cluster.leader(journal).is_some_and(|new| new != old)
+        });
+        produce(&mut cluster, &partitions, 60);
+        others.iter().for_each(|other| cluster.world.heal(old, *other));
+        cluster.check(&partitions);
+        cuts += cluster.count(|event| matches!(event, Event::LogCut { .. }));
+    }
+    assert!(cuts > 0, "no diverged tail was cut");
+}
+
+#[test]
+fn a_node_that_was_away_for_long_catches_up_from_the_leaders_disk() {
+    let mut cluster = three(7);
+    let partitions = cluster.create_topic(0, "t", 2, 3);
+    produce(&mut cluster, &partitions, 50);
+    let journal = cluster.journal_of(partitions[0]);
+    let leader = cluster.leader(journal).expect("somebody leads");
+    let away = (leader + 1) % 3;
+    cluster.kill(away, true);
+    produce(&mut cluster, &partitions, 3_000);
+    // The others start again: what they have is on their disks alone.
+    for node in (0..3).filter(|node| *node != away) {
+        cluster.kill(node, false);
+        cluster.world.start(node);
+    }
+    cluster.world.start(away);
+    cluster.check(&partitions);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_whatever_breaks_one_after_the_other() {
+    let mut total = 0;
+    for seed in 0..30 {
+        let mut cluster = three(1_000 + seed);
+        let mut rng = Rng::new(seed);
+        let partitions = cluster.create_topic(0, "t", 3, 3);
+        for _ in 0..12 {
+            let batches = 20 + rng.below(60) as usize;
+            produce(&mut cluster, &partitions, batches);
+            break_something(&mut cluster, &mut rng);
+            produce(&mut cluster, &partitions, batches);
+            mend(&mut cluster, &mut rng);
+        }
+        cluster.check(&partitions);
+        total += cluster.acked.len();
+    }
+    assert!(total > 20_000, "only {total} batches were acknowledged");
+}
+
+fn break_something(cluster: &mut Cluster, rng: &mut Rng) {
+    let (node, other) = (rng.below(3) as usize, rng.below(3) as usize);
+    match rng.below(4) {
+        0 | 1 if cluster.world.nodes[node].is_running() => cluster.kill(node, rng.one_in(2)),
+        2 if node != other => cluster.world.part(node, other),
+        _ => {
+            cluster.world.part(node, (node + 1) % 3);
+            cluster.world.part(node, (node + 2) % 3);
+        }
+    }
+    cluster.run_for(rng.below(2 * SECOND));
+}
+
+/// Mends all, or all but little: then the next breakage comes on top.
+fn mend(cluster: &mut Cluster, rng: &mut Rng) {
+    for node in 0..3 {
+        if !cluster.world.nodes[node].is_running() {
+            cluster.world.start(node);
+        }
+        cluster.world.heal(node, (node + 1) % 3);
+    }
+    cluster.run_for(rng.below(3 * SECOND));
+}
