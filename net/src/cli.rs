@@ -45,6 +45,8 @@ enum Command {
     CheckConfig,
     /// Create, list, describe, alter and delete topics of a running cluster; options of its own
     Topic,
+    /// List, describe, reset and delete consumer groups; options of its own
+    Group,
     /// Look at a running cluster; options of its own
     Cluster,
 }
@@ -67,9 +69,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
-    if let Some(noun @ (Command::Topic | Command::Cluster)) = line.command {
+    if let Some(noun @ (Command::Topic | Command::Group | Command::Cluster)) = line.command {
         let what = format!("a broker's options do not go with '{noun:?}'").to_lowercase();
-        return Err(Refusal::usage(what, "put topic or cluster first, and its own options behind it"));
+        return Err(Refusal::usage(what, "put topic, group or cluster first, and its own options behind it"));
     }
     let config = Config::from_options(line.options, &machine()?)?;
     logging::filter_of(&config.log_filter)?;

@@ -116,3 +116,54 @@ fn a_cluster_that_is_not_there_is_said_so_with_2_and_usage_with_1() {
     }
     assert!(done(&broker, &["topic", "--help"]).contains("Exit codes"));
 }
+
+/// Commits these offsets as a client that is no member of the group.
+fn commit(broker: &Broker, group: &str, offsets: &[(i32, i64)]) {
+    use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+    use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+    let consumer: BaseConsumer = tests::process::records::client(&broker.bootstrap(), &[("group.id", group)])
+        .create()
+        .expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        list.add_partition_offset("a", *partition, Offset::Offset(*offset)).expect("a list");
+    }
+    consumer.commit(&list, CommitMode::Sync).expect("committed");
+}
+
+#[test]
+fn groups_are_listed_described_reset_and_deleted() {
+    let broker = Broker::start(BrokerOptions::default());
+    done(&broker, &["topic", "create", "a", "--partitions", "2"]);
+    let load = tests::process::records::Load::new(&broker.bootstrap(), &[("acks", "all")]);
+    for number in 0..20 {
+        assert!(load.send("a", (number % 2) as i32, number, 100));
+    }
+    load.flush(60);
+    assert!(done(&broker, &["group", "list"]).contains("no groups"));
+    refused(&broker, &["group", "describe", "g"], 5, "GROUP_ID_NOT_FOUND");
+    commit(&broker, "g", &[(0, 4), (1, 10)]);
+    let listed = json(&broker, &["group", "list"]);
+    assert_eq!((&listed[0]["group"], &listed[0]["state"]), (&Value::from("g"), &Value::from("Empty")));
+    let lags = || {
+        let described = json(&broker, &["group", "describe", "g"]);
+        let rows = described["partitions"].as_array().expect("partitions").clone();
+        rows.iter().map(|row| row["lag"].as_i64().expect("a lag")).collect::<Vec<_>>()
+    };
+    assert_eq!(lags(), [6, 0]);
+    assert!(done(&broker, &["group", "describe", "g"]).contains("g: Empty, 0 member(s)"));
+    let reset = ["group", "reset", "g", "--topic", "a"];
+    done(&broker, &[&reset[..], &["--to-earliest", "--dry-run"]].concat());
+    assert_eq!(lags(), [6, 0], "a dry run sets nothing");
+    done(&broker, &[&reset[..], &["--shift-by", "-3", "--partition", "1"]].concat());
+    assert_eq!(lags(), [6, 3]);
+    done(&broker, &[&reset[..], &["--to-offset", "99"]].concat());
+    assert_eq!(lags(), [0, 0]);
+    done(&broker, &[&reset[..], &["--to-time", "0"]].concat());
+    assert_eq!(lags(), [10, 10]);
+    refused(&broker, &[&reset[..], &["--to-latest", "--partition", "7"]].concat(), 5, "a-7");
+    assert_eq!(command(&broker, &[&reset[..], &["--to-latest", "--to-earliest"]].concat()).0, 1);
+    assert_eq!(command(&broker, &reset).0, 1);
+    assert!(done(&broker, &["group", "delete", "g"]).contains("deleted g"));
+    refused(&broker, &["group", "delete", "g"], 5, "GROUP_ID_NOT_FOUND");
+}

@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote: kcat and Python's three.
+//! Clients that nobody here wrote: kcat, Python's three and kafkajs.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -45,6 +45,19 @@ fn kafka_python() {
 fn aiokafka() {
     let broker = Broker::start(BrokerOptions::default());
     foreign::run_script("aiokafka", "aiokafka_client.py", &broker.bootstrap());
+}
+
+/// Groups of three with rebalances, an idempotent producer, pause and resume, seek by time.
+#[test]
+fn aiokafka_suite() {
+    let broker = Broker::start(BrokerOptions::default());
+    foreign::run_script("aiokafka_suite", "aiokafka_suite.py", &broker.bootstrap());
+}
+
+#[test]
+fn kafkajs_suite() {
+    let broker = Broker::start(BrokerOptions::default());
+    foreign::run_node_script("kafkajs_suite", "kafkajs/groups.js", &broker.bootstrap());
 }
 
 #[test]

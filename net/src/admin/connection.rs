@@ -61,8 +61,18 @@ impl Connection {
         at_least: i16,
         request: &R,
     ) -> Result<R::Response, Refusal> {
+        self.call_at_most(at_least, i16::MAX, request)
+    }
+
+    /// The same where a newer version than `at_most` would want the request otherwise.
+    pub fn call_at_most<R: RequestResponsePair>(
+        &mut self,
+        at_least: i16,
+        at_most: i16,
+        request: &R,
+    ) -> Result<R::Response, Refusal> {
         let key = <R as KafkaRequest>::API_KEY.value();
-        let own_max = R::SUPPORTED_VERSIONS.max().value();
+        let own_max = R::SUPPORTED_VERSIONS.max().value().min(at_most);
         let version = self.versions.get(&key).and_then(|&(min, max)| {
             let version = max.min(own_max);
             (version >= min.max(at_least)).then_some(version)

@@ -37,6 +37,14 @@ fn explain(code: i16) -> (String, &'static str) {
         code::INVALID_PARTITIONS => {
             ("INVALID_PARTITIONS", "ask for more partitions than there are; their number never falls")
         }
+        code::GROUP_ID_NOT_FOUND => {
+            ("GROUP_ID_NOT_FOUND", "`duramen group list` shows the groups that there are")
+        }
+        code::NON_EMPTY_GROUP => ("NON_EMPTY_GROUP", "stop its members first"),
+        code::UNKNOWN_MEMBER_ID => ("UNKNOWN_MEMBER_ID", "the group has members: stop them first"),
+        code::COORDINATOR_NOT_AVAILABLE => ("COORDINATOR_NOT_AVAILABLE", RETRY),
+        code::COORDINATOR_LOAD_IN_PROGRESS => ("COORDINATOR_LOAD_IN_PROGRESS", RETRY),
+        code::NOT_COORDINATOR => ("NOT_COORDINATOR", RETRY),
         code::INVALID_CONFIG => ("INVALID_CONFIG", SAID),
         code::INVALID_REQUEST => ("INVALID_REQUEST", SAID),
         code::POLICY_VIOLATION => ("POLICY_VIOLATION", SAID),

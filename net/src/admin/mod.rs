@@ -1,9 +1,13 @@
-//! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen cluster ...`.
+//! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen group ...`,
+//! `duramen cluster ...`.
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
 mod cluster;
 mod connection;
+mod group;
+mod group_report;
+mod group_reset;
 mod health;
 mod kafka_error;
 mod offsets;
@@ -22,7 +26,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// What may come first on the command line, instead of a broker's options.
-pub const NOUNS: [&str; 2] = ["topic", "cluster"];
+pub const NOUNS: [&str; 3] = ["topic", "group", "cluster"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
@@ -45,6 +49,12 @@ enum Noun {
     Topic {
         #[command(subcommand)]
         verb: topic::Verb,
+    },
+    /// List, describe, reset and delete consumer groups
+    #[command(after_help = AFTER_HELP)]
+    Group {
+        #[command(subcommand)]
+        verb: group::Verb,
     },
     /// Look at the whole cluster
     #[command(after_help = AFTER_HELP)]
@@ -72,6 +82,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Refusal> {
     let out = Out { json: line.reach.json };
     match &line.noun {
         Noun::Topic { verb } => topic::run(verb, &line.reach, out),
+        Noun::Group { verb } => group::run(verb, &line.reach, out),
         Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
     }
 }

@@ -27,12 +27,7 @@ const LATEST: i64 = -1;
 pub fn ask(reach: &Reach, metadata: &MetadataResponse, topic: &MetadataResponseTopic) -> Spread {
     let name = topic.name.as_deref().unwrap_or_default();
     let mut spread = Spread::new();
-    for broker in &metadata.brokers {
-        let led = topic.partitions.iter().filter(|partition| partition.leader_id == broker.node_id);
-        let led: Vec<i32> = led.map(|partition| partition.partition_index).collect();
-        if led.is_empty() {
-            continue;
-        }
+    for (broker, led) in leaders(metadata, topic) {
         let Some(mut connection) = connect(reach, broker) else { continue };
         for (partition, offset) in list_offsets(&mut connection, name, &led, EARLIEST) {
             spread.entry(partition).or_default().first = Some(offset);
@@ -45,6 +40,36 @@ pub fn ask(reach: &Reach, metadata: &MetadataResponse, topic: &MetadataResponseT
         }
     }
     spread
+}
+
+/// The offset of each partition's first record at or after a time; −1 where there is none.
+pub fn at(
+    reach: &Reach,
+    metadata: &MetadataResponse,
+    topic: &MetadataResponseTopic,
+    time_ms: i64,
+) -> BTreeMap<i32, i64> {
+    let name = topic.name.as_deref().unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for (broker, led) in leaders(metadata, topic) {
+        if let Some(mut connection) = connect(reach, broker) {
+            found.extend(list_offsets(&mut connection, name, &led, time_ms.max(0)));
+        }
+    }
+    found
+}
+
+/// Each broker that leads partitions of the topic, with these.
+fn leaders<'a>(
+    metadata: &'a MetadataResponse,
+    topic: &MetadataResponseTopic,
+) -> Vec<(&'a MetadataResponseBroker, Vec<i32>)> {
+    let led = |broker: &MetadataResponseBroker| {
+        let led = topic.partitions.iter().filter(|partition| partition.leader_id == broker.node_id);
+        led.map(|partition| partition.partition_index).collect()
+    };
+    let brokers = metadata.brokers.iter().map(|broker| (broker, led(broker)));
+    brokers.filter(|(_, led): &(_, Vec<i32>)| !led.is_empty()).collect()
 }
 
 /// A connection to a broker of a Metadata answer.

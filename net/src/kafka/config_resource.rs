@@ -6,8 +6,9 @@ use engine::control::{View, names};
 use engine::ids::broker_id;
 use std::sync::Arc;
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// Of Kafka's types of resource.
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
 
 /// A resource that has settings here.
 #[derive(Clone, Debug, PartialEq, Eq)]

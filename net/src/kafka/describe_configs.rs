@@ -13,6 +13,8 @@ use engine::control::View;
 use engine::control::config::{
     DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker, describe_topic,
 };
+use engine::control::view::NodeView;
+use engine::ids::{ShardId, broker_id};
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
 
@@ -51,13 +53,43 @@ fn find(
     let mut all = match config_resource(view, resource.resource_type, &resource.resource_name)? {
         ConfigResource::Topic(name) => describe_topic(&view.topics[&name].configs, brokers, statics),
         ConfigResource::AllBrokers => describe_all_brokers(brokers),
-        ConfigResource::Broker(_) => describe_broker(brokers, statics),
+        ConfigResource::Broker(id) => {
+            let mut all = describe_broker(brokers, statics);
+            all.extend(facts(view, id));
+            all
+        }
     };
     // No list and an empty one both ask for all, as in Kafka.
     if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
         all.retain(|config| keys.iter().any(|key| key.as_str() == config.name));
     }
     Ok(all)
+}
+
+/// What a broker is, by the names that Kafka's tools look for; set where the node is started.
+fn facts(view: &View, id: i32) -> Vec<DescribedConfig> {
+    let in_node = |node: &NodeView| id - broker_id(node.node, ShardId(0));
+    let node = view.nodes.values().find(|node| (0..i32::from(node.shards)).contains(&in_node(node)));
+    let Some(node) = node else { return Vec::new() };
+    let advertised = &node.advertised;
+    let port = i32::from(advertised.first_port) + in_node(node);
+    let host = if advertised.host.contains(':') {
+        format!("[{}]", advertised.host)
+    } else {
+        advertised.host.clone()
+    };
+    vec![
+        fact("advertised.listeners", Some(format!("PLAINTEXT://{host}:{port}")), "Where clients connect."),
+        fact("broker.rack", advertised.rack.clone(), "The rack of the node."),
+        fact("node.id", Some(id.to_string()), "The broker id: node id × 1000 + shard."),
+    ]
+}
+
+fn fact(name: &'static str, value: Option<String>, doc: &'static str) -> DescribedConfig {
+    /// Of Kafka's types of value.
+    const STRING: i8 = 2;
+    let source = Source::Static;
+    DescribedConfig { name, value, source, read_only: true, kafka_type: STRING, doc, synonyms: Vec::new() }
 }
 
 fn show(config: DescribedConfig, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
@@ -132,6 +164,13 @@ mod tests {
         let response =
             answer(&request(&[(2, "a", None), (2, "a", Some(&[])), (4, "0", None), (4, "", None)]));
         let counts: Vec<usize> = response.results.iter().map(|result| result.configs.len()).collect();
+        let facts: Vec<(&str, Option<&str>)> = response.results[2]
+            .configs
+            .iter()
+            .filter(|config| config.read_only && config.config_source == 4)
+            .map(|config| (config.name.as_str(), config.value.as_deref()))
+            .collect();
+        assert!(facts.contains(&("advertised.listeners", Some("PLAINTEXT://h:9092"))), "{facts:?}");
         assert!(counts[0] > 30 && counts[0] == counts[1] && counts[2] > 30 && counts[3] == 0, "{counts:?}");
         let response = answer(&request(&[(2, "no", None), (4, "9", None)]));
         let codes: Vec<i16> = response.results.iter().map(|result| result.error_code).collect();

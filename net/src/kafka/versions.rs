@@ -2,6 +2,7 @@
 
 use super::alter_client_quotas::AlterClientQuotas;
 use super::alter_configs::AlterConfigs;
+use super::alter_replica_log_dirs::AlterReplicaLogDirs;
 use super::context::{Caller, Context};
 use super::create_partitions::CreatePartitions;
 use super::create_topics::CreateTopics;
@@ -14,6 +15,7 @@ use super::describe_configs::DescribeConfigs;
 use super::describe_groups::DescribeGroups;
 use super::describe_log_dirs::DescribeLogDirs;
 use super::describe_producers::DescribeProducers;
+use super::describe_quorum::DescribeQuorum;
 use super::describe_topic_partitions::DescribeTopicPartitions;
 use super::dispatch::{self, Handler};
 use super::elect_leaders::ElectLeaders;
@@ -23,6 +25,7 @@ use super::incremental_alter_configs::IncrementalAlterConfigs;
 use super::init_producer_id::InitProducerId;
 use super::join_group::JoinGroup;
 use super::leave_group::LeaveGroup;
+use super::list_config_resources::ListConfigResources;
 use super::list_groups::ListGroups;
 use super::list_offsets::ListOffsets;
 use super::metadata::Metadata;
@@ -30,6 +33,7 @@ use super::offset_commit::OffsetCommit;
 use super::offset_delete::OffsetDelete;
 use super::offset_fetch::OffsetFetch;
 use super::offset_for_leader_epoch::OffsetForLeaderEpoch;
+use super::reassignments::{AlterPartitionReassignments, ListPartitionReassignments};
 use super::sync_group::SyncGroup;
 use super::wire::{Bytes, BytesMut, WireError};
 
@@ -87,6 +91,8 @@ macro_rules! surface {
 surface! {
     AlterClientQuotas,
     AlterConfigs,
+    AlterPartitionReassignments,
+    AlterReplicaLogDirs,
     CreatePartitions,
     CreateTopics,
     DeleteGroups,
@@ -98,6 +104,7 @@ surface! {
     DescribeGroups,
     DescribeLogDirs,
     DescribeProducers,
+    DescribeQuorum,
     DescribeTopicPartitions,
     ElectLeaders,
     FindCoordinator,
@@ -107,7 +114,9 @@ surface! {
     JoinGroup,
     LeaveGroup,
     ListGroups,
+    ListConfigResources,
     ListOffsets,
+    ListPartitionReassignments,
     Metadata,
     OffsetCommit,
     OffsetDelete,

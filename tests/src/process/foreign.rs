@@ -19,6 +19,16 @@ pub fn python(test: &str) -> Option<PathBuf> {
     if python.is_file() { Some(python) } else { skip(test, "tests/.venv is missing (.ci/run makes it)") }
 }
 
+/// The folder with the packages of `tests/clients/kafkajs/package.json`, where node is there, too.
+pub fn node_modules(test: &str) -> Option<PathBuf> {
+    let modules = workspace_folder().join("target/suites/kafkajs/node_modules");
+    let has_node = Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
+    if has_node && modules.is_dir() {
+        return Some(modules);
+    }
+    skip(test, "node or target/suites/kafkajs is missing (.ci/run makes it)")
+}
+
 /// Says on the real stderr that a test was skipped, which the test runner does not capture.
 pub fn skip<T>(test: &str, why: &str) -> Option<T> {
     assert!(
@@ -50,5 +60,15 @@ pub fn run_script(test: &str, script: &str, bootstrap: &str) {
     let path = workspace_folder().join("tests/clients").join(script);
     let output = run(Command::new("timeout").arg("120").arg(python).arg(path).arg(bootstrap).arg(test));
     let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.trim_end().ends_with("ok"), "{script} said:\n{said}");
+}
+
+/// The same by node.
+pub fn run_node_script(test: &str, script: &str, bootstrap: &str) {
+    let Some(modules) = node_modules(test) else { return };
+    let path = workspace_folder().join("tests/clients").join(script);
+    let mut command = Command::new("timeout");
+    command.arg("240").arg("node").arg(path).arg(bootstrap).arg(test).env("NODE_PATH", modules);
+    let said = String::from_utf8_lossy(&run(&mut command).stdout).into_owned();
     assert!(said.trim_end().ends_with("ok"), "{script} said:\n{said}");
 }

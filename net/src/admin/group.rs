@@ -1,0 +1,132 @@
+//! `duramen group ...`: what is asked of the cluster about consumer groups. Each group has one
+//! broker that knows it, its coordinator.
+
+use super::connection::Connection;
+use super::group_report::{self, GroupReport};
+use super::group_reset::{self, To};
+use super::kafka_error::check;
+use super::out::Out;
+use super::reach::Reach;
+use super::topic::left_out;
+use crate::refusal::Refusal;
+use clap::{Args, Subcommand};
+use kafka_wire::{DeleteGroupsRequest, FindCoordinatorRequest};
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// List the groups of all brokers
+    List,
+    /// Show one group: state, members, and for each partition offset, lag and owner
+    Describe {
+        /// Name of the group
+        name: String,
+    },
+    /// Set the offsets of a group that has no members
+    Reset(ResetArguments),
+    /// Delete a group that has no members, with its offsets
+    Delete {
+        /// Name of the group
+        name: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct ResetArguments {
+    /// Name of the group
+    pub name: String,
+    /// Topic whose offsets are set
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: String,
+    /// Only this partition. May be given more than once [default: all]
+    #[arg(long, value_name = "N")]
+    pub partition: Vec<i32>,
+    #[command(flatten)]
+    pub to: ToArguments,
+    /// Show what would be set, and set nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct ToArguments {
+    /// To the first offset that there is
+    #[arg(long)]
+    to_earliest: bool,
+    /// To the next offset to be written
+    #[arg(long)]
+    to_latest: bool,
+    /// To this offset, or the nearest that there is
+    #[arg(long, value_name = "N")]
+    to_offset: Option<i64>,
+    /// To the first record at or after this time, in milliseconds since 1970
+    #[arg(long, value_name = "MS")]
+    to_time: Option<i64>,
+    /// By so many offsets from where the group is, back if negative
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    shift_by: Option<i64>,
+}
+
+impl ToArguments {
+    fn to(&self) -> To {
+        match (self.to_earliest, self.to_offset, self.to_time, self.shift_by) {
+            (true, ..) => To::Earliest,
+            (_, Some(offset), ..) => To::Offset(offset),
+            (_, _, Some(time_ms), _) => To::Time(time_ms),
+            (.., Some(by)) => To::Shifted(by),
+            _ => To::Latest,
+        }
+    }
+}
+
+pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
+    let mut connection = reach.connect()?;
+    match verb {
+        Verb::List => {
+            let rows = group_report::list(&mut connection, reach)?;
+            out.show(&rows, |rows| group_report::list_table(rows))?;
+        }
+        Verb::Describe { name } => {
+            let mut coordinator = coordinator(&mut connection, reach, name)?;
+            let report = GroupReport::ask(&mut coordinator, reach, name)?;
+            out.show(&report, GroupReport::text)?;
+        }
+        Verb::Reset(arguments) => {
+            let mut coordinator = coordinator(&mut connection, reach, &arguments.name)?;
+            let rows = group_reset::reset(&mut coordinator, reach, arguments, arguments.to.to())?;
+            out.show(&rows, |rows| group_reset::table(rows))?;
+        }
+        Verb::Delete { name } => {
+            let mut coordinator = coordinator(&mut connection, reach, name)?;
+            delete(&mut coordinator, name)?;
+            out.show(&Deleted { deleted: name }, |_| format!("deleted {name}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    deleted: &'a str,
+}
+
+/// A connection to the group's coordinator; version 4 is the first that asks for several.
+fn coordinator(connection: &mut Connection, reach: &Reach, name: &str) -> Result<Connection, Refusal> {
+    let mut request = FindCoordinatorRequest::default();
+    request.coordinator_keys.push(name.into());
+    let response = connection.call(4, &request)?;
+    let found = response.coordinators.into_iter().next().ok_or_else(|| left_out(connection))?;
+    check(&format!("group '{name}'"), found.error_code, found.error_message.as_deref())?;
+    let port = u16::try_from(found.port).map_err(|_| left_out(connection))?;
+    Connection::open(&found.host, port, reach.timeout())
+}
+
+fn delete(coordinator: &mut Connection, name: &str) -> Result<(), Refusal> {
+    let mut request = DeleteGroupsRequest::default();
+    request.groups_names.push(name.into());
+    let response = coordinator.call(0, &request)?;
+    let done = response.results.into_iter().next().ok_or_else(|| left_out(coordinator))?;
+    check(&format!("group '{name}'"), done.error_code, done.error_message.as_deref())
+}

@@ -1,0 +1,157 @@
+//! `duramen group reset`: where a group's offsets are moved to, and the commit that moves them.
+
+use super::connection::Connection;
+use super::group::ResetArguments;
+use super::group_report::{self, Offsets};
+use super::kafka_error::check;
+use super::offsets::{self, Spread};
+use super::out;
+use super::reach::Reach;
+use super::topic::left_out;
+use super::topic_report;
+use crate::kafka::errors::code;
+use crate::refusal::Refusal;
+use kafka_wire::OffsetCommitRequest;
+use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Where to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    Earliest,
+    Latest,
+    Offset(i64),
+    /// Milliseconds since 1970.
+    Time(i64),
+    /// From where the group is.
+    Shifted(i64),
+}
+
+#[derive(Serialize, Debug, PartialEq, Eq)]
+pub struct ResetRow {
+    topic: String,
+    partition: i32,
+    /// `None` where nothing was committed.
+    before: Option<i64>,
+    offset: i64,
+}
+
+pub fn table(rows: &[ResetRow]) -> String {
+    let cells = rows.iter().map(|row| {
+        [row.topic.clone(), row.partition.to_string(), out::or_dash(row.before), row.offset.to_string()]
+    });
+    out::table(["topic", "partition", "before", "offset"], cells)
+}
+
+pub fn reset(
+    coordinator: &mut Connection,
+    reach: &Reach,
+    wanted: &ResetArguments,
+    to: To,
+) -> Result<Vec<ResetRow>, Refusal> {
+    let group = group_report::describe(coordinator, &wanted.name)?;
+    if !group.members.is_empty() {
+        let (name, count) = (&wanted.name, group.members.len());
+        let what = format!("group '{name}' has {count} member(s), which would overwrite what is set");
+        return Err(Refusal::refused(what, "stop them first"));
+    }
+    let committed = group_report::committed(coordinator, &wanted.name)?;
+    let rows = plan(coordinator, reach, wanted, to, &committed)?;
+    if !wanted.dry_run {
+        commit(coordinator, &wanted.name, &wanted.topic, &rows)?;
+    }
+    Ok(rows)
+}
+
+fn plan(
+    connection: &mut Connection,
+    reach: &Reach,
+    wanted: &ResetArguments,
+    to: To,
+    committed: &Offsets,
+) -> Result<Vec<ResetRow>, Refusal> {
+    let name = wanted.topic.as_str();
+    let metadata = topic_report::metadata(connection, Some(&[name]))?;
+    let topic = metadata.topics.first().ok_or_else(|| left_out(connection))?;
+    check(&format!("topic '{name}'"), topic.error_code, None)?;
+    let spread = offsets::ask(reach, &metadata, topic);
+    let at_time = match to {
+        To::Time(time_ms) => offsets::at(reach, &metadata, topic, time_ms),
+        _ => BTreeMap::new(),
+    };
+    let mut numbers: Vec<i32> = topic.partitions.iter().map(|one| one.partition_index).collect();
+    numbers.sort_unstable();
+    if let Some(unknown) = wanted.partition.iter().find(|number| !numbers.contains(number)) {
+        check(&format!("partition {name}-{unknown}"), code::UNKNOWN_TOPIC_OR_PARTITION, None)?;
+    }
+    numbers.retain(|number| wanted.partition.is_empty() || wanted.partition.contains(number));
+    let row = |partition: i32| {
+        let before = committed.get(&(name.to_owned(), partition)).copied();
+        let offset = target(to, before, &spread, at_time.get(&partition).copied(), partition);
+        let offset = offset.ok_or_else(|| {
+            let what = format!("partition {name}-{partition}: its leader does not answer");
+            Refusal::environment(what, "see `duramen cluster status`")
+        })?;
+        Ok(ResetRow { topic: name.to_owned(), partition, before, offset })
+    };
+    numbers.into_iter().map(row).collect()
+}
+
+/// Within what there is; `None` where the partition's ends are not known.
+fn target(to: To, before: Option<i64>, spread: &Spread, at_time: Option<i64>, partition: i32) -> Option<i64> {
+    let extent = spread.get(&partition)?;
+    let (first, next) = (extent.first?, extent.next?);
+    let offset = match to {
+        To::Earliest => first,
+        To::Latest => next,
+        To::Offset(offset) => offset,
+        // After the last record there is the end.
+        To::Time(_) => at_time.filter(|offset| *offset >= 0).unwrap_or(next),
+        To::Shifted(by) => before.unwrap_or(first).saturating_add(by),
+    };
+    Some(offset.clamp(first, next))
+}
+
+/// As a client that is no member: the broker takes it while the group is empty. Versions above 9
+/// name topics by ids.
+fn commit(coordinator: &mut Connection, group: &str, topic: &str, rows: &[ResetRow]) -> Result<(), Refusal> {
+    let partition = |row: &ResetRow| {
+        let mut partition = OffsetCommitRequestPartition::default();
+        (partition.partition_index, partition.committed_offset) = (row.partition, row.offset);
+        (partition.committed_leader_epoch, partition.committed_metadata) = (-1, Some("".into()));
+        partition
+    };
+    let mut named = OffsetCommitRequestTopic::default();
+    (named.name, named.partitions) = (topic.into(), rows.iter().map(partition).collect());
+    let mut request = OffsetCommitRequest::default();
+    (request.group_id, request.generation_id_or_member_epoch) = (group.into(), -1);
+    (request.retention_time_ms, request.topics) = (-1, vec![named]);
+    let response = coordinator.call_at_most(2, 9, &request)?;
+    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+    for one in partitions {
+        check(&format!("offset of {topic}-{}", one.partition_index), one.error_code, None)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::offsets::Extent;
+
+    #[test]
+    fn a_target_is_always_one_that_there_is() {
+        let spread = Spread::from([(0, Extent { first: Some(10), next: Some(50), bytes: None })]);
+        let target = |to, before, at_time| target(to, before, &spread, at_time, 0);
+        assert_eq!(target(To::Earliest, None, None), Some(10));
+        assert_eq!(target(To::Latest, None, None), Some(50));
+        assert_eq!(target(To::Offset(7), None, None), Some(10));
+        assert_eq!(target(To::Offset(99), None, None), Some(50));
+        assert_eq!(target(To::Time(1), None, Some(30)), Some(30));
+        assert_eq!(target(To::Time(1), None, Some(-1)), Some(50));
+        assert_eq!(target(To::Shifted(-5), Some(30), None), Some(25));
+        assert_eq!(target(To::Shifted(5), None, None), Some(15));
+        assert_eq!(super::target(To::Latest, None, &spread, None, 1), None);
+    }
+}
