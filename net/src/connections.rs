@@ -103,6 +103,7 @@ impl Connections {
             }
         }
         let mut page = self.shard.page.borrow_mut();
+        page.groups = self.context.groups.figures();
         page.memory_used_bytes = (self.frames.used_bytes() + self.answer_bytes.get()) as u64;
     }
 

@@ -2,6 +2,7 @@
 //! metrics page about once a second. Knows nothing of Prometheus.
 
 use crate::peer::links::LinkStats;
+use engine::groups::Figures;
 use engine::latency::Latency;
 use engine::shard::ShardMetrics;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub struct ShardPage {
     pub requests_in_flight: u64,
     /// Disk operations handed out and not completed.
     pub disk_in_flight: u64,
+    pub groups: Figures,
     pub memory_budget_bytes: u64,
     /// Reserved for frames and answers.
     pub memory_used_bytes: u64,

@@ -33,7 +33,9 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
     let broker = BrokerSettings::effective(statics);
     let mut defaults = (broker.num_partitions, broker.default_replication_factor);
     if new.name == OFFSETS_TOPIC {
-        defaults = (broker.offsets_partitions, broker.offsets_replication_factor);
+        // All groups depend on it: it is worth its copies where they can be.
+        let usual = if view.nodes.len() >= 3 { defaults.1.max(3) } else { defaults.1 };
+        defaults = (broker.offsets_partitions, broker.offsets_replication_factor.unwrap_or(usual));
         new.configs.retain(|(key, _)| OFFSETS_CONFIGS.iter().all(|(own, _)| own != key));
         new.configs.extend(OFFSETS_CONFIGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
@@ -60,6 +62,10 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
 /// CreatePartitions.
 pub fn add_partitions(view: &View, name: &str, total: i32, entropy: u64) -> Result<Command, CommandError> {
     let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
+    if name == OFFSETS_TOPIC {
+        let reason = "A group's partition follows from their number: it cannot change.".to_owned();
+        return Err(CommandError::InvalidPartitions(reason));
+    }
     let total = u32::try_from(total).unwrap_or(0);
     rules::check_more_partitions(topic.partitions.len() as u32, total, view.partitions.len())?;
     Ok(Command::AddPartitions { topic_id: topic.id, total, entropy })

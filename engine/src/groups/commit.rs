@@ -178,8 +178,7 @@ impl Group {
             .collect();
         let none_left = over.len() == self.offsets.iter().count();
         let whole = self.state == State::Empty && none_left && self.given.is_empty();
-        let is_stored = self.stored.is_some() || !over.is_empty();
-        if whole && is_stored || !over.is_empty() {
+        if whole || !over.is_empty() {
             self.forget(over, whole, None, turn);
         }
     }

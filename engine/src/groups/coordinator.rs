@@ -3,7 +3,7 @@
 
 use super::config::GroupConfig;
 use super::error::GroupError;
-use super::log::{AppendError, AppendId};
+use super::log::{AppendError, AppendId, Tenure};
 use super::offsets_partition::{LoadReport, OffsetsPartition, Stage, refused};
 use super::partition_of;
 use super::request::{Answer, Listed, Request};
@@ -33,14 +33,12 @@ pub enum Input<'a> {
     },
     /// Whole batches, in order, from the partition's log start on.
     Read {
-        partition: i32,
-        term: Term,
+        tenure: Tenure,
         batches: &'a [u8],
     },
     /// All that was committed when the leadership began was read.
     Loaded {
-        partition: i32,
-        term: Term,
+        tenure: Tenure,
     },
     /// An append was committed at this offset, or was not. Outcomes come in the order of the
     /// appends.
@@ -73,14 +71,24 @@ pub enum Output {
     },
     /// Read this partition back, from its log start to its high watermark of now.
     Read {
-        partition: i32,
-        term: Term,
+        tenure: Tenure,
     },
     /// It was read back, and its groups are answered for.
     Loaded {
         partition: i32,
         report: LoadReport,
     },
+}
+
+/// What a shard coordinates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub groups: u64,
+    pub members: u64,
+    /// Partitions of the offsets topic that are being read back.
+    pub loading: u64,
+    /// Bytes of their logs, from the log start on.
+    pub history_bytes: u64,
 }
 
 /// See the head of this file.
@@ -91,6 +99,7 @@ pub struct Coordinator {
     led: BTreeMap<i32, OffsetsPartition>,
     /// Leaderships that ended by what an append was told: they do not come back.
     lost: BTreeMap<i32, Term>,
+    tenures: u64,
     /// Bytes appended by all partitions of this shard, which share a journal.
     appended_bytes: u64,
 }
@@ -100,12 +109,31 @@ const APPEND_BYTES_MIN: u64 = 4096;
 
 impl Coordinator {
     pub fn new(config: GroupConfig) -> Self {
-        Self { config, partitions: 0, led: BTreeMap::new(), lost: BTreeMap::new(), appended_bytes: 0 }
+        Self {
+            config,
+            partitions: 0,
+            led: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            tenures: 0,
+            appended_bytes: 0,
+        }
     }
 
     /// The leaderships that it has taken.
     pub fn led(&self) -> impl Iterator<Item = (i32, Term)> + '_ {
         self.led.iter().map(|(partition, led)| (*partition, led.term()))
+    }
+
+    /// Whether this stay is not over.
+    pub fn is_current(&self, tenure: Tenure) -> bool {
+        self.led.get(&tenure.partition).is_some_and(|led| led.tenure() == tenure)
+    }
+
+    /// What there is, for the metrics page.
+    pub fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        self.led.values().for_each(|led| led.count(&mut figures));
+        figures
     }
 
     /// Takes one input and appends what follows from it.
@@ -117,14 +145,14 @@ impl Coordinator {
             Input::Partitions(partitions) => self.partitions = partitions,
             Input::Lead { partition, term } => self.lead(partition, term, now, out),
             Input::Resign { partition } => self.resign(partition, now, out),
-            Input::Read { partition, term, batches } => {
-                let led = of_term(&mut self.led, partition, term);
+            Input::Read { tenure, batches } => {
+                let led = of_tenure(&mut self.led, tenure);
                 led.into_iter().for_each(|led| led.load(batches, now));
             }
-            Input::Loaded { partition, term } => {
-                if let Some(led) = of_term(&mut self.led, partition, term) {
+            Input::Loaded { tenure } => {
+                if let Some(led) = of_tenure(&mut self.led, tenure) {
                     let report = led.loaded(self.appended_bytes, &mut stage);
-                    out.push(Output::Loaded { partition, report });
+                    out.push(Output::Loaded { partition: tenure.partition, report });
                 }
             }
             Input::Appended { append, result } => self.appended(append, result, now, out),
@@ -158,8 +186,10 @@ impl Coordinator {
             return;
         }
         self.resign(partition, now, out);
-        self.led.insert(partition, OffsetsPartition::new(partition, term));
-        out.push(Output::Read { partition, term });
+        self.tenures += 1;
+        let tenure = Tenure { partition, number: self.tenures };
+        self.led.insert(partition, OffsetsPartition::new(tenure, term));
+        out.push(Output::Read { tenure });
     }
 
     fn resign(&mut self, partition: i32, now: Now, out: &mut Vec<Output>) {
@@ -175,11 +205,12 @@ impl Coordinator {
         now: Now,
         out: &mut Vec<Output>,
     ) {
-        let Some(led) = of_term(&mut self.led, append.partition, append.term) else { return };
+        let Some(led) = of_tenure(&mut self.led, append.tenure) else { return };
+        let (partition, term) = (append.tenure.partition, led.term());
         led.appended(append.number, result, &mut Stage { now, config: &self.config, out });
         if result == Err(AppendError::NotLeader) {
-            self.lost.insert(append.partition, append.term);
-            self.resign(append.partition, now, out);
+            self.lost.insert(partition, term);
+            self.resign(partition, now, out);
         }
     }
 
@@ -198,10 +229,6 @@ impl Coordinator {
     }
 }
 
-fn of_term(
-    led: &mut BTreeMap<i32, OffsetsPartition>,
-    partition: i32,
-    term: Term,
-) -> Option<&mut OffsetsPartition> {
-    led.get_mut(&partition).filter(|led| led.term() == term)
+fn of_tenure(led: &mut BTreeMap<i32, OffsetsPartition>, tenure: Tenure) -> Option<&mut OffsetsPartition> {
+    led.get_mut(&tenure.partition).filter(|led| led.tenure() == tenure)
 }

@@ -79,6 +79,8 @@ pub struct Group {
     /// A member was added since the initial delay began.
     pub grew: bool,
     pub sync_deadline_ns: Option<u64>,
+    /// The generation whose assignment is being written: there is one for each.
+    pub assigning: Option<i32>,
     pub offsets: Offsets,
     /// The newest committed record of the group.
     pub stored: Option<Arc<[u8]>>,
@@ -123,6 +125,7 @@ impl Group {
             rebalance: None,
             grew: false,
             sync_deadline_ns: None,
+            assigning: None,
             offsets: Offsets::default(),
             stored: None,
         }

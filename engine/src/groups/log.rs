@@ -7,19 +7,24 @@ use super::error::GroupError;
 use super::record::OffsetValue;
 use crate::batch::{BatchBuilder, NewRecord};
 use crate::clock::Now;
-use crate::ids::{Offset, Term};
+use crate::ids::Offset;
 use crate::shard::RequestId;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// One stay of a partition of the offsets topic with this coordinator: whatever was begun in an
+/// earlier one is nobody's, also when the term is the same (the topic was made anew, say).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenure {
+    pub partition: i32,
+    pub number: u64,
+}
+
 /// Names an append until its outcome is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AppendId {
-    /// Of the offsets topic.
-    pub partition: i32,
-    /// The leadership under which it was made: outcomes of an earlier one are nobody's.
-    pub term: Term,
+    pub tenure: Tenure,
     pub number: u64,
 }
 
@@ -91,8 +96,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// See the head of this file.
 #[derive(Default)]
 pub struct Log {
-    pub partition: i32,
-    pub term: Term,
+    pub tenure: Tenure,
     next: u64,
     /// Without outcome, by number: in the order of the log.
     pending: BTreeMap<u64, Pending>,
@@ -121,8 +125,8 @@ struct Rewrite {
 }
 
 impl Log {
-    pub fn new(partition: i32, term: Term) -> Self {
-        Self { partition, term, ..Self::default() }
+    pub fn new(tenure: Tenure) -> Self {
+        Self { tenure, ..Self::default() }
     }
 
     /// Appends one batch of these keys and values.
@@ -150,7 +154,7 @@ impl Log {
 
     fn send(&mut self, number: u64, batch: Vec<u8>, out: &mut Vec<Output>) {
         self.history_bytes += batch.len() as u64;
-        let append = AppendId { partition: self.partition, term: self.term, number };
+        let append = AppendId { tenure: self.tenure, number };
         out.push(Output::Append { append, batch });
     }
 
@@ -162,6 +166,10 @@ impl Log {
     /// All that waits, in order: the leadership is over.
     pub fn give_up(&mut self) -> impl Iterator<Item = Pending> + use<> {
         core::mem::take(&mut self.pending).into_values()
+    }
+
+    pub fn history_bytes(&self) -> u64 {
+        self.history_bytes
     }
 
     /// Bytes of batches that were read back.

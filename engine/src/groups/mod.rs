@@ -38,9 +38,9 @@ pub mod timers;
 mod tests;
 
 pub use config::GroupConfig;
-pub use coordinator::{Coordinator, Input, Output};
+pub use coordinator::{Coordinator, Figures, Input, Output};
 pub use error::GroupError;
-pub use log::{AppendError, AppendId};
+pub use log::{AppendError, AppendId, Tenure};
 pub use request::{Answer, Request};
 
 /// The topic that holds offsets and groups.

@@ -3,12 +3,12 @@
 
 use super::commit::fetched;
 use super::config::{GroupConfig, LIVE_BYTES_MAX};
-use super::coordinator::Output;
+use super::coordinator::{Figures, Output};
 use super::error::GroupError;
 use super::group::{Group, State, Turn};
 use super::history;
 use super::load::Loading;
-use super::log::{AppendError, ForgetAnswer, Log, Pending};
+use super::log::{AppendError, ForgetAnswer, Log, Pending, Tenure};
 use super::member::refuse_join;
 use super::request::{Answer, FetchOffsets, Listed, Request};
 use super::timers::{Timer, Timers};
@@ -35,6 +35,8 @@ pub struct OffsetsPartition {
     groups: BTreeMap<Arc<str>, Group>,
     timers: Timers,
     log: Log,
+    /// In which this shard leads it.
+    term: Term,
     /// While the log is read back.
     loading: Option<Loading>,
 }
@@ -49,17 +51,22 @@ pub struct LoadReport {
 
 impl OffsetsPartition {
     /// Nothing is answered until [`Self::loaded`].
-    pub fn new(partition: i32, term: Term) -> Self {
+    pub fn new(tenure: Tenure, term: Term) -> Self {
         Self {
             groups: BTreeMap::new(),
             timers: Timers::default(),
-            log: Log::new(partition, term),
+            log: Log::new(tenure),
+            term,
             loading: Some(Loading::default()),
         }
     }
 
     pub fn term(&self) -> Term {
-        self.log.term
+        self.term
+    }
+
+    pub fn tenure(&self) -> Tenure {
+        self.log.tenure
     }
 
     pub fn is_loading(&self) -> bool {
@@ -178,6 +185,13 @@ impl OffsetsPartition {
         listed.groups.extend(self.groups.values().map(Group::list));
     }
 
+    pub fn count(&self, figures: &mut Figures) {
+        figures.groups += self.groups.len() as u64;
+        figures.members += self.groups.values().map(|group| group.members.len() as u64).sum::<u64>();
+        figures.loading += u64::from(self.is_loading());
+        figures.history_bytes += self.log.history_bytes();
+    }
+
     /// Looks at what is due.
     pub fn tick(&mut self, stage: &mut Stage<'_>) {
         while let Some(timer) = self.timers.due(stage.now.mono_ns) {
@@ -231,7 +245,7 @@ impl OffsetsPartition {
     /// An append has its outcome.
     pub fn appended(&mut self, number: u64, result: Result<Offset, AppendError>, stage: &mut Stage<'_>) {
         let pending = self.log.outcome(number);
-        let partition = self.log.partition;
+        let partition = self.log.tenure.partition;
         let (groups, mut turn) = self.turn(stage);
         let name = match pending {
             Pending::Rewrite => {

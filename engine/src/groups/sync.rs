@@ -50,7 +50,9 @@ impl Group {
             turn.answer(before, Answer::Synced(Err(GroupError::RebalanceInProgress)));
         }
         self.renew_session(&id, turn);
-        if is_leader {
+        // A leader that did not hear the answer may assign otherwise when it asks again: what is
+        // being written counts.
+        if is_leader && self.assigning != Some(self.generation) {
             self.store_assignments(sync.assignments, turn);
         }
         Ok(None)
@@ -83,6 +85,7 @@ impl Group {
             value: value.as_slice().into(),
             assignments: given,
         };
+        self.assigning = Some(self.generation);
         self.store(value, pending, turn);
     }
 
@@ -94,6 +97,9 @@ impl Group {
         result: Result<(), AppendError>,
         turn: &mut Turn<'_>,
     ) {
+        if self.assigning == Some(generation) {
+            self.assigning = None;
+        }
         // Another rebalance began meanwhile: those who waited were told.
         if self.state != State::CompletingRebalance || self.generation != generation {
             return;

@@ -28,7 +28,7 @@ impl Groups {
         loop {
             let next = self.appends.borrow_mut().unsent.pop_front();
             let Some((append, batch)) = next else { break };
-            let id = self.partition_id(append.partition);
+            let id = self.partition_id(append.tenure.partition);
             if id.is_some_and(|id| !self.shard.room_for(id, batch.len())) {
                 self.appends.borrow_mut().unsent.push_front((append, batch));
                 break;
@@ -66,7 +66,7 @@ impl Groups {
 
 fn error_of(refusal: Refusal) -> AppendError {
     match refusal {
-        Refusal::NotLeader | Refusal::UnknownPartition | Refusal::Stopping => AppendError::NotLeader,
+        Refusal::NotLeader | Refusal::Stopping => AppendError::NotLeader,
         Refusal::TooLarge => AppendError::TooLarge,
         _ => AppendError::Unavailable,
     }

@@ -12,8 +12,10 @@ use crate::completion::{Slots, Waiters};
 use crate::shard_loop::{Question, ShardLoop};
 use append::Appends;
 use engine::collections::Map;
-use engine::groups::{Answer, Coordinator, GroupConfig, Input, OFFSETS_TOPIC, Output, Request};
-use engine::ids::{Offset, PartitionId, Term};
+use engine::groups::{
+    Answer, Coordinator, Figures, GroupConfig, Input, OFFSETS_TOPIC, Output, Request, Tenure,
+};
+use engine::ids::{Offset, PartitionId};
 use engine::shard::{QueryKind, RequestId};
 use follow::Followed;
 use std::cell::{Cell, RefCell};
@@ -29,7 +31,7 @@ pub struct Groups {
     last: Cell<u64>,
     appends: RefCell<Appends>,
     /// Partitions to be read back, and whom to tell of one more.
-    to_read: RefCell<VecDeque<(i32, Term)>>,
+    to_read: RefCell<VecDeque<Tenure>>,
     changed: Waiters,
     followed: RefCell<Followed>,
     stopped: Cell<bool>,
@@ -71,6 +73,11 @@ impl Groups {
         self.begin(body).answer().await
     }
 
+    /// For the metrics page.
+    pub fn figures(&self) -> Figures {
+        self.coordinator.borrow().figures()
+    }
+
     /// All that wait are sent on, and nothing is led any more: the node stops.
     pub fn stop(self: &Rc<Self>) {
         self.stopped.set(true);
@@ -95,8 +102,8 @@ impl Groups {
             }
             Output::Append { append, batch } => self.appends.borrow_mut().push(append, batch),
             Output::Trim { partition, before } => self.trim(partition, before),
-            Output::Read { partition, term } => {
-                self.to_read.borrow_mut().push_back((partition, term));
+            Output::Read { tenure } => {
+                self.to_read.borrow_mut().push_back(tenure);
                 self.changed.notify();
             }
             Output::Loaded { partition, report } => {
@@ -134,11 +141,6 @@ impl Groups {
         let view = self.shard.view();
         let topic = view.topics.get(OFFSETS_TOPIC)?;
         Some(topic.partitions.get(usize::try_from(partition).ok()?)?.id)
-    }
-
-    /// Whether it still has this leadership.
-    fn leads(&self, partition: i32, term: Term) -> bool {
-        self.coordinator.borrow().led().any(|led| led == (partition, term))
     }
 }
 

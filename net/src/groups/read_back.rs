@@ -4,8 +4,8 @@
 use super::Groups;
 use crate::shard_loop::{Question, TICK};
 use engine::batch::BatchHeader;
-use engine::groups::Input;
-use engine::ids::{Offset, PartitionId, Term};
+use engine::groups::{Input, Tenure};
+use engine::ids::{Offset, PartitionId};
 use engine::shard::{Answer, Fetch, FetchPartition, QueryKind, Refusal};
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,17 +20,17 @@ impl Groups {
         loop {
             self.changed.until(|| !self.to_read.borrow().is_empty()).await;
             let next = self.to_read.borrow_mut().pop_front();
-            let (partition, term) = next.expect("it was there");
-            if let Err(refusal) = self.read_back(partition, term).await {
-                tracing::debug!(partition, ?refusal, "groups are not read back yet");
-                self.try_again((partition, term), refusal).await;
+            let tenure = next.expect("it was there");
+            if let Err(refusal) = self.read_back(tenure).await {
+                tracing::debug!(tenure.partition, ?refusal, "groups are not read back yet");
+                self.try_again(tenure, refusal).await;
             }
         }
     }
 
     /// Whatever the reason, the coordinator has to know its groups: it is tried until it works or
     /// the leadership ends. The others have their turn before.
-    async fn try_again(self: &Rc<Self>, one: (i32, Term), refusal: Refusal) {
+    async fn try_again(self: &Rc<Self>, one: Tenure, refusal: Refusal) {
         // A journal that was made just now: soon.
         let soon = matches!(refusal, Refusal::NotReady | Refusal::OffsetNotAvailable | Refusal::NotLeader);
         let deadline_ns = self.shard.now().plus(if soon { TICK } else { RETRY });
@@ -38,11 +38,11 @@ impl Groups {
         self.to_read.borrow_mut().push_back(one);
     }
 
-    async fn read_back(self: &Rc<Self>, partition: i32, term: Term) -> Result<(), Refusal> {
-        if !self.leads(partition, term) {
+    async fn read_back(self: &Rc<Self>, tenure: Tenure) -> Result<(), Refusal> {
+        if !self.coordinator.borrow().is_current(tenure) {
             return Ok(());
         }
-        let id = self.partition_id(partition).ok_or(Refusal::UnknownPartition)?;
+        let id = self.partition_id(tenure.partition).ok_or(Refusal::UnknownPartition)?;
         let mut next = self.bound(id, QueryKind::Earliest).await?;
         let end = self.bound(id, QueryKind::Latest).await?;
         let mut read = Vec::new();
@@ -53,9 +53,9 @@ impl Groups {
         }
         // Given as a whole, so that a read that failed half way is not seen twice.
         for batches in read {
-            self.step(Input::Read { partition, term, batches: &batches });
+            self.step(Input::Read { tenure, batches: &batches });
         }
-        self.step(Input::Loaded { partition, term });
+        self.step(Input::Loaded { tenure });
         Ok(())
     }
 

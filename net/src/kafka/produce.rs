@@ -10,7 +10,7 @@ use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartitio
 use super::throttle;
 use crate::completion::Slots;
 use crate::shard_loop::ProduceResult;
-use engine::control::View;
+use engine::control::{View, names};
 use engine::ids::PartitionId;
 use engine::shard::{Acks, Refusal, RequestId};
 use std::rc::Rc;
@@ -160,6 +160,8 @@ fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> V
     let mut rest = request.partitions.iter();
     for (name, count) in &request.topics {
         let topic = view.topics.get(*name);
+        // What the brokers write there for themselves is nothing for clients to add to.
+        let refused = refused.or(names::is_internal(name).then_some(code::INVALID_TOPIC_EXCEPTION));
         for wire in rest.by_ref().take(*count) {
             let number = usize::try_from(wire.number).ok();
             let found = topic.and_then(|topic| topic.partitions.get(number?));

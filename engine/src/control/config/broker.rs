@@ -53,7 +53,7 @@ const OWN: &[Setting] = &[
     own("offsets.topic.num.partitions", Kind::Int { min: 1, max: 10_000 }, Some("50"),
         "Partitions of the topic of committed offsets, when it is made."),
     own("offsets.topic.replication.factor", Kind::Int { min: 1, max: 32_767 }, None,
-        "Replicas of the topic of committed offsets, when it is made; not set: default.replication.factor."),
+        "Replicas of the topic of committed offsets, when it is made; not set: 3 where there are as many nodes, else default.replication.factor."),
     // Kafka's 100 MiB would be read back in seconds, and there each segment is compacted alone.
     own("offsets.topic.segment.bytes", Kind::Int { min: 4096, max: i32::MAX }, Some("4194304"),
         "A partition of the topic of committed offsets that grows above this, and above twice what lives in it, is written again at its tail."),

@@ -95,7 +95,8 @@ pub struct BrokerSettings {
     pub fetch_sessions_max: u32,
     pub retention_check_interval_ms: u64,
     pub offsets_partitions: i32,
-    pub offsets_replication_factor: i16,
+    /// `None`: not set.
+    pub offsets_replication_factor: Option<i16>,
     pub groups: GroupConfig,
 }
 
@@ -113,10 +114,9 @@ impl BrokerSettings {
             fetch_sessions_max: static_number(statics, "max.incremental.fetch.session.cache.slots"),
             retention_check_interval_ms: static_number(statics, "log.retention.check.interval.ms"),
             offsets_partitions: static_number(statics, "offsets.topic.num.partitions"),
-            offsets_replication_factor: match statics.get("offsets.topic.replication.factor") {
-                Some(_) => static_number(statics, "offsets.topic.replication.factor"),
-                None => static_number(statics, "default.replication.factor"),
-            },
+            offsets_replication_factor: statics
+                .get("offsets.topic.replication.factor")
+                .map(|factor| factor.parse().expect("checked when it was set")),
             groups: group_config(statics),
         }
     }

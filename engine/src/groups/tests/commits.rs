@@ -219,9 +219,9 @@ fn offsets_of_a_deleted_topic_are_gone() {
     world.step(Input::Lead { partition: 0, term: Term(2) });
     world.step(Input::TopicDeleted { topic: "t".into() });
     for (_, batch) in world.log.clone() {
-        world.step(Input::Read { partition: 0, term: Term(2), batches: &batch });
+        world.step(Input::Read { tenure: world.tenure, batches: &batch });
     }
-    world.step(Input::Loaded { partition: 0, term: Term(2) });
+    world.step(Input::Loaded { tenure: world.tenure });
     assert_eq!(world.offset_of("g"), -1, "also when it was deleted while groups were read back");
 }
 

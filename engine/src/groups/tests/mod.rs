@@ -1,5 +1,6 @@
 //! The coordinator against a log in memory: requests in, answers out, time by hand.
 
+mod chaos;
 mod commits;
 mod history;
 mod members;
@@ -7,7 +8,7 @@ mod rebalances;
 mod statics;
 
 use super::coordinator::{Coordinator, Input, Output};
-use super::log::{AppendError, AppendId};
+use super::log::{AppendError, AppendId, Tenure};
 use super::request::{Answer, Commit, Heartbeat, Identity, Join, JoinRefused, Joined, NewOffset, Request};
 use super::request::{Sync, Synced};
 use super::{GroupConfig, GroupError};
@@ -26,6 +27,7 @@ struct World {
     coordinator: Coordinator,
     now: Now,
     term: Term,
+    tenure: Tenure,
     last: u64,
     answers: BTreeMap<u64, Answer>,
     /// Appended, with outcome to come.
@@ -48,6 +50,7 @@ impl World {
             coordinator: Coordinator::new(config),
             now: Now { mono_ns: 1, wall_ms: START_MS },
             term: Term(1),
+            tenure: Tenure::default(),
             last: 0,
             answers: BTreeMap::new(),
             appends: VecDeque::new(),
@@ -58,7 +61,7 @@ impl World {
         };
         world.step(Input::Partitions(1));
         world.step(Input::Lead { partition: 0, term: Term(1) });
-        world.step(Input::Loaded { partition: 0, term: Term(1) });
+        world.step(Input::Loaded { tenure: world.tenure });
         world
     }
 
@@ -73,7 +76,8 @@ impl World {
                 }
                 Output::Append { append, batch } => self.appends.push_back((append, batch)),
                 Output::Trim { before, .. } => self.log.retain(|(base, _)| *base >= before.0),
-                Output::Read { .. } | Output::Loaded { .. } => {}
+                Output::Read { tenure } => self.tenure = tenure,
+                Output::Loaded { .. } => {}
             }
         }
         // Outcomes have outcomes of their own: those come in the same loop.
@@ -92,13 +96,19 @@ impl World {
 
     /// The outcome of what is first, and nothing more.
     fn commit_first(&mut self) {
-        let (append, mut batch) = self.appends.pop_front().expect("an append");
+        let (append, batch) = self.appends.pop_front().expect("an append");
+        let base = self.put(batch);
+        self.step(Input::Appended { append, result: Ok(base) });
+    }
+
+    /// Into the log.
+    fn put(&mut self, mut batch: Vec<u8>) -> Offset {
         let base = self.next_offset;
         let header = BatchHeader::mut_from_prefix(&mut batch).expect("a batch").0;
         header.base_offset.set(base);
         self.next_offset += i64::from(header.offsets());
         self.log.push((base, batch));
-        self.step(Input::Appended { append, result: Ok(Offset(base)) });
+        Offset(base)
     }
 
     fn fail_next(&mut self, error: AppendError) {
@@ -137,10 +147,10 @@ impl World {
         self.step(Input::Lead { partition: 0, term: self.term });
         let log = core::mem::take(&mut self.log);
         for (_, batch) in &log {
-            self.step(Input::Read { partition: 0, term: self.term, batches: batch });
+            self.step(Input::Read { tenure: self.tenure, batches: batch });
         }
         self.log = log;
-        self.step(Input::Loaded { partition: 0, term: self.term });
+        self.step(Input::Loaded { tenure: self.tenure });
     }
 
     fn join(&mut self, join: Join) -> u64 {

@@ -220,6 +220,24 @@ fn an_assignment_is_told_when_it_is_committed() {
 }
 
 #[test]
+fn a_generation_has_one_assignment() {
+    let mut world = World::new();
+    let request = world.join(consumer("a"));
+    world.pass_ms(10);
+    let joined = world.joined(request);
+    world.commits_at_once = false;
+    let first = world.sync(&joined, &[(&joined.member, b"x")]);
+    let again = world.sync(&joined, &[(&joined.member, b"y")]);
+    assert_eq!(world.synced(first), Err(GroupError::RebalanceInProgress), "the connection was lost");
+    world.commits_at_once = true;
+    world.commit_all();
+    assert_eq!(&*world.synced(again).expect("synced").assignment, b"x");
+    world.fail_over();
+    let request = world.sync(&joined, &[]);
+    assert_eq!(&*world.synced(request).expect("synced").assignment, b"x");
+}
+
+#[test]
 fn an_assignment_that_cannot_be_written_sets_off_a_rebalance() {
     let mut world = World::new();
     let request = world.join(consumer("a"));
@@ -316,4 +334,25 @@ fn an_append_that_finds_another_leader_ends_the_leadership() {
     world.commits_at_once = true;
     world.fail_over();
     assert_eq!(world.heartbeat(&joined), Ok(()));
+}
+
+#[test]
+fn what_was_begun_in_an_earlier_stay_is_nobodys() {
+    let mut world = World::new();
+    world.commits_at_once = false;
+    let commit = world.commit(nobody("h"), 1);
+    let (late, earlier) = (world.appends.pop_front().expect("an append").0, world.tenure);
+    world.step(Input::Resign { partition: 0 });
+    assert_eq!(world.committed(commit), Ok(vec![Err(GroupError::NotCoordinator)]));
+    // The same term once more: the topic was deleted and made anew.
+    world.step(Input::Lead { partition: 0, term: Term(1) });
+    world.step(Input::Loaded { tenure: earlier });
+    let request = world.commit(nobody("h"), 2);
+    assert_eq!(world.committed(request), Err(GroupError::CoordinatorLoadInProgress));
+    world.step(Input::Loaded { tenure: world.tenure });
+    world.commit(nobody("h"), 3);
+    world.step(Input::Appended { append: late, result: Ok(Offset(0)) });
+    assert_eq!(world.offset_of("h"), -1);
+    world.commit_all();
+    assert_eq!(world.offset_of("h"), 3);
 }
