@@ -2,6 +2,7 @@
 
 use crate::stats::{ApiStats, ShardPage};
 use crate::status::{Phase, Status};
+use engine::journal::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::shard::JournalMetrics;
 use prometheus_client::collector::Collector;
@@ -60,6 +61,8 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_held_writes", "Writes that waited for zeros on their way to the same blocks", |j| {
         j.held_writes
     }),
+    ("journal_elections", "Times that this replica was elected", |j| j.elections),
+    ("journal_refused_messages", "Messages of other replicas that were not believed", |j| j.refused_messages),
     ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
 ];
 
@@ -80,6 +83,19 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
 const STAGES_HELP: &str = "Of an entry: group, from its first batch to its seal; write, from its append to its \
     last write; sync, one fdatasync; durable, from its append to it and all before it being on this disk; commit, \
     from its append to its commit. Of a fetch: read, from the disk";
+
+type FollowerRow = (&'static str, &'static str, fn(&FollowerStanding) -> f64);
+
+/// Told by the leader.
+const FOLLOWER_GAUGES: &[FollowerRow] = &[
+    ("follower_matched_index", "Highest index that the follower has on its disk", |f| f.matched.0 as f64),
+    ("follower_lag_entries", "Entries that the follower has not acknowledged", |f| f.lag_entries as f64),
+    ("follower_lag_bytes", "Bytes of those entries", |f| f.lag_bytes as f64),
+    ("follower_lag_seconds", "Since when the follower has not held all that there was", |f| {
+        f.lag_ns as f64 / 1e9
+    }),
+    ("follower_in_sync", "1 when the follower is in sync", |f| f64::from(u8::from(f.in_sync))),
+];
 
 /// The whole page.
 pub fn page(status: &Status) -> String {
@@ -117,6 +133,7 @@ impl Collector for Page {
         counter(&mut dropped, crate::logging::dropped_lines())?;
         self.shard_rows(&mut encoder)?;
         self.journal_rows(&mut encoder)?;
+        self.follower_rows(&mut encoder)?;
         self.stages(&mut encoder)?;
         self.apis(&mut encoder)
     }
@@ -150,6 +167,21 @@ impl Page {
                 let mut family = encoder.encode_descriptor(name, help, None, kind)?;
                 for (labels, journal) in self.journals() {
                     value(&mut family.encode_family(&labels)?, kind, figure(journal))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn follower_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        for (name, help, figure) in FOLLOWER_GAUGES {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (shard, page) in self.shards.iter().enumerate() {
+                for (journal, follower) in &page.followers {
+                    let (shard, journal) = (shard.to_string(), journal.to_string());
+                    let labels =
+                        [("shard", shard), ("journal", journal), ("node", follower.node.to_string())];
+                    family.encode_family(&labels)?.encode_gauge(&figure(follower))?;
                 }
             }
         }
@@ -233,7 +265,30 @@ fn histogram(metric: &mut MetricEncoder<'_>, latency: &Latency) -> Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::ids::{JournalId, ShardId};
+    use engine::ids::{Index, JournalId, NodeId, ShardId};
+
+    #[test]
+    fn a_followers_lag_comes_with_its_node() {
+        let status = Status::new(1);
+        let mut page = ShardPage::default();
+        let standing = FollowerStanding {
+            node: NodeId(3),
+            matched: Index(7),
+            lag_entries: 2,
+            lag_bytes: 8192,
+            lag_ns: 1_500_000_000,
+            in_sync: true,
+        };
+        page.followers.push((JournalId(5), standing));
+        status.publish(ShardId(0), page);
+        let text = super::page(&status);
+        for (name, value) in
+            [("matched_index", "7"), ("lag_entries", "2"), ("lag_bytes", "8192"), ("lag_seconds", "1.5")]
+        {
+            let line = format!("duramen_follower_{name}{{shard=\"0\",journal=\"5\",node=\"3\"}} {value}");
+            assert!(text.contains(&line), "{line}\nin\n{text}");
+        }
+    }
 
     #[test]
     fn figures_come_with_their_shard_journal_and_api() {

@@ -1,6 +1,6 @@
 //! The engine's events as log lines.
 
-use engine::ids::ShardId;
+use engine::ids::{NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
 use engine::shard::Event;
 use tracing::{debug, error, info, warn};
@@ -48,12 +48,22 @@ pub fn log(shard: ShardId, event: &Event) {
         Event::Quarantined { journal, why } => {
             error!(shard, journal = journal.0, why, "this replica neither votes nor acknowledges any more");
         }
-        Event::Forming { unheard, undecided } => {
-            info!(shard, ?unheard, ?undecided, "forming the cluster: waiting for nodes");
-        }
+        Event::Forming { unheard, undecided } => forming(shard, unheard, undecided),
         Event::FormationRefused { why } => warn!(shard, why, "a node cannot take part in the formation"),
         Event::Formed { nodes } => info!(shard, nodes, "the cluster is formed"),
         Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
+    }
+}
+
+fn forming(shard: u16, unheard: &[NodeId], undecided: &[NodeId]) {
+    let list = |nodes: &[NodeId]| nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ");
+    let node = |nodes: &[NodeId]| if nodes.len() == 1 { "node" } else { "nodes" };
+    if !unheard.is_empty() {
+        let nodes = list(unheard);
+        info!(shard, "forming the cluster: waits for {} {nodes}, not heard yet", node(unheard));
+    } else if !undecided.is_empty() {
+        let nodes = list(undecided);
+        info!(shard, "forming the cluster: waits for {} {nodes} to store who is there", node(undecided));
     }
 }
 

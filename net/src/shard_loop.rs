@@ -460,6 +460,7 @@ impl ShardLoop {
     pub fn publish_page(&self) {
         let mut page = self.page.borrow().clone();
         page.engine = self.engine.borrow().metrics();
+        page.followers = self.engine.borrow().followers(self.now());
         page.links = self.links.borrow().as_ref().map(|links| links.stats()).unwrap_or_default();
         self.status.publish(self.shard(), page);
     }

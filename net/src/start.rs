@@ -23,10 +23,6 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let node = &config.node;
     let cluster = node.cluster.as_ref();
     environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
-    if cluster.is_some_and(ClusterConfig::has_others) {
-        let remedy = "start it without --peers: one node";
-        return Err(Refusal::usage("clusters of several nodes cannot be formed yet", remedy));
-    }
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, node.segment_bytes)?;
     let status = Status::new(node.shards);

@@ -3,6 +3,8 @@
 
 use crate::peer::links::LinkStats;
 use engine::groups::Figures;
+use engine::ids::JournalId;
+use engine::journal::lead::FollowerStanding;
 use engine::latency::Latency;
 use engine::shard::ShardMetrics;
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ pub struct ApiStats {
 #[derive(Clone, Debug, Default)]
 pub struct ShardPage {
     pub engine: ShardMetrics,
+    /// By journal that this shard leads.
+    pub followers: Vec<(JournalId, FollowerStanding)>,
     pub links: LinkStats,
     /// By API key.
     pub apis: BTreeMap<i16, ApiStats>,

@@ -43,6 +43,7 @@ pub struct FollowerStanding {
     pub node: NodeId,
     pub matched: Index,
     pub lag_entries: u64,
+    pub lag_bytes: u64,
     pub lag_ns: u64,
     pub in_sync: bool,
 }
@@ -155,6 +156,7 @@ impl Journal {
                 node: self.node_of(*id)?,
                 matched: caught.matched,
                 lag_entries,
+                lag_bytes: self.segments.bytes_from(caught.matched.next(), self.cursor.position),
                 lag_ns,
                 in_sync: now_ns.saturating_sub(caught.caught_up_ns) <= IN_SYNC.as_nanos() as u64,
             })

@@ -96,6 +96,22 @@ impl Segments {
         Some((rolled.file, rolled.base, &rolled.index))
     }
 
+    /// Bytes of the entries from this one on, up to a position in the segment being written.
+    /// Within a sealed segment, whose index is on disk, in proportion.
+    pub fn bytes_from(&self, from: Index, position: u64) -> u64 {
+        let sealed = self.sealed.iter().map(|segment| {
+            let (base, last) = (segment.base.0, segment.last.0);
+            let entries = (last + 1).saturating_sub(from.0.max(base));
+            segment.bytes * entries / (last + 1 - base)
+        });
+        let behind = |base: Index, index: &ActiveIndex, bytes: u64| {
+            let at = if from <= base { Some(0) } else { index.entry(from).map(|at| at.position) };
+            at.map_or(0, |at| bytes.saturating_sub(at))
+        };
+        let rolled = self.rolled.iter().map(|segment| behind(segment.base, &segment.index, segment.bytes));
+        sealed.chain(rolled).sum::<u64>() + behind(self.active.base, &self.active.index, position)
+    }
+
     /// Ends the log before `first`. Segments that begin there or behind are gone, given back with
     /// their files; the one before them is written again. A sealed segment is never reached: it
     /// is sealed once an entry behind it is committed.

@@ -48,6 +48,10 @@ pub struct JournalMetrics {
     pub pinned_bytes: u64,
     pub full: bool,
     pub damaged_ranges: u64,
+    /// Times that this replica was elected.
+    pub elections: u64,
+    /// Messages of other replicas that were not believed.
+    pub refused_messages: u64,
 }
 
 impl Journal {
@@ -77,6 +81,8 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
+            elections: self.counts.elections,
+            refused_messages: self.counts.refused_messages,
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::ids::{JournalId, META_JOURNAL, PartitionId};
 use crate::journal::Journal;
 use crate::journal::block_cache::BlockCache;
 use crate::journal::effects::{Done, Effects};
+use crate::journal::lead::FollowerStanding;
 use crate::journal::produce::Room;
 use crate::journal::serve::Asked;
 use crate::journal::stages::StageLatencies;
@@ -282,6 +283,14 @@ impl Shard {
     /// A running journal, for those who look on.
     pub fn journal(&self, id: JournalId) -> Option<&Journal> {
         self.journals.get(&id).and_then(Slot::journal)
+    }
+
+    /// How far the followers of the journals led here are, for the metrics page.
+    pub fn followers(&self, now: Now) -> Vec<(JournalId, FollowerStanding)> {
+        let journals = self.journals.values().filter_map(Slot::journal);
+        let standings = |journal: &Journal| (journal.id, journal.follower_standings(now.mono_ns));
+        let all = journals.map(standings);
+        all.flat_map(|(id, followers)| followers.into_iter().map(move |one| (id, one))).collect()
     }
 
     /// The shard's figures, for the metrics page.

@@ -1,0 +1,183 @@
+//! Three real processes that are one cluster: formed, used from any node, killed, stopped,
+//! continued.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tests::process::cluster::{Cluster, PATIENT};
+use tests::process::records::{Delivered, Load, read_all};
+use tests::process::{Broker, BrokerOptions, Deadline, binary};
+
+const TOPIC: &str = "t";
+const PARTITIONS: u64 = 6;
+/// From a fault until the load goes on: an election and, on a busy machine, much else.
+const GOES_ON_SECONDS: u64 = 60;
+
+/// Sends until told to stop: each partition gets 0, 1, 2, … Returns how many each was given.
+fn keep_sending(load: &Load, stop: &AtomicBool) -> u64 {
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for partition in 0..PARTITIONS {
+            let bytes = 50 + (number * 7919 + partition) as usize % 3000;
+            while !load.send(TOPIC, partition as i32, number, bytes) {
+                std::thread::yield_now();
+            }
+        }
+        number += 1;
+        // A load that leaves the machine to three brokers and a client.
+        if number.is_multiple_of(10) {
+            std::thread::sleep(Duration::from_millis(4));
+        }
+    }
+    number
+}
+
+/// A thread that is waited for ends also when the test fails.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Every record sent has its report, and is there once, in order, where it was acked.
+fn check(bootstrap: &str, sent: u64, reports: Vec<Delivered>) {
+    let mut acked: BTreeMap<i32, BTreeMap<u64, i64>> = BTreeMap::new();
+    for Delivered { partition, number, offset } in reports {
+        let offset = offset.unwrap_or_else(|error| panic!("{partition}: record {number}: {error}"));
+        let before = acked.entry(partition).or_default().insert(number, offset);
+        assert_eq!(before, None, "partition {partition}: record {number} was reported twice");
+    }
+    for partition in 0..PARTITIONS as i32 {
+        let acked = acked.remove(&partition).unwrap_or_default();
+        let expected: Vec<(i64, u64)> = (0..sent).map(|number| (number as i64, number)).collect();
+        let found = read_all(bootstrap, TOPIC, partition, 120);
+        assert_eq!(found.len(), expected.len(), "partition {partition}: records");
+        let differs = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+        assert_eq!(differs, None, "partition {partition}: (offset, record) found and expected");
+        assert_eq!(acked.len() as u64, sent, "partition {partition}: reports");
+        assert!(acked.iter().all(|(number, offset)| *number as i64 == *offset), "partition {partition}");
+    }
+}
+
+/// Under a load with acks=all and idempotence: a fault, more acks, the remedy, more acks, for each
+/// node in turn. Nothing is lost, and the replicas end the same.
+fn under_faults(shards: &[u16], fault: impl Fn(&mut Broker), remedy: impl Fn(&mut Broker)) {
+    let mut cluster = Cluster::start(shards);
+    cluster.create(TOPIC, PARTITIONS);
+    let load = Load::new(&cluster.bootstrap(), &PATIENT);
+    let stop = AtomicBool::new(false);
+    let goes_on = |what: &str| {
+        let before = load.reports.len();
+        let deadline = Deadline::seconds(GOES_ON_SECONDS);
+        deadline.wait_for(what, || (load.reports.len() >= before + 500).then_some(()));
+        assert_eq!(load.fatal_error(), None, "{what}");
+    };
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| keep_sending(&load, &stop));
+        let _stop_at_panic = StopAtEnd(&stop);
+        goes_on("the load begins");
+        for node in [0, 1, 2, 0] {
+            fault(&mut cluster.nodes[node]);
+            goes_on("the load goes on without the node");
+            remedy(&mut cluster.nodes[node]);
+            goes_on("the load goes on with the node");
+            wait_in_sync(&cluster);
+        }
+        stop.store(true, Ordering::Relaxed);
+        sender.join().expect("the sender ends")
+    });
+    load.flush(120);
+    println!("{} records acked", load.reports.len());
+    check(&cluster.bootstrap(), sent, load.reports.take());
+    cluster.stop();
+    for other in [1, 2] {
+        let diff = cluster.diff(0, other);
+        let said = String::from_utf8_lossy(&diff.stdout).into_owned();
+        assert!(diff.status.success() && said.contains("identical"), "nodes 1 and {}: {said}", other + 1);
+    }
+}
+
+/// Waits until all three replicas of every partition are in sync again, as its leader sees it.
+fn wait_in_sync(cluster: &Cluster) {
+    let deadline = Deadline::seconds(GOES_ON_SECONDS);
+    deadline.wait_for("every replica is in sync", || {
+        let described = cluster.topic(0, &["describe", TOPIC, "--json"]);
+        let described: serde_json::Value = serde_json::from_slice(&described.stdout).ok()?;
+        let partitions = described["partitions"].as_array()?;
+        let all = |partition: &serde_json::Value| {
+            partition["in_sync"].as_array().is_some_and(|nodes| nodes.len() == 3)
+                && partition["leader"].as_i64().is_some_and(|leader| leader >= 0)
+        };
+        partitions.iter().all(all).then_some(())
+    });
+}
+
+#[test]
+fn a_cluster_forms_when_its_last_node_comes_and_serves_from_any() {
+    let mut cluster = Cluster::prepare(&[1, 1, 1]);
+    cluster.nodes[2].spawn();
+    cluster.nodes[0].spawn();
+    let deadline = Deadline::seconds(GOES_ON_SECONDS);
+    deadline.wait_for("the log names the node that is missing", || {
+        cluster.nodes[0].log().contains("waits for node 2").then_some(())
+    });
+    let ready = tests::process::http::get(cluster.nodes[0].ports.http(), "/readyz").expect("an answer");
+    assert_eq!(ready.0, 503, "{}", ready.1);
+    cluster.nodes[1].spawn();
+    cluster.nodes.iter_mut().for_each(Broker::wait_ready);
+    cluster.create(TOPIC, PARTITIONS);
+    let load = Load::new(&cluster.nodes[1].bootstrap(), &PATIENT);
+    for partition in 0..PARTITIONS as i32 {
+        assert!((0..100).all(|number| load.send(TOPIC, partition, number, 1000)));
+    }
+    load.flush(60);
+    let reports = load.reports.take();
+    for node in &cluster.nodes {
+        check(&node.bootstrap(), 100, reports.clone());
+    }
+    cluster.stop();
+}
+
+#[test]
+fn nothing_acked_is_lost_when_leaders_are_killed_under_load() {
+    under_faults(&[1, 1, 1], Broker::kill, Broker::run);
+}
+
+#[test]
+fn nothing_acked_is_lost_when_nodes_of_different_size_are_stopped_and_continued() {
+    under_faults(&[2, 1, 1], |node| node.signal("STOP"), |node| node.signal("CONT"));
+}
+
+#[test]
+fn nothing_acked_is_lost_when_nodes_are_restarted_cleanly() {
+    let stop = |node: &mut Broker| assert_eq!(node.stop().code(), Some(0), "{}", node.log());
+    under_faults(&[1, 1, 1], stop, Broker::run);
+}
+
+#[test]
+fn a_lone_nodes_folder_does_not_become_a_clusters() {
+    let mut lone = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    assert_eq!(lone.stop().code(), Some(0));
+    let peers = "--peers 0=127.0.0.1:1001,1=127.0.0.1:1002,2=127.0.0.1:1003 --node-id 0";
+    let peer_listen = format!("--peer-listen 127.0.0.1:{}", lone.ports.peer());
+    let mut command = Command::new(binary::duramen());
+    command.arg("--data-dir").arg(lone.data_dir()).args(peers.split(' ')).args(peer_listen.split(' '));
+    command.args(["--listen", &format!("127.0.0.1:{}", lone.ports.kafka()), "--shards", "1"]);
+    command.args(["--http-listen", &format!("127.0.0.1:{}", lone.ports.http())]);
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("one-node cluster") && said.contains("copy each topic"), "{said}");
+}
+
+#[test]
+fn two_nodes_are_refused_with_the_reason() {
+    let peers = "--peers 1=127.0.0.1:1001,2=127.0.0.1:1002 --node-id 1";
+    let output = Command::new(binary::duramen()).args(peers.split(' ')).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("a majority of 2 is 2"), "{said}");
+}
