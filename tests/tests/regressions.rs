@@ -3,22 +3,23 @@
 
 use tests::sim::soak::{name_seed_in_panics, run_named};
 
-fn replay(seed: u64) {
+fn replay(seed: u64, nodes: usize) {
     name_seed_in_panics();
-    let outcome = run_named(seed, false);
+    let outcome = run_named(seed, nodes, false);
     assert!(outcome.operations >= 500, "seed {seed} did only {} operations", outcome.operations);
 }
 
 macro_rules! seeds {
-    ($($name:ident: $($seed:literal),+;)+) => {
+    ($nodes:literal nodes; $($name:ident: $($seed:literal),+;)+) => {
         $(#[test]
         fn $name() {
-            [$($seed),+].into_iter().for_each(replay);
+            [$($seed),+].into_iter().for_each(|seed| replay(seed, $nodes));
         })+
     };
 }
 
 seeds! {
+    1 nodes;
     a_stop_waits_for_recoveries_and_reads_under_way: 19, 294;
     an_index_that_cannot_be_read_back_is_written_again: 26;
     a_tail_that_cannot_be_read_ends_the_start: 28;
@@ -41,4 +42,11 @@ seeds! {
     a_new_journal_with_a_distrusted_clock_does_not_forget_its_producers: 395;
     a_log_start_beyond_a_lost_entry_moves_the_next_offset_too: 3368;
     no_room_for_a_second_copy_of_the_nodes_record_is_no_reason_to_end: 3372;
+}
+
+seeds! {
+    3 nodes;
+    a_leader_that_an_append_deposes_keeps_what_that_brought: 29, 39;
+    a_late_append_of_an_older_term_stages_nothing: 15;
+    segments_that_a_node_still_needs_are_kept_by_all: 18, 21, 53;
 }

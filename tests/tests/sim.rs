@@ -1,9 +1,13 @@
 //! The simulator's gate: thousands of seeds, every named event met, one trace per seed.
 
 use std::time::Instant;
+use tests::sim::Counts;
 use tests::sim::soak::{name_seed_in_panics, replay_command, run_named, soak};
 
 const SEEDS: u64 = 2_000;
+/// Clusters cost four and eight times a node's time.
+const SEEDS_OF_THREE: u64 = 500;
+const SEEDS_OF_FIVE: u64 = 100;
 /// What a run of all seeds must have met at least once.
 const MUST_HAPPEN: &[&str] = &[
     "crash: power cut",
@@ -53,29 +57,84 @@ const MUST_HAPPEN: &[&str] = &[
     "crash while recovering: write temporary file",
 ];
 
+/// The same of clusters.
+const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
+    "cluster formed",
+    "formation waits",
+    "leadership begun",
+    "diverged tail cut",
+    "link up",
+    "link broken",
+    "crash: power cut",
+    "crash: kill",
+    "clean stop",
+    "process ended after a failed write",
+    "struck: Isolated",
+    "struck: Deaf",
+    "struck: Mute",
+    "struck: Slow",
+    "struck: LinksBroken",
+    "struck: PowerCutAll",
+    "struck: Pause",
+    "struck: Stall",
+    "disk full",
+    "disk has room again",
+    "clock distrusted",
+    "torn tail cut",
+    "entry waited for zeros on their way",
+    "sealed segments compared",
+    "checkpoint written",
+    "recovered from a checkpoint",
+    "duplicate answered",
+    "retry answered with the original offset",
+    "produce refused: NotLeader",
+    "topic created",
+    "partitions added",
+    "partition read whole",
+    "crash while recovering: read segment",
+    "crash while recovering: write segment",
+    "crash while recovering: sync segment",
+    "crash while recovering: write hard-state",
+    "crash while recovering: sync folder journal folder",
+    "crash while serving: sync segment",
+    "crash while serving: write segment",
+    "crash while serving: sync hard-state",
+];
+
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Runs the seeds; what was counted is given when none failed.
+fn hold_every_promise(seeds: u64, nodes: usize) -> Counts {
+    let begun = Instant::now();
+    let soaked = soak(0..seeds, nodes, threads(), |_| {});
+    println!("{}", soaked.counts);
+    println!("{} seeds of {nodes}, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
+    let commands: Vec<String> = soaked.failed.iter().map(|seed| replay_command(*seed, nodes)).collect();
+    assert!(soaked.failed.is_empty(), "seeds failed:\n    {}", commands.join("\n    "));
+    assert!(soaked.operations_min >= 500, "a seed had only {} client operations", soaked.operations_min);
+    let faults_min = if nodes == 1 { 3 } else { 5 };
+    assert!(soaked.faults_min >= faults_min, "a seed had only {} faults", soaked.faults_min);
+    soaked.counts
+}
+
+/// One after the other: each takes all cores.
 #[test]
 fn thousands_of_seeds_hold_every_promise() {
     name_seed_in_panics();
-    let begun = Instant::now();
-    let soaked = soak(0..SEEDS, threads(), |_| {});
-    println!("{}", soaked.counts);
-    println!("{} seeds, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
-    let commands: Vec<String> = soaked.failed.iter().map(|seed| replay_command(*seed)).collect();
-    assert!(soaked.failed.is_empty(), "seeds failed:\n    {}", commands.join("\n    "));
-    assert!(soaked.operations_min >= 500, "a seed had only {} client operations", soaked.operations_min);
-    assert!(soaked.faults_min >= 3, "a seed had only {} faults", soaked.faults_min);
-    let missing = soaked.counts.missing(MUST_HAPPEN);
+    let missing = hold_every_promise(SEEDS, 1).missing(MUST_HAPPEN);
     assert!(missing.is_empty(), "never happened: {missing:?}");
+    let mut clusters = hold_every_promise(SEEDS_OF_THREE, 3);
+    clusters.merge(&hold_every_promise(SEEDS_OF_FIVE, 5));
+    let missing = clusters.missing(MUST_HAPPEN_IN_CLUSTERS);
+    assert!(missing.is_empty(), "never happened in clusters: {missing:?}");
 }
 
 #[test]
 fn one_seed_gives_one_trace() {
-    for seed in 10_000..10_010 {
-        let (first, second) = (run_named(seed, false), run_named(seed, false));
+    for (seed, nodes) in (10_000..10_010).map(|seed| (seed, if seed % 5 == 0 { 3 } else { 1 })) {
+        let (first, second) = (run_named(seed, nodes, false), run_named(seed, nodes, false));
         assert_eq!(first.trace_hash, second.trace_hash, "seed {seed}: {} lines", first.trace_lines);
         assert_eq!((first.counts, first.operations), (second.counts, second.operations));
     }

@@ -15,13 +15,21 @@ struct Options {
 #[derive(Subcommand)]
 enum What {
     /// Runs one seed and prints every input and output with its virtual time.
-    Replay { seed: u64 },
+    Replay {
+        seed: u64,
+        /// Nodes of the cluster: 1, 3 or 5.
+        #[arg(long, default_value_t = 1)]
+        nodes: usize,
+    },
     /// Runs `count` seeds from `first` on and prints how often each event happened.
     Soak {
         #[arg(default_value_t = 0)]
         first: u64,
         #[arg(default_value_t = 10_000)]
         count: u64,
+        /// Nodes of the cluster: 1, 3 or 5.
+        #[arg(long, default_value_t = 1)]
+        nodes: usize,
         /// Threads; each seed runs in one.
         #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
         threads: usize,
@@ -31,14 +39,14 @@ enum What {
 fn main() {
     name_seed_in_panics();
     match Options::parse().what {
-        What::Replay { seed } => {
-            let outcome = run_named(seed, true);
+        What::Replay { seed, nodes } => {
+            let outcome = run_named(seed, nodes, true);
             println!("{}", outcome.counts);
             println!("seed {seed} is fine; trace {:016x}, {} lines", outcome.trace_hash, outcome.trace_lines);
         }
-        What::Soak { first, count, threads } => {
+        What::Soak { first, count, nodes, threads } => {
             let begun = Instant::now();
-            let soaked = soak(first..first + count, threads, |_| {});
+            let soaked = soak(first..first + count, nodes, threads, |_| {});
             println!("{}", soaked.counts);
             println!("{} seeds, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
             if !soaked.failed.is_empty() {

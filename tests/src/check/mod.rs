@@ -26,10 +26,16 @@ pub struct Model {
     pub partitions: BTreeMap<PartitionId, PartitionModel>,
     pub topics: Topics,
     pub damage: DamageLedger,
+    /// Answers come from several nodes.
+    pub has_replicas: bool,
     producer_ids: std::collections::BTreeSet<i64>,
 }
 
 impl Model {
+    pub fn new(has_replicas: bool) -> Self {
+        Self { has_replicas, ..Self::default() }
+    }
+
     /// New metadata: which partitions belong to topics that lose records by time, size or
     /// deletion.
     pub fn saw_view(&mut self, view: &View) {
@@ -53,6 +59,7 @@ impl Model {
     }
 
     pub fn partition(&mut self, partition: PartitionId) -> &mut PartitionModel {
-        self.partitions.entry(partition).or_insert_with(|| PartitionModel::new(partition))
+        let has_replicas = self.has_replicas;
+        self.partitions.entry(partition).or_insert_with(|| PartitionModel::new(partition, has_replicas))
     }
 }

@@ -38,10 +38,12 @@ pub struct PartitionModel {
     /// Its journal lost descriptors: its end may have fallen, and offsets are skipped once the
     /// operator accepts that.
     pub is_lossy: bool,
+    /// Answers come from several nodes, some of which may be behind.
+    pub has_replicas: bool,
 }
 
 impl PartitionModel {
-    pub fn new(id: PartitionId) -> Self {
+    pub fn new(id: PartitionId, has_replicas: bool) -> Self {
         Self {
             id,
             log: BTreeMap::new(),
@@ -52,6 +54,7 @@ impl PartitionModel {
             has_retention: false,
             is_deleted: false,
             is_lossy: false,
+            has_replicas,
         }
     }
 
@@ -103,6 +106,10 @@ impl PartitionModel {
         if self.is_deleted {
             return;
         }
+        if self.has_replicas && (log_start < self.log_start || high_watermark < self.high_watermark) {
+            // One that led before, and does not know yet that it does no more.
+            return;
+        }
         if log_start.0 >= 0 {
             assert!(
                 log_start >= self.log_start,
@@ -128,7 +135,7 @@ impl PartitionModel {
                 self.high_watermark
             );
             assert!(
-                high_watermark.0 >= self.known_end(),
+                self.has_replicas || high_watermark.0 >= self.known_end(),
                 "{}: high watermark {high_watermark} is below {} which was acked or read",
                 self.id,
                 self.known_end()

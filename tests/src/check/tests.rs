@@ -15,7 +15,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { model: PartitionModel::new(PARTITION), attempts: Attempts::default() }
+        Self { model: PartitionModel::new(PARTITION, false), attempts: Attempts::default() }
     }
 
     /// A batch of `records` that was sent once.

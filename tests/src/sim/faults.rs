@@ -22,6 +22,18 @@ pub enum Fault {
     Idle,
     /// A bit flips, or a block cannot be read any more, while the node is down.
     Rot,
+    /// The power of the whole room fails.
+    PowerCutAll,
+    /// A node hears nobody and nobody hears it, for a while.
+    Isolated,
+    /// It hears nobody.
+    Deaf,
+    /// Nobody hears it.
+    Mute,
+    /// Its messages take long, both ways.
+    Slow,
+    /// Its links break, and come up again.
+    LinksBroken,
 }
 
 /// A fault and the number of client operations after which it comes.
@@ -31,6 +43,8 @@ pub struct Planned {
     /// Then this many steps of the world, so that it falls anywhere within an operation.
     pub after_steps: u64,
     pub fault: Fault,
+    /// Where it strikes.
+    pub node: usize,
 }
 
 const FAULTS_MIN: u64 = 3;
@@ -55,18 +69,38 @@ const LIKELY: [Fault; 16] = [
     Fault::Idle,
 ];
 
+/// What besides goes wrong between nodes.
+const BETWEEN_NODES: [Fault; 8] = [
+    Fault::Isolated,
+    Fault::Isolated,
+    Fault::Deaf,
+    Fault::Mute,
+    Fault::Slow,
+    Fault::LinksBroken,
+    Fault::LinksBroken,
+    Fault::PowerCutAll,
+];
+/// A cluster goes through more than a node.
+const CLUSTER_FAULTS_MORE: u64 = 3;
+
 /// The faults of a run, the first one last.
-pub fn plan(rng: &mut Rng, operations: u64) -> Vec<Planned> {
-    let count = FAULTS_MIN + rng.below(FAULTS_MORE_MAX);
-    let rots = rng.one_in(6);
+pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
+    let is_cluster = nodes > 1;
+    let more = if is_cluster { CLUSTER_FAULTS_MORE } else { 0 };
+    let count = FAULTS_MIN + more + rng.below(FAULTS_MORE_MAX);
+    let rots = rng.one_in(6) && !is_cluster;
     let mut plan: Vec<Planned> = (0..count)
         .map(|_| Planned {
             after_operations: rng.below(operations),
             after_steps: rng.below(200),
             fault: match LIKELY[rng.below(LIKELY.len() as u64) as usize] {
                 Fault::PowerCut if rots && rng.one_in(2) => Fault::Rot,
+                _ if is_cluster && rng.one_in(2) => {
+                    BETWEEN_NODES[rng.below(BETWEEN_NODES.len() as u64) as usize]
+                }
                 other => other,
             },
+            node: if is_cluster { rng.below(nodes as u64) as usize } else { 0 },
         })
         .collect();
     plan.sort_by_key(|planned| std::cmp::Reverse(planned.after_operations));

@@ -3,6 +3,7 @@
 use super::disk::SimDisk;
 use super::trace::Trace;
 use engine::disk::DiskRequest;
+use engine::peer::{PeerMessage, RaftKind};
 use engine::shard::{Input, Output};
 
 /// Node and shard.
@@ -25,6 +26,9 @@ pub fn input(trace: &mut Trace, now_ns: u64, (node, shard): Where, input: &Input
         ),
         Input::Disk { op, result } => {
             trace.line(now_ns, format_args!("n{node}/s{shard} <- {op:?} {result:?}"));
+        }
+        Input::Peer { from, message } => {
+            trace.line(now_ns, format_args!("n{node}/s{shard} <- n{from} {}", brief(message)));
         }
         other => trace.line(now_ns, format_args!("n{node}/s{shard} <- {other:?}")),
     }
@@ -53,8 +57,27 @@ pub fn output(trace: &mut Trace, now_ns: u64, (node, shard): Where, output: &Out
                 );
             }
         }
+        // What arrives is told where it arrives.
+        Output::Peer { .. } => {}
         other => trace.line(now_ns, format_args!("n{node}/s{shard} -> {other:?}")),
     }
+}
+
+/// A message without its entry's bytes.
+fn brief(message: &PeerMessage) -> String {
+    let entry = message.entry().map(|entry| {
+        let header = entry.header();
+        format!(" with entry {} of term {}, {} bytes", header.index(), header.term(), entry.len())
+    });
+    let PeerMessage::Raft { journal, message } = message else { return format!("{message:?}") };
+    let kind = match &message.kind {
+        RaftKind::Append { previous, previous_term, commit, .. } => {
+            format!("Append after {previous} of {previous_term}, commit {commit}")
+        }
+        other => format!("{other:?}"),
+    };
+    let entry = entry.unwrap_or_default();
+    format!("j{journal} r{} r{} term {} {kind}{entry}", message.from, message.to, message.term)
 }
 
 /// Names what a crash interrupted, without the numbers.

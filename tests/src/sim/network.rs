@@ -1,133 +1,115 @@
-//! The network between the world's nodes: links per pair of nodes and lane, in order, with delays;
-//! they break and come up again, and what is on its way then is lost.
+//! The network between simulated nodes: one link per pair, in order while it lasts.
 //!
-//! As over a socket, a message is bytes: encoded by its sender, decoded into the receiver's own
-//! buffers.
+//! What is on its way when a link breaks is lost. A direction that is blocked holds what is sent
+//! into it, as TCP does, until it is open again or the link breaks. Knows pairs and times; what a
+//! message means is no concern of it.
 
-use engine::disk::{BLOCK, BufferPool, IO_BYTES_MAX};
-use engine::entry::EntryBytes;
-use engine::formation::Report;
-use engine::peer::PeerMessage;
 use engine::rng::Rng;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-const MS: u64 = 1_000_000;
-/// A packet takes up to this, and now and then a millisecond more.
-const DELAY_NS: u64 = 200_000;
+/// A way from one node to another.
+pub type Way = (usize, usize);
 
-/// What is on its way.
-pub enum Content {
-    Message { body: Vec<u8>, entry: Vec<u8> },
-    Report(Vec<u8>),
+/// One way's state.
+#[derive(Clone, Debug, Default)]
+struct Direction {
+    is_blocked: bool,
+    /// Added to every delay.
+    slow_ns: u64,
+    /// Nothing arrives before what was sent earlier.
+    last_ns: u64,
 }
 
-pub struct Packet {
-    pub from: usize,
-    pub lane: u16,
-    content: Content,
-    /// The life of the link that it was sent over.
-    life: u64,
-}
-
-/// What a packet is when it arrives.
-pub enum Arrived {
-    Message(PeerMessage),
-    Report(Report),
-}
-
-#[derive(Default)]
+/// The links of all pairs.
+#[derive(Clone, Debug, Default)]
 pub struct Network {
-    /// Pairs that cannot reach each other.
-    blocked: BTreeSet<(usize, usize)>,
-    up: BTreeSet<(usize, usize)>,
-    lives: BTreeMap<(usize, usize), u64>,
-    /// When the last packet of a direction and lane arrives: those behind it come later.
-    last_ns: BTreeMap<(usize, usize, u16), u64>,
+    /// By pair, the lower node first: the number of the session that is up.
+    sessions: BTreeMap<Way, u64>,
+    next_session: u64,
+    ways: BTreeMap<Way, Direction>,
 }
 
-fn pair(a: usize, b: usize) -> (usize, usize) {
-    (a.min(b), a.max(b))
+fn pair((from, to): Way) -> Way {
+    (from.min(to), from.max(to))
 }
 
 impl Network {
-    pub fn block(&mut self, a: usize, b: usize) {
-        self.blocked.insert(pair(a, b));
+    /// The session between two nodes, when their link is up.
+    pub fn session(&self, way: Way) -> Option<u64> {
+        self.sessions.get(&pair(way)).copied()
     }
 
-    pub fn unblock(&mut self, a: usize, b: usize) {
-        self.blocked.remove(&pair(a, b));
+    /// Both directions are open, so that a link can come up.
+    pub fn is_open(&self, (from, to): Way) -> bool {
+        !self.is_blocked((from, to)) && !self.is_blocked((to, from))
     }
 
-    pub fn is_blocked(&self, a: usize, b: usize) -> bool {
-        self.blocked.contains(&pair(a, b))
+    pub fn is_blocked(&self, way: Way) -> bool {
+        self.ways.get(&way).is_some_and(|direction| direction.is_blocked)
     }
 
-    pub fn is_up(&self, a: usize, b: usize) -> bool {
-        self.up.contains(&pair(a, b))
+    pub fn set_blocked(&mut self, way: Way, is_blocked: bool) {
+        self.ways.entry(way).or_default().is_blocked = is_blocked;
     }
 
-    /// A link begins to come up; gives the life in which it will.
-    pub fn begin(&mut self, a: usize, b: usize) -> u64 {
-        let life = self.lives.entry(pair(a, b)).or_default();
-        *life += 1;
-        *life
+    pub fn set_slow(&mut self, way: Way, slow_ns: u64) {
+        self.ways.entry(way).or_default().slow_ns = slow_ns;
     }
 
-    /// The link is up, if nothing came between. False when it is not.
-    pub fn came_up(&mut self, a: usize, b: usize, life: u64) -> bool {
-        let is_it = self.lives.get(&pair(a, b)) == Some(&life) && !self.is_blocked(a, b);
-        is_it && self.up.insert(pair(a, b))
+    /// All ways are open and fast again.
+    pub fn heal(&mut self) {
+        self.ways.values_mut().for_each(|direction| *direction = Direction::default());
     }
 
-    /// The link breaks. True when it was up.
-    pub fn cut(&mut self, a: usize, b: usize) -> bool {
-        *self.lives.entry(pair(a, b)).or_default() += 1;
-        self.up.remove(&pair(a, b))
+    /// A link comes up; gives the number of its session.
+    pub fn connect(&mut self, way: Way) -> u64 {
+        self.next_session += 1;
+        let before = self.sessions.insert(pair(way), self.next_session);
+        assert!(before.is_none(), "the link of {way:?} is up already");
+        self.next_session
     }
 
-    /// Sends; gives when it arrives, or nothing where there is no link.
-    pub fn send(
-        &mut self,
-        (from, to): (usize, usize),
-        lane: u16,
-        content: Content,
-        now_ns: u64,
-        rng: &mut Rng,
-    ) -> Option<(u64, Packet)> {
-        if !self.is_up(from, to) {
-            return None;
-        }
-        let delay_ns = 20_000 + rng.below(DELAY_NS) + if rng.one_in(200) { MS } else { 0 };
-        let last_ns = self.last_ns.entry((from, to, lane)).or_default();
-        *last_ns = (*last_ns + 1).max(now_ns + delay_ns);
-        let life = self.lives[&pair(from, to)];
-        Some((*last_ns, Packet { from, lane, content, life }))
+    /// A link breaks; false when it was not up.
+    pub fn disconnect(&mut self, way: Way) -> bool {
+        self.sessions.remove(&pair(way)).is_some()
     }
 
-    /// Takes a packet off its link; `None` when the link broke meanwhile.
-    pub fn arrive(&self, to: usize, packet: Packet, pool: &BufferPool) -> Option<Arrived> {
-        if !self.is_up(packet.from, to) || self.lives[&pair(packet.from, to)] != packet.life {
-            return None;
-        }
-        Some(match packet.content {
-            Content::Report(bytes) => Arrived::Report(Report::decode(&bytes).expect("just encoded")),
-            Content::Message { body, entry } => {
-                let entry = (!entry.is_empty()).then(|| received(&entry, pool));
-                Arrived::Message(PeerMessage::decode(&body, entry).expect("just encoded"))
-            }
-        })
+    /// When something sent now arrives.
+    pub fn arrival_ns(&mut self, way: Way, now_ns: u64, rng: &mut Rng) -> u64 {
+        let usual_ns = 20_000 + rng.below(150_000);
+        let long_ns = if rng.one_in(100) { rng.below(5_000_000) } else { 0 };
+        let direction = self.ways.entry(way).or_default();
+        let at_ns = (now_ns + usual_ns + long_ns + direction.slow_ns).max(direction.last_ns);
+        direction.last_ns = at_ns;
+        at_ns
     }
 }
 
-impl Content {
-    pub fn of(message: &PeerMessage) -> Self {
-        let entry = message.entry().map_or_else(Vec::new, |entry| entry.copy(0..entry.len()));
-        Self::Message { body: message.encode(), entry }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn received(bytes: &[u8], pool: &BufferPool) -> EntryBytes {
-    assert!(bytes.len().is_multiple_of(BLOCK), "{} bytes of an entry", bytes.len());
-    let pieces = bytes.chunks(IO_BYTES_MAX).map(|piece| pool.copy_of(piece)).collect();
-    EntryBytes::received(pieces).expect("just taken from an entry")
+    #[test]
+    fn what_is_sent_first_arrives_first() {
+        let (mut network, mut rng) = (Network::default(), Rng::new(1));
+        let mut before = 0;
+        for now_ns in (0..1_000_000).step_by(1000) {
+            let at_ns = network.arrival_ns((0, 1), now_ns, &mut rng);
+            assert!(at_ns > now_ns && at_ns >= before, "{at_ns} after {before}");
+            before = at_ns;
+        }
+    }
+
+    #[test]
+    fn a_link_is_one_for_both_directions_and_each_is_blocked_for_itself() {
+        let mut network = Network::default();
+        let first = network.connect((1, 0));
+        assert_eq!(network.session((0, 1)), Some(first));
+        network.set_blocked((0, 1), true);
+        assert!(network.is_blocked((0, 1)) && !network.is_blocked((1, 0)) && !network.is_open((1, 0)));
+        assert!(network.disconnect((0, 1)) && !network.disconnect((0, 1)));
+        network.heal();
+        assert!(network.is_open((0, 1)));
+        assert!(network.connect((0, 1)) > first);
+    }
 }

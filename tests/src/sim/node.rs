@@ -29,7 +29,6 @@ pub struct ShardSlot {
 
 pub struct Node {
     pub number: usize,
-    nodes: usize,
     pub disk: SimDisk,
     pub shards: Vec<ShardSlot>,
     /// Processes started so far; events of an earlier one are void.
@@ -51,16 +50,14 @@ pub struct Node {
     /// The newest view that this process made.
     pub published: Index,
     pub accept_loss: Vec<JournalId>,
-    /// Who leads what, as its shards told.
+    /// Who leads what, as far as this process knows.
     pub leaders: BTreeMap<JournalId, (Term, Option<NodeId>)>,
 }
 
 impl Node {
-    /// One of `nodes`, which form a cluster when they are several.
-    pub fn new(number: usize, nodes: usize) -> Self {
+    pub fn new(number: usize) -> Self {
         Self {
             number,
-            nodes,
             disk: SimDisk::new(),
             shards: Vec::new(),
             run: 0,
@@ -91,7 +88,7 @@ impl Node {
     }
 
     /// Makes the shards of a new process; they have had no input yet.
-    pub fn boot(&mut self, seed: u64, shards: u16, segment_bytes: u64) {
+    pub fn boot(&mut self, seed: u64, nodes: usize, shards: u16, segment_bytes: u64) {
         assert!(!self.is_running());
         self.run += 1;
         self.must_end = false;
@@ -103,7 +100,7 @@ impl Node {
         self.mono_base_ns = mix(seed ^ self.run) >> 20;
         for shard in 0..shards {
             let pool = BufferPool::new(POOL_FREE_BYTES_MAX);
-            let config = self.shard_config(seed, shard, shards, segment_bytes);
+            let config = self.shard_config(seed, nodes, (shard, shards), segment_bytes);
             self.shards.push(ShardSlot {
                 shard: Shard::new(config, pool.clone()),
                 pool,
@@ -115,13 +112,19 @@ impl Node {
         }
     }
 
-    fn shard_config(&self, seed: u64, shard: u16, shards: u16, segment_bytes: u64) -> ShardConfig {
+    fn shard_config(
+        &self,
+        seed: u64,
+        nodes: usize,
+        (shard, shards): (u16, u16),
+        segment_bytes: u64,
+    ) -> ShardConfig {
         let draw = |word: u64| {
             mix(seed ^ mix(self.run << 24 | (self.number as u64) << 16 | u64::from(shard) << 8 | word))
         };
         ShardConfig {
             node: NodeId(self.number as u32),
-            peers: if self.nodes > 1 { (0..self.nodes as u32).map(NodeId).collect() } else { Vec::new() },
+            peers: if nodes > 1 { (0..nodes as u32).map(NodeId).collect() } else { Vec::new() },
             shard: ShardId(shard),
             shards,
             lanes: shards,
@@ -140,6 +143,14 @@ impl Node {
 
     pub fn wall_ms(&self, true_ns: u64) -> i64 {
         WALL_EPOCH_MS + (true_ns / 1_000_000) as i64 + self.wall_offset_ms
+    }
+
+    /// A shard says who leads a journal.
+    pub fn learn(&mut self, journal: JournalId, term: Term, leader: Option<NodeId>) {
+        let known = self.leaders.entry(journal).or_default();
+        if (term, leader.is_some()) >= (known.0, known.1.is_some()) {
+            *known = (term, leader);
+        }
     }
 
     /// The newest view that any shard has.

@@ -3,6 +3,8 @@
 use super::disk::FaultKind;
 use super::events;
 use super::faults::{Fault, Planned, plan};
+use super::node::Node;
+use super::safety::{self, Safety};
 use super::world::{Happening, World, WorldOptions};
 use super::{Counts, rot};
 use crate::check::Model;
@@ -29,9 +31,13 @@ const STEPS_AT_ONCE_MAX: u64 = 100_000;
 /// Batches that ask for no answer are on disk by then.
 const REST_NS: u64 = 5 * SECOND;
 
-const WAKE_START: u64 = 1 << 32;
-const WAKE_LIFT_CAPACITY: u64 = WAKE_START + 1;
-const WAKE_WALL_BACK: u64 = WAKE_START + 2;
+/// Wakes from here on are of a node: 16 for each.
+const WAKE_NODE: u64 = 1 << 32;
+const WAKES_PER_NODE: u64 = 16;
+const WAKE_START: u64 = 0;
+const WAKE_LIFT_CAPACITY: u64 = 1;
+const WAKE_WALL_BACK: u64 = 2;
+const WAKE_HEAL: u64 = 3;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -52,28 +58,31 @@ struct Run {
     clients: Vec<Box<dyn Client>>,
     plan: Vec<Planned>,
     /// Steps until a fault that is due strikes.
-    due: Option<(u64, Fault)>,
+    due: Option<(u64, usize, Fault)>,
     /// Crashes during recovery that may still follow one another.
     recovery_crashes: u64,
     idle_until_ns: u64,
     faults: u64,
     view_seen: Index,
-    /// When the node was last started, or became unready.
+    /// When a lone node was last started, or became unready.
     down_since_ns: u64,
+    safety: Safety,
     operations_max: u64,
     steps_at_once: u64,
     rot_is_due: bool,
 }
 
-/// Runs a seed; panics with the first property that is violated.
-pub fn run(seed: u64, print: bool) -> Outcome {
-    let mut run = Run::new(seed, print);
-    run.world.start(0);
+/// Runs a seed with so many nodes; panics with the first property that is violated.
+pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
+    let mut run = Run::new(seed, nodes, print);
+    (0..nodes).for_each(|node| run.world.start(node));
     run.work();
     run.settle();
     run.verify();
+    run.until("replicas agree", |run| run.world.nodes.len() == 1 || safety::replicas_agree(&run.world));
+    safety::replicas_are_identical(&mut run.world);
     run.stop_and_verify_again();
-    run.world.counts.add("run");
+    run.world.counts.add(if nodes == 1 { "run" } else { "run of a cluster" });
     Outcome {
         seed,
         trace_hash: run.world.trace.hash(),
@@ -85,11 +94,11 @@ pub fn run(seed: u64, print: bool) -> Outcome {
 }
 
 impl Run {
-    fn new(seed: u64, print: bool) -> Self {
+    fn new(seed: u64, nodes: usize, print: bool) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed_0000);
         let options = WorldOptions {
             seed,
-            nodes: 1,
+            nodes,
             shards: 1 + rng.below(3) as u16,
             segment_bytes: (64 << 10) << rng.below(3),
             print,
@@ -100,9 +109,9 @@ impl Run {
         (0..clients.len()).for_each(|client| world.wake_after(rng.below(MS), client as u64));
         Self {
             world,
-            model: Model::default(),
+            model: Model::new(nodes > 1),
             desk: Desk::default(),
-            plan: plan(&mut rng, operations_max),
+            plan: plan(&mut rng, operations_max, nodes),
             rng,
             clients,
             due: None,
@@ -111,6 +120,7 @@ impl Run {
             faults: 0,
             view_seen: Index::NONE,
             down_since_ns: 0,
+            safety: Safety::default(),
             operations_max,
             steps_at_once: 0,
             rot_is_due: false,
@@ -122,7 +132,8 @@ impl Run {
             self.step();
             self.faults_due();
             let waited_ns = self.world.now_ns - self.down_since_ns;
-            let is_up = self.world.nodes[0].is_ready() || !self.world.nodes[0].is_running();
+            let is_alone = self.world.nodes.len() == 1;
+            let is_up = !is_alone || self.world.nodes[0].is_ready() || !self.world.nodes[0].is_running();
             assert!(is_up || waited_ns < READY_NS_MAX, "not ready after {} ms", waited_ns / MS);
         }
     }
@@ -130,28 +141,34 @@ impl Run {
     fn settle(&mut self) {
         self.desk.is_settling = true;
         self.idle_until_ns = 0;
-        let here = &mut self.world.nodes[0];
-        here.disk.set_capacity(None);
-        here.disk.faults.disarm();
-        here.wall_offset_ms = 0;
-        here.paused_until_ns = 0;
-        here.stalled_until_ns = 0;
+        self.world.network.heal();
+        for here in &mut self.world.nodes {
+            here.disk.set_capacity(None);
+            here.disk.faults.disarm();
+            here.wall_offset_ms = 0;
+            here.paused_until_ns = 0;
+            here.stalled_until_ns = 0;
+        }
         self.accept_losses();
         let last = self.clients.len() - 1;
         self.until("the clients are done", |run| {
-            run.world.nodes[0].is_serving() && run.clients[..last].iter().all(|client| client.is_settled())
+            run.all_serve() && run.clients[..last].iter().all(|client| client.is_settled())
         });
         self.rest(REST_NS);
     }
 
+    fn all_serve(&self) -> bool {
+        self.world.nodes.iter().all(Node::is_serving)
+    }
+
     /// A journal that lost descriptors takes batches again only once the operator says so.
     fn accept_losses(&mut self) {
-        self.until("the node is ready", |run| run.world.nodes[0].is_serving());
+        self.until("all nodes are ready", Self::all_serve);
         let accepted =
             |run: &Self| run.world.nodes[0].accept_loss.len() == run.model.damage.heads_reported.len();
         if !accepted(self) {
             self.world.stop(0);
-            self.until("the loss is accepted", |run| run.world.nodes[0].is_serving() && accepted(run));
+            self.until("the loss is accepted", |run| run.all_serve() && accepted(run));
         }
     }
 
@@ -161,15 +178,32 @@ impl Run {
         self.desk.is_verifying = false;
     }
 
+    /// Once more, from what the disks hold; in a cluster perhaps under other leaders.
     fn stop_and_verify_again(&mut self) {
-        if self.rng.one_in(2) {
-            self.world.stop(0);
-            self.until("the node stopped", |run| !run.world.nodes[0].is_running());
-        } else {
-            self.crash(true);
+        let is_stop = self.rng.one_in(2);
+        let stops = self.safety.stops + self.world.nodes.len();
+        let all: Vec<usize> = (0..self.world.nodes.len()).collect();
+        for node in all {
+            if is_stop {
+                self.world.stop(node);
+            } else {
+                self.crash(node, true);
+            }
         }
-        self.until("the node is ready again", |run| run.world.nodes[0].is_serving());
+        if is_stop {
+            self.until("the nodes stopped", |run| run.safety.stops >= stops);
+        }
+        self.until("the nodes are ready again", Self::all_serve);
+        self.restart_verifier();
         self.verify();
+    }
+
+    /// The verifier begins again even when no request of it was under way.
+    fn restart_verifier(&mut self) {
+        let verifier = self.clients.len() - 1;
+        if self.world.nodes.len() > 1 {
+            self.with_client(verifier, |client, ctx| client.lost(ctx));
+        }
     }
 
     fn until(&mut self, what: &str, mut is_done: impl FnMut(&Self) -> bool) {
@@ -200,41 +234,60 @@ impl Run {
         }
         self.steps_at_once = if self.world.now_ns == before_ns { self.steps_at_once + 1 } else { 0 };
         assert!(self.steps_at_once < STEPS_AT_ONCE_MAX, "time stands still");
-        let view = self.world.nodes[0].view();
-        if view.version > self.view_seen {
-            self.view_seen = view.version;
-            self.model.saw_view(&view);
+        for node in 0..self.world.nodes.len() {
+            let view = self.world.nodes[node].view();
+            if view.version > self.view_seen {
+                self.view_seen = view.version;
+                self.model.saw_view(&view);
+            }
         }
     }
 
     fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Wake(WAKE_START) => {
-                if !self.world.nodes[0].is_running() {
-                    self.start();
-                }
+            Happening::Wake(token) if token >= WAKE_NODE => {
+                let of_node = token - WAKE_NODE;
+                self.wake_node((of_node / WAKES_PER_NODE) as usize, of_node % WAKES_PER_NODE);
             }
-            Happening::Wake(WAKE_LIFT_CAPACITY) => self.world.nodes[0].disk.set_capacity(None),
-            Happening::Wake(WAKE_WALL_BACK) => self.world.nodes[0].wall_offset_ms = 0,
             Happening::Wake(client) => self.wake(client as usize),
             Happening::Answer { output, .. } => self.answer(output),
-            Happening::Event { event, .. } => events::check(&event, &mut self.model, &mut self.world.counts),
+            Happening::Event { node, event, .. } => {
+                self.safety.event(node, &event);
+                events::check(&event, &mut self.model, &mut self.world.counts);
+            }
             Happening::Ready { .. } => self.world.counts.add("recovered and ready"),
-            Happening::Ended { fatal, .. } => self.ended(fatal),
+            Happening::Ended { node, fatal } => self.ended(node, fatal),
             Happening::Room { .. } => self.world.counts.add("room again"),
         }
     }
 
-    fn start(&mut self) {
+    fn wake_node(&mut self, node: usize, why: u64) {
+        match why {
+            WAKE_START if !self.world.nodes[node].is_running() => self.start(node),
+            WAKE_START => {}
+            WAKE_LIFT_CAPACITY => self.world.nodes[node].disk.set_capacity(None),
+            WAKE_WALL_BACK => self.world.nodes[node].wall_offset_ms = 0,
+            WAKE_HEAL => self.world.network.heal(),
+            other => unreachable!("nobody asked for wake {other}"),
+        }
+    }
+
+    fn wake_node_after(&mut self, node: usize, after_ns: u64, why: u64) {
+        self.world.wake_after(after_ns, WAKE_NODE + node as u64 * WAKES_PER_NODE + why);
+    }
+
+    fn start(&mut self, node: usize) {
         self.down_since_ns = self.world.now_ns;
-        self.model.damage.read_failed = false;
-        self.view_seen = Index::NONE;
+        if self.world.nodes.len() == 1 {
+            self.model.damage.read_failed = false;
+            self.view_seen = Index::NONE;
+        }
         let reported = &self.model.damage.heads_reported;
-        self.world.nodes[0].accept_loss = reported.iter().copied().collect();
+        self.world.nodes[node].accept_loss = reported.iter().copied().collect();
         if std::mem::take(&mut self.rot_is_due) {
             rot::strike(&mut self.world, &mut self.model, &mut self.rng);
         }
-        self.world.start(0);
+        self.world.start(node);
     }
 
     fn wake(&mut self, client: usize) {
@@ -264,12 +317,13 @@ impl Run {
         act(&mut *self.clients[client], &mut ctx);
     }
 
-    fn ended(&mut self, fatal: Option<Fatal>) {
+    fn ended(&mut self, node: usize, fatal: Option<Fatal>) {
         match &fatal {
             Some(Fatal::Write(_)) => {
                 // A tail that cannot be read again cannot be written again: a start may end of it.
-                let start_failed = self.model.damage.read_failed && !self.world.nodes[0].was_ready;
-                assert!(self.world.nodes[0].must_end || start_failed, "{fatal:?} and no write failed");
+                let here = &self.world.nodes[node];
+                let start_failed = self.model.damage.read_failed && !here.was_ready;
+                assert!(here.must_end || start_failed, "{fatal:?} and no write failed");
                 let why = if start_failed {
                     "start ended: tail unreadable"
                 } else {
@@ -278,107 +332,138 @@ impl Run {
                 self.world.counts.add(why);
             }
             Some(Fatal::Data(text)) => panic!("the data is refused: {text}"),
-            None => {}
+            None => self.safety.stops += 1,
         }
-        self.process_is_gone();
+        self.process_is_gone(node);
     }
 
-    fn process_is_gone(&mut self) {
-        self.desk.forget_all();
-        for client in 0..self.clients.len() {
+    fn process_is_gone(&mut self, node: usize) {
+        let waited = self.desk.forget_node(node);
+        let is_alone = self.world.nodes.len() == 1;
+        for client in (0..self.clients.len()).filter(|client| is_alone || waited.contains(client)) {
             self.with_client(client, |client, ctx| client.lost(ctx));
         }
-        let here = &mut self.world.nodes[0];
+        let here = &mut self.world.nodes[node];
         here.wall_offset_ms = 0;
         here.stalled_until_ns = 0;
         here.paused_until_ns = 0;
-        let after_ns = self.rng.below(20 * MS);
-        self.world.wake_after(after_ns, WAKE_START);
+        // In a cluster the others go on without it for a while.
+        let is_long = !is_alone && !self.desk.is_settling && self.rng.one_in(2);
+        let after_ns = self.rng.below(if is_long { 3 * SECOND } else { 20 * MS });
+        self.wake_node_after(node, after_ns, WAKE_START);
     }
 
-    fn crash(&mut self, with_power: bool) {
+    fn crash(&mut self, node: usize, with_power: bool) {
         // What was answered before the crash may have reached the client.
         for happening in self.world.take_happened() {
             self.happened(happening);
         }
-        if !self.world.nodes[0].is_running() {
+        if !self.world.nodes[node].is_running() {
             return;
         }
         if with_power {
-            self.world.power_cut(0);
+            self.world.power_cut(node);
             self.world.counts.add("crash: power cut");
         } else {
-            self.world.kill(0);
+            self.world.kill(node);
             self.world.counts.add("crash: kill");
         }
-        self.process_is_gone();
+        self.process_is_gone(node);
     }
 
     fn faults_due(&mut self) {
-        if let Some((steps, fault)) = self.due.take() {
+        if let Some((steps, node, fault)) = self.due.take() {
             match steps {
-                0 => self.strike(fault),
-                _ => self.due = Some((steps - 1, fault)),
+                0 => self.strike(node, fault),
+                _ => self.due = Some((steps - 1, node, fault)),
             }
             return;
         }
-        let is_recovering = self.world.nodes[0].is_running() && !self.world.nodes[0].is_ready();
-        if is_recovering && self.recovery_crashes > 0 {
+        let is_recovering = |node: &Node| node.is_running() && !node.is_ready();
+        if self.recovery_crashes > 0
+            && let Some(node) = self.world.nodes.iter().position(is_recovering)
+        {
             self.recovery_crashes -= 1;
             let fault = if self.rng.one_in(3) { Fault::Kill } else { Fault::PowerCut };
-            self.due = Some((self.rng.below(120), fault));
+            self.due = Some((self.rng.below(120), node, fault));
             return;
         }
         if self.plan.last().is_some_and(|planned| planned.after_operations <= self.desk.operations) {
             let planned = self.plan.pop().expect("there is a last");
-            self.due = Some((planned.after_steps, planned.fault));
+            self.due = Some((planned.after_steps, planned.node, planned.fault));
         }
     }
 
-    fn strike(&mut self, fault: Fault) {
+    fn strike(&mut self, node: usize, fault: Fault) {
         self.faults += 1;
-        self.world.trace.line(self.world.now_ns, format_args!("fault: {fault:?}"));
+        self.world.trace.line(self.world.now_ns, format_args!("fault: {fault:?} at n{node}"));
         self.world.counts.add(&format!("struck: {fault:?}"));
         match fault {
             Fault::PowerCut | Fault::Kill | Fault::Rot => {
                 self.rot_is_due |= fault == Fault::Rot;
                 self.recovery_crashes = if self.rng.one_in(2) { self.rng.below(4) } else { 0 };
-                self.crash(fault != Fault::Kill);
+                self.crash(node, fault != Fault::Kill);
             }
-            Fault::CleanStop => self.world.stop(0),
-            Fault::WriteError => self.arm(FaultKind::Write),
-            Fault::SyncError => self.arm(FaultKind::Sync),
+            Fault::PowerCutAll => (0..self.world.nodes.len()).for_each(|node| self.crash(node, true)),
+            Fault::CleanStop => self.world.stop(node),
+            Fault::WriteError => self.arm(node, FaultKind::Write),
+            Fault::SyncError => self.arm(node, FaultKind::Sync),
             Fault::ReadError => {
                 self.model.damage.read_failed = true;
-                self.arm(FaultKind::Read);
+                self.arm(node, FaultKind::Read);
             }
             Fault::DiskFull => {
                 let room = self.rng.below(300_000);
-                let disk = &mut self.world.nodes[0].disk;
+                let disk = &mut self.world.nodes[node].disk;
                 disk.set_capacity(Some(disk.used_bytes() + room));
                 let after_ns = 20 * MS + self.rng.below(500 * MS);
-                self.world.wake_after(after_ns, WAKE_LIFT_CAPACITY);
+                self.wake_node_after(node, after_ns, WAKE_LIFT_CAPACITY);
             }
             Fault::Stall => {
                 let until_ns = self.world.now_ns + MS + self.rng.below(2 * SECOND);
-                self.world.nodes[0].stalled_until_ns = until_ns;
+                self.world.nodes[node].stalled_until_ns = until_ns;
             }
             Fault::Pause => {
                 let until_ns = self.world.now_ns + MS + self.rng.below(5 * SECOND);
-                self.world.nodes[0].paused_until_ns = until_ns;
+                self.world.nodes[node].paused_until_ns = until_ns;
             }
-            Fault::WallJump => self.jump(),
+            Fault::WallJump => self.jump(node),
             Fault::Idle => self.idle_until_ns = self.world.now_ns + self.rng.below(30 * SECOND),
+            Fault::Isolated | Fault::Deaf | Fault::Mute | Fault::Slow | Fault::LinksBroken => {
+                self.strike_network(node, fault);
+            }
         }
     }
 
-    fn arm(&mut self, kind: FaultKind) {
+    fn strike_network(&mut self, node: usize, fault: Fault) {
+        let slow_ns = self.rng.below(60 * MS);
+        for other in (0..self.world.nodes.len()).filter(|other| *other != node) {
+            let network = &mut self.world.network;
+            match fault {
+                Fault::Isolated => {
+                    network.set_blocked((node, other), true);
+                    network.set_blocked((other, node), true);
+                }
+                Fault::Deaf => network.set_blocked((other, node), true),
+                Fault::Mute => network.set_blocked((node, other), true),
+                Fault::Slow => {
+                    network.set_slow((node, other), slow_ns);
+                    network.set_slow((other, node), slow_ns);
+                }
+                _ => self.world.break_link((node, other)),
+            }
+        }
+        let after_ns = 20 * MS + self.rng.below(4 * SECOND);
+        self.wake_node_after(node, after_ns, WAKE_HEAL);
+    }
+
+    fn arm(&mut self, node: usize, kind: FaultKind) {
         let skip = self.rng.below(6);
-        self.world.nodes[0].disk.faults.arm(kind, skip);
+        self.world.nodes[node].disk.faults.arm(kind, skip);
     }
 
     /// Back less than the hour that a topic lets a batch be ahead of the broker; forward any.
-    fn jump(&mut self) {
+    fn jump(&mut self, node: usize) {
         const MINUTE_MS: i64 = 60_000;
         let forward = [11 * MINUTE_MS, 300 * MINUTE_MS, 30 * 24 * 60 * MINUTE_MS];
         let offset_ms = match self.rng.below(5) {
@@ -386,9 +471,9 @@ impl Run {
             1 => 1 + self.rng.below(5_000) as i64,
             other => forward[other as usize - 2],
         };
-        self.world.nodes[0].wall_offset_ms = offset_ms;
+        self.world.nodes[node].wall_offset_ms = offset_ms;
         let after_ns = 20 * MS + self.rng.below(SECOND);
-        self.world.wake_after(after_ns, WAKE_WALL_BACK);
+        self.wake_node_after(node, after_ns, WAKE_WALL_BACK);
     }
 }
 

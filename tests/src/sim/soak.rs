@@ -8,12 +8,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 thread_local! {
-    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+    static SEED: Cell<Option<(u64, usize)>> = const { Cell::new(None) };
 }
 
 /// The command that shows what a seed does.
-pub fn replay_command(seed: u64) -> String {
-    format!("cargo run -p duramen-tests --bin duramen-sim -- replay {seed}")
+pub fn replay_command(seed: u64, nodes: usize) -> String {
+    format!("cargo run -p duramen-tests --bin duramen-sim -- replay {seed} --nodes {nodes}")
 }
 
 /// Makes a panic name the seed that ran in its thread, also where a panic aborts the process.
@@ -21,16 +21,16 @@ pub fn name_seed_in_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         before(info);
-        if let Some(seed) = SEED.get() {
-            eprintln!("seed {seed} failed; replay it with:\n    {}", replay_command(seed));
+        if let Some((seed, nodes)) = SEED.get() {
+            eprintln!("seed {seed} failed; replay it with:\n    {}", replay_command(seed, nodes));
         }
     }));
 }
 
 /// Runs one seed, so that a panic names it.
-pub fn run_named(seed: u64, print: bool) -> Outcome {
-    SEED.set(Some(seed));
-    let outcome = run(seed, print);
+pub fn run_named(seed: u64, nodes: usize, print: bool) -> Outcome {
+    SEED.set(Some((seed, nodes)));
+    let outcome = run(seed, nodes, print);
     SEED.set(None);
     outcome
 }
@@ -47,7 +47,7 @@ pub struct Soaked {
 }
 
 /// Runs all seeds; stops early once some failed. `progress` is told of each that ended.
-pub fn soak(seeds: Range<u64>, threads: usize, progress: impl Fn(u64) + Sync) -> Soaked {
+pub fn soak(seeds: Range<u64>, nodes: usize, threads: usize, progress: impl Fn(u64) + Sync) -> Soaked {
     const FAILURES_MAX: usize = 3;
     let next = AtomicU64::new(seeds.start);
     let enough = AtomicBool::new(false);
@@ -60,7 +60,7 @@ pub fn soak(seeds: Range<u64>, threads: usize, progress: impl Fn(u64) + Sync) ->
                     if seed >= seeds.end || enough.load(Ordering::Relaxed) {
                         break;
                     }
-                    let outcome = catch_unwind(AssertUnwindSafe(|| run_named(seed, false)));
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run_named(seed, nodes, false)));
                     let mut soaked = soaked.lock().expect("no panic while it is held");
                     match outcome {
                         Ok(outcome) => soaked.add(&outcome),

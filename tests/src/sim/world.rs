@@ -6,14 +6,14 @@
 use super::counts::Counts;
 use super::disk::{CutCounts, FaultKind};
 use super::narrate::{self, step_name};
-use super::network::{Arrived, Content, Network, Packet};
+use super::network::{Network, Way};
 use super::node::Node;
+use super::peers::Parcel;
 use super::schedule::Schedule;
 use super::trace::Trace;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::{BufferPool, DiskErrorKind, DiskRequest, OpId};
-use engine::ids::{LaneId, NodeId};
 use engine::rng::Rng;
 use engine::shard::{Event, Fatal, Input, Output};
 use std::sync::Arc;
@@ -30,13 +30,15 @@ pub struct WorldOptions {
     pub print: bool,
 }
 
-enum Due {
+pub(super) enum Due {
     Disk { node: usize, run: u64, shard: u16, op: OpId },
     Tick { node: usize, run: u64, shard: u16 },
     Turn { node: usize, run: u64, shard: u16 },
     View { node: usize, run: u64, shard: u16, view: Arc<View> },
-    Packet { node: usize, run: u64, packet: Packet },
-    LinkUp { nodes: (usize, usize), life: u64 },
+    Parcel(Parcel),
+    Dial(Way),
+    Hangup { node: usize, run: u64, peer: usize },
+    Watch { way: Way, session: u64 },
     Wake(u64),
 }
 
@@ -76,11 +78,11 @@ pub struct World {
     pub options: WorldOptions,
     pub now_ns: u64,
     pub nodes: Vec<Node>,
-    pub network: Network,
     pub trace: Trace,
     pub counts: Counts,
-    schedule: Schedule<Due>,
-    rng: Rng,
+    pub network: Network,
+    pub(super) schedule: Schedule<Due>,
+    pub(super) rng: Rng,
     happened: Vec<Happening>,
 }
 
@@ -89,10 +91,10 @@ impl World {
         Self {
             options,
             now_ns: 0,
-            nodes: (0..options.nodes).map(|number| Node::new(number, options.nodes)).collect(),
-            network: Network::default(),
+            nodes: (0..options.nodes).map(Node::new).collect(),
             trace: Trace::new(options.print),
             counts: Counts::default(),
+            network: Network::default(),
             schedule: Schedule::default(),
             rng: Rng::new(options.seed ^ 0x0057_4f52_4c44),
             happened: Vec::new(),
@@ -110,17 +112,20 @@ impl World {
         self.now_ns = self.now_ns.max(at_ns);
         match due {
             Due::Wake(token) => self.happened.push(Happening::Wake(token)),
+            Due::Parcel(parcel) => self.arrive(parcel),
+            Due::Dial(way) => self.dial(way),
+            Due::Watch { way, session } => self.watched(way, session),
             Due::Disk { node, run, .. }
+            | Due::Hangup { node, run, .. }
             | Due::Tick { node, run, .. }
             | Due::Turn { node, run, .. }
             | Due::View { node, run, .. }
-            | Due::Packet { node, run, .. }
                 if self.nodes[node].run != run || !self.nodes[node].is_running() => {}
             Due::Disk { node, .. }
+            | Due::Hangup { node, .. }
             | Due::Tick { node, .. }
             | Due::Turn { node, .. }
             | Due::View { node, .. }
-            | Due::Packet { node, .. }
                 if self.nodes[node].paused_until_ns > self.now_ns =>
             {
                 self.schedule.add(self.nodes[node].paused_until_ns, due);
@@ -132,8 +137,7 @@ impl World {
             }
             Due::Turn { node, shard, .. } => self.turn_end(node, shard),
             Due::View { node, shard, view, .. } => self.give_view(node, shard, view),
-            Due::Packet { node, packet, .. } => self.arrived(node, packet),
-            Due::LinkUp { nodes, life } => self.link_up(nodes, life),
+            Due::Hangup { node, peer, .. } => self.hang_up(node, peer),
         }
         std::mem::take(&mut self.happened)
     }
@@ -146,8 +150,9 @@ impl World {
     /// Starts the node's process.
     pub fn start(&mut self, node: usize) {
         self.trace.line(self.now_ns, format_args!("n{node} start"));
-        let WorldOptions { seed, shards, segment_bytes, .. } = self.options;
-        self.nodes[node].boot(seed, shards, segment_bytes);
+        let WorldOptions { seed, nodes, shards, segment_bytes, .. } = self.options;
+        self.nodes[node].boot(seed, nodes, shards, segment_bytes);
+        self.dial_all(node);
         let run = self.nodes[node].run;
         for shard in 0..shards {
             self.schedule.add(self.now_ns + self.rng.below(TICK_NS), Due::Tick { node, run, shard });
@@ -155,86 +160,13 @@ impl World {
                 self.input(node, shard, Input::Start);
             }
         }
-        for other in 0..self.nodes.len() {
-            self.connect(node, other);
-        }
-    }
-
-    /// Lets the link between two nodes come up, if both run and nothing is between them.
-    fn connect(&mut self, a: usize, b: usize) {
-        if a == b
-            || self.network.is_blocked(a, b)
-            || !self.nodes[a].is_running()
-            || !self.nodes[b].is_running()
-        {
-            return;
-        }
-        let life = self.network.begin(a, b);
-        let after_ns = self.rng.below(5 * MS);
-        self.schedule.add(self.now_ns + after_ns, Due::LinkUp { nodes: (a, b), life });
-    }
-
-    fn link_up(&mut self, (a, b): (usize, usize), life: u64) {
-        if self.network.came_up(a, b, life) {
-            self.tell_link(a, b, true);
-            self.tell_link(b, a, true);
-        }
-    }
-
-    fn cut_link(&mut self, a: usize, b: usize) {
-        if a != b && self.network.cut(a, b) {
-            self.tell_link(a, b, false);
-            self.tell_link(b, a, false);
-        }
-    }
-
-    fn tell_link(&mut self, node: usize, other: usize, up: bool) {
-        for lane in 0..self.options.shards {
-            if self.nodes[node].is_running() {
-                let link = Input::Link { node: NodeId(other as u32), lane: LaneId(lane), up };
-                self.input(node, lane, link);
-            }
-        }
-    }
-
-    /// Two nodes cannot reach each other until [`World::heal`].
-    pub fn part(&mut self, a: usize, b: usize) {
-        self.trace.line(self.now_ns, format_args!("n{a} and n{b} are parted"));
-        self.network.block(a, b);
-        self.cut_link(a, b);
-    }
-
-    pub fn heal(&mut self, a: usize, b: usize) {
-        self.trace.line(self.now_ns, format_args!("n{a} and n{b} reach each other"));
-        self.network.unblock(a, b);
-        if !self.network.is_up(a, b) {
-            self.connect(a, b);
-        }
-    }
-
-    fn send(&mut self, node: usize, to: NodeId, lane: u16, content: Content) {
-        let to = to.0 as usize;
-        let sent = self.network.send((node, to), lane, content, self.now_ns, &mut self.rng);
-        if let Some((at_ns, packet)) = sent {
-            let run = self.nodes[to].run;
-            self.schedule.add(at_ns, Due::Packet { node: to, run, packet });
-        }
-    }
-
-    fn arrived(&mut self, node: usize, packet: Packet) {
-        let (from, lane) = (NodeId(packet.from as u32), packet.lane);
-        let pool = self.nodes[node].shards[lane as usize].pool.clone();
-        match self.network.arrive(node, packet, &pool) {
-            Some(Arrived::Message(message)) => self.input(node, lane, Input::Peer { from, message }),
-            Some(Arrived::Report(report)) => self.input(node, 0, Input::Formation(report)),
-            None => {}
-        }
     }
 
     /// The power of the node fails.
     pub fn power_cut(&mut self, node: usize) -> CutCounts {
         self.trace.line(self.now_ns, format_args!("n{node} power cut"));
         let pools = self.end_process(node);
+        self.peers_lost(node, false);
         let counts = self.nodes[node].disk.power_cut(&mut self.rng);
         self.check_pools(&pools);
         self.counts.add_many("disk: change lost", counts.lost);
@@ -247,6 +179,7 @@ impl World {
     pub fn kill(&mut self, node: usize) {
         self.trace.line(self.now_ns, format_args!("n{node} kill"));
         let pools = self.end_process(node);
+        self.peers_lost(node, true);
         self.nodes[node].disk.kill(&mut self.rng);
         self.check_pools(&pools);
     }
@@ -268,14 +201,6 @@ impl World {
         if held > 0 {
             self.counts.add_many("entry waited for zeros on their way", held);
         }
-        let pools = self.take_shards(node);
-        for other in 0..self.nodes.len() {
-            self.cut_link(node, other);
-        }
-        pools
-    }
-
-    fn take_shards(&mut self, node: usize) -> Vec<BufferPool> {
         std::mem::take(&mut self.nodes[node].shards).into_iter().map(|slot| slot.pool).collect()
     }
 
@@ -397,11 +322,9 @@ impl World {
                 self.kill(node);
                 self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
             }
-            Output::Peer { to, lane, message } => self.send(node, to, lane.0, Content::of(&message)),
-            Output::Formation { to, report } => self.send(node, to, 0, Content::Report(report.encode())),
-            Output::Leader { journal, term, leader, .. } => {
-                self.nodes[node].leaders.insert(journal, (term, leader));
-            }
+            Output::Peer { to, lane, message } => self.send_message(node, to, lane, &message),
+            Output::Formation { to, report } => self.send_report(node, to, &report),
+            Output::Leader { journal, term, leader, .. } => self.nodes[node].learn(journal, term, leader),
             Output::Room => self.happened.push(Happening::Room { node, shard }),
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }

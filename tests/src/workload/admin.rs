@@ -46,6 +46,11 @@ impl Admin {
         let topic_id = TopicId(u128::from(ctx.rng.next_u64()) << 64 | u128::from(ctx.rng.next_u64()));
         let partitions = 1 + ctx.rng.below(4) as u32;
         let configs = first_configs(ctx);
+        let replication_factor = match ctx.world.nodes.len() as u64 {
+            1 => 1,
+            _ if ctx.rng.one_in(8) => 1,
+            nodes => 3 + 2 * ctx.rng.below(nodes / 2),
+        };
         let possible: BTreeMap<_, _> =
             configs.iter().map(|(key, value)| (key.clone(), BTreeSet::from([Some(value.clone())]))).collect();
         let topic = TopicModel {
@@ -60,7 +65,7 @@ impl Admin {
             name,
             topic_id,
             partitions,
-            replication_factor: 1,
+            replication_factor: replication_factor as u16,
             life: life_of("", &configs.iter().cloned().collect(), &BTreeMap::new(), &Statics::default()),
             configs,
             entropy: ctx.rng.next_u64(),

@@ -11,10 +11,13 @@ use crate::check::Model;
 use crate::sim::World;
 use engine::control::View;
 use engine::ids::PartitionId;
-use engine::rng::Rng;
+use engine::rng::{Rng, mix};
 use engine::shard::{Input, Output, RequestId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// A client asks another node after this long.
+const HOME_NS: u64 = 500_000_000;
 
 /// What a client may touch while it acts.
 pub struct Ctx<'a> {
@@ -30,7 +33,8 @@ pub struct Ctx<'a> {
 #[derive(Default)]
 pub struct Desk {
     next: u64,
-    asked: BTreeMap<RequestId, usize>,
+    /// Which client asked, and which node.
+    asked: BTreeMap<RequestId, (usize, usize)>,
     /// Client operations so far.
     pub operations: u64,
     /// Nothing new begins: what is unanswered is brought to its end.
@@ -57,32 +61,49 @@ impl Ctx<'_> {
         self.desk.next += 1;
         self.desk.operations += 1;
         let request = RequestId(self.desk.next);
-        self.desk.asked.insert(request, self.client);
+        self.desk.asked.insert(request, (self.client, 0));
         request
     }
 
+    /// Sends the newest request.
     pub fn send(&mut self, to: Place, input: Input<'_>) {
+        if let Some((_, node)) = self.desk.asked.get_mut(&RequestId(self.desk.next)) {
+            *node = to.node;
+        }
         self.world.input(to.node, to.shard, input);
     }
 
-    /// The newest metadata of a node that answers.
-    pub fn view(&self) -> Option<Arc<View>> {
-        self.world.nodes.iter().find(|node| node.is_ready()).map(|node| node.view())
+    /// The node that this client asks: another one now and then, when there are several.
+    fn home(&self) -> Option<usize> {
+        let nodes = &self.world.nodes;
+        let ready: Vec<usize> = (0..nodes.len()).filter(|node| nodes[*node].is_ready()).collect();
+        let turn = mix(self.client as u64 ^ (self.world.now_ns / HOME_NS) << 16);
+        (!ready.is_empty()).then(|| ready[turn as usize % ready.len()])
     }
 
-    /// The shard that leads a partition.
+    /// The metadata of a node that answers.
+    pub fn view(&self) -> Option<Arc<View>> {
+        self.home().map(|node| self.world.nodes[node].view())
+    }
+
+    /// The shard that leads a partition, as the node asked believes.
     pub fn leader(&self, partition: PartitionId) -> Option<Place> {
-        let (node, here) = self.world.nodes.iter().enumerate().find(|(_, node)| node.is_ready())?;
-        let view = here.view();
+        let home = self.home()?;
+        let view = self.world.nodes[home].view();
         let (_, at) = view.partition(partition)?;
         let journal = view.journals.get(&at.spans.last()?.journal)?;
-        Some(Place { node, shard: journal.lane.shard(here.shards.len() as u16).0 })
+        let node = if self.world.nodes.len() == 1 {
+            home
+        } else {
+            self.world.nodes[home].leaders.get(&journal.id)?.1?.0 as usize
+        };
+        let here = &self.world.nodes[node];
+        here.is_ready().then(|| Place { node, shard: journal.lane.shard(here.shards.len() as u16).0 })
     }
 
-    /// The shard that leads the meta journal.
+    /// A shard that takes commands for the meta journal.
     pub fn controller(&self) -> Option<Place> {
-        let node = self.world.nodes.iter().position(|node| node.is_ready())?;
-        Some(Place { node, shard: 0 })
+        self.home().map(|node| Place { node, shard: 0 })
     }
 
     /// One of the partitions there are.
@@ -107,11 +128,15 @@ pub struct Place {
 impl Desk {
     /// Whose request an answer is for. Produce answers come one by one; the others end it.
     pub fn client_of(&self, output: &Output) -> Option<usize> {
-        self.asked.get(&request_of(output)?).copied()
+        self.asked.get(&request_of(output)?).map(|(client, _)| *client)
     }
 
-    pub fn forget_all(&mut self) {
-        self.asked.clear();
+    /// A node is gone: clients that wait for it wait for nothing any more, and are given.
+    pub fn forget_node(&mut self, node: usize) -> BTreeSet<usize> {
+        let waits = self.asked.values().filter(|(_, asked)| *asked == node);
+        let clients: BTreeSet<usize> = waits.map(|(client, _)| *client).collect();
+        self.asked.retain(|_, (client, _)| !clients.contains(client));
+        clients
     }
 }
 

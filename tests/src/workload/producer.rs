@@ -175,10 +175,12 @@ impl Producer {
     }
 
     fn check_refusal(&mut self, ctx: &mut Ctx<'_>, lane: usize, refusal: Refusal) {
+        let is_cluster = ctx.world.nodes.len() > 1;
         let model = ctx.model.partition(self.lanes[lane].partition);
         let is_fine = match refusal {
             Refusal::NotLeader | Refusal::NotReady | Refusal::Storage | Refusal::Stopping => true,
             Refusal::UnknownPartition => true,
+            Refusal::NotEnoughReplicas | Refusal::NotEnoughReplicasAfterAppend => is_cluster,
             // One batch that failed takes those behind it along.
             Refusal::OutOfOrderSequence => self.lanes[lane].is_draining,
             _ => false,
@@ -209,11 +211,11 @@ impl Producer {
                 if !model.places_of(uid).is_empty() {
                     ctx.world.counts.add("retry answered with the original offset");
                 }
-                ctx.model.partitions.get_mut(&lane.partition).expect("above").acked(
-                    &ctx.model.attempts,
-                    uid,
-                    produced.base_offset,
-                );
+                // What only the leader has is lost by a failover.
+                if self.acks == Acks::All || ctx.world.nodes.len() == 1 {
+                    let partition = ctx.model.partitions.get_mut(&lane.partition).expect("above");
+                    partition.acked(&ctx.model.attempts, uid, produced.base_offset);
+                }
                 lane.queue.remove(at);
                 lane.last_acked = Some(uid);
                 ctx.world.counts.add("batch acked");

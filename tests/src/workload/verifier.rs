@@ -196,7 +196,8 @@ fn time_questions(ctx: &mut Ctx<'_>, times: &[(i64, i64)]) -> Vec<(QueryKind, (i
 
 impl Client for Verifier {
     fn wake(&mut self, ctx: &mut Ctx<'_>) {
-        let is_newest = |view: &View| view.version >= ctx.world.nodes[0].published;
+        let published = ctx.world.nodes.iter().map(|node| node.published).max().unwrap_or_default();
+        let is_newest = |view: &View| view.version >= published;
         if !ctx.desk.is_verifying || self.under_way || !ctx.view().is_some_and(|view| is_newest(&view)) {
             return;
         }

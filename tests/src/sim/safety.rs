@@ -1,0 +1,75 @@
+//! What must hold of a cluster whatever happens: one leader a term, and replicas that agree byte
+//! for byte on what is committed.
+
+use super::node::Node;
+use super::world::World;
+use engine::ids::{JournalId, Term};
+use engine::shard::Event;
+use std::collections::BTreeMap;
+
+/// What was seen of the cluster so far.
+#[derive(Debug, Default)]
+pub struct Safety {
+    leaders: BTreeMap<(JournalId, Term), usize>,
+    /// Processes that stopped when they were asked to.
+    pub stops: usize,
+}
+
+impl Safety {
+    pub fn event(&mut self, node: usize, event: &Event) {
+        if let Event::Leading { journal, term } = event {
+            let leader = *self.leaders.entry((*journal, *term)).or_insert(node);
+            assert_eq!(leader, node, "journal {journal} has two leaders in term {term}");
+        }
+    }
+}
+
+/// Every replica of a journal knows the same commit, and has all up to it.
+pub fn replicas_agree(world: &World) -> bool {
+    let mut commits: BTreeMap<JournalId, u64> = BTreeMap::new();
+    let journals =
+        world.nodes.iter().flat_map(|node| &node.shards).flat_map(|slot| slot.shard.metrics().journals);
+    journals.into_iter().all(|journal| {
+        let commit = *commits.entry(journal.journal).or_insert(journal.commit);
+        journal.commit == commit && journal.durable == commit && journal.last == commit
+    })
+}
+
+/// Segments that are sealed on two nodes have the same bytes.
+pub fn replicas_are_identical(world: &mut World) {
+    let mut sealed: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
+    let mut compared = 0;
+    for (number, node) in world.nodes.iter().enumerate() {
+        for (path, bytes) in sealed_segments(node) {
+            match sealed.get(&path) {
+                Some((other, theirs)) => {
+                    let at = theirs.iter().zip(&bytes).position(|(a, b)| a != b);
+                    assert!(
+                        theirs.len() == bytes.len() && at.is_none(),
+                        "{path}: {} bytes on node {other}, {} on node {number}, first difference at {at:?}",
+                        theirs.len(),
+                        bytes.len()
+                    );
+                    compared += 1;
+                }
+                None => drop(sealed.insert(path, (number, bytes))),
+            }
+        }
+    }
+    world.counts.add_many("sealed segments compared", compared);
+}
+
+/// Segments that have their index: path and durable bytes.
+fn sealed_segments(node: &Node) -> Vec<(String, Vec<u8>)> {
+    let files: BTreeMap<_, _> = node.disk.files().collect();
+    let sealed = files.iter().filter(|(path, _)| {
+        path.strip_suffix(".seg").is_some_and(|stem| files.contains_key(format!("{stem}.idx").as_str()))
+    });
+    sealed
+        .map(|(path, file)| {
+            let mut bytes = vec![0; file.durable().len() as usize];
+            file.durable().read(0, &mut bytes);
+            ((*path).to_owned(), bytes)
+        })
+        .collect()
+}
