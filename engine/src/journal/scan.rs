@@ -261,8 +261,12 @@ fn split_words(bytes: &[u8]) -> (&[u8], &[u128], &[u8]) {
     (head, <[u128]>::ref_from_bytes(words).expect("aligned and whole"), tail)
 }
 
+/// Zeros are passed over in steps: the last block of a small entry is mostly zeros.
 fn content_end_of(block: &[u8], position: u64) -> u64 {
-    block.iter().rposition(|byte| *byte != 0).map_or(0, |last| position + last as u64 + 1)
+    const ZEROS: [u8; 64] = [0; 64];
+    let zeros = block.rchunks(ZEROS.len()).take_while(|step| **step == ZEROS[..step.len()]);
+    let content = &block[..block.len() - zeros.map(<[u8]>::len).sum::<usize>()];
+    content.iter().rposition(|byte| *byte != 0).map_or(0, |last| position + last as u64 + 1)
 }
 
 /// Head and entry lengths of what begins with `first`, a block of it.
