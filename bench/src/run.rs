@@ -78,6 +78,7 @@ fn prepared(
     let shared = Shared::new(workload.clone(), Arc::clone(directory), start_ns);
     let workers = start(&plan, &shared, producers, consumers)?;
     let mut result = RunResult::new(&plan, fsync);
+    (result.measured_from_ns, result.measured_until_ns) = (start_ns, start_ns);
     watch(&plan, &shared, &workers, &mut result, watcher);
     shared.end();
     for worker in workers {
@@ -170,7 +171,6 @@ fn watch(
     let stop_ns = measure_ns.saturating_add(clock::seconds(workload.seconds));
     let mut watch = Watch { from_ns: shared.start_ns, cpu_ns: clock::cpu_ns(), measuring: false };
     let mut next_ns = shared.start_ns + clock::ns(SECOND);
-    let mut stopped_ns = u64::MAX;
     if workload.warmup_seconds == 0.0 {
         watch.begin(result, shared.start_ns);
     }
@@ -181,30 +181,28 @@ fn watch(
             result.interrupted = interrupt::is_asked();
             shared.stop();
         }
-        if shared.is_stopping() {
-            stopped_ns = stopped_ns.min(now);
-        }
         let finished = workers.iter().all(Worker::is_finished) || shared.is_ending();
         if now >= next_ns || finished || (!watch.measuring && now >= measure_ns) {
             watch.look(shared, workers, result, watcher);
             next_ns = now_ns() + clock::ns(SECOND);
         }
-        if !watch.measuring && now >= measure_ns {
+        if !watch.measuring && now >= measure_ns && !shared.is_stopping() {
             watch.begin(result, now);
         }
         if finished {
             // What came after the stop took its time; waiting for nothing did not.
-            result.measured_until_ns = now.min(stopped_ns).max(shared.last_ns());
+            let stopped_ns = if shared.is_stopping() { shared.stopped_ns() } else { now };
+            result.measured_until_ns = stopped_ns.max(shared.last_ns());
             return;
         }
-        if shared.is_stopping() && plan.consume && (!plan.produce || is_quiet(shared, stopped_ns)) {
+        if shared.is_stopping() && plan.consume && (!plan.produce || is_quiet(shared)) {
             shared.end();
         }
     }
 }
 
-fn is_quiet(shared: &Shared, stopped_ns: u64) -> bool {
-    let quiet_ms = now_ns().saturating_sub(shared.last_ns().max(stopped_ns)) / 1_000_000;
+fn is_quiet(shared: &Shared) -> bool {
+    let quiet_ms = now_ns().saturating_sub(shared.last_ns().max(shared.stopped_ns())) / 1_000_000;
     quiet_ms >= if shared.all_is_read() { QUIET_ALL_READ_MS } else { QUIET_MS }
 }
 

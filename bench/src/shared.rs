@@ -11,8 +11,8 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// When the load begins, by the monotonic clock.
     pub start_ns: u64,
-    /// No new records are made; what is under way is finished.
-    stopping: AtomicBool,
+    /// Since then no new records are made; what is under way is finished. 0: they are.
+    stopped_ns: AtomicU64,
     /// Nothing is finished any more.
     ending: AtomicBool,
     why: Mutex<Option<String>>,
@@ -29,7 +29,7 @@ impl Shared {
             workload,
             directory,
             start_ns,
-            stopping: AtomicBool::new(false),
+            stopped_ns: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             why: Mutex::default(),
             records_read: AtomicU64::new(0),
@@ -59,11 +59,16 @@ impl Shared {
     }
 
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopped_ns() > 0
+    }
+
+    pub fn stopped_ns(&self) -> u64 {
+        self.stopped_ns.load(Ordering::Relaxed)
     }
 
     pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        let now_ns = crate::clock::now_ns();
+        let _ = self.stopped_ns.compare_exchange(0, now_ns, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub fn is_ending(&self) -> bool {

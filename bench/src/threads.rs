@@ -11,10 +11,11 @@ use crate::stats::interval::Recorder;
 use crate::trouble::{Outcome, Trouble};
 use crate::verify::acked::AckLog;
 use glommio::{LocalExecutorBuilder, Placement};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Sockets need none of an executor's registered memory; this is as little as it takes.
 const IO_MEMORY_BYTES: usize = 1 << 20;
@@ -83,6 +84,15 @@ impl Worker {
     }
 }
 
+/// glommio may sleep over a task that is ready; a timer that goes on wakes it.
+const HEARTBEAT: Duration = Duration::from_millis(5);
+
+async fn beat(over: Rc<Cell<bool>>) {
+    while !over.get() {
+        glommio::timer::sleep(HEARTBEAT).await;
+    }
+}
+
 async fn run(shared: Arc<Shared>, recorder: Recorder, work: Work) {
     let mut tasks = Vec::new();
     let shape = shared.workload.shape();
@@ -106,7 +116,10 @@ async fn run(shared: Arc<Shared>, recorder: Recorder, work: Work) {
         let consumer = Consumer::new(&shared, &recorder, positions, sink(&recorder));
         tasks.push(glommio::spawn_local(consumer::run(consumer)));
     }
+    let over = Rc::new(Cell::new(false));
+    glommio::spawn_local(beat(Rc::clone(&over))).detach();
     for task in tasks {
         task.await;
     }
+    over.set(true);
 }

@@ -15,6 +15,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 #[derive(Debug)]
 pub struct Cold {
+    address: SocketAddr,
     stream: TcpStream,
     correlation: i32,
     frame: Vec<u8>,
@@ -26,11 +27,20 @@ impl Cold {
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         stream.set_write_timeout(Some(ANSWER_MAX))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, correlation: 0, frame: Vec::new() })
+        Ok(Self { address: *address, stream, correlation: 0, frame: Vec::new() })
     }
 
     /// Asks and waits for the answer.
     pub fn call<R>(&mut self, version: i16, request: &R) -> io::Result<R::Response>
+    where
+        R: KafkaRequest + RequestResponsePair,
+    {
+        let address = self.address;
+        self.ask(version, request)
+            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+    }
+
+    fn ask<R>(&mut self, version: i16, request: &R) -> io::Result<R::Response>
     where
         R: KafkaRequest + RequestResponsePair,
     {

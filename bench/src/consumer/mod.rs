@@ -72,7 +72,7 @@ impl Consumer {
 
 /// Runs a consumer until all its partitions are at their ends, or the run ends.
 pub async fn run(consumer: Rc<Consumer>) {
-    const TICK: std::time::Duration = std::time::Duration::from_millis(5);
+    const TICK: std::time::Duration = std::time::Duration::from_millis(10);
     let mut generation = None;
     while !consumer.is_over() {
         let now = consumer.shared.directory.generation();

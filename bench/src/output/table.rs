@@ -101,6 +101,12 @@ fn costs(result: &RunResult) -> String {
     }
     let kinds: Vec<String> = totals.errors.iter().map(|(kind, count)| format!("{kind} × {count}")).collect();
     text += &kinds.join(", ");
+    if totals.unmade > 0 {
+        let unmade = totals.unmade;
+        text += &format!(
+            "\n{unmade} records were due at the end and had found no room: the brokers are slower than the rate"
+        );
+    }
     if totals.end_to_end_coarse > 0 {
         text += "\nend to end is known to the millisecond only where records are compressed or short";
     }

@@ -317,6 +317,11 @@ impl Book {
         unknown
     }
 
+    /// Some partition waits for something else than records.
+    pub fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// The oldest trouble of a partition that is held now.
     pub fn troubled_since_ns(&self) -> Option<u64> {
         let since = self.held.iter().map(|number| self.partition(*number).troubled_since_ns);
@@ -348,6 +353,17 @@ impl Book {
             self.hold(number, now_ns, now_ns);
         } else if !one.is_held() {
             self.requeue(number);
+        }
+    }
+
+    /// Forgets what the queues still have of partitions that went elsewhere, so that nobody takes
+    /// it for work.
+    pub fn prune(&mut self) {
+        let partitions = &self.partitions;
+        for (link, queue) in self.queues.iter_mut().enumerate() {
+            let stays = |number: u32| partitions[number as usize].link == Some(link);
+            queue.ready.retain(|number| stays(*number));
+            queue.open.retain(|(number, _)| stays(*number));
         }
     }
 

@@ -9,16 +9,24 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The longest sleep: time-outs and changes of leaders are looked at so often.
-const TICK: Duration = Duration::from_millis(5);
+const TICK: Duration = Duration::from_millis(50);
+/// While something is held back, or waits to be over.
+const SHORT_TICK: Duration = Duration::from_millis(5);
 /// Shorter sleeps cost more processor time than they gain in punctuality.
 const SLEEP_MIN: Duration = Duration::from_micros(20);
 
 /// Runs a producer until all that it made is acked, or the run ends.
 pub async fn run(producer: Rc<Producer>) {
     let mut driver = Driver { producer: Rc::clone(&producer), generation: None, identities: BTreeMap::new() };
+    let mut stopped = false;
     loop {
         let now = now_ns();
         driver.tick(now);
+        if producer.shared.is_stopping() && !stopped {
+            stopped = true;
+            let unmade = producer.pace.borrow().unmade(producer.shared.stopped_ns());
+            producer.recorder.lock().unmade += unmade;
+        }
         if producer.shared.is_ending() {
             break;
         }
@@ -73,6 +81,7 @@ impl Driver {
             let link = leader.and_then(|broker| by_broker.get(&broker).copied());
             book.route(partition as u32, link, now_ns);
         }
+        book.prune();
         drop(book);
         // A task runs as soon as it is spawned: all that it looks at must be there.
         for link in new {
@@ -147,7 +156,9 @@ impl Driver {
         let linger = self.producer.book.borrow().next_due_ns();
         // What is overdue waits for an answer, which wakes its link.
         let next = [due, linger].into_iter().flatten().filter(|next_ns| *next_ns > now_ns).min();
-        let left = next.map_or(TICK, |next_ns| Duration::from_nanos(next_ns - now_ns));
-        left.clamp(SLEEP_MIN, TICK)
+        let calm = !self.producer.shared.is_stopping() && !self.producer.book.borrow().is_holding();
+        let tick = if calm { TICK } else { SHORT_TICK };
+        let left = next.map_or(tick, |next_ns| Duration::from_nanos(next_ns - now_ns));
+        left.clamp(SLEEP_MIN, tick)
     }
 }

@@ -153,6 +153,7 @@ impl Writer<'_> {
         let now = now_ns();
         producer.make_due(now);
         let mut batches = producer.book.borrow_mut().take_request(link.number, now);
+        self.wake_idle_links(now);
         if batches.is_empty() {
             return None;
         }
@@ -167,6 +168,20 @@ impl Writer<'_> {
         let request = Request { correlation, sent_ns: now, batches, bytes };
         link.in_flight.borrow_mut().push_back(request);
         Some(bodies)
+    }
+
+    /// What was made just now may be for others, who wait for nothing else.
+    fn wake_idle_links(&self, now_ns: u64) {
+        let book = self.producer.book.borrow();
+        for other in self.producer.links.borrow().iter() {
+            let idle = other.number != self.link.number && other.in_flight.borrow().is_empty();
+            if idle && book.has_work(other.number, now_ns) {
+                other.bell.ring();
+            }
+        }
+        if self.producer.pace.borrow().is_done() {
+            self.producer.bell.ring();
+        }
     }
 
     fn encode(&mut self, correlation: i32, batches: &[Batch]) -> (Bodies, Vec<usize>) {

@@ -63,6 +63,13 @@ impl Pace {
         self.interval_ns.filter(|_| !self.is_done()).map(|interval_ns| self.time_of(self.made, interval_ns))
     }
 
+    /// Records that were due by now and are not made.
+    pub fn unmade(&self, now_ns: u64) -> u64 {
+        let Some(interval_ns) = self.interval_ns.filter(|_| now_ns >= self.start_ns) else { return 0 };
+        let due = ((now_ns - self.start_ns) as f64 / interval_ns) as u64;
+        due.min(self.records_max).saturating_sub(self.made)
+    }
+
     /// Makes what is due.
     pub fn make(&mut self, book: &mut Book, now_ns: u64) {
         if now_ns < self.start_ns {

@@ -21,6 +21,9 @@ pub struct Interval {
     pub retries: u64,
     /// Records given up.
     pub failed: u64,
+    /// Records of an open loop that were due when it ended and had found no room: they are in no
+    /// latency.
+    pub unmade: u64,
     pub errors: Errors,
 }
 
@@ -38,6 +41,7 @@ impl Interval {
         self.end_to_end_coarse += other.end_to_end_coarse;
         self.retries += other.retries;
         self.failed += other.failed;
+        self.unmade += other.unmade;
         add_errors(&mut self.errors, &other.errors);
     }
 }

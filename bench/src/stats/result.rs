@@ -95,6 +95,7 @@ struct ResultLine<'a> {
     end_to_end_curve_us: Vec<(f64, u64)>,
     retries: u64,
     failed: u64,
+    unmade: u64,
     errors: &'a Errors,
     tool_cpu_seconds: f64,
     tool_cpu_seconds_per_gb: f64,
@@ -145,7 +146,7 @@ impl RunResult {
     }
 
     pub fn seconds(&self) -> f64 {
-        (self.measured_until_ns - self.measured_from_ns) as f64 / 1e9
+        self.measured_until_ns.saturating_sub(self.measured_from_ns) as f64 / 1e9
     }
 
     pub fn produced(&self) -> Flow {
@@ -192,6 +193,7 @@ impl RunResult {
             end_to_end_curve_us: totals.end_to_end.curve(),
             retries: totals.retries,
             failed: totals.failed,
+            unmade: totals.unmade,
             errors: &totals.errors,
             tool_cpu_seconds: self.cpu_seconds(),
             tool_cpu_seconds_per_gb: self.cpu_seconds_per_gb(),
