@@ -9,6 +9,7 @@ fn leader() -> Replica {
     let mut replica = Replica::new(&ReplicaStart {
         id: RaftId(1),
         voters: vec![RaftId(1)],
+        learners: Vec::new(),
         term: Term(0),
         vote: None,
         commit: Index(0),
