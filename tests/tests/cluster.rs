@@ -3,7 +3,7 @@
 
 use engine::ids::META_JOURNAL;
 use engine::rng::Rng;
-use engine::shard::Event;
+use engine::shard::{Event, Refusal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
 
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -51,6 +51,49 @@ fn a_leader_is_killed_and_another_goes_on() {
         produce(&mut cluster, &partitions, 100);
         cluster.world.start(leader);
         cluster.check(&partitions);
+    }
+}
+
+#[test]
+fn a_leader_that_stops_hands_over_first() {
+    for seed in 0..4 {
+        let mut cluster = three(50 + seed);
+        let partitions = cluster.create_topic(0, "t", 3, 3);
+        produce(&mut cluster, &partitions, 60);
+        let journal = cluster.journal_of(partitions[0]);
+        let leader = cluster.leader(journal).expect("somebody leads");
+        let began_ns = cluster.world.now_ns;
+        cluster.stop(leader);
+        cluster.expect("another leads", SECOND, |cluster| {
+            cluster.leader(journal).is_some_and(|new| new != leader)
+        });
+        let stall_ms = (cluster.world.now_ns - began_ns) / MS;
+        assert!(stall_ms < 200, "handing over took {stall_ms} ms");
+        cluster.expect("it stops", 5 * SECOND, |cluster| !cluster.world.nodes[leader].is_running());
+        produce(&mut cluster, &partitions, 60);
+        cluster.world.start(leader);
+        cluster.check(&partitions);
+    }
+}
+
+#[test]
+fn a_leader_that_slept_wakes_without_a_stale_acknowledgement() {
+    for seed in 0..4 {
+        let mut cluster = three(70 + seed);
+        let partitions = cluster.create_topic(0, "t", 2, 3);
+        produce(&mut cluster, &partitions, 40);
+        let journal = cluster.journal_of(partitions[0]);
+        let old = cluster.leader(journal).expect("somebody leads");
+        cluster.world.nodes[old].paused_until_ns = cluster.world.now_ns + 3 * SECOND;
+        cluster.expect("the others elect", 2 * SECOND, |cluster| {
+            cluster.newest_leader(journal).is_some_and(|new| new != old)
+        });
+        produce(&mut cluster, &partitions, 40);
+        cluster.run_for(2 * SECOND);
+        // The first thing it is given after its sleep is a batch.
+        cluster.produce_to(old, partitions[0]);
+        cluster.check(&partitions);
+        assert!(cluster.refusals(Refusal::NotLeader) > 0 || cluster.leader(journal) == Some(old));
     }
 }
 

@@ -64,6 +64,11 @@ fn check_replication_factor(factor: u16, nodes: usize) -> Result<(), CommandErro
         2 => "Replication factor 2 is refused: a quorum of 2 is both, so it stops with either node and \
               keeps data no better than 1; use 1 or 3."
             .to_owned(),
+        _ if factor.is_multiple_of(2) => format!(
+            "Replication factor {factor} is refused: its quorum bears no more lost nodes than that of {}; \
+             use an odd number.",
+            factor - 1
+        ),
         _ if usize::from(factor) > nodes => format!(
             "Unable to replicate the partition {factor} time(s): The target replication factor of \
              {factor} cannot be reached because only {nodes} node(s) are in the cluster."

@@ -29,6 +29,11 @@ impl Journal {
         self.members.iter().find(|(member, _)| *member == id).map(|(_, node)| *node)
     }
 
+    /// With peers, and it neither votes nor acknowledges.
+    pub fn is_quarantined(&self) -> bool {
+        self.phase == Phase::Refusing && !self.is_alone()
+    }
+
     /// Who leads, as far as this replica knows.
     pub fn leader(&self) -> (Term, Option<NodeId>) {
         let leader = self.replica.leader().filter(|_| self.phase != Phase::Refusing);

@@ -133,6 +133,14 @@ impl Journal {
         core::iter::once(self.replica.id()).chain(followers).filter_map(|id| self.node_of(id)).collect()
     }
 
+    /// Those who wait for more replicas than are in sync any more are told: their entry stays.
+    pub(super) fn refuse_short(&mut self, now: Now, fx: &mut Effects) {
+        if self.lead.is_some() && !self.is_alone() {
+            let in_sync = self.in_sync(now).len() as u16;
+            self.waiters.refuse_short(in_sync, &mut fx.out);
+        }
+    }
+
     /// How far entries are: durable here, committed, and durable on so many replicas.
     pub(super) fn reached(&self) -> Reached {
         let durable = self.appender.durable().index;
@@ -219,13 +227,13 @@ impl Journal {
     }
 
     /// The preferred leader takes over when it has caught up: leaders drift back to their spread.
-    pub fn drift(&mut self, preferred: NodeId, now: Now, fx: &mut Effects) {
+    /// False when it cannot yet.
+    pub fn drift(&mut self, preferred: NodeId, now: Now, fx: &mut Effects) -> bool {
         let last = Index(self.cursor.next.0 - 1);
         let is_there = |follower: crate::raft::Follower| {
             self.node_of(follower.id) == Some(preferred) && follower.is_active && follower.matched >= last
         };
-        if self.is_settled() && self.queued_items.is_empty() && self.replica.followers().any(is_there) {
-            self.hand_over(Some(preferred), now, fx);
-        }
+        let may = self.is_settled() && self.queued_items.is_empty();
+        may && self.replica.followers().any(is_there) && self.hand_over(Some(preferred), now, fx)
     }
 }

@@ -138,6 +138,7 @@ impl Journal {
     /// About every 10 ms.
     pub fn tick(&mut self, view: &View, retention_ns: u64, now: Now, fx: &mut Effects) {
         self.tick_raft(1, now, fx);
+        self.refuse_short(now, fx);
         self.check_clock(now, fx);
         self.retry_full(now, fx);
         self.prepare_wanted(now, fx);

@@ -288,6 +288,10 @@ impl Shard {
         let context = self.context(id);
         let options = Options { seed, accept_loss, members };
         let mut journal = Box::new(Journal::new(context, recovered, options, now));
+        if journal.is_quarantined() {
+            let why = "entries that it may have acknowledged are damaged or lost";
+            fx.out.push(Output::Event(Event::Quarantined { journal: id, why }));
+        }
         journal.start(now, fx);
         self.journals.insert(id, Slot::Running(journal));
         fx.partitions_changed = true;

@@ -158,8 +158,9 @@ impl Shard {
         for (id, journal) in &self.view.journals {
             let preferred = journal.replicas[0];
             let slot = self.journals.get_mut(id).and_then(Slot::journal_mut);
-            if let Some(journal) = slot.filter(|slot| slot.is_leader() && preferred != self.config.node) {
-                return journal.drift(preferred, now, fx);
+            let astray = slot.filter(|slot| slot.is_leader() && preferred != self.config.node);
+            if astray.is_some_and(|journal| journal.drift(preferred, now, fx)) {
+                return;
             }
         }
     }

@@ -87,6 +87,7 @@ impl Cluster {
             Happening::Answer { node, output, .. } => self.answered(node, output),
             Happening::Event { node, event, .. } => self.events.push((node, event)),
             Happening::Ended { node, fatal: Some(fatal) } => panic!("node {node} ended: {fatal}"),
+            Happening::Ended { node, fatal: None } => self.sent.retain(|_, sent| sent.node != node),
             _ => {}
         }
     }
@@ -164,6 +165,24 @@ impl Cluster {
             shards.iter().filter_map(|slot| slot.shard.journal(journal)).map(|j| j.standing().term).max()
         };
         (0..self.nodes()).filter(leads).max_by_key(term)
+    }
+
+    /// The same, whether or not it has committed an entry of its term yet.
+    pub fn newest_leader(&self, journal: JournalId) -> Option<usize> {
+        let term = |node: &usize| {
+            let slots = self.world.nodes[*node].shards.iter();
+            let mut leading = slots.filter_map(|slot| slot.shard.journal(journal)).filter(|j| j.is_leader());
+            leading.next().map(|journal| journal.standing().term)
+        };
+        (0..self.nodes()).filter(|node| term(node).is_some()).max_by_key(term)
+    }
+
+    /// Asks a node to stop.
+    pub fn stop(&mut self, node: usize) {
+        self.world.stop(node);
+        for happening in self.world.take_happened() {
+            self.happened(happening);
+        }
     }
 
     fn shard_of(&self, journal: JournalId) -> u16 {
