@@ -21,6 +21,7 @@ pub mod journal;
 pub mod latency;
 pub mod partition;
 pub mod peer;
+pub mod planted;
 pub mod raft;
 pub mod rng;
 pub mod shard;

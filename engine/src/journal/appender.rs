@@ -22,6 +22,7 @@ use crate::ids::{FileId, Index, Term};
 use crate::journal::hard_state::SyncedBound;
 use crate::journal::stages::StageLatencies;
 use crate::journal::zeroing::Zeroing;
+use crate::planted::{Bug, is_planted};
 use std::collections::VecDeque;
 
 /// Entries handed to the disk and not yet synced. More would only lengthen the queue: at 64 KiB
@@ -358,6 +359,9 @@ impl Appender {
         let file = flight.file;
         if pieces == 1 {
             flight.progress = Progress::Written;
+            if is_planted(Bug::AckBeforeSync) {
+                flight.progress = Progress::Synced;
+            }
             self.stages.write.record(now_ns.saturating_sub(flight.appended_ns));
         } else {
             flight.progress = Progress::Writing(pieces - 1);
@@ -416,6 +420,15 @@ impl Appender {
     }
 
     /// Bytes handed to the disk and not yet durable.
+    /// What raft is told to be durable.
+    pub fn told_durable(&self) -> Index {
+        if is_planted(Bug::LaterWriteReleasedEarly) {
+            let synced = self.flights.iter().rfind(|flight| flight.progress == Progress::Synced);
+            return synced.map_or(self.durable.index, |flight| flight.bound.index);
+        }
+        self.durable.index
+    }
+
     pub fn in_flight_bytes(&self) -> usize {
         self.flights.iter().map(|flight| flight.bytes).sum()
     }

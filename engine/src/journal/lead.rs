@@ -6,6 +6,7 @@ use super::running::{Journal, Phase};
 use super::waiters::Reached;
 use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId, Term};
+use crate::planted::{Bug, is_planted};
 use crate::shard::{Event, Output, Refusal};
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -70,6 +71,9 @@ impl Journal {
     /// Folds the uncommitted tail, once; the term start that raft has just made is not in it yet.
     fn begin_to_lead(&mut self, now: Now, fx: &mut Effects) {
         assert!(self.tail.is_empty() && self.open.is_none(), "speculation outlived a leadership");
+        if is_planted(Bug::ProducersLost) {
+            self.state.fold.forget_all_producers();
+        }
         for head in &self.heads {
             if let Some((header, bytes)) = head.known() {
                 self.tail.apply_entry(&self.state.fold, header, bytes);

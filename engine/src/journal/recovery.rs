@@ -29,6 +29,7 @@ use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
 use crate::framing::{FormatError, read_blocks, read_copies};
 use crate::ids::{FileId, Index, JournalId, Term};
+use crate::planted::{Bug, is_planted};
 use crate::raft::EntryMeta;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -130,7 +131,8 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     report.hard_state_bad_copies = read.bad_copies;
     report.amnesia = read.is_amnesia();
     let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report };
-    let hard_state = read.newest.unwrap_or_default();
+    let newest = read.newest.filter(|_| !is_planted(Bug::HardStateForgotten));
+    let hard_state = newest.unwrap_or_default();
     let checkpoint = recovery.newest_checkpoint().await?;
     let (state, checkpoint_link) = recovery.state_from(checkpoint)?;
     let recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;

@@ -15,6 +15,7 @@ use crate::entry::EntryBytes;
 use crate::entry::layout::EntryHeader;
 use crate::entry::reader::{Expect, Link, check_chain};
 use crate::ids::{FileId, Index, JournalIdentity, Term};
+use crate::planted::{Bug, is_planted};
 
 /// One segment as the walk left it.
 #[derive(Debug)]
@@ -181,6 +182,9 @@ impl Walk {
         if self.any_checksum && link.index == self.first.index || self.lost_checksum {
             link.checksum = header.previous_checksum.get();
         }
+        if is_planted(Bug::StaleTailTaken) {
+            return header.index() == link.index.next();
+        }
         check_chain(header, &link).is_ok()
     }
 
@@ -278,7 +282,7 @@ impl Walk {
         let bound = known_commit.max(self.commit).max(synced.index);
         let mut verdict = Verdict { bound, ..Verdict::default() };
         for run in &self.bad {
-            if run.first > bound {
+            if run.first > bound || is_planted(Bug::DamageCut) {
                 verdict.cut = Some(Cut { segment: run.segment, position: run.position, first: run.first });
                 return verdict;
             }

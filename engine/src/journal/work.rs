@@ -11,6 +11,7 @@ use crate::entry::builder::{Stamp, head_only};
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
 use crate::ids::Index;
+use crate::planted::{Bug, is_planted};
 use crate::raft::{EntryMeta, Work};
 use crate::shard::{Event, Fatal, Output};
 
@@ -114,11 +115,12 @@ impl Journal {
 
     /// Tells raft what is durable, and peers what waited for it. True when it was something.
     fn release(&mut self, fx: &mut Effects) -> bool {
-        let durable = self.appender.durable().index;
+        let durable = self.appender.told_durable();
         let mut released = None;
         while let Some(front) = self.works.front() {
             let entries_durable = front.last.is_none_or(|last| last <= durable);
-            let vote_durable = front.vote.is_none_or(|number| number <= self.durable_vote);
+            let vote_durable = front.vote.is_none_or(|number| number <= self.durable_vote)
+                || is_planted(Bug::VoteBeforeItIsDurable);
             if !entries_durable || !vote_durable {
                 break;
             }
@@ -134,7 +136,10 @@ impl Journal {
 
     /// Folds what is committed, taking a checkpoint where a segment ends.
     fn fold_committed(&mut self, now: Now, fx: &mut Effects) {
-        let commit = self.replica.commit();
+        let mut commit = self.replica.commit();
+        if is_planted(Bug::WatermarkFromLeaderAlone) && self.replica.is_leader() {
+            commit = commit.max(self.appender.durable().index);
+        }
         while self.state.fold.applied < commit {
             let Some(head) = self.heads.pop_front() else { break };
             // Only now is it certain that the segment before ends where it does.

@@ -250,6 +250,11 @@ impl Fold {
         }
     }
 
+    /// What no broker does: see [`crate::planted`].
+    pub(crate) fn forget_all_producers(&mut self) {
+        self.partitions.values_mut().for_each(|partition| partition.producers.clear());
+    }
+
     fn forget_longest_silent(&mut self, surplus: usize) {
         let all = self.partitions.iter().flat_map(|(id, partition)| {
             partition.producers.iter().map(move |(producer, state)| (state.last_wall_ms, *id, *producer))

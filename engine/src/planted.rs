@@ -1,0 +1,64 @@
+//! Bugs that a test plants, one at a time, to show that the simulator catches them. Without the
+//! feature `planted-bugs`, which no broker is built with, there are none.
+
+/// What is done wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A write that completed is taken for durable.
+    AckBeforeSync,
+    /// Raft is told of a later write while an earlier one is under way.
+    LaterWriteReleasedEarly,
+    /// A vote is sent before it is durable.
+    VoteBeforeItIsDurable,
+    /// Term, vote, commit and synced bound do not survive a restart.
+    HardStateForgotten,
+    /// Committed entries that are damaged are cut like a torn tail.
+    DamageCut,
+    /// An entry of a former tail is taken for the next one, whatever the chain says.
+    StaleTailTaken,
+    /// A new leader does not know what idempotent producers sent before.
+    ProducersLost,
+    /// What the leader has on its own disk is shown and acknowledged.
+    WatermarkFromLeaderAlone,
+}
+
+/// Every one of them.
+pub const ALL: [Bug; 8] = [
+    Bug::AckBeforeSync,
+    Bug::LaterWriteReleasedEarly,
+    Bug::VoteBeforeItIsDurable,
+    Bug::HardStateForgotten,
+    Bug::DamageCut,
+    Bug::StaleTailTaken,
+    Bug::ProducersLost,
+    Bug::WatermarkFromLeaderAlone,
+];
+
+#[cfg(feature = "planted-bugs")]
+mod planting {
+    use super::Bug;
+    use core::cell::Cell;
+
+    std::thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// From now on this thread's shards have this bug, or none.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn is_planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub(crate) use planting::is_planted;
+#[cfg(feature = "planted-bugs")]
+pub use planting::plant;
+
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn is_planted(_: Bug) -> bool {
+    false
+}
