@@ -7,6 +7,7 @@ use super::index::Item;
 use super::recovery::Context;
 use super::sealed_index::IndexError;
 use super::segment::Sealed;
+use crate::collections::Map;
 use crate::disk::{BLOCK, DiskError, IO_BYTES_MAX};
 use crate::entry::reader::{EntryFault, Expect, check_body, check_head};
 use crate::entry::{EntryBytes, Slice};
@@ -19,6 +20,36 @@ use std::rc::Rc;
 const AHEAD_ENTRIES: usize = 4;
 /// Items asked of a sealed index at a time.
 pub const ITEMS_AT_ONCE: usize = 64;
+
+/// One partition's part of an answer keeps at most so many bytes of entries in memory, however
+/// thinly it lies in them: what it gives is sent from those very buffers.
+const PART_BYTES_MAX: usize = 8 << 20;
+/// The same of a whole answer.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Entries that were read for one fetch: partitions that lie in the same entries share them.
+#[derive(Default)]
+pub struct Shelf {
+    entries: Map<(FileId, u64), EntryBytes>,
+    bytes: usize,
+}
+
+impl Shelf {
+    fn get(&self, located: &Located) -> Option<EntryBytes> {
+        self.entries.get(&(located.file, located.item.position)).cloned()
+    }
+
+    fn put(&mut self, located: &Located, entry: &EntryBytes) {
+        self.bytes += entry.capacity();
+        self.entries.insert((located.file, located.item.position), entry.clone());
+    }
+}
+
+/// An entry on its way, or there already.
+enum Coming {
+    Here(EntryBytes),
+    Load(Load),
+}
 
 /// An index item and the file it speaks of.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +141,8 @@ pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool 
     gathered.bytes < want.bytes_max
 }
 
-/// Gathers one partition's batches from disk.
-pub async fn gather_cold(context: &Context, places: &Places, want: Want) -> Gathered {
+/// Gathers one partition's batches from disk, or from what was read for others of the same fetch.
+pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
     let mut gathered = Gathered::default();
     loop {
         let from = gathered.next_offset.unwrap_or(want.offset);
@@ -124,7 +155,7 @@ pub async fn gather_cold(context: &Context, places: &Places, want: Want) -> Gath
             }
         };
         let is_memory = places.memory.iter().any(|memory| memory.base == located[0].base);
-        let goes_on = gather_items(context, places, &want, &located, &mut gathered).await;
+        let goes_on = gather_items(context, places, &want, &located, &mut gathered, shelf).await;
         if !goes_on || is_memory || gathered.next_offset == Some(from) {
             return gathered;
         }
@@ -138,29 +169,47 @@ async fn gather_items(
     want: &Want,
     located: &[Located],
     gathered: &mut Gathered,
+    shelf: &mut Shelf,
 ) -> bool {
-    let mut ahead = VecDeque::new();
-    let mut next = located.iter();
-    let mut ahead_bytes = gathered.bytes;
+    let mut ahead: VecDeque<(Located, Coming)> = VecDeque::new();
+    let mut next = located.iter().peekable();
+    let room = ANSWER_BYTES_MAX.saturating_sub(shelf.bytes).min(PART_BYTES_MAX);
+    let (mut asked_bytes, mut coming_bytes) = (0, 0);
     loop {
-        while ahead.len() < AHEAD_ENTRIES && ahead_bytes < want.bytes_max.max(gathered.bytes + 1) {
-            let Some(located) = next.next() else { break };
-            ahead_bytes += located.item.entry_bytes as usize;
-            ahead.push_back((*located, Load::start(context, located)));
+        // One entry may always be read, so that every fetch gets on.
+        while ahead.len() < AHEAD_ENTRIES
+            && (asked_bytes == 0 || asked_bytes < room)
+            && (coming_bytes == 0 || gathered.bytes + coming_bytes < want.bytes_max)
+            && let Some(located) = next.next()
+        {
+            let coming = match shelf.get(located) {
+                Some(entry) => Coming::Here(entry),
+                None => Coming::Load(Load::start(context, located)),
+            };
+            asked_bytes += located.item.entry_bytes as usize;
+            coming_bytes += located.item.entry_bytes as usize;
+            ahead.push_back((*located, coming));
         }
-        let Some((located, load)) = ahead.pop_front() else { return !located.is_empty() };
-        match load.finish(&places.identity, &located).await {
-            Ok(entry) => {
-                let goes_on = gather(gathered, &entry, want);
-                gathered.read.push(entry);
-                if !goes_on {
+        let Some((located, coming)) = ahead.pop_front() else {
+            return next.peek().is_none() && asked_bytes > 0;
+        };
+        coming_bytes -= located.item.entry_bytes as usize;
+        let entry = match coming {
+            Coming::Here(entry) => entry,
+            Coming::Load(load) => match load.finish(&places.identity, &located).await {
+                Ok(entry) => {
+                    shelf.put(&located, &entry);
+                    gathered.read.push(entry.clone());
+                    entry
+                }
+                Err(fault) => {
+                    gathered.fault = Some(fault);
                     return false;
                 }
-            }
-            Err(fault) => {
-                gathered.fault = Some(fault);
-                return false;
-            }
+            },
+        };
+        if !gather(gathered, &entry, want) {
+            return false;
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::collections::{Map, Set};
 use crate::ids::{JournalId, PartitionId};
 use crate::journal::effects::{ColdPart, Done, Effects};
-use crate::journal::read::gather_cold;
+use crate::journal::read::{Shelf, gather_cold};
 use crate::journal::serve::{Part, refused};
 use crate::latency::Latency;
 use smallvec::SmallVec;
@@ -160,8 +160,9 @@ impl Shard {
         self.fetches.reading.insert(request, Reading { since_ns: now.mono_ns, partitions, parts });
         fx.start(async move {
             let mut read = Vec::with_capacity(cold.len());
+            let mut shelf = Shelf::default();
             for (slot, journal, context, places, want) in cold {
-                read.push((slot, journal, gather_cold(&context, &places, want).await));
+                read.push((slot, journal, gather_cold(&context, &places, want, &mut shelf).await));
             }
             Done::Read { request, parts: read }
         });
