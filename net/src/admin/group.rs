@@ -4,7 +4,7 @@
 use super::connection::Connection;
 use super::group_report::{self, GroupReport};
 use super::group_reset::{self, To};
-use super::kafka_error::check;
+use super::kafka_error::{check, is_passing};
 use super::out::Out;
 use super::reach::Reach;
 use super::topic::left_out;
@@ -13,6 +13,7 @@ use clap::{Args, Subcommand};
 use kafka_wire::{DeleteGroupsRequest, FindCoordinatorRequest};
 use serde::Serialize;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
@@ -81,7 +82,24 @@ impl ToArguments {
     }
 }
 
+/// How long a command rests before it asks a coordinator again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Carries the command out. A coordinator that is being chosen, or reads its groups back, is asked
+/// again until the time is up, as Kafka's own tools do.
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
+    let deadline = Instant::now() + reach.timeout();
+    loop {
+        match attempt(verb, reach, out) {
+            Err(refusal) if is_passing(&refusal) && Instant::now() + ASK_AGAIN < deadline => {
+                std::thread::sleep(ASK_AGAIN);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn attempt(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
     let mut connection = reach.connect()?;
     match verb {
         Verb::List => {

@@ -16,6 +16,11 @@ pub fn check(subject: &str, code: i16, message: Option<&str>) -> Result<(), Refu
     Err(Refusal::refused(what, remedy))
 }
 
+/// The broker's refusal is one that passes by itself.
+pub fn is_passing(refusal: &Refusal) -> bool {
+    refusal.remedy == RETRY
+}
+
 const RETRY: &str = "try again in a moment";
 const SAID: &str = "change what the message names and try again";
 
