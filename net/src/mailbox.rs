@@ -87,6 +87,25 @@ pub fn ends(shards: u16) -> Vec<Ends> {
     all
 }
 
+/// A shard's receiving side, before it listens.
+pub struct Incoming(Vec<Option<SharedReceiver<Mail>>>);
+
+impl Incoming {
+    /// `deliver` is given what arrives: at once, when another shard was faster.
+    pub fn deliver_to(self, deliver: impl Fn(ShardId, Mail) + Clone + 'static) {
+        for (from, receiver) in self.0.into_iter().enumerate() {
+            let (Some(receiver), deliver) = (receiver, deliver.clone()) else { continue };
+            glommio::spawn_local(async move {
+                let receiver = receiver.connect().await;
+                while let Some(mail) = receiver.recv().await {
+                    deliver(ShardId(from as u16), mail);
+                }
+            })
+            .detach();
+        }
+    }
+}
+
 #[derive(Default)]
 struct Outbox {
     channel: Option<ConnectedSender<Mail>>,
@@ -98,19 +117,10 @@ pub struct Mailbox(Vec<Rc<RefCell<Outbox>>>);
 
 impl Mailbox {
     /// Connects a shard's ends, each in a task of its own (both ends of a channel wait for the
-    /// other, and no two shards do it in the same order). `deliver` is given what arrives.
-    pub fn connect(ends: Ends, deliver: impl Fn(ShardId, Mail) + Clone + 'static) -> Self {
-        for (from, receiver) in ends.from.into_iter().enumerate() {
-            let (Some(receiver), deliver) = (receiver, deliver.clone()) else { continue };
-            glommio::spawn_local(async move {
-                let receiver = receiver.connect().await;
-                while let Some(mail) = receiver.recv().await {
-                    deliver(ShardId(from as u16), mail);
-                }
-            })
-            .detach();
-        }
-        Self(ends.to.into_iter().map(connect_sender).collect())
+    /// other, and no two shards do it in the same order). Nothing arrives before
+    /// [`Incoming::deliver_to`].
+    pub fn connect(ends: Ends) -> (Self, Incoming) {
+        (Self(ends.to.into_iter().map(connect_sender).collect()), Incoming(ends.from))
     }
 
     /// Sends without blocking, in order.

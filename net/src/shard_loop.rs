@@ -134,14 +134,16 @@ impl ShardLoop {
         self.config.shard
     }
 
-    /// Connects the mailbox and starts the turn and tick tasks; then the engine's recovery.
+    /// Connects the mailbox and starts the turn task, then the engine's recovery. Only then may
+    /// mail arrive: another shard may have sent the first view already.
     pub fn start(self: &Rc<Self>, ends: crate::mailbox::Ends) {
-        let this = Rc::clone(self);
-        let mailbox = Mailbox::connect(ends, move |from, mail| this.receive(from, mail));
+        let (mailbox, incoming) = Mailbox::connect(ends);
         *self.mailbox.borrow_mut() = Some(mailbox);
         let this = Rc::clone(self);
         glommio::spawn_local(async move { this.end_turns().await }).detach();
         self.step(Input::Start);
+        let this = Rc::clone(self);
+        incoming.deliver_to(move |from, mail| this.receive(from, mail));
     }
 
     async fn end_turns(self: Rc<Self>) {
