@@ -1,6 +1,7 @@
 //! What a journal's step asks of its shard.
 
 use super::by_time::Found;
+use super::lending::Asked;
 use super::procedures::{SealDone, SealError};
 use super::read::{Gathered, ReadFault};
 use super::recovery::{Recovered, RecoveryError};
@@ -97,6 +98,13 @@ pub enum Done {
     Supplied {
         journal: JournalId,
         index: Index,
+        result: Box<Result<EntryBytes, ReadFault>>,
+    },
+    /// An entry was read for another replica.
+    Lent {
+        journal: JournalId,
+        asked: Asked,
+        bytes: usize,
         result: Box<Result<EntryBytes, ReadFault>>,
     },
     Deleted {

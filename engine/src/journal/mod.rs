@@ -17,6 +17,7 @@ pub mod heads;
 pub mod index;
 pub mod index_file;
 pub mod lead;
+pub mod lending;
 pub mod meta_record;
 pub mod procedures;
 pub mod produce;

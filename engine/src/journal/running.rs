@@ -13,6 +13,7 @@ use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::heads::Head;
 use super::lead::Lead;
+use super::lending::Lending;
 use super::meta_record::JournalMeta;
 use super::procedures;
 use super::recovery::{Context, Recovered};
@@ -111,6 +112,7 @@ pub struct Journal {
     pub(super) leader_seen: (Term, Option<RaftId>),
     pub(super) pending_cut: Option<PendingCut>,
     pub(super) supply: Supply,
+    pub(super) lending: Lending,
     /// Followers whose message could not be sent.
     pub(super) unsent: Vec<RaftId>,
     /// What a leader said that all voters hold.
@@ -217,6 +219,7 @@ impl Journal {
             leader_seen: (Term(0), None),
             pending_cut: None,
             supply: Supply::default(),
+            lending: Lending::default(),
             unsent: Vec::new(),
             held_by_all: Index::NONE,
             damage: recovered.damage,

@@ -61,7 +61,7 @@ impl Supply {
 }
 
 /// Where an entry is on disk.
-enum Place {
+pub(super) enum Place {
     Here(Located),
     Sealed(Rc<Sealed>),
 }
@@ -98,7 +98,7 @@ impl Journal {
         });
     }
 
-    fn place_of(&self, index: Index) -> Option<Place> {
+    pub(super) fn place_of(&self, index: Index) -> Option<Place> {
         if let Some((file, base, entries)) = self.segments.in_memory(index) {
             let at = entries.entry(index)?;
             return Some(Place::Here(located(file, base, at)));
@@ -143,7 +143,7 @@ fn located(file: crate::ids::FileId, base: Index, at: super::index::EntryAt) -> 
     Located { file, base, item }
 }
 
-async fn read_entry(
+pub(super) async fn read_entry(
     context: Context,
     identity: JournalIdentity,
     place: Place,

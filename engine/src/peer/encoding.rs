@@ -66,15 +66,17 @@ impl PeerMessage {
                 to.put_u64(*id);
                 write_result(&mut to, result);
             }
-            Self::Read { journal, index } => {
+            Self::Read { journal, index, checksum } => {
                 to.put_u8(READ);
                 to.put_u64(journal.0);
                 to.put_u64(index.0);
+                to.put_u32(*checksum);
             }
-            Self::ReadDone { journal, index, entry } => {
+            Self::ReadDone { journal, index, commit, entry } => {
                 to.put_u8(READ_DONE);
                 to.put_u64(journal.0);
                 to.put_u64(index.0);
+                to.put_u64(commit.0);
                 to.put_u8(entry.is_some().into());
             }
         }
@@ -106,10 +108,15 @@ impl PeerMessage {
             },
             CONTROL => Self::Control { id: from.u64()?, command: from.sized()?.to_vec() },
             CONTROL_DONE => Self::ControlDone { id: from.u64()?, result: read_result(&mut from)? },
-            READ => Self::Read { journal: JournalId(from.u64()?), index: Index(from.u64()?) },
+            READ => Self::Read {
+                journal: JournalId(from.u64()?),
+                index: Index(from.u64()?),
+                checksum: from.u32()?,
+            },
             READ_DONE => Self::ReadDone {
                 journal: JournalId(from.u64()?),
                 index: Index(from.u64()?),
+                commit: Index(from.u64()?),
                 entry: take_entry(&mut from, &mut entry)?,
             },
             number => return Err(DecodeError::Unknown { what: "peer message", number }),

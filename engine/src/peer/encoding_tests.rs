@@ -70,9 +70,14 @@ fn all() -> Vec<PeerMessage> {
         done(Err(ControlRefusal::NotController)),
         done(Err(ControlRefusal::Storage)),
         done(Err(ControlRefusal::TimedOut)),
-        PeerMessage::Read { journal: JournalId(1), index: Index(2) },
-        PeerMessage::ReadDone { journal: JournalId(1), index: Index(2), entry: None },
-        PeerMessage::ReadDone { journal: JournalId(1), index: Index(9), entry: Some(entry()) },
+        PeerMessage::Read { journal: JournalId(1), index: Index(2), checksum: 77 },
+        PeerMessage::ReadDone { journal: JournalId(1), index: Index(2), commit: Index(0), entry: None },
+        PeerMessage::ReadDone {
+            journal: JournalId(1),
+            index: Index(9),
+            commit: Index(12),
+            entry: Some(entry()),
+        },
     ]);
     all
 }
@@ -111,7 +116,7 @@ fn an_entry_and_the_word_of_it_go_together() {
 
 #[test]
 fn a_newer_version_is_refused_by_name() {
-    let mut body = PeerMessage::Read { journal: JournalId(1), index: Index(2) }.encode();
+    let mut body = PeerMessage::Read { journal: JournalId(1), index: Index(2), checksum: 0 }.encode();
     body[0] = 2;
     assert_eq!(PeerMessage::decode(&body, None).map(|_| ()), Err(DecodeError::Newer(2)));
 }

@@ -19,10 +19,12 @@ pub enum PeerMessage {
     Control { id: u64, command: Vec<u8> },
     /// What became of it.
     ControlDone { id: u64, result: Result<Committed, ControlRefusal> },
-    /// Asks for an entry's bytes, for repair.
-    Read { journal: JournalId, index: Index },
-    /// The entry, unless it is not there (any more) or not good.
-    ReadDone { journal: JournalId, index: Index, entry: Option<EntryBytes> },
+    /// Asks any replica for an entry's bytes, for repair: for the one whose header has this checksum,
+    /// or with 0 for whichever is there.
+    Read { journal: JournalId, index: Index, checksum: u32 },
+    /// The entry, unless it is not there (any more), is another one or not good. The sender vouches
+    /// that what it has up to `commit` is committed; 0 when its own log is damaged.
+    ReadDone { journal: JournalId, index: Index, commit: Index, entry: Option<EntryBytes> },
 }
 
 /// A command's outcome, and the entry that it was in: a view of at least this index has it.

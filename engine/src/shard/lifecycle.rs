@@ -54,6 +54,13 @@ impl Slot {
         }
     }
 
+    pub fn lane(&self) -> LaneId {
+        match self {
+            Slot::Running(journal) => journal.lane(),
+            Slot::Opening { meta, .. } => meta.lane,
+        }
+    }
+
     /// Nothing more is to be waited for: it serves, or says why it does not.
     fn has_started(&self) -> bool {
         match self {
@@ -135,6 +142,7 @@ impl Shard {
             | Done::Retention { journal, .. }
             | Done::StaleRemoved { journal, .. }
             | Done::Supplied { journal, .. }
+            | Done::Lent { journal, .. }
             | Done::Deleted { journal, .. } => *journal,
             _ => unreachable!("handled by the caller"),
         };
@@ -154,6 +162,7 @@ impl Shard {
             Done::Deleted { result, .. } => journal.deleted(result, now, fx),
             Done::StaleRemoved { result, .. } => journal.stale_removed(result, now, fx),
             Done::Supplied { index, result, .. } => journal.supplied(index, *result, now, fx),
+            Done::Lent { asked, bytes, result, .. } => journal.lent(asked, bytes, *result, fx),
             _ => unreachable!("matched above"),
         }
     }

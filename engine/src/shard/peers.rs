@@ -10,6 +10,7 @@ use crate::control::Command;
 use crate::folder::NodeMeta;
 use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Term};
 use crate::journal::effects::Effects;
+use crate::journal::lending::Asked;
 use crate::journal::waiters::Asker;
 use crate::peer::{Committed, PeerMessage};
 use crate::raft::ELECTION_TICKS;
@@ -84,13 +85,23 @@ impl Shard {
             }
             PeerMessage::Control { id, command } => self.control_for(from, id, &command, now, fx),
             PeerMessage::ControlDone { id, result } => self.control_came(id, result, fx),
-            // Repair comes later: what is asked for is not here.
-            PeerMessage::Read { journal, index } => {
-                let (lane, entry) = (LaneId(0), None);
-                let message = PeerMessage::ReadDone { journal, index, entry };
-                fx.out.push(Output::Peer { to: from, lane, message });
+            PeerMessage::Read { journal, index, checksum } => {
+                self.lend(journal, Asked { by: from, index, checksum }, fx);
             }
             PeerMessage::ReadDone { .. } => {}
+        }
+    }
+
+    /// Another replica asks for an entry. A journal that is not open yet has none to give.
+    fn lend(&mut self, id: JournalId, asked: Asked, fx: &mut Effects) {
+        match self.journals.get_mut(&id) {
+            Some(Slot::Running(journal)) => journal.asked_for(asked, fx),
+            Some(slot) => {
+                let (lane, commit) = (slot.lane(), Index::NONE);
+                let message = PeerMessage::ReadDone { journal: id, index: asked.index, commit, entry: None };
+                fx.out.push(Output::Peer { to: asked.by, lane, message });
+            }
+            None => {}
         }
     }
 
