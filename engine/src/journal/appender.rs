@@ -18,7 +18,7 @@ use crate::collections::Map;
 use crate::disk::io::Io;
 use crate::disk::{Buffer, BufferPool, DiskRequest, OpId};
 use crate::entry::EntryBytes;
-use crate::ids::{FileId, Index, Term};
+use crate::ids::{FileId, Index};
 use crate::journal::hard_state::SyncedBound;
 use crate::journal::stages::StageLatencies;
 use crate::journal::zeroing::Zeroing;
@@ -43,7 +43,6 @@ enum Progress {
 struct Flight {
     bound: SyncedBound,
     file: FileId,
-    bytes: usize,
     progress: Progress,
     appended_ns: u64,
 }
@@ -271,7 +270,7 @@ impl Appender {
         }
         self.zeroing.appended(entry.len() as u64);
         let progress = Progress::Writing(entry.pieces().len() as u32);
-        self.flights.push_back(Flight { bound, file, bytes: entry.len(), progress, appended_ns: now_ns });
+        self.flights.push_back(Flight { bound, file, progress, appended_ns: now_ns });
         self.counts.entries += 1;
         self.counts.entry_bytes += entry.len() as u64;
     }
@@ -428,15 +427,6 @@ impl Appender {
         }
         self.durable.index
     }
-
-    pub fn in_flight_bytes(&self) -> usize {
-        self.flights.iter().map(|flight| flight.bytes).sum()
-    }
-
-    /// The term of the newest entry handed over.
-    pub fn newest_term(&self) -> Term {
-        self.flights.back().map_or(self.durable.term, |flight| flight.bound.term)
-    }
 }
 
 #[cfg(test)]
@@ -445,7 +435,7 @@ mod tests {
     use crate::disk::BufferPool;
     use crate::entry::EntryKind;
     use crate::entry::builder::{Stamp, head_only};
-    use crate::ids::{ClusterId, JournalId};
+    use crate::ids::{ClusterId, JournalId, Term};
 
     fn entry(index: u64, position: u64) -> EntryBytes {
         let stamp = Stamp {

@@ -449,8 +449,7 @@ impl Journal {
         let (term, vote) = self.vote;
         let generation = self.hard_state.generation + 1;
         let state = HardState { generation, term, vote, commit, synced };
-        let is_vote = self.vote_number > self.durable_vote;
-        self.upkeep.hard_state_writing = Some((state, is_vote, self.vote_number));
+        self.upkeep.hard_state_writing = Some((state, self.vote_number));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
         let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
         fx.start(async move {
@@ -463,7 +462,7 @@ impl Journal {
     pub fn hard_state_written(&mut self, state: HardState, now: Now, fx: &mut Effects) {
         self.hard_state = state;
         let written = self.upkeep.hard_state_writing.take();
-        self.durable_vote = written.map_or(self.durable_vote, |(_, _, number)| number);
+        self.durable_vote = written.map_or(self.durable_vote, |(_, number)| number);
         if self.durable_vote < self.vote_number {
             self.write_hard_state(fx);
         }

@@ -74,12 +74,7 @@ impl State {
     }
 }
 
-/// The items of a meta entry: each command with its length before it.
-pub fn encode_command(command: &Command, to: &mut Vec<u8>) {
-    to.sized(&command.encode());
-}
-
-/// The commands of a meta entry.
+/// The commands of a meta entry, each with its length before it.
 pub fn decode_commands(items: &[u8]) -> Result<Vec<Command>, String> {
     let mut from = Reader(items);
     let mut commands = Vec::new();

@@ -35,8 +35,8 @@ const CHECKPOINTS_KEPT: usize = 2;
 /// State of the background work.
 #[derive(Debug)]
 pub struct Upkeep {
-    /// What is being written, whether a vote is in it, and which.
-    pub hard_state_writing: Option<(HardState, bool, u64)>,
+    /// What is being written, and the number of the vote in it.
+    pub hard_state_writing: Option<(HardState, u64)>,
     pub active_short: bool,
     /// A batch waits for the next segment, which nothing else has asked for yet.
     pub wants_next: core::cell::Cell<bool>,
@@ -117,11 +117,6 @@ impl Upkeep {
     /// only when the next tick notices.
     pub fn trusts(&self, now: Now) -> bool {
         self.trusts_clock && self.drift_ms(now).abs() <= DRIFT_MS_MAX
-    }
-
-    /// A term or vote is on its way to the disk.
-    pub fn writing_vote(&self) -> bool {
-        self.hard_state_writing.is_some_and(|(_, is_vote, _)| is_vote)
     }
 
     fn is_busy(&self) -> bool {

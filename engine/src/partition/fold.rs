@@ -184,12 +184,6 @@ impl Fold {
         }
     }
 
-    /// Forgets terms that ended before `first`, all but the newest of them.
-    pub fn forget_terms_below(&mut self, first: Index) {
-        let keep = self.terms.iter().rposition(|(start, _)| *start < first).unwrap_or(0);
-        self.terms.drain(..keep);
-    }
-
     fn append(&mut self, batch: &BatchDescriptor, index: Index, wall_ms: i64) {
         // A batch of a dropped partition can stand behind the drop only if a leader appended it
         // before it knew; it is dead, and is not folded.
