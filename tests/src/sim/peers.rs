@@ -111,14 +111,18 @@ impl World {
 
     fn tell_link(&mut self, (one, other): Way, up: bool) {
         self.trace.line(self.now_ns, format_args!("link n{one} n{other} up {up}"));
-        for (node, peer) in [(one, other), (other, one)] {
-            let run = self.nodes[node].run;
-            for lane in 0..self.options.shards {
-                if self.nodes[node].is_running() && self.nodes[node].run == run {
-                    let lane = LaneId(lane);
-                    let shard = lane.shard(self.nodes[node].shards.len() as u16).0;
-                    self.input(node, shard, Input::Link { node: node_id(peer), lane, up });
-                }
+        self.tell_node(one, other, up);
+        self.tell_node(other, one, up);
+    }
+
+    /// Each shard of `node` hears of its lanes' links with `peer`, as long as the node lives.
+    fn tell_node(&mut self, node: usize, peer: usize, up: bool) {
+        let run = self.nodes[node].run;
+        for lane in 0..self.options.shards {
+            if self.nodes[node].is_running() && self.nodes[node].run == run {
+                let lane = LaneId(lane);
+                let shard = lane.shard(self.nodes[node].shards.len() as u16).0;
+                self.input(node, shard, Input::Link { node: node_id(peer), lane, up });
             }
         }
     }
@@ -163,14 +167,7 @@ impl World {
             // A new link came up before the old one's end was noticed, which said as much.
             return;
         }
-        let run = self.nodes[node].run;
-        for lane in 0..self.options.shards {
-            if self.nodes[node].is_running() && self.nodes[node].run == run {
-                let lane = LaneId(lane);
-                let shard = lane.shard(self.nodes[node].shards.len() as u16).0;
-                self.input(node, shard, Input::Link { node: node_id(peer), lane, up: false });
-            }
-        }
+        self.tell_node(node, peer, false);
     }
 
     /// Looks after a link: one that is blocked in a direction is given up for silence.
