@@ -50,12 +50,7 @@ pub fn over_time(frame: Frame, lines: &[Line]) -> Result<String, Box<dyn Error>>
         let mut chart = builder(&area, frame)
             .build_cartesian_2d(0.0..seconds.max(1.0), 0.0..(highest * 1.05).max(1e-3))?;
         chart.configure_mesh().x_desc(frame.x).y_desc(frame.y).light_line_style(WHITE).draw()?;
-        for (number, line) in lines.iter().enumerate() {
-            let style = colour(number).stroke_width(2);
-            let drawn = chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
-            label(drawn, &line.name, number);
-        }
-        legend(&mut chart)?;
+        draw(&mut chart, lines)?;
         area.present()?;
     }
     Ok(svg)
@@ -84,12 +79,7 @@ pub fn percentiles(frame: Frame, lines: &[Line]) -> Result<String, Box<dyn Error
             .x_label_formatter(&percent)
             .light_line_style(WHITE)
             .draw()?;
-        for (number, line) in lines.iter().enumerate() {
-            let style = colour(number).stroke_width(2);
-            let drawn = chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
-            label(drawn, &line.name, number);
-        }
-        legend(&mut chart)?;
+        draw(&mut chart, lines)?;
         area.present()?;
     }
     Ok(svg)
@@ -101,6 +91,19 @@ fn builder<'a, 'b>(area: &'a Area<'b>, frame: Frame) -> ChartBuilder<'a, 'b, SVG
     let mut builder = ChartBuilder::on(area);
     builder.caption(frame.title, ("sans-serif", 18)).margin(10).x_label_area_size(42).y_label_area_size(72);
     builder
+}
+
+/// The lines and what tells them apart, into a frame whose axes stand.
+fn draw<'a, C>(chart: &mut ChartContext<'a, SVGBackend<'a>, C>, lines: &[Line]) -> Result<(), Box<dyn Error>>
+where
+    C: CoordTranslate<From = (f64, f64)>,
+{
+    for (number, line) in lines.iter().enumerate() {
+        let style = colour(number).stroke_width(2);
+        let drawn = chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
+        label(drawn, &line.name, number);
+    }
+    legend(chart)
 }
 
 fn label(drawn: &mut plotters::chart::SeriesAnno<'_, SVGBackend<'_>>, name: &str, number: usize) {
