@@ -2,48 +2,19 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tests::process::records::Load;
+use tests::process::stream::Stream;
 use tests::process::{Broker, BrokerOptions, Deadline, binary};
 
 const TOPIC: &str = "looked-at";
 const PARTITIONS: u64 = 6;
+const STREAM: Stream = Stream { topic: TOPIC, partitions: PARTITIONS, bytes: 6000, rest: None };
 
 /// Exit code and what was printed.
 fn dump(arguments: &[&str], folder: &Path) -> (i32, String) {
     let output = Command::new(binary::dump()).args(arguments).arg(folder).output().expect("it runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().expect("it ended by itself"), String::from_utf8_lossy(&text).into_owned())
-}
-
-fn keep_sending(load: &Load, stop: &AtomicBool) {
-    let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
-        for partition in 0..PARTITIONS {
-            let bytes = 50 + (number * 7919 + partition) as usize % 6000;
-            while !load.send(TOPIC, partition as i32, number, bytes) {
-                std::thread::yield_now();
-            }
-        }
-        number += 1;
-    }
-}
-
-/// Sends all the time that `work` takes.
-fn under_load(load: &Load, work: impl FnOnce()) {
-    /// Ends the sending also when `work` panics.
-    struct Stop<'a>(&'a AtomicBool);
-    impl Drop for Stop<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| keep_sending(load, &stop));
-        let _stop = Stop(&stop);
-        work();
-    });
 }
 
 /// Waits until so many more records were acked.
@@ -60,7 +31,7 @@ fn a_live_folder_is_clean_and_a_killed_one_at_most_torn() {
     let mut broker = Broker::start(options);
     let folder = broker.data_dir();
     let load = Load::new(&broker.bootstrap(), &[("linger.ms", "1"), ("message.timeout.ms", "300000")]);
-    under_load(&load, || {
+    STREAM.during(&load, || {
         for _ in 0..40 {
             wait_for_acks(&load, 500);
             let (code, text) = dump(&["verify", "--strict"], &folder);

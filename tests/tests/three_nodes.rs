@@ -1,66 +1,20 @@
 //! Three real processes that are one cluster: formed, used from any node, killed, stopped,
 //! continued.
 
-use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tests::process::cluster::{Cluster, PATIENT};
-use tests::process::records::{Delivered, Load, read_all};
+use tests::process::records::Load;
+use tests::process::stream::Stream;
 use tests::process::{Broker, BrokerOptions, Deadline, binary};
 
 const TOPIC: &str = "t";
 const PARTITIONS: u64 = 6;
+/// A load that leaves the machine to three brokers and a client.
+const STREAM: Stream =
+    Stream { topic: TOPIC, partitions: PARTITIONS, bytes: 3000, rest: Some((10, Duration::from_millis(4))) };
 /// From a fault until the load goes on: an election and, on a busy machine, much else.
 const GOES_ON_SECONDS: u64 = 60;
-
-/// Sends until told to stop: each partition gets 0, 1, 2, … Returns how many each was given.
-fn keep_sending(load: &Load, stop: &AtomicBool) -> u64 {
-    let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
-        for partition in 0..PARTITIONS {
-            let bytes = 50 + (number * 7919 + partition) as usize % 3000;
-            while !load.send(TOPIC, partition as i32, number, bytes) {
-                std::thread::yield_now();
-            }
-        }
-        number += 1;
-        // A load that leaves the machine to three brokers and a client.
-        if number.is_multiple_of(10) {
-            std::thread::sleep(Duration::from_millis(4));
-        }
-    }
-    number
-}
-
-/// A thread that is waited for ends also when the test fails.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Every record sent has its report, and is there once, in order, where it was acked.
-fn check(bootstrap: &str, sent: u64, reports: Vec<Delivered>) {
-    let mut acked: BTreeMap<i32, BTreeMap<u64, i64>> = BTreeMap::new();
-    for Delivered { partition, number, offset } in reports {
-        let offset = offset.unwrap_or_else(|error| panic!("{partition}: record {number}: {error}"));
-        let before = acked.entry(partition).or_default().insert(number, offset);
-        assert_eq!(before, None, "partition {partition}: record {number} was reported twice");
-    }
-    for partition in 0..PARTITIONS as i32 {
-        let acked = acked.remove(&partition).unwrap_or_default();
-        let expected: Vec<(i64, u64)> = (0..sent).map(|number| (number as i64, number)).collect();
-        let found = read_all(bootstrap, TOPIC, partition, 120);
-        assert_eq!(found.len(), expected.len(), "partition {partition}: records");
-        let differs = found.iter().zip(&expected).find(|(found, expected)| found != expected);
-        assert_eq!(differs, None, "partition {partition}: (offset, record) found and expected");
-        assert_eq!(acked.len() as u64, sent, "partition {partition}: reports");
-        assert!(acked.iter().all(|(number, offset)| *number as i64 == *offset), "partition {partition}");
-    }
-}
 
 /// Under a load with acks=all and idempotence: a fault, more acks, the remedy, more acks, for each
 /// node in turn. Nothing is lost, and the replicas end the same.
@@ -68,16 +22,13 @@ fn under_faults(shards: &[u16], fault: impl Fn(&mut Broker), remedy: impl Fn(&mu
     let mut cluster = Cluster::start(shards);
     cluster.create(TOPIC, PARTITIONS);
     let load = Load::new(&cluster.bootstrap(), &PATIENT);
-    let stop = AtomicBool::new(false);
     let goes_on = |what: &str| {
         let before = load.reports.len();
         let deadline = Deadline::seconds(GOES_ON_SECONDS);
         deadline.wait_for(what, || (load.reports.len() >= before + 500).then_some(()));
         assert_eq!(load.fatal_error(), None, "{what}");
     };
-    let sent = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| keep_sending(&load, &stop));
-        let _stop_at_panic = StopAtEnd(&stop);
+    let sent = STREAM.during(&load, || {
         goes_on("the load begins");
         for node in [0, 1, 2, 0] {
             fault(&mut cluster.nodes[node]);
@@ -86,12 +37,10 @@ fn under_faults(shards: &[u16], fault: impl Fn(&mut Broker), remedy: impl Fn(&mu
             goes_on("the load goes on with the node");
             wait_in_sync(&cluster);
         }
-        stop.store(true, Ordering::Relaxed);
-        sender.join().expect("the sender ends")
     });
     load.flush(120);
     println!("{} records acked", load.reports.len());
-    check(&cluster.bootstrap(), sent, load.reports.take());
+    STREAM.check(&cluster.bootstrap(), sent, load.reports.take());
     cluster.stop();
     for other in [1, 2] {
         let diff = cluster.diff(0, other);
@@ -136,7 +85,7 @@ fn a_cluster_forms_when_its_last_node_comes_and_serves_from_any() {
     load.flush(60);
     let reports = load.reports.take();
     for node in &cluster.nodes {
-        check(&node.bootstrap(), 100, reports.clone());
+        STREAM.check(&node.bootstrap(), 100, reports.clone());
     }
     cluster.stop();
 }

@@ -10,6 +10,7 @@ pub mod http;
 pub mod ports;
 pub mod records;
 pub mod small_disk;
+pub mod stream;
 pub mod wire;
 
 pub use broker::{Broker, BrokerOptions, workspace_folder};
