@@ -20,10 +20,14 @@ pub enum Bug {
     ProducersLost,
     /// What the leader has on its own disk is shown and acknowledged.
     WatermarkFromLeaderAlone,
+    /// A coordinator answers commits and assignments that only its own disk has.
+    OffsetsAckedByLeaderAlone,
+    /// A coordinator that reads its groups back begins to count their generations anew.
+    GenerationsForgotten,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 8] = [
+pub const ALL: [Bug; 10] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -32,6 +36,8 @@ pub const ALL: [Bug; 8] = [
     Bug::StaleTailTaken,
     Bug::ProducersLost,
     Bug::WatermarkFromLeaderAlone,
+    Bug::OffsetsAckedByLeaderAlone,
+    Bug::GenerationsForgotten,
 ];
 
 #[cfg(feature = "planted-bugs")]

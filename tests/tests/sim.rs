@@ -55,6 +55,9 @@ const MUST_HAPPEN: &[&str] = &[
     "crash while recovering: sync hard-state",
     "crash while recovering: sync folder journal folder",
     "crash while recovering: write temporary file",
+    "groups: rebalance ended",
+    "groups: coordinator read its groups back",
+    "groups: offsets committed",
 ];
 
 /// The same of clusters.
@@ -99,6 +102,19 @@ const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
     "crash while serving: sync segment",
     "crash while serving: write segment",
     "crash while serving: sync hard-state",
+    "groups: rebalance ended",
+    "groups: coordinator read its groups back",
+    "groups: offsets committed",
+    "groups: offsets committed after a failover",
+    "groups: offsets looked at",
+    "groups: history freed",
+    "groups: member expired",
+    "groups: member crashed",
+    "groups: member stalled",
+    "groups: member left",
+    "groups: refused: CoordinatorLoadInProgress",
+    "groups: refused: NotCoordinator",
+    "groups: refused: RebalanceInProgress",
 ];
 
 fn threads() -> usize {
@@ -108,7 +124,7 @@ fn threads() -> usize {
 /// Runs the seeds; what was counted is given when none failed.
 fn hold_every_promise(seeds: u64, nodes: usize) -> Counts {
     let begun = Instant::now();
-    let soaked = soak(0..seeds, nodes, threads(), |_| {});
+    let soaked = soak(0..seeds, nodes, threads(), || {}, |_| {});
     println!("{}", soaked.counts);
     println!("{} seeds of {nodes}, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
     let commands: Vec<String> = soaked.failed.iter().map(|seed| replay_command(*seed, nodes)).collect();

@@ -9,6 +9,7 @@ use crate::batch::BatchHeader;
 use crate::batch::records::{Record, Records};
 use crate::clock::Now;
 use crate::ids::Offset;
+use crate::planted::{Bug, is_planted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -90,7 +91,7 @@ impl Group {
     pub fn restore(&mut self, turn: &mut Turn<'_>) {
         let Some(stored) = &self.stored else { return };
         let value = GroupValue::decode(stored).expect("decoded when it was read");
-        self.generation = value.generation;
+        self.generation = if is_planted(Bug::GenerationsForgotten) { 0 } else { value.generation };
         self.protocol_type = Some(value.protocol_type).filter(|name| !name.is_empty());
         self.protocol = value.protocol;
         if value.state_since_ms >= 0 {

@@ -19,6 +19,7 @@ pub mod coordinator;
 pub mod error;
 pub mod group;
 pub mod history;
+pub mod host;
 pub mod join;
 pub mod leave;
 pub mod load;
@@ -40,6 +41,7 @@ mod tests;
 pub use config::GroupConfig;
 pub use coordinator::{Coordinator, Figures, Input, Output};
 pub use error::GroupError;
+pub use host::Host;
 pub use log::{AppendError, AppendId, Tenure};
 pub use request::{Answer, Request};
 

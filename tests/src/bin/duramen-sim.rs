@@ -1,6 +1,7 @@
 //! Replays one seed of the simulator with a readable trace, or runs many.
 
 use clap::{Parser, Subcommand};
+use engine::planted::{ALL, Bug, plant};
 use std::time::Instant;
 use tests::sim::soak::{name_seed_in_panics, run_named, soak};
 
@@ -33,7 +34,16 @@ enum What {
         /// Threads; each seed runs in one.
         #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
         threads: usize,
+        /// Plants a bug first (see `engine::planted`), to see whether it is caught.
+        #[arg(long)]
+        bug: Option<String>,
     },
+}
+
+/// The bug of this name.
+fn named(name: &str) -> Bug {
+    let found = ALL.into_iter().find(|bug| format!("{bug:?}") == name);
+    found.unwrap_or_else(|| panic!("no such bug; there are {ALL:?}"))
 }
 
 fn main() {
@@ -44,9 +54,10 @@ fn main() {
             println!("{}", outcome.counts);
             println!("seed {seed} is fine; trace {:016x}, {} lines", outcome.trace_hash, outcome.trace_lines);
         }
-        What::Soak { first, count, nodes, threads } => {
+        What::Soak { first, count, nodes, threads, bug } => {
             let begun = Instant::now();
-            let soaked = soak(first..first + count, nodes, threads, |_| {});
+            let bug = bug.map(|name| named(&name));
+            let soaked = soak(first..first + count, nodes, threads, || plant(bug), |_| {});
             println!("{}", soaked.counts);
             println!("{} seeds, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
             if !soaked.failed.is_empty() {

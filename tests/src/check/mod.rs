@@ -5,6 +5,7 @@
 
 pub mod attempts;
 pub mod damage;
+pub mod groups;
 pub mod partition;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ pub mod topics;
 
 pub use attempts::{Attempt, Attempts, Uid};
 pub use damage::{DamageLedger, Hole};
+pub use groups::GroupsModel;
 pub use partition::{Fetched, PartitionModel};
 pub use topics::Topics;
 
@@ -26,6 +28,7 @@ pub struct Model {
     pub partitions: BTreeMap<PartitionId, PartitionModel>,
     pub topics: Topics,
     pub damage: DamageLedger,
+    pub groups: GroupsModel,
     /// Answers come from several nodes.
     pub has_replicas: bool,
     producer_ids: std::collections::BTreeSet<i64>,

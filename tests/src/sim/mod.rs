@@ -1,10 +1,12 @@
 //! The simulated world: disks, clocks and nodes in one thread, from one seed.
 
 pub mod cluster;
+mod coordinators;
 pub mod counts;
 pub mod disk;
 pub mod events;
 pub mod faults;
+mod group_faults;
 pub mod narrate;
 pub mod network;
 pub mod node;

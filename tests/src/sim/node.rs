@@ -1,5 +1,6 @@
 //! One simulated node: its disk, which outlives its processes, and its shards while one runs.
 
+use super::coordinators::Coordinating;
 use super::disk::SimDisk;
 use engine::clock::Now;
 use engine::control::View;
@@ -25,6 +26,7 @@ pub struct ShardSlot {
     pub is_stopped: bool,
     /// The newest view that it was given.
     pub view: Arc<View>,
+    pub(super) groups: Coordinating,
 }
 
 pub struct Node {
@@ -52,6 +54,8 @@ pub struct Node {
     pub accept_loss: Vec<JournalId>,
     /// Who leads what, as far as this process knows.
     pub leaders: BTreeMap<JournalId, (Term, Option<NodeId>)>,
+    /// Grows whenever one was told.
+    pub leader_changes: u64,
 }
 
 impl Node {
@@ -71,6 +75,7 @@ impl Node {
             published: Index::NONE,
             accept_loss: Vec::new(),
             leaders: BTreeMap::new(),
+            leader_changes: 0,
         }
     }
 
@@ -108,6 +113,7 @@ impl Node {
                 is_ready: false,
                 is_stopped: false,
                 view: Arc::default(),
+                groups: Coordinating::default(),
             });
         }
     }
@@ -150,6 +156,7 @@ impl Node {
         let known = self.leaders.entry(journal).or_default();
         if (term, leader.is_some()) >= (known.0, known.1.is_some()) {
             *known = (term, leader);
+            self.leader_changes += 1;
         }
     }
 

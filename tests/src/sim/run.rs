@@ -10,12 +10,14 @@ use super::{Counts, rot};
 use crate::check::Model;
 use crate::workload::admin::Admin;
 use crate::workload::fetcher::Fetcher;
+use crate::workload::groups::clients as groups_clients;
 use crate::workload::producer::Producer;
 use crate::workload::verifier::Verifier;
-use crate::workload::{Client, Ctx, Desk};
+use crate::workload::{Client, Ctx, Desk, Place};
+use engine::groups;
 use engine::ids::Index;
 use engine::rng::Rng;
-use engine::shard::{Acks, Fatal, Output};
+use engine::shard::{Acks, Fatal, Output, RequestId};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
@@ -28,6 +30,8 @@ const READY_NS_MAX: u64 = 60 * SECOND;
 
 /// Things that may happen at one moment; more is a loop.
 const STEPS_AT_ONCE_MAX: u64 = 100_000;
+/// Groups take virtual time, and lone nodes have few coordinators to fail over to.
+const LONE_NODES_PER_GROUPS: u64 = 8;
 /// Batches that ask for no answer are on disk by then.
 const REST_NS: u64 = 5 * SECOND;
 
@@ -50,18 +54,18 @@ pub struct Outcome {
     pub counts: Counts,
 }
 
-struct Run {
-    world: World,
-    model: Model,
+pub(super) struct Run {
+    pub(super) world: World,
+    pub(super) model: Model,
     desk: Desk,
-    rng: Rng,
+    pub(super) rng: Rng,
     clients: Vec<Box<dyn Client>>,
     plan: Vec<Planned>,
     /// Steps until a fault that is due strikes.
     due: Option<(u64, usize, Fault)>,
     /// Crashes during recovery that may still follow one another.
     recovery_crashes: u64,
-    idle_until_ns: u64,
+    pub(super) idle_until_ns: u64,
     faults: u64,
     view_seen: Index,
     /// When a lone node was last started, or became unready.
@@ -77,6 +81,7 @@ pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
     let mut run = Run::new(seed, nodes, print);
     (0..nodes).for_each(|node| run.world.start(node));
     run.work();
+    run.work_of_groups();
     run.settle();
     run.verify();
     run.until("replicas agree", |run| run.world.nodes.len() == 1 || safety::replicas_agree(&run.world));
@@ -105,13 +110,21 @@ impl Run {
         };
         let operations_max = OPERATIONS_MIN + rng.below(200);
         let mut world = World::new(options);
-        let clients = clients(&mut rng);
+        let plan = plan(&mut rng, operations_max, nodes);
+        let mut clients = clients(&mut rng);
+        // What rots in a lone node may be what groups were promised.
+        let rots = plan.iter().any(|planned| planned.fault == Fault::Rot);
+        if !rots && (nodes > 1 || rng.one_in(LONE_NODES_PER_GROUPS)) {
+            let verifier = clients.pop().expect("the last");
+            clients.extend(groups_clients(&mut rng));
+            clients.push(verifier);
+        }
         (0..clients.len()).for_each(|client| world.wake_after(rng.below(MS), client as u64));
         Self {
             world,
             model: Model::new(nodes > 1),
             desk: Desk::default(),
-            plan: plan(&mut rng, operations_max, nodes),
+            plan,
             rng,
             clients,
             due: None,
@@ -152,7 +165,8 @@ impl Run {
         self.accept_losses();
         let last = self.clients.len() - 1;
         self.until("the clients are done", |run| {
-            run.all_serve() && run.clients[..last].iter().all(|client| client.is_settled())
+            let are_done = run.clients[..last].iter().all(|client| client.is_settled());
+            run.all_serve() && are_done && run.model.groups.are_whole()
         });
         self.rest(REST_NS);
     }
@@ -174,7 +188,9 @@ impl Run {
 
     fn verify(&mut self) {
         self.desk.is_verifying = true;
+        self.model.groups.look_again();
         self.until("all logs are read", |run| run.clients.last().expect("the verifier").is_settled());
+        self.until("committed offsets are looked at", |run| run.model.groups.are_looked_at());
         self.desk.is_verifying = false;
     }
 
@@ -219,7 +235,7 @@ impl Run {
     }
 
     /// Lets what is under way come to its end.
-    fn rest(&mut self, rest_ns: u64) {
+    pub(super) fn rest(&mut self, rest_ns: u64) {
         let until_ns = self.world.now_ns + rest_ns;
         while self.world.now_ns < until_ns {
             self.step();
@@ -227,7 +243,7 @@ impl Run {
     }
 
     /// Lets one thing happen.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         let before_ns = self.world.now_ns;
         for happening in self.world.advance() {
             self.happened(happening);
@@ -251,6 +267,9 @@ impl Run {
             }
             Happening::Wake(client) => self.wake(client as usize),
             Happening::Answer { output, .. } => self.answer(output),
+            Happening::GroupAnswer { node, shard, request, answer } => {
+                self.group_answer(Place { node, shard }, request, answer);
+            }
             Happening::Event { node, event, .. } => {
                 self.safety.event(node, &event);
                 events::check(&event, &mut self.model, &mut self.world.counts);
@@ -293,7 +312,7 @@ impl Run {
     fn wake(&mut self, client: usize) {
         let again_ns = self.rng.below(3 * MS / 2);
         self.world.wake_after(again_ns, client as u64);
-        if self.world.now_ns < self.idle_until_ns {
+        if self.world.now_ns < self.idle_until_ns && self.clients[client].may_rest() {
             return;
         }
         self.with_client(client, |client, ctx| client.wake(ctx));
@@ -303,6 +322,12 @@ impl Run {
         // Answers to requests of an earlier process have nobody to go to.
         if let Some(client) = self.desk.client_of(&output) {
             self.with_client(client, |client, ctx| client.answer(ctx, output));
+        }
+    }
+
+    fn group_answer(&mut self, from: Place, request: RequestId, answer: groups::Answer) {
+        if let Some(client) = self.desk.answered(request) {
+            self.with_client(client, |client, ctx| client.group_answer(ctx, from, request, answer));
         }
     }
 
@@ -371,7 +396,7 @@ impl Run {
         self.process_is_gone(node);
     }
 
-    fn faults_due(&mut self) {
+    pub(super) fn faults_due(&mut self) {
         if let Some((steps, node, fault)) = self.due.take() {
             match steps {
                 0 => self.strike(node, fault),
@@ -394,7 +419,7 @@ impl Run {
         }
     }
 
-    fn strike(&mut self, node: usize, fault: Fault) {
+    pub(super) fn strike(&mut self, node: usize, fault: Fault) {
         self.faults += 1;
         self.world.trace.line(self.world.now_ns, format_args!("fault: {fault:?} at n{node}"));
         self.world.counts.add(&format!("struck: {fault:?}"));

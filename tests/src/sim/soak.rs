@@ -46,8 +46,14 @@ pub struct Soaked {
     pub counts: Counts,
 }
 
-/// Runs all seeds; stops early once some failed. `progress` is told of each that ended.
-pub fn soak(seeds: Range<u64>, nodes: usize, threads: usize, progress: impl Fn(u64) + Sync) -> Soaked {
+/// Runs all seeds; stops early once some failed. Each thread begins with `begin`; `progress` is told of each that ended.
+pub fn soak(
+    seeds: Range<u64>,
+    nodes: usize,
+    threads: usize,
+    begin: impl Fn() + Sync,
+    progress: impl Fn(u64) + Sync,
+) -> Soaked {
     const FAILURES_MAX: usize = 3;
     let next = AtomicU64::new(seeds.start);
     let enough = AtomicBool::new(false);
@@ -55,6 +61,7 @@ pub fn soak(seeds: Range<u64>, nodes: usize, threads: usize, progress: impl Fn(u
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                begin();
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end || enough.load(Ordering::Relaxed) {

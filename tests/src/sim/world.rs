@@ -14,8 +14,10 @@ use super::trace::Trace;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::{BufferPool, DiskErrorKind, DiskRequest, OpId};
+use engine::groups;
+use engine::ids::{JournalId, NodeId, Term};
 use engine::rng::Rng;
-use engine::shard::{Event, Fatal, Input, Output};
+use engine::shard::{Event, Fatal, Input, Output, RequestId};
 use std::sync::Arc;
 
 const MS: u64 = 1_000_000;
@@ -39,6 +41,8 @@ pub(super) enum Due {
     Dial(Way),
     Hangup { node: usize, run: u64, peer: usize },
     Watch { way: Way, session: u64 },
+    Groups { node: usize, run: u64, shard: u16 },
+    GroupRequest { node: usize, run: u64, shard: u16, request: RequestId, body: groups::Request },
     Wake(u64),
 }
 
@@ -52,6 +56,13 @@ pub enum Happening {
         node: usize,
         shard: u16,
         output: Output,
+    },
+    /// The same, of a coordinator of groups.
+    GroupAnswer {
+        node: usize,
+        shard: u16,
+        request: RequestId,
+        answer: groups::Answer,
     },
     Event {
         node: usize,
@@ -83,7 +94,7 @@ pub struct World {
     pub network: Network,
     pub(super) schedule: Schedule<Due>,
     pub(super) rng: Rng,
-    happened: Vec<Happening>,
+    pub(super) happened: Vec<Happening>,
 }
 
 impl World {
@@ -120,12 +131,16 @@ impl World {
             | Due::Tick { node, run, .. }
             | Due::Turn { node, run, .. }
             | Due::View { node, run, .. }
+            | Due::Groups { node, run, .. }
+            | Due::GroupRequest { node, run, .. }
                 if self.nodes[node].run != run || !self.nodes[node].is_running() => {}
             Due::Disk { node, .. }
             | Due::Hangup { node, .. }
             | Due::Tick { node, .. }
             | Due::Turn { node, .. }
             | Due::View { node, .. }
+            | Due::Groups { node, .. }
+            | Due::GroupRequest { node, .. }
                 if self.nodes[node].paused_until_ns > self.now_ns =>
             {
                 self.schedule.add(self.nodes[node].paused_until_ns, due);
@@ -134,10 +149,15 @@ impl World {
             Due::Tick { node, run, shard } => {
                 self.schedule.add(self.now_ns + TICK_NS, Due::Tick { node, run, shard });
                 self.input(node, shard, Input::Tick);
+                self.tick_host(node, shard);
             }
             Due::Turn { node, shard, .. } => self.turn_end(node, shard),
             Due::View { node, shard, view, .. } => self.give_view(node, shard, view),
             Due::Hangup { node, peer, .. } => self.hang_up(node, peer),
+            Due::Groups { node, shard, .. } => self.run_host(node, shard),
+            Due::GroupRequest { node, shard, request, body, .. } => {
+                self.group_request(node, shard, request, body);
+            }
         }
         std::mem::take(&mut self.happened)
     }
@@ -188,6 +208,9 @@ impl World {
     pub fn stop(&mut self, node: usize) {
         self.nodes[node].is_stopping = true;
         for shard in 0..self.nodes[node].shards.len() {
+            if self.nodes[node].is_running() {
+                self.stop_host(node, shard as u16);
+            }
             if self.nodes[node].is_running() {
                 self.input(node, shard as u16, Input::Stop);
             }
@@ -274,6 +297,7 @@ impl World {
         let slot = &mut self.nodes[node].shards[shard as usize];
         if view.version > slot.view.version {
             slot.view = Arc::clone(&view);
+            self.wake_host(node, shard);
         }
         self.input(node, shard, Input::View(view));
     }
@@ -317,21 +341,35 @@ impl World {
                 }
             }
             Output::Stopped => self.stopped(node, shard),
-            Output::Event(event) => self.happened.push(Happening::Event { node, shard, event }),
+            Output::Event(event) => {
+                if let Event::Leading { journal, term } = event {
+                    self.leader_known(node, journal, term, Some(NodeId(node as u32)));
+                }
+                self.happened.push(Happening::Event { node, shard, event });
+            }
             Output::Fatal(fatal) => {
                 self.kill(node);
                 self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
             }
             Output::Peer { to, lane, message } => self.send_message(node, to, lane, &message),
             Output::Formation { to, report } => self.send_report(node, to, &report),
-            Output::Leader { journal, term, leader, .. } => self.nodes[node].learn(journal, term, leader),
+            Output::Leader { journal, term, leader, .. } => self.leader_known(node, journal, term, leader),
             Output::Room => self.happened.push(Happening::Room { node, shard }),
+            output if self.is_hosts(node, shard, &output) => {}
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }
             | Output::Answered { .. }
             | Output::ControlDone { .. }) => {
                 self.happened.push(Happening::Answer { node, shard, output: answer });
             }
+        }
+    }
+
+    /// A shard learned who leads a journal, and so do all of its node.
+    fn leader_known(&mut self, node: usize, journal: JournalId, term: Term, leader: Option<NodeId>) {
+        self.nodes[node].learn(journal, term, leader);
+        for shard in 0..self.nodes[node].shards.len() as u16 {
+            self.wake_host(node, shard);
         }
     }
 

@@ -4,12 +4,14 @@
 pub mod admin;
 pub mod batches;
 pub mod fetcher;
+pub mod groups;
 pub mod producer;
 pub mod verifier;
 
 use crate::check::Model;
 use crate::sim::World;
 use engine::control::View;
+use engine::groups::{Answer, OFFSETS_TOPIC, Request};
 use engine::ids::PartitionId;
 use engine::rng::{Rng, mix};
 use engine::shard::{Input, Output, RequestId};
@@ -49,8 +51,16 @@ pub trait Client {
     fn wake(&mut self, ctx: &mut Ctx<'_>);
     /// The answer to one of its requests.
     fn answer(&mut self, ctx: &mut Ctx<'_>, output: Output);
+    /// The same of a coordinator of groups.
+    fn group_answer(&mut self, _: &mut Ctx<'_>, _: Place, request: RequestId, answer: Answer) {
+        panic!("{request:?} was answered {answer:?}, which nobody asked for");
+    }
     /// The node ended: answers will not come.
     fn lost(&mut self, ctx: &mut Ctx<'_>);
+    /// Whether it does nothing while clients rest.
+    fn may_rest(&self) -> bool {
+        true
+    }
     /// Nothing is left to be done.
     fn is_settled(&self) -> bool;
 }
@@ -62,6 +72,15 @@ impl Ctx<'_> {
         self.desk.operations += 1;
         let request = RequestId(self.desk.next);
         self.desk.asked.insert(request, (self.client, 0));
+        request
+    }
+
+    /// Asks a coordinator of groups. It is no operation of the run, which would be shorter for it.
+    pub fn ask_group(&mut self, to: Place, body: Request) -> RequestId {
+        self.desk.next += 1;
+        let request = RequestId(self.desk.next);
+        self.desk.asked.insert(request, (self.client, to.node));
+        self.world.ask_group(to.node, to.shard, request, body);
         request
     }
 
@@ -112,6 +131,7 @@ impl Ctx<'_> {
         let all: Vec<PartitionId> = view
             .topics
             .values()
+            .filter(|topic| &*topic.name != OFFSETS_TOPIC)
             .flat_map(|topic| topic.partitions.iter().map(|partition| partition.id))
             .collect();
         (!all.is_empty()).then(|| all[self.rng.below(all.len() as u64) as usize])
@@ -129,6 +149,11 @@ impl Desk {
     /// Whose request an answer is for. Produce answers come one by one; the others end it.
     pub fn client_of(&self, output: &Output) -> Option<usize> {
         self.asked.get(&request_of(output)?).map(|(client, _)| *client)
+    }
+
+    /// Whose request it is; there is no other answer to it.
+    pub fn answered(&mut self, request: RequestId) -> Option<usize> {
+        self.asked.remove(&request).map(|(client, _)| client)
     }
 
     /// A node is gone: clients that wait for it wait for nothing any more, and are given.

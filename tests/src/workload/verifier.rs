@@ -5,6 +5,7 @@ use super::fetcher::check_part;
 use super::{Client, Ctx};
 use engine::batch::records::Records;
 use engine::control::View;
+use engine::groups::OFFSETS_TOPIC;
 use engine::ids::{Offset, PartitionId};
 use engine::shard::{Answer, Fetch, FetchPartition, Input, Output, Query, QueryKind, Refusal};
 use std::collections::VecDeque;
@@ -36,8 +37,8 @@ impl Verifier {
     fn begin(&mut self, ctx: &mut Ctx<'_>) {
         let view = ctx.view().expect("asked before");
         ctx.model.topics.check(&view);
-        let all =
-            view.topics.values().flat_map(|topic| topic.partitions.iter().map(|partition| partition.id));
+        let topics = view.topics.values().filter(|topic| &*topic.name != OFFSETS_TOPIC);
+        let all = topics.flat_map(|topic| topic.partitions.iter().map(|partition| partition.id));
         self.partitions = Some(all.filter(|id| !ctx.model.partition(*id).is_deleted).collect());
         self.step = None;
     }

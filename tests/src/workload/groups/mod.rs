@@ -1,0 +1,61 @@
+//! Consumer groups' clients: members that come, work, stall, crash and go, and a watcher for each
+//! group that looks at what is committed.
+
+mod member;
+mod watcher;
+
+pub use member::Member;
+pub use watcher::Watcher;
+
+use super::{Client, Ctx, Place};
+use engine::groups::{OFFSETS_TOPIC, partition_of};
+use engine::ids::JournalId;
+use engine::rng::Rng;
+
+/// The topic that members commit offsets of; nobody writes to it.
+const TOPIC: &str = "work";
+const GROUPS_MAX: u64 = 2;
+const MEMBERS_MAX: u64 = 4;
+
+/// The clients of some groups.
+pub fn clients(rng: &mut Rng) -> Vec<Box<dyn Client>> {
+    let mut clients: Vec<Box<dyn Client>> = Vec::new();
+    for group in 0..1 + rng.below(GROUPS_MAX) as usize {
+        clients.push(Box::new(Watcher::new(group)));
+        for number in 0..2 + rng.below(MEMBERS_MAX - 1) {
+            clients.push(Box::new(Member::new(group, number, rng)));
+        }
+    }
+    clients
+}
+
+fn name(group: usize) -> String {
+    format!("group-{group}")
+}
+
+/// Where a group's coordinator is, as the node asked believes.
+fn coordinator(ctx: &Ctx<'_>, group: usize) -> Option<Place> {
+    let view = ctx.view()?;
+    let partitions = &view.topics.get(OFFSETS_TOPIC)?.partitions;
+    ctx.leader(partitions[partition_of(&name(group), partitions.len() as i32) as usize].id)
+}
+
+/// Whether nobody leads the group's partition in a newer term than this node. Clients of a broker
+/// that was deposed and does not know yet are told what that one knew, as Kafka's are: no promise
+/// is broken by that, but nothing can be said of newer ones.
+fn is_newest(ctx: &Ctx<'_>, group: usize, from: Place) -> bool {
+    let Some(journal) = journal_of(ctx, group) else { return false };
+    let leads = |node: &crate::sim::node::Node| {
+        let mut journals = node.shards.iter().filter_map(|slot| slot.shard.journal(journal));
+        journals.next().filter(|journal| journal.is_leader()).map(|journal| journal.standing().term)
+    };
+    let newest = ctx.world.nodes.iter().filter_map(leads).max();
+    newest.is_some() && leads(&ctx.world.nodes[from.node]) == newest
+}
+
+fn journal_of(ctx: &Ctx<'_>, group: usize) -> Option<JournalId> {
+    let view = ctx.view()?;
+    let partitions = &view.topics.get(OFFSETS_TOPIC)?.partitions;
+    let partition = &partitions[partition_of(&name(group), partitions.len() as i32) as usize];
+    Some(partition.spans.last()?.journal)
+}
