@@ -51,6 +51,10 @@ pub enum Mail {
     Settled {
         id: u64,
     },
+    /// An operator wants the preferred node to lead a journal of the receiver's lanes.
+    Elect {
+        journal: JournalId,
+    },
     /// Who leads a journal of the sender's lanes.
     Leader {
         journal: JournalId,

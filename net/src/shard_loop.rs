@@ -321,6 +321,7 @@ impl ShardLoop {
                 self.leaders.borrow_mut().learn(journal, leadership);
                 self.changes.notify();
             }
+            Mail::Elect { journal } => self.step(Input::Elect { journal }),
             Mail::Living { nodes } => self.learn_living(nodes),
             Mail::Identity(identity) => self.learn_identity(identity),
         }

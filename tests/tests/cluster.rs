@@ -77,6 +77,34 @@ fn a_leader_that_stops_hands_over_first() {
 }
 
 #[test]
+fn an_operator_has_the_preferred_leader_back_at_once_and_under_load() {
+    for seed in 0..4 {
+        let mut cluster = three(150 + seed);
+        let partitions = cluster.create_topic(0, "t", 3, 3);
+        let journal = cluster.journal_of(partitions[0]);
+        let preferred = cluster.leader(journal).expect("somebody leads");
+        cluster.kill(preferred, true);
+        cluster.expect("another leads", 2 * SECOND, |cluster| {
+            cluster.leader(journal).is_some_and(|new| new != preferred)
+        });
+        cluster.world.start(preferred);
+        cluster.run_for(600 * MS);
+        // Asked of a node that neither leads nor is wanted: it tells the leader.
+        let leader = cluster.leader(journal).expect("somebody leads");
+        assert_ne!(leader, preferred, "leaders drift back later");
+        let asked = 3 - leader - preferred;
+        let begun_ns = cluster.world.now_ns;
+        while cluster.leader(journal) != Some(preferred) {
+            cluster.elect(asked, journal);
+            produce(&mut cluster, &partitions, 50);
+            let waited_ms = (cluster.world.now_ns - begun_ns) / MS;
+            assert!(waited_ms < 1000, "not there after {waited_ms} ms");
+        }
+        cluster.check(&partitions);
+    }
+}
+
+#[test]
 fn a_leader_that_slept_wakes_without_a_stale_acknowledgement() {
     for seed in 0..4 {
         let mut cluster = three(70 + seed);

@@ -230,10 +230,10 @@ impl Journal {
         !begun || !self.replica.is_leader()
     }
 
-    /// The preferred leader takes over when it has caught up: leaders drift back to their spread.
-    /// False when it cannot yet.
-    pub fn drift(&mut self, preferred: NodeId, now: Now, fx: &mut Effects) -> bool {
-        let last = Index(self.cursor.next.0 - 1);
+    /// The preferred leader takes over when it has caught up but for a few entries, for which
+    /// produce then waits: leaders drift back to their spread. False when it cannot yet.
+    pub fn drift(&mut self, preferred: NodeId, lag_entries_max: u64, now: Now, fx: &mut Effects) -> bool {
+        let last = Index((self.cursor.next.0 - 1).saturating_sub(lag_entries_max));
         let is_there = |follower: crate::raft::Follower| {
             self.node_of(follower.id) == Some(preferred) && follower.is_active && follower.matched >= last
         };

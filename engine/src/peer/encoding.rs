@@ -16,6 +16,7 @@ const RAFT: u8 = 1;
 const HINT: u8 = 2;
 const CONTROL: u8 = 3;
 const CONTROL_DONE: u8 = 4;
+const ELECT: u8 = 20;
 const READ: u8 = 5;
 const READ_DONE: u8 = 6;
 
@@ -66,6 +67,10 @@ impl PeerMessage {
                 to.put_u64(*id);
                 write_result(&mut to, result);
             }
+            Self::Elect { journal } => {
+                to.put_u8(ELECT);
+                to.put_u64(journal.0);
+            }
             Self::Read { journal, index, checksum } => {
                 to.put_u8(READ);
                 to.put_u64(journal.0);
@@ -108,6 +113,7 @@ impl PeerMessage {
             },
             CONTROL => Self::Control { id: from.u64()?, command: from.sized()?.to_vec() },
             CONTROL_DONE => Self::ControlDone { id: from.u64()?, result: read_result(&mut from)? },
+            ELECT => Self::Elect { journal: JournalId(from.u64()?) },
             READ => Self::Read {
                 journal: JournalId(from.u64()?),
                 index: Index(from.u64()?),

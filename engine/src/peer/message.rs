@@ -19,6 +19,8 @@ pub enum PeerMessage {
     Control { id: u64, command: Vec<u8> },
     /// What became of it.
     ControlDone { id: u64, result: Result<Committed, ControlRefusal> },
+    /// An operator wants the preferred node to lead a journal: to whoever leads it.
+    Elect { journal: JournalId },
     /// Asks any replica for an entry's bytes, for repair: for the one whose header has this checksum,
     /// or with 0 for whichever is there.
     Read { journal: JournalId, index: Index, checksum: u32 },

@@ -3,7 +3,7 @@
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
 use crate::formation::Report;
-use crate::ids::{LaneId, NodeId, Offset, PartitionId};
+use crate::ids::{JournalId, LaneId, NodeId, Offset, PartitionId};
 use crate::peer::PeerMessage;
 use std::sync::Arc;
 
@@ -29,6 +29,11 @@ pub enum Input<'a> {
     Control {
         request: RequestId,
         command: Command,
+    },
+    /// An operator wants a journal's preferred node to lead it. Whether it comes to that is seen
+    /// by who leads; ask again until it does.
+    Elect {
+        journal: JournalId,
     },
     /// The cluster's metadata changed (every shard, the meta journal's own one included, gets
     /// what that one published).

@@ -1,6 +1,7 @@
 //! A shard: the journals of its lanes and their partitions, behind one `step`.
 
 pub mod config;
+mod elect;
 mod fetches;
 mod forming;
 pub mod input;
@@ -36,6 +37,7 @@ use crate::journal::stages::StageLatencies;
 use crate::journal::waiters::Asker;
 use crate::rng::Rng;
 use core::cell::Cell;
+use elect::Asking;
 use fetches::Fetches;
 use forming::Forming;
 use lifecycle::{Lifecycle, Slot};
@@ -116,6 +118,7 @@ impl Shard {
             Input::Query(query) => self.query(&query, now, &mut fx),
             Input::Cancel { request } => self.fetches.cancel(request),
             Input::Control { request, command } => self.ask(Asker::Client(request), &command, now, &mut fx),
+            Input::Elect { journal } => self.elect(journal, Asking::Operator, now, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
             Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
             Input::Formation(report) => self.forming_step(Told::Received(report), &mut fx),

@@ -1,6 +1,7 @@
 //! What comes from other nodes and goes to them: messages of replicas, who leads what, and
 //! commands on their way to the node that leads the meta journal.
 
+use super::elect::Asking;
 use super::input::RequestId;
 use super::lifecycle::Slot;
 use super::output::Output;
@@ -45,7 +46,7 @@ struct Forwarded {
 /// The shard's dealings with other nodes.
 #[derive(Debug, Default)]
 pub struct Peers {
-    known: BTreeMap<JournalId, Known>,
+    pub(super) known: BTreeMap<JournalId, Known>,
     next_id: u64,
     forwarded: BTreeMap<u64, Forwarded>,
     /// Commands that are committed, until the metadata here has them.
@@ -85,6 +86,7 @@ impl Shard {
             }
             PeerMessage::Control { id, command } => self.control_for(from, id, &command, now, fx),
             PeerMessage::ControlDone { id, result } => self.control_came(id, result, fx),
+            PeerMessage::Elect { journal } => self.elect(journal, Asking::Peer, now, fx),
             PeerMessage::Read { journal, index, checksum } => {
                 self.lend(journal, Asked { by: from, index, checksum }, fx);
             }
@@ -170,7 +172,7 @@ impl Shard {
             let preferred = journal.replicas[0];
             let slot = self.journals.get_mut(id).and_then(Slot::journal_mut);
             let astray = slot.filter(|slot| slot.is_leader() && preferred != self.config.node);
-            if astray.is_some_and(|journal| journal.drift(preferred, now, fx)) {
+            if astray.is_some_and(|journal| journal.drift(preferred, 0, now, fx)) {
                 return;
             }
         }

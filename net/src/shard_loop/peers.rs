@@ -108,6 +108,19 @@ impl ShardLoop {
         self.changes.notify();
     }
 
+    /// Wants a journal's preferred node to lead it: told to the shard of its lane.
+    pub fn elect(self: &Rc<Self>, journal: JournalId) {
+        let Some(lane) = self.view.borrow().journals.get(&journal).map(|journal| journal.lane) else {
+            return;
+        };
+        let shard = lane.shard(self.config.shards);
+        if shard == self.shard() {
+            self.step(Input::Elect { journal });
+        } else {
+            self.with_mailbox(|mailbox| mailbox.send(shard, Mail::Elect { journal }));
+        }
+    }
+
     /// The term in which this shard leads a journal, if it does, as far as it knows.
     pub fn term_led(&self, journal: JournalId) -> Option<Term> {
         let lane = self.view.borrow().journals.get(&journal)?.lane;

@@ -177,6 +177,12 @@ impl Cluster {
         (0..self.nodes()).filter(|node| term(node).is_some()).max_by_key(term)
     }
 
+    /// Asks a node for a journal's preferred leader.
+    pub fn elect(&mut self, node: usize, journal: JournalId) {
+        let shard = self.shard_of(journal);
+        self.world.input(node, shard, Input::Elect { journal });
+    }
+
     /// Asks a node to stop.
     pub fn stop(&mut self, node: usize) {
         self.world.stop(node);
