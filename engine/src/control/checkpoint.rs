@@ -11,14 +11,17 @@ use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, Parti
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 2;
+pub const META_CHECKPOINT_VERSION: u16 = 3;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
+/// Since this one settings of single brokers follow; likewise.
+const OWN_SETTINGS_SINCE: u16 = 3;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
-        to.u16(if self.quotas.is_empty() { QUOTAS_SINCE - 1 } else { QUOTAS_SINCE });
+        let version = self.checkpoint_version();
+        to.u16(version);
         to.u64(self.applied.0);
         to.u128(self.cluster.0);
         to.u16(self.lanes);
@@ -31,13 +34,30 @@ impl MetaState {
         to.list(self.journals.by_id.values(), |to, journal| write_journal(to, journal));
         to.list(self.topics.values(), |to, topic| write_topic(to, topic));
         to.list(self.broker_configs.iter(), |to, (key, value)| to.pair(key, value));
-        if !self.quotas.is_empty() {
+        if version >= QUOTAS_SINCE {
             to.list(self.quotas.iter(), |to, (entity, rates)| {
                 quotas::write_entity(to, entity);
                 quotas::write_rates(to, rates);
             });
         }
+        if version >= OWN_SETTINGS_SINCE {
+            to.list(self.own_broker_configs.iter(), |to, (id, configs)| {
+                to.i32(*id);
+                to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
+            });
+        }
         to.0
+    }
+
+    /// The oldest that has all there is, so that older programs read what they can.
+    fn checkpoint_version(&self) -> u16 {
+        if !self.own_broker_configs.is_empty() {
+            OWN_SETTINGS_SINCE
+        } else if !self.quotas.is_empty() {
+            QUOTAS_SINCE
+        } else {
+            QUOTAS_SINCE - 1
+        }
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -73,6 +93,14 @@ impl MetaState {
             let read = |from: &mut Reader<'_>| Ok((quotas::read_entity(from)?, quotas::read_rates(from)?));
             state.quotas = Arc::new(from.list(quotas::QUOTA_BYTES_MIN, read)?.into_iter().collect());
         }
+        if version >= OWN_SETTINGS_SINCE {
+            let read = |from: &mut Reader<'_>| {
+                let id = from.i32()?;
+                Ok((id, from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?.into_iter().collect()))
+            };
+            state.own_broker_configs =
+                Arc::new(from.list(OWN_SETTINGS_BYTES_MIN, read)?.into_iter().collect());
+        }
         from.end()?;
         Ok(state)
     }
@@ -98,6 +126,7 @@ const NODE_BYTES_MIN: usize = 4 + 16 + 8 + 2 + 4 + 2 + 1;
 const JOURNAL_BYTES_MIN: usize = 8 + 2 + 1 + 4 + 4 + 8 + 8 + 4;
 const TOPIC_BYTES_MIN: usize = 4 + 16 + 1 + 2 + 4 + 4;
 const PARTITION_BYTES_MIN: usize = 8 + 4;
+const OWN_SETTINGS_BYTES_MIN: usize = 4 + 4;
 const SPAN_BYTES: usize = 8 + 8 + 4;
 
 fn write_node(to: &mut Writer, node: &NodeView) {

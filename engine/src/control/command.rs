@@ -61,8 +61,10 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     Topic(TopicId),
-    /// All brokers (Kafka's empty resource name). Those of one broker stand in its node's file.
+    /// All brokers (Kafka's empty resource name).
     Brokers,
+    /// One broker, that is: one shard of a node, by Kafka's id of it.
+    Broker(i32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

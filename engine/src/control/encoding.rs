@@ -9,7 +9,7 @@ use crate::ids::{ClusterId, Incarnation, NodeId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 2;
+pub const COMMAND_VERSION: u16 = 3;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -34,6 +34,7 @@ impl Command {
     fn version(&self) -> u16 {
         match self {
             Command::AlterQuotas { .. } => 2,
+            Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
             _ => 1,
         }
     }
@@ -97,6 +98,11 @@ impl Command {
                         to.u128(id.0);
                     }
                     Resource::Brokers => to.u8(2),
+                    // Since version 3.
+                    Resource::Broker(id) => {
+                        to.u8(3);
+                        to.i32(*id);
+                    }
                 }
                 to.list(changes.iter(), write_change);
             }
@@ -155,6 +161,7 @@ impl Command {
                 resource: match from.u8()? {
                     1 => Resource::Topic(TopicId(from.u128()?)),
                     2 => Resource::Brokers,
+                    3 => Resource::Broker(from.i32()?),
                     number => return Err(DecodeError::Unknown { what: "resource", number: number.into() }),
                 },
                 changes: from.list(CHANGE_BYTES_MIN, read_change)?,
@@ -268,6 +275,7 @@ mod tests {
                 ],
             },
             Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] },
+            Command::AlterConfigs { resource: Resource::Broker(2001), changes: vec![] },
             Command::AllocateProducerIds { count: 1_000 },
             Command::AlterQuotas {
                 entity: QuotaEntity { user: QuotaName::Default, client: QuotaName::Named(text("c")) },
@@ -295,9 +303,9 @@ mod tests {
     #[test]
     fn a_newer_version_and_an_unknown_command_are_refused_by_name() {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
-        bytes[0] = 3;
+        bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 3; this program knows versions up to 2"), "{error}");
+        assert!(error.to_string().contains("has version 4; this program knows versions up to 3"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };
@@ -306,7 +314,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_never_panics(which in 0usize..9, at in 0usize..200, flip in 1u8..) {
+        fn garbage_never_panics(which in 0usize..10, at in 0usize..200, flip in 1u8..) {
             let mut bytes = one_of_each()[which].encode();
             let at = at % bytes.len();
             bytes[at] ^= flip;

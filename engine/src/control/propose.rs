@@ -79,6 +79,14 @@ pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Resul
     Ok(Command::AlterConfigs { resource, changes })
 }
 
+/// The same of one broker, which the view knows.
+pub fn alter_broker(view: &View, id: i32, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    let resource = Resource::Broker(id);
+    let none = Default::default();
+    apply_changes(&resource, view.own_broker_configs.get(&id).unwrap_or(&none), &changes)?;
+    Ok(Command::AlterConfigs { resource, changes })
+}
+
 /// The same of all brokers.
 pub fn alter_brokers(view: &View, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
     apply_changes(&Resource::Brokers, &view.broker_configs, &changes)?;

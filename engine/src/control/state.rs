@@ -30,6 +30,8 @@ pub struct MetaState {
     pub(super) names: BTreeMap<Arc<str>, TopicId>,
     pub(super) journals: Journals,
     pub(super) broker_configs: Arc<Configs>,
+    /// Of single brokers, by their id; none without settings.
+    pub(super) own_broker_configs: Arc<BTreeMap<i32, Configs>>,
     pub(super) quotas: Arc<Quotas>,
     pub(super) next_raft: u64,
     pub(super) next_partition: u64,
@@ -246,8 +248,24 @@ impl MetaState {
                     self.broker_configs = Arc::new(configs);
                 }
             }
+            Resource::Broker(id) => self.alter_broker(*id, changes)?,
         }
         Ok(Outcome::Done)
+    }
+
+    fn alter_broker(&mut self, id: i32, changes: &[ConfigChange]) -> Result<(), CommandError> {
+        if !self.nodes.values().any(|node| node.has_broker(id)) {
+            return Err(CommandError::InvalidRequest(format!("no broker has the id {id}")));
+        }
+        let none = Configs::new();
+        let before = self.own_broker_configs.get(&id).unwrap_or(&none);
+        let configs = apply_changes(&Resource::Broker(id), before, changes)?;
+        if configs != *before {
+            let all = Arc::make_mut(&mut self.own_broker_configs);
+            all.insert(id, configs);
+            all.retain(|_, configs| !configs.is_empty());
+        }
+        Ok(())
     }
 
     fn allocate_producer_ids(&mut self, count: u32) -> Result<Outcome, CommandError> {

@@ -6,7 +6,9 @@ use super::propose::{self, NewTopic};
 use super::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
 use super::view::{Advertised, Life, View};
 use super::{DecodeError, MetaState, ViewBuilder};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{
+    ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, ShardId, TopicId, broker_id,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -134,6 +136,30 @@ fn settings_change_as_a_whole_or_not_at_all() {
 }
 
 #[test]
+fn settings_of_one_broker_are_kept_in_the_state_its_checkpoint_and_its_views() {
+    let mut state = formed(1);
+    let node = *state.nodes.keys().next().unwrap();
+    let advertised = Advertised { host: "h".to_owned(), first_port: 1, rack: None };
+    apply(&mut state, &Command::RegisterNode { node, shards: 2, advertised }).unwrap();
+    let second = broker_id(node, ShardId(1));
+    let alter = |id, changes| Command::AlterConfigs { resource: Resource::Broker(id), changes };
+    let key = || "log.retention.ms".to_owned();
+    let set = || vec![ConfigChange::Set { key: key(), value: "5".to_owned() }];
+    let unknown = apply(&mut state, &alter(second + 1, set()));
+    assert!(matches!(unknown, Err(CommandError::InvalidRequest(_))), "{unknown:?}");
+    let without = state.encode();
+    apply(&mut state, &alter(second, set())).unwrap();
+    let bytes = state.encode();
+    assert_eq!((without[0], bytes[0]), (1, 3), "the oldest version that has it all");
+    let read = MetaState::decode(&bytes).unwrap();
+    assert_eq!(read, state);
+    let view = ViewBuilder::new(Statics::default()).view(&read);
+    assert_eq!(view.own_broker_configs[&second][&key()], "5");
+    apply(&mut state, &alter(second, vec![ConfigChange::Delete { key: key() }])).unwrap();
+    assert!(state.own_broker_configs.is_empty(), "a broker without settings is not kept");
+}
+
+#[test]
 fn quotas_are_kept_in_the_state_its_checkpoint_and_its_views() {
     let mut state = formed(1);
     let client = QuotaName::Named("c".to_owned());
@@ -198,7 +224,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 9;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 2 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 3 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 

@@ -2,7 +2,10 @@
 
 use super::quotas::Quotas;
 use crate::collections::Map;
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{
+    ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId, TopicId,
+    broker_id,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +23,8 @@ pub struct View {
     pub journals: BTreeMap<JournalId, Arc<JournalView>>,
     /// Dynamic settings of all brokers.
     pub broker_configs: Arc<BTreeMap<String, String>>,
+    /// Those of single brokers, by their id; stronger than those of all.
+    pub own_broker_configs: Arc<BTreeMap<i32, BTreeMap<String, String>>>,
     pub quotas: Arc<Quotas>,
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
@@ -127,6 +132,14 @@ pub struct TopicSettings {
     pub min_insync_replicas: u16,
     /// `cleanup.policy` without `delete`: DeleteRecords is refused.
     pub compacted: bool,
+}
+
+impl NodeView {
+    /// Whether Kafka's id names a shard of this node.
+    pub fn has_broker(&self, id: i32) -> bool {
+        let first = broker_id(self.node, ShardId(0));
+        (first..first + i32::from(self.shards)).contains(&id)
+    }
 }
 
 impl View {

@@ -33,6 +33,7 @@ impl ViewBuilder {
         view.nodes = state.nodes.clone();
         view.journals = state.journals.by_id.clone();
         view.broker_configs = state.broker_configs.clone();
+        view.own_broker_configs = state.own_broker_configs.clone();
         view.quotas = state.quotas.clone();
         view.next_partition = crate::ids::PartitionId(state.next_partition);
         let brokers_changed = self.brokers != state.broker_configs;

@@ -1,7 +1,10 @@
 //! What a shard is told when it is made.
 
+use crate::control::View;
+use crate::control::config::Statics;
 use crate::control::view::Advertised;
-use crate::ids::{JournalId, NodeId, ShardId};
+use crate::ids::{JournalId, NodeId, ShardId, broker_id};
+use std::sync::Arc;
 
 /// Fixed for the shard's life.
 #[derive(Clone, Debug)]
@@ -28,4 +31,12 @@ pub struct ShardConfig {
     pub kafka: Vec<(String, String)>,
     /// What this node tells the cluster of itself.
     pub advertised: Advertised,
+}
+
+impl ShardConfig {
+    /// The view with what was set of this broker alone.
+    pub fn view_here(&self, view: Arc<View>) -> Arc<View> {
+        let statics = || Statics::new(&self.kafka).expect("settings are checked before a shard is made");
+        view.of_broker(broker_id(self.node, self.shard), statics)
+    }
 }

@@ -369,7 +369,7 @@ impl Shard {
         if view.version <= self.view.version {
             return;
         }
-        self.view = view;
+        self.view = self.config.view_here(view);
         let view = Arc::clone(&self.view);
         for journal in view.journals.values() {
             let is_mine = journal.lane.shard(self.config.shards) == self.config.shard

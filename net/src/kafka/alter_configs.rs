@@ -62,9 +62,7 @@ pub(super) fn alter(
     match config_resource(view, kind, name)? {
         ConfigResource::Topic(name) => Ok(propose::alter_topic(view, &name, changes)?),
         ConfigResource::AllBrokers => Ok(propose::alter_brokers(view, changes)?),
-        ConfigResource::Broker(id) => Err(Failure::request(format!(
-            "Settings of broker {id} alone stand in its node's file; leave the name empty to set all brokers."
-        ))),
+        ConfigResource::Broker(id) => Ok(propose::alter_broker(view, id, changes)?),
     }
 }
 
@@ -112,6 +110,7 @@ mod tests {
         let configs = vec![("retention.ms".to_owned(), "5".to_owned())];
         assert_eq!(changes, [ConfigChange::ReplaceAll { configs }]);
         assert!(planned(4, "", &[("log.retention.ms", Some("5"))]).is_ok());
+        assert!(planned(4, "0", &[("log.flush.interval.messages", Some("5"))]).is_ok());
     }
 
     #[test]
@@ -122,7 +121,9 @@ mod tests {
         assert_eq!(refused(2, "a", &[("no.such", Some("1"))]), code::INVALID_CONFIG);
         assert_eq!(refused(2, "a", &[("cleanup.policy", Some("compact"))]), code::INVALID_CONFIG);
         assert_eq!(refused(2, "a", &[("retention.ms", None)]), code::INVALID_REQUEST);
-        assert_eq!(refused(4, "0", &[("log.retention.ms", Some("1"))]), code::INVALID_REQUEST);
+        assert_eq!(refused(4, "7", &[("log.retention.ms", Some("1"))]), code::INVALID_REQUEST);
+        assert_eq!(refused(4, "0", &[("num.partitions", Some("1"))]), code::INVALID_REQUEST);
+        assert_eq!(refused(4, "0", &[("log.retention.ms", Some("x"))]), code::INVALID_CONFIG);
         assert_eq!(refused(4, "", &[("num.partitions", Some("1"))]), code::INVALID_REQUEST);
     }
 }

@@ -3,7 +3,6 @@
 use super::admin::Failure;
 use super::errors::code;
 use engine::control::{View, names};
-use engine::ids::broker_id;
 use std::sync::Arc;
 
 /// Of Kafka's types of resource.
@@ -36,11 +35,7 @@ pub fn config_resource(view: &View, kind: i8, name: &str) -> Result<ConfigResour
             let number: Result<i32, _> = name.parse();
             let id = number
                 .map_err(|_| Failure::request(format!("Broker id must be an integer, but it is: {name}")))?;
-            let known = view.nodes.values().any(|node| {
-                let first = broker_id(node.node, engine::ids::ShardId(0));
-                (first..first + i32::from(node.shards)).contains(&id)
-            });
-            if !known {
+            if !view.nodes.values().any(|node| node.has_broker(id)) {
                 return Err(Failure::request(format!("Unexpected broker id {id}: no broker has it")));
             }
             Ok(ConfigResource::Broker(id))

@@ -11,7 +11,7 @@ use super::wire::create_topics_response::{CreatableTopicConfigs, CreatableTopicR
 use super::wire::{self, StrBytes};
 use core::ops::RangeInclusive;
 use engine::control::config::effective::Configs;
-use engine::control::config::{Statics, describe_topic};
+use engine::control::config::{BrokerConfigs, Statics, describe_topic};
 use engine::control::propose::{self, NewTopic};
 use engine::control::{Command, View};
 use engine::ids::TopicId;
@@ -123,7 +123,9 @@ fn describe(
     result.num_partitions = *partitions as i32;
     result.replication_factor = *replication_factor as i16;
     let configs: Configs = configs.iter().cloned().collect();
-    let shown = describe_topic(&configs, &view.broker_configs, statics).into_iter().map(|config| {
+    // Which brokers will lead it is not known yet.
+    let broker = BrokerConfigs { own: &Configs::new(), all: &view.broker_configs, statics };
+    let shown = describe_topic(&configs, broker).into_iter().map(|config| {
         let mut shown = CreatableTopicConfigs::default();
         shown.name = config.name.into();
         shown.value = config.value.map(StrBytes::from);

@@ -11,7 +11,8 @@ use super::wire::describe_configs_response::{
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::config::{
-    DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker, describe_topic,
+    BrokerConfigs, DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker,
+    describe_topic,
 };
 use engine::control::view::NodeView;
 use engine::ids::{ShardId, broker_id};
@@ -20,19 +21,27 @@ use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 pub struct DescribeConfigs;
 
+/// See [`broker_id`].
+const BROKERS_PER_NODE: i32 = 1000;
+
 impl Handler for DescribeConfigs {
     type Request = DescribeConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
 
     async fn handle(context: &Context, _: i16, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-        respond(&context.view(), &context.statics, &request)
+        respond(&context.view(), context.broker_id(), &context.statics, &request)
     }
 }
 
-fn respond(view: &View, statics: &Statics, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+fn respond(
+    view: &View,
+    own: i32,
+    statics: &Statics,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let mut response = DescribeConfigsResponse::default();
     for resource in &request.resources {
-        let found = find(view, statics, resource);
+        let found = find(view, own, statics, resource);
         let mut result = DescribeConfigsResult::default();
         result.resource_type = resource.resource_type;
         result.resource_name = resource.resource_name.clone();
@@ -46,15 +55,22 @@ fn respond(view: &View, statics: &Statics, request: &DescribeConfigsRequest) -> 
 
 fn find(
     view: &View,
+    own: i32,
     statics: &Statics,
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<DescribedConfig>, Failure> {
-    let brokers = &view.broker_configs;
     let mut all = match config_resource(view, resource.resource_type, &resource.resource_name)? {
-        ConfigResource::Topic(name) => describe_topic(&view.topics[&name].configs, brokers, statics),
-        ConfigResource::AllBrokers => describe_all_brokers(brokers),
+        ConfigResource::Topic(name) => {
+            describe_topic(&view.topics[&name].configs, BrokerConfigs::of(view, own, statics))
+        }
+        ConfigResource::AllBrokers => describe_all_brokers(&view.broker_configs),
+        // What stands in another node's file is known there alone.
+        ConfigResource::Broker(id) if id / BROKERS_PER_NODE != own / BROKERS_PER_NODE => {
+            let reason = format!("Unexpected broker id, expected {own}, but received {id}");
+            return Err(Failure::request(reason));
+        }
         ConfigResource::Broker(id) => {
-            let mut all = describe_broker(brokers, statics);
+            let mut all = describe_broker(BrokerConfigs::of(view, id, statics));
             all.extend(facts(view, id));
             all
         }
@@ -136,7 +152,7 @@ mod tests {
     fn answer(request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
         let view = Cluster::new(1).with_topic("a", 1, 1).view();
         let statics = Statics::new(&[("log.retention.hours".to_owned(), "2".to_owned())]).unwrap();
-        let response = respond(&view, &statics, request);
+        let response = respond(&view, 0, &statics, request);
         for version in DescribeConfigs::VERSIONS {
             wire::encode(&mut wire::BytesMut::new(), &response, version).expect("encodable");
         }

@@ -20,7 +20,7 @@ pub fn apply_changes(
 ) -> Result<Configs, CommandError> {
     let find = match resource {
         Resource::Topic(_) => setting_of_topic,
-        Resource::Brokers => setting_of_brokers,
+        Resource::Brokers | Resource::Broker(_) => setting_of_brokers,
     };
     let mut configs = before.clone();
     for change in changes {

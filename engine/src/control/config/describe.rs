@@ -5,12 +5,15 @@ use super::effective::{Configs, topic_value};
 use super::statics::Statics;
 use super::topic::{self, TopicSetting};
 use super::{Setting, broker};
+use crate::control::view::View;
 
 /// Where a value comes from; the number is Kafka's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i8)]
 pub enum Source {
     Topic = 1,
+    /// Dynamic, for one broker.
+    Broker = 2,
     /// Dynamic, for all brokers.
     AllBrokers = 3,
     /// The node's file or command line.
@@ -38,17 +41,42 @@ pub struct Synonym {
     pub source: Source,
 }
 
-/// All settings of a topic, sorted by name.
-pub fn describe_topic(topic: &Configs, brokers: &Configs, statics: &Statics) -> Vec<DescribedConfig> {
+/// Where a broker's settings stand.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokerConfigs<'a> {
+    /// Dynamic, for this broker.
+    pub own: &'a Configs,
+    /// Dynamic, for all brokers.
+    pub all: &'a Configs,
+    pub statics: &'a Statics,
+}
+
+impl<'a> BrokerConfigs<'a> {
+    /// Those of one broker, as a view has them.
+    pub fn of(view: &'a View, id: i32, statics: &'a Statics) -> Self {
+        static NONE: Configs = Configs::new();
+        let own = view.own_broker_configs.get(&id).unwrap_or(&NONE);
+        Self { own, all: &view.broker_configs, statics }
+    }
+}
+
+/// All settings of a topic as one broker has them, sorted by name.
+pub fn describe_topic(topic: &Configs, broker: BrokerConfigs<'_>) -> Vec<DescribedConfig> {
+    let BrokerConfigs { own, all, statics } = broker;
     let describe = |of: &TopicSetting| {
-        let (value, source) = topic_value(of, topic, brokers, statics);
+        let (mut value, mut source) = topic_value(of, topic, all, statics);
+        let own_value = of.synonyms.iter().find_map(|synonym| own.get(synonym.name));
+        if let Some(own) = own_value.filter(|_| source != Source::Topic) {
+            (value, source) = (own.into(), Source::Broker);
+        }
         let set_here = topic.get(of.setting.name).map(|value| Synonym {
             name: of.setting.name,
             value: value.clone(),
             source: Source::Topic,
         });
         let mut synonyms: Vec<_> = set_here.into_iter().collect();
-        synonyms.extend(of.synonyms.iter().filter_map(|synonym| dynamic_value(synonym.name, brokers)));
+        synonyms.extend(of.synonyms.iter().filter_map(|synonym| own_value_of(synonym.name, own)));
+        synonyms.extend(of.synonyms.iter().filter_map(|synonym| dynamic_value(synonym.name, all)));
         synonyms.extend(of.synonyms.iter().filter_map(|synonym| static_value(synonym.name, statics)));
         let default = Synonym {
             name: of.setting.name,
@@ -63,11 +91,12 @@ pub fn describe_topic(topic: &Configs, brokers: &Configs, statics: &Statics) -> 
 }
 
 /// All settings of a broker, sorted by name.
-pub fn describe_broker(brokers: &Configs, statics: &Statics) -> Vec<DescribedConfig> {
+pub fn describe_broker(broker: BrokerConfigs<'_>) -> Vec<DescribedConfig> {
     let describe = |setting: Setting| {
         let values = [
-            dynamic_value(setting.name, brokers),
-            static_value(setting.name, statics),
+            own_value_of(setting.name, broker.own),
+            dynamic_value(setting.name, broker.all),
+            static_value(setting.name, broker.statics),
             default_value(setting.name),
         ];
         let synonyms: Vec<_> = values.into_iter().flatten().collect();
@@ -109,6 +138,11 @@ fn described(
     }
 }
 
+fn own_value_of(name: &'static str, own: &Configs) -> Option<Synonym> {
+    let value = own.get(name)?.clone();
+    Some(Synonym { name, value, source: Source::Broker })
+}
+
 fn dynamic_value(name: &'static str, brokers: &Configs) -> Option<Synonym> {
     let value = brokers.get(name)?.clone();
     Some(Synonym { name, value, source: Source::AllBrokers })
@@ -133,7 +167,9 @@ mod tests {
         let topic = Configs::from([("retention.ms".to_owned(), "5".to_owned())]);
         let brokers = Configs::from([("log.retention.ms".to_owned(), "6".to_owned())]);
         let statics = Statics::new(&[("log.retention.minutes".to_owned(), "7".to_owned())]).unwrap();
-        let all = describe_topic(&topic, &brokers, &statics);
+        let own = Configs::new();
+        let broker = BrokerConfigs { own: &own, all: &brokers, statics: &statics };
+        let all = describe_topic(&topic, broker);
         assert!(all.is_sorted_by_key(|config| config.name));
         let retention = all.iter().find(|config| config.name == "retention.ms").unwrap();
         assert_eq!((retention.value.as_deref(), retention.source), (Some("5"), Source::Topic));
@@ -151,9 +187,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_set_of_one_broker_is_stronger_than_what_was_set_of_all() {
+        let set = |value: &str| Configs::from([("log.retention.ms".to_owned(), value.to_owned())]);
+        let (own, all, statics) = (set("5"), set("6"), Statics::default());
+        let broker = BrokerConfigs { own: &own, all: &all, statics: &statics };
+        let find = |found: Vec<DescribedConfig>, name: &str| {
+            let config = found.into_iter().find(|config| config.name == name).unwrap();
+            let synonyms: Vec<i8> = config.synonyms.iter().map(|synonym| synonym.source as i8).collect();
+            (config.value.unwrap(), config.source as i8, synonyms)
+        };
+        let expected = ("5".to_owned(), 2, vec![2, 3]);
+        assert_eq!(find(describe_broker(broker), "log.retention.ms"), expected);
+        let of_topic = find(describe_topic(&Configs::new(), broker), "retention.ms");
+        assert_eq!((of_topic.0.as_str(), of_topic.1), ("5", 2));
+        assert_eq!(find(describe_all_brokers(&all), "log.retention.ms").1, 3);
+    }
+
+    #[test]
     fn a_brokers_settings_say_which_are_read_only() {
         let statics = Statics::new(&[("num.partitions".to_owned(), "3".to_owned())]).unwrap();
-        let all = describe_broker(&Configs::new(), &statics);
+        let none = Configs::new();
+        let all = describe_broker(BrokerConfigs { own: &none, all: &none, statics: &statics });
         let find = |name| all.iter().find(|config| config.name == name).unwrap();
         assert_eq!(find("num.partitions").source, Source::Static);
         assert!(find("num.partitions").read_only);

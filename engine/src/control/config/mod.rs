@@ -7,11 +7,12 @@ pub mod broker;
 pub mod change;
 pub mod describe;
 pub mod effective;
+mod own;
 pub mod statics;
 pub mod topic;
 
 pub use change::{apply_changes, check_topic_configs};
-pub use describe::{DescribedConfig, Source, Synonym, describe_broker, describe_topic};
+pub use describe::{BrokerConfigs, DescribedConfig, Source, Synonym, describe_broker, describe_topic};
 pub use effective::{BrokerSettings, life_of};
 pub use statics::{Statics, StaticsError};
 
