@@ -1,14 +1,13 @@
 //! Consumer groups with real clients: members that come and go, a broker that is killed, commits
 //! that stay, history that does not grow.
 
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tests::process::records::{Load, client, number_of};
+use tests::process::members::{Member, committed, is_shared, settings};
+use tests::process::records::Load;
 use tests::process::{Broker, BrokerOptions, Deadline, foreign};
 
 const TOPIC: &str = "shared";
@@ -21,83 +20,10 @@ fn broker(set: &[&str]) -> Broker {
     Broker::start(BrokerOptions { set, ..BrokerOptions::default() })
 }
 
-fn member_settings(broker: &Broker, group: &str) -> ClientConfig {
-    client(
-        &broker.bootstrap(),
-        &[
-            ("group.id", group),
-            ("enable.auto.commit", "false"),
-            ("auto.offset.reset", "earliest"),
-            ("session.timeout.ms", "6000"),
-            ("heartbeat.interval.ms", "200"),
-        ],
-    )
-}
-
-/// A member of a group that reads the topic and commits what it has read.
-struct Member {
-    consumer: BaseConsumer,
-    /// Partition and number of each record, as often as it came.
-    seen: Vec<(i32, u64)>,
-}
-
-impl Member {
-    fn join(broker: &Broker, group: &str) -> Self {
-        Self::with(&member_settings(broker, group))
-    }
-
-    fn with(settings: &ClientConfig) -> Self {
-        let consumer: BaseConsumer = settings.create().expect("a consumer");
-        consumer.subscribe(&[TOPIC]).expect("subscribed");
-        Self { consumer, seen: Vec::new() }
-    }
-
-    /// What is there within a moment; errors of a broker that is away pass.
-    fn poll(&mut self) {
-        while let Some(message) = self.consumer.poll(Duration::from_millis(10)) {
-            let Ok(message) = message else { continue };
-            let number = number_of(message.partition(), message.payload().expect("a payload"));
-            self.seen.push((message.partition(), number));
-        }
-    }
-
-    /// Commits what was polled; gives the offsets that the broker has said yes to.
-    fn commit(&self) -> BTreeMap<i32, i64> {
-        let Ok(position) = self.consumer.position() else { return BTreeMap::new() };
-        let mut offsets = TopicPartitionList::new();
-        for element in position.elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                let added = offsets.add_partition_offset(TOPIC, element.partition(), Offset::Offset(offset));
-                added.expect("a partition");
-            }
-        }
-        if offsets.count() == 0 || self.consumer.commit(&offsets, CommitMode::Sync).is_err() {
-            return BTreeMap::new();
-        }
-        let raw = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-            (element.partition(), element.offset().to_raw().expect("a number"))
-        };
-        offsets.elements().iter().map(raw).collect()
-    }
-
-    fn assigned(&self) -> BTreeSet<i32> {
-        let assignment = self.consumer.assignment().expect("an assignment");
-        assignment.elements().iter().map(|element| element.partition()).collect()
-    }
-}
-
-/// Every partition has one owner, and every member some.
-fn is_shared(members: &[Member]) -> bool {
-    let all: Vec<BTreeSet<i32>> = members.iter().map(Member::assigned).collect();
-    let owned: usize = all.iter().map(BTreeSet::len).sum();
-    let different: BTreeSet<i32> = all.iter().flatten().copied().collect();
-    owned == PARTITIONS as usize && different.len() == owned && all.iter().all(|own| !own.is_empty())
-}
-
 fn wait_until_shared(members: &mut [Member]) {
     Deadline::seconds(60).wait_for("all partitions are shared", || {
         members.iter_mut().for_each(Member::poll);
-        is_shared(members).then_some(())
+        is_shared(members.iter().map(Member::assigned), PARTITIONS).then_some(())
     });
 }
 
@@ -112,22 +38,17 @@ fn send(load: &Load, numbers: std::ops::Range<u64>) {
     assert!(load.reports.take().iter().all(|report| report.offset == Ok(report.number as i64)));
 }
 
-fn committed(broker: &Broker, group: &str, partition: i32) -> i64 {
-    let consumer: BaseConsumer = member_settings(broker, group).create().expect("a consumer");
-    let mut wanted = TopicPartitionList::new();
-    wanted.add_partition(TOPIC, partition);
-    let found = consumer.committed_offsets(wanted, Duration::from_secs(60)).expect("offsets");
-    found.elements()[0].offset().to_raw().expect("a number")
-}
-
 #[test]
 fn members_share_a_topic_and_a_killed_broker_loses_no_commit() {
     let mut broker = broker(&[]);
     let load = Load::new(&broker.bootstrap(), &[("enable.idempotence", "true")]);
     send(&load, 0..100);
-    let mut members = vec![Member::join(&broker, "g")];
+    let mut members = vec![Member::join(&broker.bootstrap(), TOPIC, "g")];
     wait_until_shared(&mut members);
-    members.extend([Member::join(&broker, "g"), Member::join(&broker, "g")]);
+    members.extend([
+        Member::join(&broker.bootstrap(), TOPIC, "g"),
+        Member::join(&broker.bootstrap(), TOPIC, "g"),
+    ]);
     wait_until_shared(&mut members);
 
     let mut promised: BTreeMap<i32, i64> = BTreeMap::new();
@@ -144,7 +65,7 @@ fn members_share_a_topic_and_a_killed_broker_loses_no_commit() {
         broker.kill();
         broker.run();
         for (partition, offset) in &promised {
-            let after = committed(&broker, "g", *partition);
+            let after = committed(&broker.bootstrap(), "g", (TOPIC, *partition));
             assert!(after >= *offset, "round {round}, partition {partition}: {after} of {offset}");
         }
         wait_until_shared(&mut members);
@@ -152,9 +73,7 @@ fn members_share_a_topic_and_a_killed_broker_loses_no_commit() {
 
     // One goes by itself, and the two that are left go on.
     let left = members.remove(0);
-    left.consumer.unsubscribe();
-    seen.extend(left.seen);
-    drop(left.consumer);
+    seen.extend(left.leave());
     wait_until_shared(&mut members);
     send(&load, 400..500);
     let expected: BTreeSet<(i32, u64)> =
@@ -174,17 +93,17 @@ fn a_static_member_is_back_in_its_place_after_a_restart() {
     let broker = broker(&[]);
     let load = Load::new(&broker.bootstrap(), &[]);
     send(&load, 0..1);
-    let settings = |instance: &str| {
-        let mut settings = member_settings(&broker, "static");
+    let of = |instance: &str| {
+        let mut settings = settings(&broker.bootstrap(), "static");
         settings.set("group.instance.id", instance).set("session.timeout.ms", "30000");
         settings
     };
-    let mut members = vec![Member::with(&settings("one")), Member::with(&settings("two"))];
+    let mut members = vec![Member::with(&of("one"), TOPIC), Member::with(&of("two"), TOPIC)];
     wait_until_shared(&mut members);
     let before = members.iter().map(Member::assigned).collect::<Vec<_>>();
     // Closing a static member says nothing to the coordinator.
     drop(members.remove(0));
-    members.insert(0, Member::with(&settings("one")));
+    members.insert(0, Member::with(&of("one"), TOPIC));
     Deadline::seconds(20).wait_for("it has what it had", || {
         members.iter_mut().for_each(Member::poll);
         assert_eq!(members[1].assigned(), before[1], "the other one's are its own all the time");
@@ -197,7 +116,7 @@ fn history_is_freed_and_what_lives_is_read_back() {
     let mut broker = broker(&["offsets.topic.segment.bytes=8192", "offsets.topic.num.partitions=1"]);
     let load = Load::new(&broker.bootstrap(), &[]);
     send(&load, 0..1);
-    let consumer: BaseConsumer = member_settings(&broker, "busy").create().expect("a consumer");
+    let consumer: BaseConsumer = settings(&broker.bootstrap(), "busy").create().expect("a consumer");
     for offset in 0..400 {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset(TOPIC, 0, Offset::Offset(offset)).expect("a partition");
@@ -209,7 +128,7 @@ fn history_is_freed_and_what_lives_is_read_back() {
     assert!(start > 0 && end - start < 150, "{start}..{end}");
     broker.kill();
     broker.run();
-    assert_eq!(committed(&broker, "busy", 0), 399);
+    assert_eq!(committed(&broker.bootstrap(), "busy", (TOPIC, 0)), 399);
 }
 
 #[test]

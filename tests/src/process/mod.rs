@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod deadline;
 pub mod foreign;
 pub mod http;
+pub mod members;
 pub mod ports;
 pub mod records;
 pub mod small_disk;
