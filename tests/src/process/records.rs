@@ -1,12 +1,13 @@
 //! Records through librdkafka: produce with delivery reports, and read a partition back whole.
 
 use super::Deadline;
+use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::{ClientContext, error::KafkaError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,16 +78,21 @@ impl Load {
         Self { reports, producer }
     }
 
-    /// False when librdkafka's queue is full.
-    pub fn send(&self, topic: &str, partition: i32, number: u64, bytes: usize) -> bool {
+    /// The client may refuse it at once: what it knows of the topic is enough to say no.
+    pub fn try_send(&self, topic: &str, partition: i32, number: u64, bytes: usize) -> KafkaResult<()> {
         let payload = payload(partition, number, bytes);
         let record = BaseRecord::with_opaque_to(topic, Box::new(number))
             .partition(partition)
             .payload(&payload)
             .key("");
-        match self.producer.send(record) {
+        self.producer.send(record).map_err(|(error, _)| error)
+    }
+
+    /// False when librdkafka's queue is full.
+    pub fn send(&self, topic: &str, partition: i32, number: u64, bytes: usize) -> bool {
+        match self.try_send(topic, partition, number, bytes) {
             Ok(()) => true,
-            Err((error, _)) => {
+            Err(error) => {
                 let full = error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull);
                 assert!(full, "partition {partition}, record {number}: {error}");
                 false
