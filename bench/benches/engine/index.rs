@@ -58,7 +58,7 @@ fn run<T: 'static>(
                 }
                 other => panic!("{other:?}"),
             };
-            ended = ended.or(procedures.complete(op, Ok(done)));
+            ended = ended.or(procedures.complete(op, Ok(done)).pop());
         }
     }
     ended.expect("the loop ends with it")

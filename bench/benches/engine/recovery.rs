@@ -32,7 +32,7 @@ impl File {
             for (op, request) in io.take_issued() {
                 let DiskRequest::Read { position, .. } = request else { panic!("{request:?}") };
                 let chunk = &self.chunks[position as usize / IO_BYTES_MAX];
-                ended = ended.or(procedures.complete(op, Ok(DiskDone::Read(chunk.clone()))));
+                ended = ended.or(procedures.complete(op, Ok(DiskDone::Read(chunk.clone()))).pop());
             }
         }
         ended.expect("the loop ends with it")

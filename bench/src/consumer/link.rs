@@ -53,7 +53,7 @@ struct Link {
     consumer: Rc<Consumer>,
     broker: i32,
     asks: Vec<Wanted>,
-    /// Who is asked for first changes, so that no partition is always the last one.
+    /// Who is asked for first changes: those who got nothing last time, so that all get on alike.
     turn: usize,
     request: Vec<u8>,
 }
@@ -62,6 +62,8 @@ struct Link {
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
     failed: bool,
+    /// Partitions that gave something.
+    served: usize,
 }
 
 impl Link {
@@ -118,7 +120,6 @@ impl Link {
         }
         let all = self.asks.len().max(1);
         self.asks.rotate_left(self.turn % all);
-        self.turn = self.turn.wrapping_add(1);
         !self.asks.is_empty()
     }
 
@@ -151,6 +152,7 @@ impl Link {
             if let Some(at) = at {
                 next = at + 1;
                 round.failed |= !self.take_part(self.asks[at], &part);
+                round.served += usize::from(!part.records.is_empty());
             }
         });
         let head = head.map_err(|error| format!("fetch: {error}"))?;
@@ -161,6 +163,8 @@ impl Link {
             return Err(errors::name(head.error_code));
         }
         self.consumer.recorder.lock().consumed.requests += 1;
+        let all_served = round.served >= self.asks.len();
+        self.turn = self.turn.wrapping_add(if all_served { 1 } else { round.served.max(1) });
         Ok(round)
     }
 

@@ -175,7 +175,7 @@ impl Book {
         for _ in 0..self.queues[link].ready.len() {
             let number = self.queues[link].ready.pop_front().expect("as many as were counted");
             let one = &mut self.partitions[number as usize];
-            if one.link != Some(link) || one.is_held() || one.ready.is_empty() {
+            if one.link != Some(link) || one.is_held() || one.ready.is_empty() || one.waits_for_first() {
                 one.listed = false;
                 continue;
             }
@@ -209,7 +209,8 @@ impl Book {
             let one = &mut self.partitions[number as usize];
             let stale = one.open.count == 0 || one.open.first_ns != first_ns;
             // Whole batches go first; the last one of them brings this entry back.
-            if stale || one.link != Some(link) || one.is_held() || !one.ready.is_empty() {
+            let waits = one.is_held() || !one.ready.is_empty() || one.waits_for_first();
+            if stale || waits || one.link != Some(link) {
                 self.queues[link].open.pop_front();
                 continue;
             }
@@ -235,6 +236,13 @@ impl Book {
         let one = &mut self.partitions[batch.partition as usize];
         one.in_flight -= 1;
         one.troubled_since_ns = 0;
+        if !one.is_known {
+            one.is_known = true;
+            // What had to wait for it.
+            if !one.is_held() {
+                self.requeue(batch.partition);
+            }
+        }
     }
 
     /// The batch is to be sent again, not before `until_ns`.
@@ -307,6 +315,7 @@ impl Book {
             std::mem::take(&mut one.ready).into_iter().partition(|batch| batch.tries > 0);
         one.ready = VecDeque::from(rest);
         one.identity = identity;
+        one.is_known = false;
         one.renewing = false;
         one.sequence_base = one.ready.front().map_or(one.next_record, |batch| batch.record);
         let records: u64 = unknown.iter().map(|batch| u64::from(batch.count)).sum();

@@ -20,6 +20,17 @@ fn book(partitions: u32) -> Book {
     book
 }
 
+/// A book whose identity the brokers know: several batches of a partition may be under way.
+fn known_book(partitions: u32) -> Book {
+    let mut book = book(partitions);
+    for partition in 0..partitions {
+        fill(&mut book, partition, 4);
+        let first = book.take_request(0, 10).remove(0);
+        book.acked(&first);
+    }
+    book
+}
+
 fn fill(book: &mut Book, partition: u32, records: u32) {
     for _ in 0..records {
         book.add(partition, 1, 10, 10);
@@ -31,21 +42,36 @@ fn taken(batches: &[Batch]) -> Vec<(u32, u64, u32)> {
 }
 
 #[test]
+fn an_identity_s_first_batch_goes_alone() {
+    let mut book = book(1);
+    fill(&mut book, 0, 10);
+    let first = book.take_request(0, 5_000).remove(0);
+    assert!(book.take_request(0, 5_000).is_empty(), "the broker would take the second one for the first");
+    book.again(first, 5_000, 5_001);
+    book.release(5_001);
+    let first = book.take_request(0, 5_001).remove(0);
+    assert_eq!((first.record, book.take_request(0, 5_001).len()), (0, 0));
+    book.acked(&first);
+    let rest: Vec<_> = (0..2).flat_map(|_| taken(&book.take_request(0, 5_001))).collect();
+    assert_eq!(rest, [(0, 4, 4), (0, 8, 2)]);
+}
+
+#[test]
 fn a_young_batch_waits_and_a_whole_one_does_not() {
-    let mut book = book(2);
+    let mut book = known_book(2);
     fill(&mut book, 0, 5);
     fill(&mut book, 1, 1);
-    assert_eq!(taken(&book.take_request(0, 20)), [(0, 0, 4)]);
+    assert_eq!(taken(&book.take_request(0, 20)), [(0, 4, 4)]);
     assert!(!book.has_work(0, 20));
     assert_eq!(book.next_due_ns(), Some(10 + LINGER_NS));
-    assert_eq!(taken(&book.take_request(0, 10 + LINGER_NS)), [(0, 4, 1), (1, 0, 1)]);
+    assert_eq!(taken(&book.take_request(0, 10 + LINGER_NS)), [(0, 8, 1), (1, 4, 1)]);
 }
 
 #[test]
 fn a_request_has_one_batch_of_a_partition_and_not_too_many_bytes() {
-    let mut book = book(3);
+    let mut book = known_book(3);
     fill(&mut book, 0, 12);
-    assert_eq!(taken(&book.take_request(0, 20)), [(0, 0, 4)]);
+    assert_eq!(taken(&book.take_request(0, 20)), [(0, 4, 4)]);
     fill(&mut book, 1, 4);
     fill(&mut book, 2, 4);
     // Two batches of 461 bytes, the third does not fit.
@@ -57,7 +83,7 @@ fn a_request_has_one_batch_of_a_partition_and_not_too_many_bytes() {
 
 #[test]
 fn what_failed_goes_first_and_alone_until_all_has_its_answer() {
-    let mut book = book(1);
+    let mut book = known_book(1);
     fill(&mut book, 0, 12);
     let first = book.take_request(0, 20).remove(0);
     let second = book.take_request(0, 20).remove(0);
@@ -69,7 +95,7 @@ fn what_failed_goes_first_and_alone_until_all_has_its_answer() {
     assert!(book.take_request(0, 64).is_empty(), "it is too early");
     book.release(65);
     let order: Vec<_> = (0..3).flat_map(|_| taken(&book.take_request(0, 66))).collect();
-    assert_eq!(order, [(0, 0, 4), (0, 4, 4), (0, 8, 4)]);
+    assert_eq!(order, [(0, 4, 4), (0, 8, 4), (0, 12, 4)]);
     assert_eq!(book.partition(0).sequence(8), 8);
 }
 
@@ -91,20 +117,20 @@ fn a_partition_moves_with_all_that_waits_once_nothing_is_under_way() {
 
 #[test]
 fn without_a_leader_all_waits() {
-    let mut book = book(1);
+    let mut book = known_book(1);
     book.route(0, None, 5);
     fill(&mut book, 0, 5);
     book.release(50);
     assert_eq!(book.troubled_since_ns(), Some(5));
     book.route(0, Some(1), 60);
     book.release(61);
-    assert_eq!(taken(&book.take_request(1, 9_000)), [(0, 0, 4)]);
-    assert_eq!(taken(&book.take_request(1, 9_000)), [(0, 4, 1)]);
+    assert_eq!(taken(&book.take_request(1, 9_000)), [(0, 4, 4)]);
+    assert_eq!(taken(&book.take_request(1, 9_000)), [(0, 8, 1)]);
 }
 
 #[test]
 fn a_new_identity_begins_its_sequence_and_gives_up_what_was_sent() {
-    let mut book = book(1);
+    let mut book = known_book(1);
     fill(&mut book, 0, 12);
     let first = book.take_request(0, 20).remove(0);
     let second = book.take_request(0, 20).remove(0);
@@ -115,8 +141,8 @@ fn a_new_identity_begins_its_sequence_and_gives_up_what_was_sent() {
     let unknown = book.renew(0, Identity { id: 8, epoch: 0 });
     assert_eq!(taken(&unknown), taken(&[second]));
     book.release(40);
-    assert_eq!(taken(&book.take_request(0, 40)), [(0, 8, 4)]);
-    assert_eq!((book.partition(0).identity.id, book.partition(0).sequence(8)), (8, 0));
+    assert_eq!(taken(&book.take_request(0, 40)), [(0, 12, 4)]);
+    assert_eq!((book.partition(0).identity.id, book.partition(0).sequence(12)), (8, 0));
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub struct Partition {
     pub identity: Identity,
     /// The record that had this identity's sequence number 0.
     pub sequence_base: u64,
+    /// Something was acked under this identity: the broker knows its sequence.
+    pub is_known: bool,
     /// The identity is to be replaced.
     pub renewing: bool,
     /// Batches under way.
@@ -61,6 +63,7 @@ impl Partition {
             next_record: 0,
             identity,
             sequence_base: 0,
+            is_known: false,
             renewing: false,
             in_flight: 0,
             held_until_ns: 0,
@@ -72,6 +75,13 @@ impl Partition {
 
     pub fn is_held(&self) -> bool {
         self.held_until_ns > 0
+    }
+
+    /// A broker takes whatever sequence number it meets first: were the first batch refused (no
+    /// leader yet) and the next one taken, the first one would be out of order for good. So an
+    /// identity's first batch goes alone.
+    pub fn waits_for_first(&self) -> bool {
+        !self.is_known && self.in_flight > 0 && self.identity != Identity::NONE
     }
 
     pub fn waiting_records(&self) -> u64 {

@@ -13,6 +13,7 @@ use core::cell::RefCell;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -28,7 +29,15 @@ struct IoState {
     running: Option<ProcedureId>,
     /// In flight, and whoever issued them is gone.
     abandoned: Set<OpId>,
+    /// Reads in flight that others may join, and what they are of.
+    joinable: Map<Extent, OpId>,
+    extents: Map<OpId, Extent>,
+    /// Those who wait for another one's read, as operations that were never issued.
+    joined: Map<OpId, Vec<OpId>>,
 }
+
+/// What a read is of: file, position, bytes.
+type Extent = (FileId, u64, usize);
 
 /// Issues operations. Clones share one queue, that of a shard.
 #[derive(Clone, Default)]
@@ -71,7 +80,9 @@ impl Io {
 
     /// Takes note of a completion that nobody awaits any more; false when it is not one.
     pub fn completed_abandoned(&self, op: OpId) -> bool {
-        self.0.borrow_mut().abandoned.remove(&op)
+        let mut state = self.0.borrow_mut();
+        state.end_read(op);
+        state.abandoned.remove(&op)
     }
 
     /// Whether operations are in flight that nobody awaits any more.
@@ -141,6 +152,27 @@ impl Io {
         self.submit(DiskRequest::Read { file, position, bytes })
     }
 
+    /// Starts a read of what nobody writes, or waits for one of the same bytes that is in flight:
+    /// both get the same buffer.
+    pub fn join_read(&self, file: FileId, position: u64, bytes: usize) -> Pending {
+        let extent = (file, position, bytes);
+        let first = self.0.borrow().joinable.get(&extent).copied();
+        let Some(first) = first else {
+            let pending = self.read_ahead(file, position, bytes);
+            let mut state = self.0.borrow_mut();
+            state.joinable.insert(extent, pending.op);
+            state.extents.insert(pending.op, extent);
+            return pending;
+        };
+        let mut state = self.0.borrow_mut();
+        let running = state.running.expect("only a procedure may await an operation");
+        let op = state.op_id();
+        state.awaited.insert(op, None);
+        state.owner.insert(op, running);
+        state.joined.entry(first).or_default().push(op);
+        Pending { io: self.clone(), op }
+    }
+
     pub async fn sync(&self, file: FileId) -> Result<(), DiskError> {
         self.done(DiskRequest::Sync { file }).await
     }
@@ -182,6 +214,33 @@ impl IoState {
         self.next_op += 1;
         OpId(self.next_op)
     }
+
+    /// A read is over; gives those who joined it.
+    fn end_read(&mut self, op: OpId) -> Vec<OpId> {
+        if let Some(extent) = self.extents.remove(&op) {
+            self.joinable.remove(&extent);
+        }
+        self.joined.remove(&op).unwrap_or_default()
+    }
+
+    /// Nobody awaits it any more. One that joined another's read was never issued.
+    fn abandon(&mut self, op: OpId) {
+        let joined = self.joined.values_mut().find_map(|joined| {
+            let at = joined.iter().position(|one| *one == op)?;
+            Some((joined, at))
+        });
+        match joined {
+            Some((joined, at)) => drop(joined.swap_remove(at)),
+            None => drop(self.abandoned.insert(op)),
+        }
+    }
+
+    /// Puts a result where its procedure finds it; `None` when that is gone.
+    fn hand_over(&mut self, op: OpId, result: DiskResult) -> Option<ProcedureId> {
+        let id = *self.owner.get(&op)?;
+        *self.awaited.get_mut(&op)? = Some(result);
+        Some(id)
+    }
 }
 
 /// An operation in flight.
@@ -222,7 +281,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         let mut state = self.io.0.borrow_mut();
         if let Some(None) = state.awaited.remove(&self.op) {
-            state.abandoned.insert(self.op);
+            state.abandon(self.op);
         }
         state.owner.remove(&self.op);
     }
@@ -251,21 +310,27 @@ impl<T> Procedures<T> {
         self.resume(id)
     }
 
-    /// True when `op` belongs to a procedure.
+    /// True when `op` belongs to a procedure, or another one waits for the same read.
     pub fn owns(&self, op: OpId) -> bool {
-        self.io.0.borrow().owner.contains_key(&op)
+        let state = self.io.0.borrow();
+        state.owner.contains_key(&op) || state.joined.get(&op).is_some_and(|joined| !joined.is_empty())
     }
 
-    /// Hands a completion to the procedure that awaits it; its result, when that ends it.
+    /// Hands a completion to the procedures that await it; the results of those that it ends.
     /// The completion of an operation that nobody awaits any more is dropped.
-    pub fn complete(&mut self, op: OpId, result: DiskResult) -> Option<T> {
-        let id = {
+    pub fn complete(&mut self, op: OpId, result: DiskResult) -> SmallVec<[T; 1]> {
+        let mut resumed: SmallVec<[ProcedureId; 1]> = SmallVec::new();
+        {
             let mut state = self.io.0.borrow_mut();
-            let id = *state.owner.get(&op)?;
-            *state.awaited.get_mut(&op)? = Some(result);
-            id
-        };
-        self.resume(id)
+            state.abandoned.remove(&op);
+            for joined in state.end_read(op) {
+                resumed.extend(state.hand_over(joined, result.clone()));
+            }
+            if let Some(id) = state.hand_over(op, result) {
+                resumed.insert(0, id);
+            }
+        }
+        resumed.into_iter().filter_map(|id| self.resume(id)).collect()
     }
 
     pub fn is_empty(&self) -> bool {

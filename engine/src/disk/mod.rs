@@ -54,7 +54,7 @@ pub enum DiskRequest {
 }
 
 /// What a completed operation gives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum DiskDone {
     Done,
     /// The file's length, bytes.

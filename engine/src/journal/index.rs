@@ -58,6 +58,22 @@ impl PartitionSummary {
     }
 }
 
+/// How thinly a partition lies in entries, on average.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Its bytes in an entry that has it.
+    pub item_bytes: u64,
+    /// Its bytes in any entry.
+    pub entry_bytes: u64,
+}
+
+impl Spread {
+    /// Of `bytes` in `items` of `entries`.
+    pub fn new(bytes: u64, items: u64, entries: u64) -> Self {
+        Self { item_bytes: bytes / items.max(1), entry_bytes: bytes / entries.max(1) }
+    }
+}
+
 /// What a segment holds, all in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -241,6 +257,16 @@ impl ActiveIndex {
         let items = self.partitions.get(&partition).map_or(&[][..], |slots| &slots.items);
         let first = items.partition_point(|slot| slot.next_offset <= offset.0);
         items[first..].iter().map(move |slot| self.item(partition, slot))
+    }
+
+    /// How the partition lies in its newest entries here; `None` when it has none.
+    pub fn spread(&self, partition: PartitionId) -> Option<Spread> {
+        const LOOKED_AT: usize = 16;
+        let slots = self.partitions.get(&partition)?;
+        let newest = &slots.items[slots.items.len().saturating_sub(LOOKED_AT)..];
+        let bytes: u64 = newest.iter().map(|slot| u64::from(slot.batch_bytes)).sum();
+        let entries = u64::from(newest[newest.len() - 1].entry - newest[0].entry) + 1;
+        Some(Spread::new(bytes, newest.len() as u64, entries))
     }
 
     /// The first item that has a batch at or after `timestamp` in it.

@@ -94,7 +94,7 @@ fn on_file<T: 'static>(bytes: &[u8], procedure: impl AsyncFn(Io) -> T + 'static)
                 DiskRequest::Close { .. } => DiskDone::Done,
                 other => panic!("{other:?}"),
             };
-            ended = ended.or(procedures.complete(op, Ok(done)));
+            ended = ended.or(procedures.complete(op, Ok(done)).pop());
         }
     }
     ended.expect("it ended")

@@ -3,12 +3,13 @@
 
 use super::effects::Effects;
 use super::running::{Journal, Phase};
-use super::waiters::Reached;
+use super::waiters::{REPLICAS_INLINE, Reached};
 use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId, Term};
 use crate::planted::{Bug, is_planted};
 use crate::shard::{Event, Output, Refusal};
 use core::time::Duration;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// In sync is who had acked all that the leader then held at some moment of this long.
@@ -28,6 +29,12 @@ struct Caught {
     caught_up_ns: u64,
     /// What there was at a moment that the follower has not reached yet.
     mark: (Index, u64),
+}
+
+impl Caught {
+    fn is_in_sync(&self, now: Now) -> bool {
+        now.mono_ns - self.caught_up_ns <= IN_SYNC.as_nanos() as u64
+    }
 }
 
 /// The state of a leader, from its election on.
@@ -132,27 +139,29 @@ impl Journal {
     /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.
     pub fn in_sync(&self, now: Now) -> Vec<NodeId> {
         let Some(lead) = &self.lead else { return Vec::new() };
-        let is_in_sync = |caught: &Caught| now.mono_ns - caught.caught_up_ns <= IN_SYNC.as_nanos() as u64;
-        let followers = lead.followers.iter().filter(|(_, caught)| is_in_sync(caught)).map(|(id, _)| *id);
+        let followers = lead.followers.iter().filter(|(_, caught)| caught.is_in_sync(now)).map(|(id, _)| *id);
         core::iter::once(self.replica.id()).chain(followers).filter_map(|id| self.node_of(id)).collect()
+    }
+
+    /// How many they are: asked for each batch.
+    pub(super) fn in_sync_count(&self, now: Now) -> u16 {
+        let Some(lead) = &self.lead else { return 0 };
+        1 + lead.followers.values().filter(|caught| caught.is_in_sync(now)).count() as u16
     }
 
     /// Those who wait for more replicas than are in sync any more are told: their entry stays.
     pub(super) fn refuse_short(&mut self, now: Now, fx: &mut Effects) {
         if self.lead.is_some() && !self.is_alone() {
-            let in_sync = self.in_sync(now).len() as u16;
-            self.waiters.refuse_short(in_sync, &mut fx.out);
+            self.waiters.refuse_short(self.in_sync_count(now), &mut fx.out);
         }
     }
 
     /// How far entries are: durable here, committed, and durable on so many replicas.
     pub(super) fn reached(&self) -> Reached {
         let durable = self.appender.durable().index;
-        let mut copies: Vec<Index> = match &self.lead {
-            Some(lead) => lead.followers.values().map(|caught| caught.matched).collect(),
-            None => Vec::new(),
-        };
+        let mut copies: SmallVec<[Index; REPLICAS_INLINE]> = SmallVec::new();
         copies.push(durable);
+        copies.extend(self.lead.iter().flat_map(|lead| lead.followers.values().map(|caught| caught.matched)));
         copies.sort_unstable_by(|a, b| b.cmp(a));
         Reached { durable, committed: self.state.fold.applied, copies }
     }

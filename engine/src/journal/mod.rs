@@ -22,6 +22,7 @@ pub mod meta_record;
 pub mod procedures;
 pub mod produce;
 pub mod read;
+mod read_thin;
 mod rebuild;
 pub mod recovery;
 mod refold;

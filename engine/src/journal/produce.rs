@@ -131,7 +131,7 @@ impl Journal {
         };
         let header = check_envelope(produce.records, &limits)?;
         let copies = settings.min_insync_replicas.max(1);
-        if produce.acks == Acks::All && self.in_sync(now).len() < usize::from(copies) {
+        if produce.acks == Acks::All && self.in_sync_count(now) < copies {
             return Err(Refusal::NotEnoughReplicas);
         }
         let copies = if usize::from(copies) > self.quorum() { copies } else { 0 };

@@ -3,14 +3,16 @@
 //! A procedure works on a snapshot of what the journal had when it began: sealed segments by
 //! reference, and of segments still in memory the partition's items.
 
-use super::index::Item;
+use super::index::{Item, Spread};
+use super::read_thin::Thin;
 use super::recovery::Context;
 use super::sealed_index::IndexError;
 use super::segment::Sealed;
 use crate::collections::Map;
-use crate::disk::{BLOCK, DiskError, IO_BYTES_MAX};
-use crate::entry::reader::{EntryFault, Expect, check_body, check_head};
-use crate::entry::{EntryBytes, Slice};
+use crate::disk::io::Pending;
+use crate::disk::{BLOCK, Buffer, DiskError, IO_BYTES_MAX};
+use crate::entry::reader::{EntryFault, Expect, FaultKind, check_body, check_head};
+use crate::entry::{BatchDescriptor, EntryBytes, Slice};
 use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -20,6 +22,10 @@ use std::rc::Rc;
 const AHEAD_ENTRIES: usize = 4;
 /// Items asked of a sealed index at a time.
 pub const ITEMS_AT_ONCE: usize = 64;
+
+/// An entry of which less than this part is wanted is not read whole: that costs more of the disk's
+/// time than two short reads.
+const THIN_PART: u64 = 8;
 
 /// One partition's part of an answer keeps at most so many bytes of entries in memory, however
 /// thinly it lies in them: what it gives is sent from those very buffers.
@@ -49,6 +55,8 @@ impl Shelf {
 enum Coming {
     Here(EntryBytes),
     Load(Load),
+    /// Only what is wanted of it.
+    Thin(Thin),
 }
 
 /// An index item and the file it speaks of.
@@ -65,6 +73,13 @@ pub struct Places {
     pub sealed: Vec<Rc<Sealed>>,
     /// Items of segments whose index is in memory.
     pub memory: Vec<Located>,
+    pub memory_spread: Spread,
+}
+
+/// Some of a partition's items, and how it lies in the entries there.
+struct Items {
+    located: Vec<Located>,
+    spread: Spread,
 }
 
 /// One partition's part of a read.
@@ -79,6 +94,17 @@ pub struct Want {
     pub at_least_one: bool,
     /// Offsets below this may be missing: their loss was accepted.
     pub skipped_below: Offset,
+    /// Partitions that the same fetch reads from this journal, this one among them.
+    pub together: u64,
+}
+
+impl Want {
+    /// Whether so little of an entry is wanted, the other partitions' parts counted, that reading
+    /// the rest would be dear.
+    fn is_thin(&self, located: &Located, spread: Spread) -> bool {
+        let wanted = spread.item_bytes + (self.together - 1) * spread.entry_bytes;
+        wanted * THIN_PART < u64::from(located.item.entry_bytes)
+    }
 }
 
 /// What was found for a [`Want`].
@@ -89,8 +115,6 @@ pub struct Gathered {
     /// The offset after the last batch gathered.
     pub next_offset: Option<Offset>,
     pub fault: Option<ReadFault>,
-    /// Whole entries that were read and proved good.
-    pub read: Vec<EntryBytes>,
 }
 
 /// Why an entry cannot be given.
@@ -116,27 +140,51 @@ impl PartialEq for Located {
 
 impl Eq for Located {}
 
-/// Adds the batches of one entry to `gathered`, from `offset` on. False when it is full.
-pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool {
-    for batch in entry.descriptors().iter().filter(|batch| batch.partition() == want.partition) {
-        let from = gathered.next_offset.unwrap_or(want.offset);
-        if batch.next_offset() <= from {
-            continue;
+/// Whether a batch belongs to what is gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    No,
+    Yes,
+    /// Nor anything behind it.
+    Full,
+}
+
+impl Gathered {
+    pub fn admits(&mut self, batch: &BatchDescriptor, want: &Want) -> Admitted {
+        let from = self.next_offset.unwrap_or(want.offset);
+        if batch.partition() != want.partition || batch.next_offset() <= from {
+            return Admitted::No;
         }
-        let bytes = batch.bytes.get() as usize;
-        let is_first = gathered.bytes == 0 && want.at_least_one;
-        if gathered.bytes + bytes > want.bytes_max && !is_first {
-            return false;
+        let is_first = self.bytes == 0 && want.at_least_one;
+        if self.bytes + batch.bytes.get() as usize > want.bytes_max && !is_first {
+            return Admitted::Full;
         }
         let gap = batch.base_offset() > from && from >= want.skipped_below;
         if gap {
-            gathered.fault = Some(ReadFault::Lost(from));
-            return false;
+            self.fault = Some(ReadFault::Lost(from));
+            return Admitted::Full;
         }
-        let start = batch.position.get() as usize;
-        gathered.slices.extend(entry.slices(start..start + bytes));
-        gathered.bytes += bytes;
-        gathered.next_offset = Some(batch.next_offset());
+        Admitted::Yes
+    }
+
+    pub fn take(&mut self, batch: &BatchDescriptor, slices: impl IntoIterator<Item = Slice>) {
+        self.slices.extend(slices);
+        self.bytes += batch.bytes.get() as usize;
+        self.next_offset = Some(batch.next_offset());
+    }
+}
+
+/// Adds the batches of one entry to `gathered`, from `offset` on. False when it is full.
+pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool {
+    for batch in entry.descriptors() {
+        match gathered.admits(batch, want) {
+            Admitted::No => {}
+            Admitted::Full => return false,
+            Admitted::Yes => {
+                let start = batch.position.get() as usize;
+                gathered.take(batch, entry.slices(start..start + batch.bytes.get() as usize));
+            }
+        }
     }
     gathered.bytes < want.bytes_max
 }
@@ -146,16 +194,16 @@ pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: 
     let mut gathered = Gathered::default();
     loop {
         let from = gathered.next_offset.unwrap_or(want.offset);
-        let located = match items_from(places, want.partition, from, want.commit).await {
-            Ok(located) if located.is_empty() => return gathered,
-            Ok(located) => located,
+        let items = match items_from(places, want.partition, from, want.commit).await {
+            Ok(items) if items.located.is_empty() => return gathered,
+            Ok(items) => items,
             Err(error) => {
                 gathered.fault = Some(error.into());
                 return gathered;
             }
         };
-        let is_memory = places.memory.iter().any(|memory| memory.base == located[0].base);
-        let goes_on = gather_items(context, places, &want, &located, &mut gathered, shelf).await;
+        let is_memory = places.memory.iter().any(|memory| memory.base == items.located[0].base);
+        let goes_on = gather_items(context, places, &want, &items, &mut gathered, shelf).await;
         if !goes_on || is_memory || gathered.next_offset == Some(from) {
             return gathered;
         }
@@ -167,12 +215,12 @@ async fn gather_items(
     context: &Context,
     places: &Places,
     want: &Want,
-    located: &[Located],
+    items: &Items,
     gathered: &mut Gathered,
     shelf: &mut Shelf,
 ) -> bool {
-    let mut ahead: VecDeque<(Located, Coming)> = VecDeque::new();
-    let mut next = located.iter().peekable();
+    let mut ahead: VecDeque<(Located, Coming, usize)> = VecDeque::new();
+    let mut next = items.located.iter().peekable();
     let room = ANSWER_BYTES_MAX.saturating_sub(shelf.bytes).min(PART_BYTES_MAX);
     let (mut asked_bytes, mut coming_bytes) = (0, 0);
     loop {
@@ -182,35 +230,50 @@ async fn gather_items(
             && (coming_bytes == 0 || gathered.bytes + coming_bytes < want.bytes_max)
             && let Some(located) = next.next()
         {
-            let coming = match shelf.get(located) {
-                Some(entry) => Coming::Here(entry),
-                None => Coming::Load(Load::start(context, located)),
-            };
-            asked_bytes += located.item.entry_bytes as usize;
-            coming_bytes += located.item.entry_bytes as usize;
-            ahead.push_back((*located, coming));
+            let (coming, bytes) = begin(context, located, want, items.spread, shelf);
+            asked_bytes += bytes;
+            coming_bytes += bytes;
+            ahead.push_back((*located, coming, bytes));
         }
-        let Some((located, coming)) = ahead.pop_front() else {
+        let Some((located, coming, bytes)) = ahead.pop_front() else {
             return next.peek().is_none() && asked_bytes > 0;
         };
-        coming_bytes -= located.item.entry_bytes as usize;
-        let entry = match coming {
-            Coming::Here(entry) => entry,
-            Coming::Load(load) => match load.finish(&places.identity, &located).await {
-                Ok(entry) => {
-                    shelf.put(&located, &entry);
-                    gathered.read.push(entry.clone());
-                    entry
-                }
-                Err(fault) => {
-                    gathered.fault = Some(fault);
-                    return false;
-                }
-            },
+        coming_bytes -= bytes;
+        let goes_on = match coming {
+            Coming::Here(entry) => Ok(gather(gathered, &entry, want)),
+            Coming::Load(load) => load.share(context, &places.identity, &located).await.map(|entry| {
+                shelf.put(&located, &entry);
+                gather(gathered, &entry, want)
+            }),
+            Coming::Thin(thin) => thin.gather(context, &places.identity, &located, want, gathered).await,
         };
-        if !gather(gathered, &entry, want) {
-            return false;
+        match goes_on {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(fault) => {
+                gathered.fault = Some(fault);
+                return false;
+            }
         }
+    }
+}
+
+/// Finds an entry or begins to read it; with the bytes that this keeps in memory.
+fn begin(
+    context: &Context,
+    located: &Located,
+    want: &Want,
+    spread: Spread,
+    shelf: &Shelf,
+) -> (Coming, usize) {
+    let entry_bytes = located.item.entry_bytes as usize;
+    let here = shelf.get(located).or_else(|| context.entries.get(located.item.entry));
+    match here {
+        Some(entry) => (Coming::Here(entry), entry_bytes),
+        None if want.is_thin(located, spread) => {
+            (Coming::Thin(Thin::start(context, located)), spread.item_bytes as usize)
+        }
+        None => (Coming::Load(Load::join(context, located)), entry_bytes),
     }
 }
 
@@ -221,14 +284,14 @@ async fn items_from(
     partition: PartitionId,
     offset: Offset,
     commit: Index,
-) -> Result<Vec<Located>, IndexError> {
+) -> Result<Items, IndexError> {
     // The newest segment in which the partition begins at or below the offset holds it; when it
     // ends there, the one after it that has the partition at all.
     let in_memory = |located: &&Located| located.item.partition == partition && located.item.entry <= commit;
     let memory: Vec<Located> = places.memory.iter().filter(in_memory).copied().collect();
     if memory.first().is_some_and(|first| first.item.first_offset <= offset) {
         let start = memory.iter().rposition(|located| located.item.first_offset <= offset).unwrap_or(0);
-        return Ok(memory[start..].to_vec());
+        return Ok(Items { located: memory[start..].to_vec(), spread: places.memory_spread });
     }
     let mut after = None;
     for sealed in places.sealed.iter().rev() {
@@ -247,45 +310,79 @@ async fn items_from(
     }
     Ok(match after {
         Some((sealed, items)) => {
-            items.iter().map(|item| Located { file: sealed.file, base: sealed.base, item: *item }).collect()
+            let located = |item: &Item| Located { file: sealed.file, base: sealed.base, item: *item };
+            let spread = sealed.index.spread(partition).await?;
+            Items { located: items.iter().map(located).collect(), spread }
         }
-        None => memory,
+        None => Items { located: memory, spread: places.memory_spread },
     })
 }
 
 /// An entry on its way into memory.
 struct Load {
-    pieces: Vec<crate::disk::io::Pending>,
+    pieces: SmallVec<[Pending; 1]>,
 }
 
 impl Load {
+    /// Begins to read an entry that is committed, together with those that read it now.
+    fn join(context: &Context, located: &Located) -> Self {
+        Self::begin(located, |position, bytes| context.io.join_read(located.file, position, bytes))
+    }
+
     fn start(context: &Context, located: &Located) -> Self {
+        Self::begin(located, |position, bytes| context.io.read_ahead(located.file, position, bytes))
+    }
+
+    fn begin(located: &Located, read: impl Fn(u64, usize) -> Pending) -> Self {
         let entry_bytes = located.item.entry_bytes as usize;
         let pieces = (0..entry_bytes).step_by(IO_BYTES_MAX).map(|at| {
             let bytes = (entry_bytes - at).min(IO_BYTES_MAX);
-            context.io.read_ahead(located.file, located.item.position + at as u64, bytes)
+            read(located.item.position + at as u64, bytes)
         });
         Self { pieces: pieces.collect() }
     }
 
-    async fn finish(self, identity: &JournalIdentity, located: &Located) -> Result<EntryBytes, ReadFault> {
-        let position = located.item.position;
-        let expect = Expect { identity: *identity, segment_base: located.base, position };
-        let mut pieces: SmallVec<[crate::disk::Buffer; 1]> = SmallVec::new();
+    async fn read(self) -> Result<SmallVec<[Buffer; 1]>, ReadFault> {
+        let mut pieces = SmallVec::new();
         for piece in self.pieces {
             pieces.push(piece.read().await?);
         }
-        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let faulty = |fault| ReadFault::Entry { base: located.base, located: *located, fault };
-        let header = check_head(&pieces[0][..], &expect).map_err(faulty)?;
-        if header.entry_bytes() != bytes || header.index() != located.item.entry || bytes < BLOCK {
-            let kind = crate::entry::reader::FaultKind::Length;
-            return Err(faulty(EntryFault { position, kind }));
+        Ok(pieces)
+    }
+
+    /// The entry; checked once, by the first of those who read it, and kept for the next.
+    async fn share(
+        self,
+        context: &Context,
+        identity: &JournalIdentity,
+        located: &Located,
+    ) -> Result<EntryBytes, ReadFault> {
+        let pieces = self.read().await?;
+        if let Some(entry) = context.entries.get(located.item.entry) {
+            return Ok(entry);
         }
-        let entry = EntryBytes::new(pieces);
-        check_body(&entry).map_err(faulty)?;
+        let entry = checked(pieces, identity, located)?;
+        context.entries.insert_read(entry.clone());
         Ok(entry)
     }
+}
+
+fn checked(
+    pieces: SmallVec<[Buffer; 1]>,
+    identity: &JournalIdentity,
+    located: &Located,
+) -> Result<EntryBytes, ReadFault> {
+    let position = located.item.position;
+    let expect = Expect { identity: *identity, segment_base: located.base, position };
+    let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let faulty = |fault| ReadFault::Entry { base: located.base, located: *located, fault };
+    let header = check_head(&pieces[0][..], &expect).map_err(faulty)?;
+    if header.entry_bytes() != bytes || header.index() != located.item.entry || bytes < BLOCK {
+        return Err(faulty(EntryFault { position, kind: FaultKind::Length }));
+    }
+    let entry = EntryBytes::new(pieces);
+    check_body(&entry).map_err(faulty)?;
+    Ok(entry)
 }
 
 /// Reads one entry.
@@ -294,5 +391,5 @@ pub async fn load(
     identity: &JournalIdentity,
     located: &Located,
 ) -> Result<EntryBytes, ReadFault> {
-    Load::start(context, located).finish(identity, located).await
+    checked(Load::start(context, located).read().await?, identity, located)
 }

@@ -7,6 +7,7 @@
 //! may crash and be done again.
 
 use super::block_cache::BlockCache;
+use super::cache::EntryCache;
 use super::checkpoint_file::{self, Checkpoint};
 use super::cursor::{Cursor, SegmentLimits};
 use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
@@ -41,9 +42,8 @@ pub struct Context {
     pub pool: BufferPool,
     pub blocks: BlockCache,
     pub journal: JournalId,
-    /// The share of the shard's memory that a journal's entries may take; it shrinks as journals
-    /// are added.
-    pub cache_bytes_max: Rc<core::cell::Cell<usize>>,
+    /// The journal's entries in memory.
+    pub entries: EntryCache,
     /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
     pub started: Now,
 }

@@ -201,7 +201,7 @@ impl Journal {
             staged: VecDeque::new(),
             appender,
             segments: recovered.segments,
-            cache: EntryCache::new(),
+            cache: context.entries.clone(),
             works: VecDeque::new(),
             vote: (recovered.hard_state.term, recovered.hard_state.vote),
             vote_number: 0,
@@ -274,10 +274,6 @@ impl Journal {
     /// No space is left for commands, the reserve included.
     pub fn is_full_for_commands(&self) -> bool {
         self.is_full() && !self.has_place_for_control(2 * crate::disk::BLOCK)
-    }
-
-    pub fn cache_bytes(&self) -> usize {
-        self.cache.bytes()
     }
 
     pub fn appender_counts(&self) -> super::appender::Counts {
@@ -358,7 +354,7 @@ impl Journal {
                 self.seal_open(now, fx);
             }
         }
-        self.trim_cache();
+        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
     }
 
     /// Where the entry after all that was proposed goes, with the leader's clock.

@@ -4,7 +4,7 @@
 //! segment. Nothing here reads a segment.
 
 use super::block_cache::{Block, BlockCache, BlockKey};
-use super::index::{EntryAt, Item, PartitionSummary, Totals};
+use super::index::{EntryAt, Item, PartitionSummary, Spread, Totals};
 use super::index_file::{
     EntryRow, EpochRow, FenceRow, IndexHeader, ItemRow, PartitionRow, Section, check_block, rows_of,
 };
@@ -161,6 +161,15 @@ impl SealedIndex {
             Some(row) => Ok(Some(row.summary(self.epochs(&row).await?))),
             None => Ok(None),
         }
+    }
+
+    /// How a partition lies in the segment's entries.
+    pub async fn spread(&self, partition: PartitionId) -> Result<Spread, IndexError> {
+        let row = self.partition_row(partition).await?;
+        let entries = u64::from(self.0.header.entries.get());
+        let spread =
+            |row: PartitionRow| Spread::new(row.batch_bytes.get(), u64::from(row.items.get()), entries);
+        Ok(row.map(spread).unwrap_or_default())
     }
 
     /// All partitions, by their id.

@@ -3,7 +3,7 @@
 
 use super::by_time;
 use super::effects::{Done, Effects};
-use super::index::Item;
+use super::index::{Item, Spread};
 use super::read::{Gathered, Located, Places, ReadFault, Want, gather};
 use super::running::{Journal, Phase};
 use super::waiters::{Waiter, Waiting};
@@ -106,6 +106,10 @@ impl Journal {
         if fetch.offset >= partition.next_offset {
             return Part::Done(part);
         }
+        if bytes_max == 0 && !at_least_one {
+            // Others took all that the answer may hold: nothing is read in vain.
+            return Part::Done(part);
+        }
         let want = Want {
             partition: fetch.partition,
             offset: fetch.offset,
@@ -113,6 +117,7 @@ impl Journal {
             bytes_max,
             at_least_one,
             skipped_below: partition.skipped_below,
+            together: 1,
         };
         match self.gather_hot(&want) {
             Some(gathered) => {
@@ -160,7 +165,15 @@ impl Journal {
             identity: self.meta.identity(),
             sealed: self.segments.sealed.iter().cloned().collect(),
             memory: items.filter(committed).take(MEMORY_ITEMS_MAX).collect(),
+            memory_spread: self.spread(partition),
         }
+    }
+
+    /// How a partition lies in the newest entries.
+    fn spread(&self, partition: PartitionId) -> Spread {
+        let rolled = self.segments.rolled.iter().rev().map(|segment| &segment.index);
+        let mut indexes = core::iter::once(&self.segments.active.index).chain(rolled);
+        indexes.find_map(|index| index.spread(partition)).unwrap_or_default()
     }
 
     pub fn context(&self) -> super::recovery::Context {
@@ -177,12 +190,8 @@ impl Journal {
         }
     }
 
-    /// Takes the result of a cold read into the answer, and what was read into the cache.
-    pub fn take_read(&mut self, part: &mut FetchedPartition, mut gathered: Gathered, fx: &mut Effects) {
-        for entry in gathered.read.drain(..) {
-            self.cache.insert_read(entry);
-        }
-        self.trim_cache();
+    /// Takes the result of a cold read into the answer.
+    pub fn take_read(&mut self, part: &mut FetchedPartition, gathered: Gathered, fx: &mut Effects) {
         if let Some(fault) = &gathered.fault {
             self.note_fault(fault, fx);
         }

@@ -617,10 +617,14 @@ impl Journal {
         }
     }
 
-    /// Keeps the cache within its share; what is not durable and folded stays.
-    pub(super) fn trim_cache(&mut self) {
-        let keep_above = self.appender.durable().index.min(self.state.fold.applied);
-        self.cache.evict(self.context.cache_bytes_max.get(), keep_above);
+    /// When the oldest entry came that the cache may do without: one that is durable and folded.
+    pub fn oldest_cached(&self) -> Option<u64> {
+        self.cache.oldest(self.appender.durable().index.min(self.state.fold.applied))
+    }
+
+    /// The oldest entry in the cache goes.
+    pub fn evict_oldest(&mut self) {
+        self.cache.evict_oldest();
         self.replica.set_hot(self.cache.recent_first(self.cursor.next));
     }
 }

@@ -6,6 +6,7 @@ use crate::ids::{Index, NodeId, Offset, PartitionId};
 use crate::partition::Fold;
 use crate::peer::Committed;
 use crate::shard::{Acks, Answer, Output, Produced, Refusal, RequestId};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// What a waiter is told.
@@ -35,13 +36,16 @@ pub enum Asker {
     Peer(NodeId, u64),
 }
 
+/// Replicas of a journal beyond which a list of them is allocated.
+pub const REPLICAS_INLINE: usize = 8;
+
 /// How far a journal's entries are.
 #[derive(Clone, Debug)]
 pub struct Reached {
     pub durable: Index,
     pub committed: Index,
     /// What is durable on each replica, this one among them, descending.
-    pub copies: Vec<Index>,
+    pub copies: SmallVec<[Index; REPLICAS_INLINE]>,
 }
 
 impl Reached {

@@ -134,6 +134,7 @@ impl Shard {
             parts.push(part);
         }
         if !cold.is_empty() {
+            count_together(&mut cold);
             self.read(&fetch, parts, cold, now, fx);
             return;
         }
@@ -187,6 +188,18 @@ impl Shard {
         if !self.fetches.cancelled.remove(&request) {
             fx.out.push(Output::Fetched { request, partitions: reading.parts });
         }
+    }
+}
+
+/// Notes how many partitions are read from the same journal: together they may want most of an
+/// entry of which each wants little.
+fn count_together(cold: &mut [Cold]) {
+    let mut partitions: Map<JournalId, u64> = Map::default();
+    for (_, journal, ..) in cold.iter() {
+        *partitions.entry(*journal).or_default() += 1;
+    }
+    for (_, journal, _, _, want) in cold {
+        want.together = partitions[journal];
     }
 }
 

@@ -12,6 +12,7 @@ use crate::folder::{self, NodeMeta};
 use crate::formation::cluster_of;
 use crate::framing::{read_copies, replace_file};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, RaftId, ShardId};
+use crate::journal::cache::EntryCache;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::meta_record::JournalMeta;
 use crate::journal::procedures;
@@ -20,15 +21,12 @@ use crate::journal::waiters::Asker;
 use crate::journal::{Journal, Options};
 use crate::rng::mix;
 use core::time::Duration;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
 const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
 /// A journal that found no room is tried again this often.
 const OPEN_RETRY: Duration = Duration::from_millis(500);
-/// Of a shard's memory, what entries may take: the rest is for connections, indexes and folds.
-const CACHE_SHARE: (usize, usize) = (2, 5);
 
 /// Which node has which replica of a journal.
 type Members = Vec<(RaftId, NodeId)>;
@@ -200,8 +198,6 @@ impl Shard {
             journal,
             Slot::Opening { meta, members, since_ns: now.mono_ns, made: false, retry_ns: None },
         );
-        let (of, parts) = (CACHE_SHARE.0, CACHE_SHARE.1);
-        self.cache_bytes_max.set(self.config.memory_bytes * of / parts / self.journals.len());
         self.open_journal(journal, fx);
     }
 
@@ -243,7 +239,7 @@ impl Shard {
             pool: self.pool.clone(),
             blocks: self.blocks.clone(),
             journal,
-            cache_bytes_max: Rc::clone(&self.cache_bytes_max),
+            entries: EntryCache::new(journal, &self.cache),
             started: self.started,
         }
     }

@@ -29,6 +29,7 @@ use crate::formation::Input as Told;
 use crate::ids::{JournalId, META_JOURNAL, PartitionId};
 use crate::journal::Journal;
 use crate::journal::block_cache::BlockCache;
+use crate::journal::cache::CacheShare;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::lead::FollowerStanding;
 use crate::journal::produce::Room;
@@ -43,11 +44,13 @@ use forming::Forming;
 use lifecycle::{Lifecycle, Slot};
 use peers::Peers;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Of a shard's memory, the part that blocks of sealed indexes may take: one in so many.
 const INDEX_SHARE: usize = 16;
+/// The part of it that entries may take which are kept for readers and followers. A quarter is for
+/// buffers that wait to be used again; the rest for indexes, folds and what is being read.
+const CACHE_SHARE: (usize, usize) = (3, 5);
 
 /// The state of one shard. `step` is its only way to change.
 pub struct Shard {
@@ -67,7 +70,7 @@ pub struct Shard {
     retention_ns: u64,
     /// The time of the first input.
     started: Now,
-    cache_bytes_max: Rc<Cell<usize>>,
+    cache: CacheShare,
     /// Somebody was told to wait for room.
     waits_for_room: Cell<bool>,
 }
@@ -95,7 +98,7 @@ impl Shard {
             rng: Rng::new(seed),
             started: Now { mono_ns: 0, wall_ms: 0 },
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
-            cache_bytes_max: Rc::new(Cell::new(config.memory_bytes)),
+            cache: CacheShare::new(config.memory_bytes / CACHE_SHARE.1 * CACHE_SHARE.0),
             waits_for_room: Cell::new(false),
             config,
             pool,
@@ -178,7 +181,7 @@ impl Shard {
 
     fn disk(&mut self, op: OpId, result: DiskResult, now: Now, fx: &mut Effects) {
         if self.procedures.owns(op) {
-            if let Some(done) = self.procedures.complete(op, result) {
+            for done in self.procedures.complete(op, result) {
                 self.done(done, now, fx);
             }
         } else if !self.io.completed_abandoned(op) {
@@ -268,7 +271,18 @@ impl Shard {
         for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
             journal.turn_end(now, fx);
         }
+        self.trim_cache();
         self.fetches.expire(now);
+    }
+
+    /// Keeps the cache within its bound: the oldest entry goes first, of whichever journal.
+    fn trim_cache(&mut self) {
+        while self.cache.is_over() {
+            let journals = self.journals.values_mut().filter_map(Slot::journal_mut);
+            let oldest = journals.filter_map(|journal| Some((journal.oldest_cached()?, journal)));
+            let Some((_, journal)) = oldest.min_by_key(|(came, _)| *came) else { break };
+            journal.evict_oldest();
+        }
     }
 
     /// Whether a batch of `bytes` for this partition can be taken now. When not, hold the request
@@ -304,7 +318,7 @@ impl Shard {
         ShardMetrics {
             stages,
             read: self.fetches.read_latency.clone(),
-            cache_bytes: journals.clone().map(|journal| journal.cache_bytes() as u64).sum(),
+            cache_bytes: self.cache.bytes() as u64,
             journals: journals.map(Journal::metrics).collect(),
             parked_fetches: self.fetches.parked() as u64,
             pool_used_bytes: self.pool.used_bytes() as u64,
