@@ -24,10 +24,12 @@ pub enum Bug {
     OffsetsAckedByLeaderAlone,
     /// A coordinator that reads its groups back begins to count their generations anew.
     GenerationsForgotten,
+    /// The fold depends on who leads: replicas make different checkpoints of the same entries.
+    FoldNotClosed,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 10] = [
+pub const ALL: [Bug; 11] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -38,6 +40,7 @@ pub const ALL: [Bug; 10] = [
     Bug::WatermarkFromLeaderAlone,
     Bug::OffsetsAckedByLeaderAlone,
     Bug::GenerationsForgotten,
+    Bug::FoldNotClosed,
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -28,6 +28,9 @@ const SHARD_COUNTERS: &[Row<ShardPage>] = &[
     ("peer_sent_bytes", "Bytes sent to other nodes", |p| p.links.sent_bytes),
     ("peer_links_refused", "Calls to and from other nodes that came to nothing", |p| p.links.refused),
     ("peer_links_closed", "Links to other nodes that ended", |p| p.links.closed),
+    ("scrubbed_bytes", "Bytes of sealed segments read again in the background", |p| p.engine.scrub.bytes),
+    ("scrub_passes", "Times that all sealed segments were read again", |p| p.engine.scrub.passes),
+    ("scrub_faults", "Entries that the scrub found bad", |p| p.engine.scrub.faults),
 ];
 
 const SHARD_GAUGES: &[Row<ShardPage>] = &[
@@ -44,6 +47,11 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("groups_loading", "Partitions of the offsets topic that are being read back", |p| p.groups.loading),
     ("groups_history_bytes", "Bytes to read back after a restart", |p| p.groups.history_bytes),
     ("cache_bytes", "Entries kept in memory for readers", |p| p.engine.cache_bytes),
+    ("scrub_pass_bytes", "Bytes read in the pass under way", |p| p.engine.scrub.pass_bytes),
+    ("scrub_sealed_bytes", "Bytes in sealed segments: a whole pass", |p| p.engine.scrub.sealed_bytes),
+    ("scrub_last_pass_seconds", "When the last whole pass ended, seconds since 1970; 0 before", |p| {
+        (p.engine.scrub.last_pass_wall_ms / 1000) as u64
+    }),
     ("pool_used_bytes", "Buffers in use", |p| p.engine.pool_used_bytes),
     ("pool_free_bytes", "Buffers kept for reuse", |p| p.engine.pool_free_bytes),
 ];
@@ -61,6 +69,15 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_held_writes", "Writes that waited for zeros on their way to the same blocks", |j| {
         j.held_writes
     }),
+    ("journal_repaired_entries", "Damaged entries fetched from other replicas and written again", |j| {
+        j.repaired_entries
+    }),
+    ("journal_digests_compared", "Sealed segments whose digest was compared with the leader's", |j| {
+        j.digests_compared
+    }),
+    ("journal_digests_differing", "Sealed segments whose digest was not the leader's", |j| {
+        j.digests_differing
+    }),
     ("journal_elections", "Times that this replica was elected", |j| j.elections),
     ("journal_refused_messages", "Messages of other replicas that were not believed", |j| j.refused_messages),
     ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
@@ -77,7 +94,10 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_dead_bytes", "Bytes of deleted batches in segments still there", |j| j.dead_bytes),
     ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
     ("journal_full", "1 when produce is refused for want of space", |j| u64::from(j.full)),
-    ("journal_damaged_ranges", "Damaged ranges of entries", |j| j.damaged_ranges),
+    ("journal_damaged_ranges", "Damaged ranges of entries, not repaired yet", |j| j.damaged_ranges),
+    ("journal_quarantined", "1 while this replica neither votes nor acknowledges", |j| {
+        u64::from(j.quarantined)
+    }),
 ];
 
 const STAGES_HELP: &str = "Of an entry: group, from its first batch to its seal; write, from its append to its \

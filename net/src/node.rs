@@ -28,6 +28,8 @@ pub struct NodeConfig {
     pub memory_bytes: usize,
     /// Used when the cluster is formed.
     pub segment_bytes: u64,
+    /// Of all shards together; 0 is never.
+    pub scrub_bytes_per_second: u64,
     /// Of shard 0; shard s listens on port + s.
     pub listen: SocketAddr,
     pub advertised: Advertised,
@@ -179,6 +181,7 @@ fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
         // The other half is for frames and answers (see `connections`).
         memory_bytes: config.memory_bytes / usize::from(config.shards) / 2,
         segment_bytes: config.segment_bytes,
+        scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
         entropy: entropy::random(),
         accept_loss: config.accept_loss.clone(),
         kafka: config.kafka.clone(),

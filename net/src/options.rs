@@ -51,6 +51,13 @@ pub struct Options {
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub segment_bytes: Option<u64>,
 
+    /// Sealed segments are read again in the background, to find what rots while another replica has
+    /// it: all shards together at most so many bytes a second, an eighth of it while there is other
+    /// work; 0 is never; takes KiB, MiB and GiB [default: 16MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
+    #[serde(default, deserialize_with = "bytes_in_file")]
+    pub scrub_bytes_per_second: Option<u64>,
+
     /// Accept that the damaged entries of this journal are lost for good, so that it takes
     /// batches again; its number, or the name of its folder. May be given more than once
     #[arg(long, value_name = "JOURNAL", global = true)]
@@ -91,7 +98,7 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 11] = [
+pub const FILE_KEYS: [&str; 12] = [
     "data-dir",
     "node-id",
     "listen",
@@ -99,6 +106,7 @@ pub const FILE_KEYS: [&str; 11] = [
     "shards",
     "memory",
     "segment-bytes",
+    "scrub-bytes-per-second",
     "accept-loss",
     "http-listen",
     "log-format",
@@ -118,6 +126,7 @@ impl Options {
             shards: self.shards.or(file.shards),
             memory: self.memory.or(file.memory),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
+            scrub_bytes_per_second: self.scrub_bytes_per_second.or(file.scrub_bytes_per_second),
             accept_loss,
             http_listen: self.http_listen.or(file.http_listen),
             log_format: self.log_format.or(file.log_format),

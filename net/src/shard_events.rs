@@ -1,6 +1,6 @@
 //! The engine's events as log lines.
 
-use engine::ids::{NodeId, ShardId};
+use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
 use engine::shard::Event;
 use tracing::{debug, error, info, warn};
@@ -26,6 +26,21 @@ pub fn log(shard: ShardId, event: &Event) {
             debug!(shard, journal = journal.0, index = index.0, bytes, "checkpoint written");
         }
         Event::Damaged(damage) => damaged(shard, damage),
+        Event::DigestAgrees { journal, base } => {
+            debug!(shard, journal = journal.0, base = base.0, "a sealed segment is the same as the leader's");
+        }
+        Event::DigestDiffers { journal, base, last, entries } => {
+            digest_differs(shard, *journal, (*base, *last), *entries)
+        }
+        Event::Repaired { journal, first, last } => {
+            warn!(
+                shard,
+                journal = journal.0,
+                first = first.0,
+                last = last.0,
+                "damage repaired: the entries of other replicas were written in its place"
+            );
+        }
         Event::DiskFull { journal } => {
             warn!(shard, journal = journal.0, "disk full: produce to this journal is refused");
         }
@@ -52,6 +67,24 @@ pub fn log(shard: ShardId, event: &Event) {
         Event::FormationRefused { why } => warn!(shard, why, "a node cannot take part in the formation"),
         Event::Formed { nodes } => info!(shard, nodes, "the cluster is formed"),
         Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
+    }
+}
+
+fn digest_differs(shard: u16, journal: JournalId, (base, last): (Index, Index), entries: bool) {
+    let (journal, base, last) = (journal.0, base.0, last.0);
+    if entries {
+        error!(
+            shard,
+            journal,
+            base,
+            last,
+            "a sealed segment has other entries than the leader's; where they part is looked for"
+        );
+    } else {
+        error!(
+            shard,
+            journal, base, last, "the checkpoint behind a sealed segment differs from the leader's"
+        );
     }
 }
 

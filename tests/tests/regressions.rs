@@ -49,4 +49,13 @@ seeds! {
     a_leader_that_an_append_deposes_keeps_what_that_brought: 29, 39;
     a_late_append_of_an_older_term_stages_nothing: 15;
     segments_that_a_node_still_needs_are_kept_by_all: 18, 21, 53;
+    what_was_only_synced_is_not_taken_for_committed: 149;
+    a_failed_sync_while_the_cluster_forms_ends_the_process_as_a_failed_write: 294;
+}
+
+seeds! {
+    5 nodes;
+    a_replica_that_lost_all_its_entries_starts_and_is_repaired: 14;
+    entries_next_to_damage_are_given_to_those_who_can_prove_them: 22;
+    a_lost_entry_that_is_asked_for_is_not_there: 31;
 }

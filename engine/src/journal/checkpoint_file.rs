@@ -57,7 +57,7 @@ impl CheckpointError {
     }
 }
 
-fn body_checksum(secret: u64, body: &[u8]) -> u32 {
+pub fn body_checksum(secret: u64, body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&secret.to_le_bytes()), body)
 }
 

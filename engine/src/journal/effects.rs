@@ -2,10 +2,12 @@
 
 use super::by_time::Found;
 use super::lending::Asked;
+use super::mending::Judged;
 use super::procedures::{SealDone, SealError};
 use super::read::{Gathered, ReadFault};
 use super::recovery::{Recovered, RecoveryError};
 use super::retention::RetentionDone;
+use super::scrub::Scrubbed;
 use super::segment::Sealed;
 use super::waiters::Asker;
 use crate::control::ControlRefusal;
@@ -107,6 +109,22 @@ pub enum Done {
         bytes: usize,
         result: Box<Result<EntryBytes, ReadFault>>,
     },
+    /// Sealed entries were read again.
+    Scrubbed {
+        journal: JournalId,
+        scrubbed: Scrubbed,
+    },
+    /// What is known here of an entry to be repaired.
+    Judged {
+        journal: JournalId,
+        judged: Judged,
+    },
+    /// An entry was written again: its header checksum and that of the one before it.
+    Mended {
+        journal: JournalId,
+        checksums: (u32, u32),
+        result: Result<bool, DiskError>,
+    },
     Deleted {
         journal: JournalId,
         result: Result<(), DiskError>,
@@ -124,6 +142,6 @@ pub enum Done {
     /// The reserve file was given up, or was not there.
     ReserveGone,
     /// `node.meta` was stored.
-    NodeStored(Result<(), String>),
+    NodeStored(Result<(), DiskError>),
     Folder(Box<Result<crate::folder::NodeMeta, String>>),
 }

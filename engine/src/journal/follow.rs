@@ -172,6 +172,7 @@ impl Journal {
 
     /// A link to another node came up or broke: what was on its way is lost.
     pub fn link_changed(&mut self, node: NodeId, now: Now, fx: &mut Effects) {
+        self.hurry_repair();
         let member = self.members.iter().find(|(_, member)| *member == node).map(|(id, _)| *id);
         if let Some(id) = member
             && self.replica.is_leader()

@@ -240,6 +240,11 @@ impl ActiveIndex {
         })
     }
 
+    /// The header checksums of all entries, in order.
+    pub fn checksums(&self) -> impl Iterator<Item = u32> + '_ {
+        self.entries.iter().map(|slot| slot.checksum)
+    }
+
     /// How long entry `index` is, bytes, and how many batches it has.
     pub fn extent(&self, index: Index) -> Option<(u32, u32)> {
         let number = usize::try_from(index.0.checked_sub(self.base.0)?).ok()?;

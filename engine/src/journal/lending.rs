@@ -6,7 +6,8 @@
 
 use super::effects::{Done, Effects};
 use super::read::ReadFault;
-use super::running::{Journal, Phase};
+use super::report::Damage;
+use super::running::Journal;
 use super::supply::{Place, read_entry};
 use crate::entry::EntryBytes;
 use crate::entry::layout::LARGE_ENTRY_BYTES_MAX;
@@ -95,16 +96,21 @@ impl Journal {
     fn answer_asked(&self, asked: Asked, entry: Option<EntryBytes>, fx: &mut Effects) {
         let is_meant =
             |entry: &EntryBytes| asked.checksum == 0 || entry.header().checksum.get() == asked.checksum;
-        let (journal, index, commit) = (self.id, asked.index, self.vouched_commit());
-        let message = PeerMessage::ReadDone { journal, index, commit, entry: entry.filter(is_meant) };
+        let (journal, index, commit) = (self.id, asked.index, self.known_commit());
+        let (sure, entry) = (self.is_sure_of(index), entry.filter(is_meant));
+        let message = PeerMessage::ReadDone { journal, index, commit, sure, entry };
         fx.out.push(Output::Peer { to: asked.by, lane: self.lane(), message });
     }
 
-    /// What others may take for committed on this replica's word alone: nothing, while its own log is
-    /// in doubt anywhere.
-    fn vouched_commit(&self) -> Index {
-        let is_whole = self.damage.is_empty() && matches!(self.phase, Phase::Running | Phase::Stopping);
-        if is_whole { self.replica.commit() } else { Index::NONE }
+    /// An entry next to a lost one or to a break in the chain may be a stale one.
+    fn is_sure_of(&self, index: Index) -> bool {
+        let is_near = |damage: &Damage| damage.first.0 <= index.0 + 1 && index.0 <= damage.last.0 + 1;
+        !self.damage.iter().any(is_near)
+    }
+
+    /// Nothing is being read for others.
+    pub(super) fn is_lending(&self) -> bool {
+        self.lending.in_flight > 0
     }
 }
 

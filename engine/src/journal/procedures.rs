@@ -2,6 +2,7 @@
 //! rolled one, writing the hard state, deleting segments.
 
 use super::checkpoint_file::{self, Checkpoint};
+use super::digest::Digest;
 use super::hard_state::{HARD_STATE_BYTES, HardState};
 use super::index::ActiveIndex;
 use super::meta_record::JournalMeta;
@@ -85,6 +86,7 @@ pub struct SealWork {
     /// The index file's content.
     pub index: Vec<u8>,
     pub checkpoint: Checkpoint,
+    pub digest: Digest,
 }
 
 impl SealWork {
@@ -98,6 +100,7 @@ pub struct SealDone {
     pub sealed: Rc<Sealed>,
     pub checkpoint: Index,
     pub checkpoint_bytes: u64,
+    pub digest: Digest,
 }
 
 /// Why a segment could not be sealed.
@@ -142,7 +145,7 @@ pub async fn seal(context: Context, work: SealWork) -> Result<SealDone, SealErro
         index: Rc::new(opened),
         replaced: None,
     };
-    Ok(SealDone { sealed: Rc::new(sealed), checkpoint: work.last, checkpoint_bytes })
+    Ok(SealDone { sealed: Rc::new(sealed), checkpoint: work.last, checkpoint_bytes, digest: work.digest })
 }
 
 /// Writes one generation of the hard state into its slot, both copies, and syncs.

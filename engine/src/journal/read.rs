@@ -126,6 +126,8 @@ pub enum ReadFault {
     Index(#[from] IndexError),
     #[error("entry {} of the segment of {base}: {fault}", located.item.entry)]
     Entry { base: Index, located: Located, fault: EntryFault },
+    #[error("entry {} of the segment of {base} cannot be read: {error}", located.item.entry)]
+    Unreadable { base: Index, located: Located, error: DiskError },
     #[error("offset {0} is in an entry that is lost")]
     Lost(Offset),
     #[error("entry {0} is in no segment")]
@@ -342,10 +344,12 @@ impl Load {
         Self { pieces: pieces.collect() }
     }
 
-    async fn read(self) -> Result<SmallVec<[Buffer; 1]>, ReadFault> {
+    async fn read(self, located: &Located) -> Result<SmallVec<[Buffer; 1]>, ReadFault> {
         let mut pieces = SmallVec::new();
         for piece in self.pieces {
-            pieces.push(piece.read().await?);
+            let unreadable =
+                |error: DiskError| ReadFault::Unreadable { base: located.base, located: *located, error };
+            pieces.push(piece.read().await.map_err(unreadable)?);
         }
         Ok(pieces)
     }
@@ -357,7 +361,7 @@ impl Load {
         identity: &JournalIdentity,
         located: &Located,
     ) -> Result<EntryBytes, ReadFault> {
-        let pieces = self.read().await?;
+        let pieces = self.read(located).await?;
         if let Some(entry) = context.entries.get(located.item.entry) {
             return Ok(entry);
         }
@@ -376,7 +380,9 @@ fn checked(
     let expect = Expect { identity: *identity, segment_base: located.base, position };
     let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
     let faulty = |fault| ReadFault::Entry { base: located.base, located: *located, fault };
-    let header = check_head(&pieces[0][..], &expect).map_err(faulty)?;
+    // Of a lost entry not even the length is known.
+    let first = pieces.first().map_or(&[][..], |piece| &piece[..]);
+    let header = check_head(first, &expect).map_err(faulty)?;
     if header.entry_bytes() != bytes || header.index() != located.item.entry || bytes < BLOCK {
         return Err(faulty(EntryFault { position, kind: FaultKind::Length }));
     }
@@ -391,5 +397,5 @@ pub async fn load(
     identity: &JournalIdentity,
     located: &Located,
 ) -> Result<EntryBytes, ReadFault> {
-    checked(Load::start(context, located).read().await?, identity, located)
+    checked(Load::start(context, located).read(located).await?, identity, located)
 }

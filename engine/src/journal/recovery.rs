@@ -257,10 +257,11 @@ impl Recovery {
         let mut walk = self.walk(begin, before, checkpoint.index).await?;
         let known = hard_state.commit.max(checkpoint.index);
         let verdict = walk.verdict(known, hard_state.synced);
-        if !verdict.is_clean() && verdict.bound > hard_state.commit {
-            // What told the bound may be in what is cut: the next start must know it too.
-            let state =
-                HardState { generation: hard_state.generation + 1, commit: verdict.bound, ..hard_state };
+        let told = known.max(walk.commit);
+        if !verdict.is_clean() && told > hard_state.commit {
+            // What told the bound may be in what is cut: the next start must know it too. What was
+            // only synced stands there already, and need not be committed.
+            let state = HardState { generation: hard_state.generation + 1, commit: told, ..hard_state };
             let Context { io, pool, .. } = self.context.clone();
             hard_state = write_hard_state(io, pool, hard_state_file, self.meta.identity(), state).await?;
         }
@@ -567,7 +568,8 @@ impl Recovery {
             self.context.io.close(active.file).await?;
             active = Walked { index: before.index, ..Walked::new(before.base, before.file, before.bytes) };
         }
-        fold_committed(&mut state, &mut heads, &mut rolled, commit).map_err(RecoveryError::Data)?;
+        fold_committed(&mut state, &mut heads, &mut rolled, commit, !is_alone)
+            .map_err(RecoveryError::Data)?;
         let cursor = Cursor { next: last.index.next(), ..cursor_after(&active.index, &last) };
         let active_short = self.allocate_active(&active).await?;
         let window = heads.iter().filter_map(|head| meta_of(head, &terms)).collect();

@@ -33,6 +33,12 @@ pub(super) fn items_of(head: &Head) -> Vec<Item> {
 }
 
 pub(super) fn note_terms(terms: &mut Vec<(Index, Term)>, heads: &VecDeque<Head>) {
+    if terms.is_empty()
+        && let Some(Head::Lost { index, .. }) = heads.front()
+    {
+        // Nothing tells its term any more: it is of none.
+        terms.push((*index, Term(0)));
+    }
     for head in heads {
         let Some((header, _)) = head.known() else { continue };
         if terms.last().is_none_or(|(_, term)| *term < header.term()) {
@@ -52,14 +58,17 @@ pub(super) fn meta_of(head: &Head, terms: &[(Index, Term)]) -> Option<EntryMeta>
     }
 }
 
-/// Folds what is known to be committed; takes the checkpoints of segments that end on the way.
+/// Folds what is known to be committed; takes the checkpoints of segments that end on the way. A lost
+/// entry is passed over, or with `stops_at_lost` ends it: other replicas have it.
 pub(super) fn fold_committed(
     state: &mut State,
     heads: &mut VecDeque<Head>,
     rolled: &mut VecDeque<Rolled>,
     commit: Index,
+    stops_at_lost: bool,
 ) -> Result<(), String> {
-    while heads.front().is_some_and(|head| head.index() <= commit) {
+    let is_next = |head: &Head| head.index() <= commit && !(stops_at_lost && head.known().is_none());
+    while heads.front().is_some_and(is_next) {
         let head = heads.pop_front().expect("there is a front");
         take_checkpoint_before(head.index(), state, rolled);
         match head.known() {

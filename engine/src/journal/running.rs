@@ -9,6 +9,7 @@ use super::appender::{Appender, IN_FLIGHT_MAX, Progressed};
 use super::cache::EntryCache;
 use super::cursor::{Cursor, SegmentLimits};
 use super::cut::PendingCut;
+use super::digest::Digests;
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::heads::Head;
@@ -17,6 +18,7 @@ use super::lending::Lending;
 use super::meta_record::JournalMeta;
 use super::procedures;
 use super::recovery::{Context, Recovered};
+use super::repair::Repair;
 use super::report::Damage;
 use super::segment::Segments;
 use super::stages::{Appended, StageLatencies};
@@ -113,6 +115,8 @@ pub struct Journal {
     pub(super) pending_cut: Option<PendingCut>,
     pub(super) supply: Supply,
     pub(super) lending: Lending,
+    pub(super) repair: Repair,
+    pub(super) digests: Digests,
     /// Followers whose message could not be sent.
     pub(super) unsent: Vec<RaftId>,
     /// What a leader said that all voters hold.
@@ -188,6 +192,8 @@ impl Journal {
         let dir = folder::journal_dir(id);
         let appender = Appender::new(context.io.clone(), dir, active, limits.bytes, recovered.durable);
         let refusing = lost || (recovered.unaccepted.is_some() && !(is_alone && accept_loss));
+        let to_repair = if is_alone { &[][..] } else { &recovered.damage };
+        let repair = Repair::new(to_repair, recovered.report.commit, lost && !recovered.report.amnesia);
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
         Self {
             id,
@@ -220,6 +226,8 @@ impl Journal {
             pending_cut: None,
             supply: Supply::default(),
             lending: Lending::default(),
+            repair,
+            digests: Digests::default(),
             unsent: Vec::new(),
             held_by_all: Index::NONE,
             damage: recovered.damage,

@@ -78,6 +78,11 @@ impl SealedIndex {
         self.0.is_bad.get()
     }
 
+    /// The segment holds another entry than the index knows of.
+    pub fn mark_bad(&self) {
+        self.0.is_bad.set(true);
+    }
+
     pub fn header(&self) -> &IndexHeader {
         &self.0.header
     }

@@ -43,6 +43,11 @@ impl Supply {
         self.reading.values_mut().for_each(Vec::clear);
     }
 
+    /// Entries are on their way from the disk.
+    pub fn is_reading(&self) -> bool {
+        !self.reading.is_empty()
+    }
+
     /// Adds an entry that is not there; gives those that had to go for it.
     fn add(&mut self, entry: EntryBytes) -> Vec<Index> {
         let index = entry.header().index();
@@ -61,7 +66,7 @@ impl Supply {
 }
 
 /// Where an entry is on disk.
-pub(super) enum Place {
+pub enum Place {
     Here(Located),
     Sealed(Rc<Sealed>),
 }
@@ -131,7 +136,7 @@ impl Journal {
     }
 }
 
-fn located(file: crate::ids::FileId, base: Index, at: super::index::EntryAt) -> Located {
+pub(super) fn located(file: crate::ids::FileId, base: Index, at: super::index::EntryAt) -> Located {
     let item = Item {
         partition: PartitionId(0),
         first_offset: Offset(0),
@@ -143,7 +148,7 @@ fn located(file: crate::ids::FileId, base: Index, at: super::index::EntryAt) -> 
     Located { file, base, item }
 }
 
-pub(super) async fn read_entry(
+pub async fn read_entry(
     context: Context,
     identity: JournalIdentity,
     place: Place,

@@ -1,9 +1,11 @@
 //! What a journal does beside serving: the next segment, sealing, retention, bounds, the stop.
 
-use super::checkpoint_file::Checkpoint;
+use super::checkpoint_file::{Checkpoint, body_checksum};
+use super::digest::{Digest, headers_sum};
 use super::effects::{Done, Effects};
 use super::hard_state::HardState;
 use super::procedures::{self, SealDone, SealError, SealWork};
+use super::read::ReadFault;
 use super::rebuild;
 use super::report::{Damage, DamageKind};
 use super::retention::{self, RetentionDone, Rules};
@@ -119,7 +121,7 @@ impl Upkeep {
         self.trusts_clock && self.drift_ms(now).abs() <= DRIFT_MS_MAX
     }
 
-    fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.hard_state_writing.is_some()
             || self.sealing
             || self.deleting
@@ -138,6 +140,8 @@ impl Journal {
         self.retry_full(now, fx);
         self.prepare_wanted(now, fx);
         self.start(now, fx);
+        self.tick_repair(now, fx);
+        self.propose_digests();
         self.seal_rolled(now, fx);
         self.write_idle_bounds(now, fx);
         self.delete_dead(fx);
@@ -298,6 +302,11 @@ impl Journal {
             bytes: front.bytes,
             file: front.file,
             index: SealWork::index_of(&front.index, &identity),
+            digest: Digest {
+                last: front.last,
+                headers: headers_sum(front.index.checksums()),
+                checkpoint: u64::from(body_checksum(identity.secret, &body)),
+            },
             checkpoint: Checkpoint { last: front.last, term, body },
         };
         let (context, journal) = (self.context.clone(), self.id);
@@ -320,6 +329,7 @@ impl Journal {
                 self.upkeep.checkpoints.push(done.checkpoint);
                 self.upkeep.log_starts_moved = true;
                 fx.out.push(Output::Event(Event::SegmentSealed { journal, base, last, bytes }));
+                self.note_sealed(base, done.digest, fx);
                 let (index, bytes) = (done.checkpoint, done.checkpoint_bytes);
                 fx.out.push(Output::Event(Event::CheckpointWritten { journal, index, bytes }));
                 self.seal_rolled(now, fx);
@@ -385,12 +395,7 @@ impl Journal {
         rules.collect()
     }
 
-    pub fn passed(
-        &mut self,
-        result: Result<RetentionDone, super::read::ReadFault>,
-        now: Now,
-        fx: &mut Effects,
-    ) {
+    pub fn passed(&mut self, result: Result<RetentionDone, ReadFault>, now: Now, fx: &mut Effects) {
         self.upkeep.passing = false;
         let Ok(done) = result else { return self.rebuild_bad_index(fx) };
         self.upkeep.dead_segments = done.dead_segments;
@@ -405,7 +410,7 @@ impl Journal {
 
     /// Deletes dead segments from the front that a durable checkpoint covers and nobody reads.
     fn delete_dead(&mut self, fx: &mut Effects) {
-        if self.upkeep.deleting || self.upkeep.dead_segments == 0 {
+        if self.upkeep.deleting || self.upkeep.dead_segments == 0 || self.repair.is_writing() {
             return;
         }
         let covered = self.upkeep.checkpoints.last().copied().unwrap_or(Index::NONE);
@@ -493,6 +498,7 @@ impl Journal {
         let known = |known: &Damage| known.first <= damage.first && damage.first <= known.last;
         if !self.damage.iter().any(known) {
             self.damage.push(damage.clone());
+            self.plan_repair(&damage);
             fx.out.push(Output::Event(Event::Damaged(damage)));
         }
     }
@@ -529,16 +535,25 @@ impl Journal {
     }
 
     /// What a read found bad, as damage.
-    pub(super) fn damage_of(&self, fault: &super::read::ReadFault) -> Option<Damage> {
-        let super::read::ReadFault::Entry { base, located, fault } = fault else { return None };
-        let kind = if fault.kind.is_body() { DamageKind::Body } else { DamageKind::Head };
+    pub(super) fn damage_of(&self, fault: &ReadFault) -> Option<Damage> {
+        let (base, located, kind, position) = match fault {
+            ReadFault::Entry { base, located, fault } if fault.kind.is_body() => {
+                (base, located, DamageKind::Body, fault.position)
+            }
+            ReadFault::Entry { base, located, fault } => (base, located, DamageKind::Head, fault.position),
+            // What cannot be read now may be read later, and alone there is nothing else to be done.
+            ReadFault::Unreadable { base, located, .. } if !self.is_alone() => {
+                (base, located, DamageKind::Body, located.item.position)
+            }
+            _ => return None,
+        };
         Some(Damage {
             journal: self.id,
             first: located.item.entry,
             last: located.item.entry,
             term: self.replica.term_at(located.item.entry),
             file: folder::segment_path(self.id, *base),
-            position: fault.position,
+            position,
             bytes: u64::from(located.item.entry_bytes),
             kind,
         })

@@ -142,6 +142,9 @@ impl Journal {
         }
         while self.state.fold.applied < commit {
             let Some(head) = self.heads.pop_front() else { break };
+            if is_planted(Bug::FoldNotClosed) && self.replica.is_leader() {
+                self.state.fold.wall_ms += 1;
+            }
             // Only now is it certain that the segment before ends where it does.
             take_checkpoint_before(head.index(), &mut self.state, &mut self.segments.rolled);
             match head.known() {
@@ -151,6 +154,7 @@ impl Journal {
                         Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),
                     };
                     self.tail.committed(header, bytes, &applied.items);
+                    self.digests_told(&applied.items, fx);
                     if let Head::Entry(entry) = &head {
                         let bytes_of = |batch: &crate::entry::BatchDescriptor| u64::from(batch.bytes.get());
                         fx.raised.extend(entry.descriptors().iter().map(|b| (b.partition(), bytes_of(b))));

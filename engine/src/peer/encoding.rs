@@ -77,11 +77,12 @@ impl PeerMessage {
                 to.put_u64(index.0);
                 to.put_u32(*checksum);
             }
-            Self::ReadDone { journal, index, commit, entry } => {
+            Self::ReadDone { journal, index, commit, sure, entry } => {
                 to.put_u8(READ_DONE);
                 to.put_u64(journal.0);
                 to.put_u64(index.0);
                 to.put_u64(commit.0);
+                to.put_u8((*sure).into());
                 to.put_u8(entry.is_some().into());
             }
         }
@@ -123,6 +124,7 @@ impl PeerMessage {
                 journal: JournalId(from.u64()?),
                 index: Index(from.u64()?),
                 commit: Index(from.u64()?),
+                sure: flag(&mut from)?,
                 entry: take_entry(&mut from, &mut entry)?,
             },
             number => return Err(DecodeError::Unknown { what: "peer message", number }),

@@ -71,11 +71,18 @@ fn all() -> Vec<PeerMessage> {
         done(Err(ControlRefusal::Storage)),
         done(Err(ControlRefusal::TimedOut)),
         PeerMessage::Read { journal: JournalId(1), index: Index(2), checksum: 77 },
-        PeerMessage::ReadDone { journal: JournalId(1), index: Index(2), commit: Index(0), entry: None },
+        PeerMessage::ReadDone {
+            journal: JournalId(1),
+            index: Index(2),
+            commit: Index(0),
+            sure: false,
+            entry: None,
+        },
         PeerMessage::ReadDone {
             journal: JournalId(1),
             index: Index(9),
             commit: Index(12),
+            sure: true,
             entry: Some(entry()),
         },
     ]);

@@ -24,9 +24,10 @@ pub enum PeerMessage {
     /// Asks any replica for an entry's bytes, for repair: for the one whose header has this checksum,
     /// or with 0 for whichever is there.
     Read { journal: JournalId, index: Index, checksum: u32 },
-    /// The entry, unless it is not there (any more), is another one or not good. The sender vouches
-    /// that what it has up to `commit` is committed; 0 when its own log is damaged.
-    ReadDone { journal: JournalId, index: Index, commit: Index, entry: Option<EntryBytes> },
+    /// The entry, unless it is not there (any more), is another one or not good; up to where the
+    /// sender knows its log to be committed, and whether it is `sure` that its own entry is the
+    /// committed one: next to damage that may be a stale one.
+    ReadDone { journal: JournalId, index: Index, commit: Index, sure: bool, entry: Option<EntryBytes> },
 }
 
 /// A command's outcome, and the entry that it was in: a view of at least this index has it.

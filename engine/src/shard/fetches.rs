@@ -45,6 +45,11 @@ impl Fetches {
         self.parked.len()
     }
 
+    /// Fetches are being read from the disk.
+    pub fn is_reading(&self) -> bool {
+        !self.reading.is_empty()
+    }
+
     fn park(&mut self, fetch: Fetch, missing: i64) {
         let request = fetch.request;
         for partition in &fetch.partitions {

@@ -90,10 +90,9 @@ impl Shard {
 
     fn store_node(&self, node: NodeMeta, fx: &mut Effects) {
         let (io, pool) = (self.io.clone(), self.pool.clone());
-        fx.start(async move {
-            let stored = replace_file(&io, &pool, ".", NODE_META, &node.encode()).await;
-            Done::NodeStored(stored.map_err(|error| error.to_string()))
-        });
+        fx.start(
+            async move { Done::NodeStored(replace_file(&io, &pool, ".", NODE_META, &node.encode()).await) },
+        );
     }
 
     /// What the formation wanted stored is durable.

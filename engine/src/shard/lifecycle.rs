@@ -29,7 +29,7 @@ const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
 const OPEN_RETRY: Duration = Duration::from_millis(500);
 
 /// Which node has which replica of a journal.
-type Members = Vec<(RaftId, NodeId)>;
+pub(super) type Members = Vec<(RaftId, NodeId)>;
 
 /// A journal and how far it is.
 pub enum Slot {
@@ -82,7 +82,7 @@ pub struct Lifecycle {
     pub(super) node: Option<NodeMeta>,
     proposed_form: bool,
     registered: bool,
-    ready: bool,
+    pub(super) ready: bool,
     pub stopping: bool,
     stopped: bool,
 }
@@ -109,7 +109,10 @@ impl Shard {
                 Err(text) => fx.out.push(Output::Fatal(Fatal::Data(text))),
             },
             Done::NodeStored(Ok(())) => self.node_stored(now, fx),
-            Done::NodeStored(Err(text)) => fx.out.push(Output::Fatal(Fatal::Data(text))),
+            Done::NodeStored(Err(error)) if error.kind == DiskErrorKind::NoSpace => {
+                fx.out.push(Output::Fatal(Fatal::Data(error.to_string())));
+            }
+            Done::NodeStored(Err(error)) => fx.out.push(Output::Fatal(Fatal::Write(error))),
             Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
             Done::Made { journal, result: Ok(()) } => self.open_journal(journal, fx),
             Done::Made { journal, result: Err(error) } if error.kind == DiskErrorKind::NoSpace => {
@@ -117,6 +120,7 @@ impl Shard {
             }
             Done::Made { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
             Done::Read { request, parts } => self.read_done(request, parts, now, fx),
+            Done::Scrubbed { journal, scrubbed } => self.scrubbed(journal, scrubbed, fx),
             Done::ReserveGone => {}
             Done::FoundTime { journal, request, slot, result } => {
                 let result = match self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
@@ -141,6 +145,8 @@ impl Shard {
             | Done::StaleRemoved { journal, .. }
             | Done::Supplied { journal, .. }
             | Done::Lent { journal, .. }
+            | Done::Judged { journal, .. }
+            | Done::Mended { journal, .. }
             | Done::Deleted { journal, .. } => *journal,
             _ => unreachable!("handled by the caller"),
         };
@@ -160,6 +166,8 @@ impl Shard {
             Done::Deleted { result, .. } => journal.deleted(result, now, fx),
             Done::StaleRemoved { result, .. } => journal.stale_removed(result, now, fx),
             Done::Supplied { index, result, .. } => journal.supplied(index, *result, now, fx),
+            Done::Judged { judged, .. } => journal.judged(judged, now, fx),
+            Done::Mended { checksums, result, .. } => journal.mended(checksums, result, now, fx),
             Done::Lent { asked, bytes, result, .. } => journal.lent(asked, bytes, *result, fx),
             _ => unreachable!("matched above"),
         }
@@ -233,7 +241,7 @@ impl Shard {
         due.into_iter().for_each(|journal| self.open_journal(journal, fx));
     }
 
-    fn context(&self, journal: JournalId) -> Context {
+    pub(super) fn context(&self, journal: JournalId) -> Context {
         Context {
             io: self.io.clone(),
             pool: self.pool.clone(),

@@ -1,5 +1,6 @@
 //! The shard's figures: what `net` turns into Prometheus text.
 
+use super::scrub::ScrubCounts;
 use crate::ids::JournalId;
 use crate::journal::Journal;
 use crate::journal::stages::StageLatencies;
@@ -10,6 +11,7 @@ use crate::latency::Latency;
 pub struct ShardMetrics {
     pub journals: Vec<JournalMetrics>,
     pub parked_fetches: u64,
+    pub scrub: ScrubCounts,
     pub cache_bytes: u64,
     pub pool_used_bytes: u64,
     pub pool_free_bytes: u64,
@@ -48,6 +50,13 @@ pub struct JournalMetrics {
     pub pinned_bytes: u64,
     pub full: bool,
     pub damaged_ranges: u64,
+    /// Entries fetched from other replicas and written again, since the process began.
+    pub repaired_entries: u64,
+    /// It neither votes nor acknowledges until it is repaired.
+    pub quarantined: bool,
+    /// Sealed segments whose digest was compared with the leader's, and those where it differed.
+    pub digests_compared: u64,
+    pub digests_differing: u64,
     /// Times that this replica was elected.
     pub elections: u64,
     /// Messages of other replicas that were not believed.
@@ -81,6 +90,10 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
+            repaired_entries: self.repaired_entries(),
+            quarantined: self.is_quarantined(),
+            digests_compared: self.digests().compared,
+            digests_differing: self.digests().differing,
             elections: self.counts.elections,
             refused_messages: self.counts.refused_messages,
         }

@@ -9,6 +9,8 @@ mod lifecycle;
 mod metrics;
 pub mod output;
 mod peers;
+mod reopen;
+pub mod scrub;
 
 pub use crate::control::ControlRefusal;
 pub use crate::control::view::Advertised;
@@ -43,6 +45,7 @@ use fetches::Fetches;
 use forming::Forming;
 use lifecycle::{Lifecycle, Slot};
 use peers::Peers;
+use scrub::Scrub;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,6 +69,9 @@ pub struct Shard {
     lifecycle: Lifecycle,
     peers: Peers,
     forming: Option<Forming>,
+    /// Entries repaired in journals before they were opened anew.
+    repaired: BTreeMap<JournalId, u64>,
+    scrub: Scrub,
     rng: Rng,
     retention_ns: u64,
     /// The time of the first input.
@@ -95,6 +101,8 @@ impl Shard {
             lifecycle: Lifecycle::default(),
             peers: Peers::default(),
             forming: None,
+            repaired: BTreeMap::new(),
+            scrub: Scrub::default(),
             rng: Rng::new(seed),
             started: Now { mono_ns: 0, wall_ms: 0 },
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
@@ -264,6 +272,8 @@ impl Shard {
         self.tick_peers(now, fx);
         self.forming_step(Told::Tick, fx);
         self.retry_opening(now, fx);
+        self.reopen_repaired(now, fx);
+        self.tick_scrub(now, fx);
         self.fetches.expire(now);
     }
 
@@ -310,6 +320,12 @@ impl Shard {
         all.flat_map(|(id, followers)| followers.into_iter().map(move |one| (id, one))).collect()
     }
 
+    fn journal_metrics(&self, journal: &Journal) -> JournalMetrics {
+        let mut metrics = journal.metrics();
+        metrics.repaired_entries += self.repaired.get(&journal.id).copied().unwrap_or(0);
+        metrics
+    }
+
     /// The shard's figures, for the metrics page.
     pub fn metrics(&self) -> ShardMetrics {
         let journals = self.journals.values().filter_map(Slot::journal);
@@ -319,7 +335,8 @@ impl Shard {
             stages,
             read: self.fetches.read_latency.clone(),
             cache_bytes: self.cache.bytes() as u64,
-            journals: journals.map(Journal::metrics).collect(),
+            journals: journals.map(|journal| self.journal_metrics(journal)).collect(),
+            scrub: self.scrub_counts(),
             parked_fetches: self.fetches.parked() as u64,
             pool_used_bytes: self.pool.used_bytes() as u64,
             pool_free_bytes: self.pool.free_bytes() as u64,

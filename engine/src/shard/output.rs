@@ -246,6 +246,24 @@ pub enum Event {
     },
     /// Damage found while serving.
     Damaged(Damage),
+    /// A segment sealed here comes to the same as the leader's.
+    DigestAgrees {
+        journal: JournalId,
+        base: Index,
+    },
+    /// It does not: its entries (they are compared and repaired), or only the checkpoint behind it.
+    DigestDiffers {
+        journal: JournalId,
+        base: Index,
+        last: Index,
+        entries: bool,
+    },
+    /// Damaged entries were fetched from other replicas and written again.
+    Repaired {
+        journal: JournalId,
+        first: Index,
+        last: Index,
+    },
     /// The next segment could not be prepared: produce is refused.
     DiskFull {
         journal: JournalId,

@@ -90,7 +90,11 @@ impl Shard {
             PeerMessage::Read { journal, index, checksum } => {
                 self.lend(journal, Asked { by: from, index, checksum }, fx);
             }
-            PeerMessage::ReadDone { .. } => {}
+            PeerMessage::ReadDone { journal, index, commit, sure, entry } => {
+                if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
+                    journal.read_done((from, index), (commit, sure), entry, now, fx);
+                }
+            }
         }
     }
 
@@ -99,8 +103,9 @@ impl Shard {
         match self.journals.get_mut(&id) {
             Some(Slot::Running(journal)) => journal.asked_for(asked, fx),
             Some(slot) => {
-                let (lane, commit) = (slot.lane(), Index::NONE);
-                let message = PeerMessage::ReadDone { journal: id, index: asked.index, commit, entry: None };
+                let (lane, index) = (slot.lane(), asked.index);
+                let (commit, sure, entry) = (Index::NONE, false, None);
+                let message = PeerMessage::ReadDone { journal: id, index, commit, sure, entry };
                 fx.out.push(Output::Peer { to: asked.by, lane, message });
             }
             None => {}

@@ -28,6 +28,8 @@ pub struct Broken {
 pub struct DamageLedger {
     pub broken: Vec<Broken>,
     pub holes: Vec<Hole>,
+    /// Entries that were broken on some replicas of a cluster, and are whole on another.
+    pub repairable: BTreeSet<(JournalId, u64)>,
     /// Journals that were reported to have lost descriptors.
     pub heads_reported: BTreeSet<JournalId>,
     /// A read failed once in this run of the process: it may be taken for damage there.
@@ -51,6 +53,12 @@ impl DamageLedger {
 
     /// Damage that was reported must have been done.
     pub fn reported(&mut self, damage: &Damage) {
+        // A break in the chain is told behind the entry that was broken.
+        let (first, last) = (damage.first.0.min(damage.last.0), damage.last.0);
+        let mut repairable = self.repairable.range((damage.journal, first)..=(damage.journal, last));
+        if repairable.next().is_some() {
+            return;
+        }
         if damage.kind == DamageKind::Head {
             self.heads_reported.insert(damage.journal);
         }

@@ -12,6 +12,9 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
             model.damage.reported(damage);
             counts.add("damage found while serving");
         }
+        Event::DigestAgrees { .. } => counts.add("digest agrees"),
+        Event::DigestDiffers { .. } => panic!("replicas are not the same: {event:?}"),
+        Event::Repaired { .. } => counts.add("damage repaired"),
         Event::Leading { .. } => counts.add("leadership begun"),
         Event::SegmentRolled { .. } => counts.add("segment rolled"),
         Event::SegmentSealed { .. } => counts.add("segment sealed"),

@@ -88,7 +88,7 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
     let is_cluster = nodes > 1;
     let more = if is_cluster { CLUSTER_FAULTS_MORE } else { 0 };
     let count = FAULTS_MIN + more + rng.below(FAULTS_MORE_MAX);
-    let rots = rng.one_in(6) && !is_cluster;
+    let rots = rng.one_in(if is_cluster { 2 } else { 6 });
     let mut plan: Vec<Planned> = (0..count)
         .map(|_| Planned {
             after_operations: rng.below(operations),

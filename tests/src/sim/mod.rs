@@ -3,6 +3,7 @@
 pub mod cluster;
 mod coordinators;
 pub mod counts;
+mod decay;
 pub mod disk;
 pub mod events;
 pub mod faults;
@@ -16,6 +17,7 @@ pub mod run;
 mod safety;
 pub mod schedule;
 pub mod soak;
+pub mod survey;
 pub mod trace;
 pub mod world;
 

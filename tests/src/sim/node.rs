@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// What a shard keeps for reuse: one largest entry is enough for a simulated node.
 const POOL_FREE_BYTES_MAX: usize = 4 << 20;
+/// These little logs are gone through in a second or two.
+const SCRUB_BYTES_PER_SECOND: u64 = 512 << 10;
 const SHARD_MEMORY_BYTES: usize = 64 << 20;
 /// 2026-01-01: far from zero, so that differences of wall clocks show no luck.
 pub const WALL_EPOCH_MS: i64 = 1_767_225_600_000;
@@ -136,6 +138,7 @@ impl Node {
             lanes: shards,
             memory_bytes: SHARD_MEMORY_BYTES,
             segment_bytes,
+            scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
             entropy: [draw(0), draw(1), draw(2), draw(3)],
             accept_loss: self.accept_loss.clone(),
             kafka: Vec::new(),

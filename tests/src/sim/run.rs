@@ -6,7 +6,7 @@ use super::faults::{Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
 use super::world::{Happening, World, WorldOptions};
-use super::{Counts, rot};
+use super::{Counts, decay, rot};
 use crate::check::Model;
 use crate::workload::admin::Admin;
 use crate::workload::fetcher::Fetcher;
@@ -85,6 +85,7 @@ pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
     run.settle();
     run.verify();
     run.until("replicas agree", |run| run.world.nodes.len() == 1 || safety::replicas_agree(&run.world));
+    run.heal();
     safety::replicas_are_identical(&mut run.world);
     run.stop_and_verify_again();
     run.world.counts.add(if nodes == 1 { "run" } else { "run of a cluster" });
@@ -192,6 +193,16 @@ impl Run {
         self.until("all logs are read", |run| run.clients.last().expect("the verifier").is_settled());
         self.until("committed offsets are looked at", |run| run.model.groups.are_looked_at());
         self.desk.is_verifying = false;
+    }
+
+    /// What rotted in sealed segments is found by the scrub, and mended from other replicas.
+    fn heal(&mut self) {
+        let mut seconds = 0;
+        while !self.model.damage.repairable.is_empty() && !safety::sealed_are_identical(&self.world) {
+            self.rest(SECOND);
+            seconds += 1;
+            assert!(seconds < SETTLE_NS_MAX / SECOND, "after {seconds} s replicas are not healed");
+        }
     }
 
     /// Once more, from what the disks hold; in a cluster perhaps under other leaders.
@@ -304,7 +315,11 @@ impl Run {
         let reported = &self.model.damage.heads_reported;
         self.world.nodes[node].accept_loss = reported.iter().copied().collect();
         if std::mem::take(&mut self.rot_is_due) {
-            rot::strike(&mut self.world, &mut self.model, &mut self.rng);
+            if self.world.nodes.len() == 1 {
+                rot::strike(&mut self.world, &mut self.model, &mut self.rng);
+            } else {
+                decay::strike(&mut self.world, &mut self.model, node, &mut self.rng);
+            }
         }
         self.world.start(node);
     }

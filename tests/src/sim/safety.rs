@@ -35,6 +35,15 @@ pub fn replicas_agree(world: &World) -> bool {
     })
 }
 
+/// The same bytes in all segments that are sealed on two nodes.
+pub fn sealed_are_identical(world: &World) -> bool {
+    let mut sealed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    world.nodes.iter().flat_map(sealed_segments).all(|(path, bytes)| match sealed.get(&path) {
+        Some(theirs) => *theirs == bytes,
+        None => sealed.insert(path, bytes).is_none(),
+    })
+}
+
 /// Segments that are sealed on two nodes have the same bytes.
 pub fn replicas_are_identical(world: &mut World) {
     let mut sealed: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();

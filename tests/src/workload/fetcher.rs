@@ -100,7 +100,10 @@ pub fn check_part(
         Some(Refusal::OffsetOutOfRange) => model.out_of_range(offset),
         Some(Refusal::Storage) => {
             let damage = &ctx.model.damage;
-            let broken = damage.is_hole(partition, offset) || damage.read_failed || damage.index_broken;
+            let broken = damage.is_hole(partition, offset)
+                || damage.read_failed
+                || damage.index_broken
+                || !damage.repairable.is_empty();
             let lost = !ctx.model.damage.broken.is_empty();
             assert!(broken || lost || model.is_deleted, "{partition}: nothing is broken at {offset}");
             ctx.world.counts.add("fetch refused: damage");

@@ -237,6 +237,25 @@ impl SimFile {
         self.cached.flip(position, bit);
     }
 
+    /// Blocks that the disk said it had written, and never did: they are as new.
+    pub fn erase(&mut self, first: u64, blocks: usize) {
+        self.overwrite(first, &vec![0; blocks * BLOCK]);
+    }
+
+    /// A write that was meant for another place landed here.
+    pub fn overwrite(&mut self, first: u64, bytes: &[u8]) {
+        for (number, block) in (first..).zip(bytes.chunks_exact(BLOCK)) {
+            let block = Rc::new(Block::try_from(block).expect("whole blocks"));
+            self.durable.put(number, &block);
+            self.cached.put(number, &block);
+        }
+    }
+
+    /// Numbers of the blocks that cannot be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = u64> + '_ {
+        self.unreadable.iter().copied()
+    }
+
     /// Makes one block fail to read until it is written again.
     pub fn make_unreadable(&mut self, block: u64) {
         self.unreadable.insert(block);

@@ -1,0 +1,61 @@
+//! The end of a journal within a process that goes on: nothing is under way, its files are closed.
+
+use super::meta_record::JournalMeta;
+use super::running::Journal;
+use super::sealed_index::SealedIndex;
+use super::segment::Next;
+use crate::disk::DiskError;
+use crate::disk::io::Io;
+use crate::ids::{FileId, NodeId, RaftId};
+
+/// The files that a journal had open.
+pub struct OpenFiles {
+    files: Vec<FileId>,
+    indexes: Vec<SealedIndex>,
+}
+
+impl OpenFiles {
+    pub async fn close(self, io: &Io) -> Result<(), DiskError> {
+        for index in self.indexes {
+            index.close().await?;
+        }
+        for file in self.files {
+            io.close(file).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Journal {
+    /// No operation of this journal is under way, and none waits to be begun.
+    pub(super) fn is_quiet(&self) -> bool {
+        let is_read = self.segments.sealed.iter().any(|sealed| sealed.is_read());
+        self.appender.is_idle()
+            && self.pending_cut.is_none()
+            && !self.upkeep.is_busy()
+            && self.segments.next != Next::Preparing
+            && !self.supply.is_reading()
+            && !self.is_lending()
+            && !is_read
+    }
+
+    /// What it is, and what it had open.
+    pub fn take_apart(self) -> (JournalMeta, Vec<(RaftId, NodeId)>, OpenFiles) {
+        let segments = self.segments;
+        let mut files = vec![self.hard_state_file, segments.active.file];
+        files.extend(segments.rolled.iter().map(|rolled| rolled.file));
+        files.extend(segments.sealed.iter().map(|sealed| sealed.file));
+        if let Next::Ready { file, .. } = segments.next {
+            files.push(file);
+        }
+        let mut indexes = Vec::new();
+        for sealed in segments.sealed {
+            let mut one = Some(sealed);
+            while let Some(sealed) = one {
+                indexes.push(SealedIndex::clone(&sealed.index));
+                one = sealed.replaced.clone();
+            }
+        }
+        (self.meta, self.members, OpenFiles { files, indexes })
+    }
+}

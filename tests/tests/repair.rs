@@ -1,0 +1,183 @@
+//! Damaged replicas heal from the others: bodies and heads, on one node or on each a different one,
+//! with and without a leader.
+
+use engine::disk::BLOCK;
+use engine::ids::{JournalId, JournalIdentity, PartitionId};
+use engine::shard::Event;
+use tests::sim::cluster::{Cluster, MS, SECOND};
+use tests::sim::survey::{Found, journals, whole_entries};
+
+const SEGMENT_BYTES: u64 = 1 << 18;
+
+/// Three nodes with a topic of one partition that holds some sealed segments.
+fn three(seed: u64, batches: usize) -> (Cluster, PartitionId, JournalId) {
+    let mut cluster = Cluster::new(seed, 3, 1, SEGMENT_BYTES);
+    cluster.start_all();
+    let partition = cluster.create_topic(0, "t", 1, 3)[0];
+    produce(&mut cluster, partition, batches);
+    let journal = cluster.journal_of(partition);
+    (cluster, partition, journal)
+}
+
+fn produce(cluster: &mut Cluster, partition: PartitionId, batches: usize) {
+    for _ in 0..batches {
+        cluster.produce(partition);
+        cluster.run_for(MS / 3);
+    }
+    cluster.run_for(500 * MS);
+}
+
+fn identity(cluster: &Cluster, node: usize, journal: JournalId) -> JournalIdentity {
+    let all = journals(&cluster.world.nodes[node]);
+    all.into_iter().find(|identity| identity.journal == journal).expect("it is there")
+}
+
+fn entries(cluster: &Cluster, node: usize, journal: JournalId) -> Vec<Found> {
+    whole_entries(&cluster.world.nodes[node], &identity(cluster, node, journal))
+}
+
+/// Turns a bit of an entry over: of its head or of its body.
+fn flip(cluster: &mut Cluster, node: usize, entry: &Found, in_head: bool) {
+    let within = if in_head { 50 } else { entry.entry_bytes - BLOCK / 2 };
+    let file = cluster.world.nodes[node].disk.file_mut(&entry.path).expect("surveyed");
+    file.flip(entry.position + within as u64, 3);
+}
+
+fn kill_all(cluster: &mut Cluster) {
+    (0..3).for_each(|node| cluster.kill(node, true));
+}
+
+fn start_all(cluster: &mut Cluster) {
+    (0..3).for_each(|node| cluster.world.start(node));
+}
+
+/// An entry of the segment that is being written, so that recovery meets it; not the last.
+fn in_tail(cluster: &Cluster, node: usize, journal: JournalId, from_end: usize) -> Found {
+    let mut all = entries(cluster, node, journal);
+    let last = all.last().expect("there are some").path.clone();
+    all.retain(|entry| entry.path == last);
+    assert!(all.len() > from_end + 1, "{} entries in {last}", all.len());
+    let at = all.len() - 2 - from_end;
+    all.swap_remove(at)
+}
+
+/// All replicas come to hold the same whole entries, and nothing acknowledged is gone.
+fn healed(cluster: &mut Cluster, partition: PartitionId, journal: JournalId) {
+    cluster
+        .expect("all are up", 20 * SECOND, |cluster| cluster.world.nodes.iter().all(|node| node.is_ready()));
+    cluster.expect("no damage is left", 20 * SECOND, |cluster| {
+        let shards = cluster.world.nodes.iter().flat_map(|node| &node.shards);
+        let mut journals = shards.flat_map(|slot| slot.shard.metrics().journals);
+        journals.all(|journal| journal.damaged_ranges == 0 && !journal.quarantined)
+    });
+    cluster.check(&[partition]);
+    let of = |node: usize| -> Vec<(u64, u32)> {
+        entries(cluster, node, journal).iter().map(|entry| (entry.index, entry.checksum)).collect()
+    };
+    let first = of(0);
+    assert!(first.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "entries are missing");
+    (1..3).for_each(|node| assert_eq!(of(node), first, "node {node}"));
+}
+
+fn repairs(cluster: &Cluster, node: usize) -> usize {
+    cluster.events.iter().filter(|(at, event)| *at == node && matches!(event, Event::Repaired { .. })).count()
+}
+
+#[test]
+fn what_rots_while_a_node_is_down_is_fetched_from_the_others() {
+    for (seed, in_head) in [(1, false), (2, true), (3, false), (4, true)] {
+        let (mut cluster, partition, journal) = three(seed, 150);
+        cluster.kill(1, true);
+        let victim = in_tail(&cluster, 1, journal, 0);
+        flip(&mut cluster, 1, &victim, in_head);
+        produce(&mut cluster, partition, 10);
+        cluster.world.start(1);
+        healed(&mut cluster, partition, journal);
+        assert_eq!(repairs(&cluster, 1), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_rots_in_a_sealed_segment_is_found_by_the_scrub() {
+    for seed in 40..44 {
+        let (mut cluster, partition, journal) = three(seed, 150);
+        let node = seed as usize % 3;
+        let victim = entries(&cluster, node, journal).swap_remove(3);
+        flip(&mut cluster, node, &victim, seed % 2 == 0);
+        cluster.expect("it is repaired", 40 * SECOND, |cluster| repairs(cluster, node) == 1);
+        healed(&mut cluster, partition, journal);
+    }
+}
+
+#[test]
+fn three_replicas_each_with_another_bad_entry_heal_themselves() {
+    for seed in 10..16 {
+        let (mut cluster, partition, journal) = three(seed, 120);
+        kill_all(&mut cluster);
+        for node in 0..3 {
+            let victim = in_tail(&cluster, node, journal, node);
+            flip(&mut cluster, node, &victim, seed % 2 == 0);
+        }
+        start_all(&mut cluster);
+        cluster.expect("all are repaired", 40 * SECOND, |cluster| {
+            (0..3).all(|node| repairs(cluster, node) == 1)
+        });
+        healed(&mut cluster, partition, journal);
+        (0..3).for_each(|node| assert_eq!(repairs(&cluster, node), 1, "node {node} of seed {seed}"));
+    }
+}
+
+#[test]
+fn the_meta_journal_heals_as_well() {
+    let meta = engine::ids::META_JOURNAL;
+    for seed in 20..24 {
+        let (mut cluster, partition, _) = three(seed, 20);
+        kill_all(&mut cluster);
+        for node in 0..2 {
+            let victim = in_tail(&cluster, node, meta, node);
+            flip(&mut cluster, node, &victim, true);
+        }
+        start_all(&mut cluster);
+        healed(&mut cluster, partition, meta);
+    }
+}
+
+#[test]
+fn a_tail_that_the_disk_forgot_is_fetched_again() {
+    for seed in 30..34 {
+        let (mut cluster, partition, journal) = three(seed, 60);
+        cluster.kill(2, true);
+        let all = entries(&cluster, 2, journal);
+        for entry in &all[all.len() - 3..] {
+            let file = cluster.world.nodes[2].disk.file_mut(&entry.path).expect("surveyed");
+            file.erase(entry.position / BLOCK as u64, entry.entry_bytes / BLOCK);
+        }
+        cluster.world.start(2);
+        healed(&mut cluster, partition, journal);
+    }
+}
+
+#[test]
+fn an_entry_that_is_bad_everywhere_lets_leadership_come_to_rest() {
+    let (mut cluster, _, journal) = three(50, 150);
+    let victim = entries(&cluster, 0, journal).swap_remove(3);
+    kill_all(&mut cluster);
+    (0..3).for_each(|node| flip(&mut cluster, node, &victim, true));
+    start_all(&mut cluster);
+    cluster.expect("somebody leads", 20 * SECOND, |cluster| cluster.leader(journal).is_some());
+    let led = cluster.leader(journal);
+    cluster.expect("a damaged leader hands over", 40 * SECOND, |cluster| {
+        cluster.leader(journal).is_some_and(|leader| Some(leader) != led)
+    });
+    cluster.run_for(60 * SECOND);
+    let term = |cluster: &Cluster| {
+        let shards = cluster.world.nodes.iter().flat_map(|node| &node.shards);
+        shards.filter_map(|slot| Some(slot.shard.journal(journal)?.standing().term)).max()
+    };
+    let before = term(&cluster);
+    cluster.run_for(4 * SECOND);
+    assert_eq!(term(&cluster), before, "nobody is healthier than another");
+    let node = cluster.leader(journal).expect("somebody leads");
+    let damaged = cluster.world.nodes[node].shards[0].shard.metrics().journals;
+    assert!(damaged.iter().any(|journal| journal.damaged_ranges == 1 && journal.repaired_entries == 0));
+}
