@@ -51,6 +51,29 @@ pub fn meta_journal_secret(members: &[(NodeId, Incarnation)]) -> u64 {
     })
 }
 
+/// The preferred leader first, then its neighbours in the ring of node ids, those first in whose
+/// racks there are fewest of the set: replicas share a rack only when there are not enough. A node
+/// without a rack stands in one of its own.
+fn replica_set(
+    nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+    order: &[NodeId],
+    leader_at: usize,
+    factor: usize,
+) -> Vec<NodeId> {
+    let rack = |node: &NodeId| nodes[node].advertised.rack.as_deref();
+    let mut set = vec![order[leader_at]];
+    while set.len() < factor {
+        let ring = (1..order.len()).map(|at| order[(leader_at + at) % order.len()]);
+        let of_its_rack = |node: &NodeId| {
+            let shares = |other: &&NodeId| rack(node).is_some() && rack(node) == rack(other);
+            set.iter().filter(shares).count()
+        };
+        let next = ring.filter(|node| !set.contains(node)).min_by_key(of_its_rack);
+        set.push(next.expect("no more replicas than nodes"));
+    }
+    set
+}
+
 impl Journals {
     /// A journal for each of `count` new partitions of a topic that has `existing` ones. Makes
     /// the journals that are missing.
@@ -124,9 +147,7 @@ impl Journals {
         leader_at: usize,
         request: Request,
     ) -> JournalId {
-        // The preferred leader first, then its neighbours in the ring of node ids.
-        let factor = usize::from(request.replication_factor);
-        let replicas: Vec<NodeId> = (0..factor).map(|at| order[(leader_at + at) % order.len()]).collect();
+        let replicas = replica_set(nodes, order, leader_at, usize::from(request.replication_factor));
         let alike = |journal: &&Arc<JournalView>| {
             journal.lane == lane && journal.life == request.life && journal.replicas == replicas
         };
@@ -246,6 +267,25 @@ mod tests {
         let last = &journals.by_id[&placed[4]];
         assert_eq!(last.replicas, [NodeId(4), NodeId(0), NodeId(1)]);
         assert_eq!(last.voters, [RaftId(5), RaftId(1), RaftId(2)]);
+    }
+
+    #[test]
+    fn replicas_stand_in_different_racks_where_there_are_enough() {
+        let mut nodes = nodes(5);
+        let racks = [Some("a"), Some("a"), Some("b"), Some("a"), Some("c")];
+        for (node, rack) in nodes.values_mut().zip(racks) {
+            Arc::get_mut(node).expect("the only one").advertised.rack = rack.map(str::to_owned);
+        }
+        let order: Vec<NodeId> = nodes.keys().copied().collect();
+        let set = |leader_at, factor| {
+            replica_set(&nodes, &order, leader_at, factor).into_iter().map(|node| node.0).collect::<Vec<_>>()
+        };
+        assert_eq!(set(0, 3), [0, 2, 4], "node 1 stands in the leader's rack");
+        assert_eq!(set(3, 3), [3, 4, 2]);
+        assert_eq!(set(4, 3), [4, 0, 2]);
+        assert_eq!(set(0, 5), [0, 2, 4, 1, 3], "the rest where all racks are taken");
+        let unknown = super::tests::nodes(5);
+        assert_eq!(replica_set(&unknown, &order, 1, 3), [1, 2, 3].map(NodeId), "no racks: the ring");
     }
 
     #[test]
