@@ -321,6 +321,7 @@ impl Recovery {
     async fn open_one(&mut self, base: Index, last: Index) -> Result<Rc<Sealed>, RecoveryError> {
         let journal = self.meta.journal;
         let (file, bytes) = self.context.io.open(&folder::segment_path(journal, base)).await?;
+        let damaged_before = self.report.damage.len();
         let opened = self.open_index(base).await;
         let index = match opened {
             Ok(index) if index.last() == last => index,
@@ -334,8 +335,15 @@ impl Recovery {
                 self.open_index(base).await.map_err(|error| RecoveryError::Data(error.to_string()))?
             }
         };
-        let bytes = index.totals().data_bytes;
-        Ok(Rc::new(Sealed { base, last, bytes, file, index: Rc::new(index), replaced: None }))
+        let data_bytes = index.totals().data_bytes;
+        // A stop's checkpoint may cover a segment that was not sealed yet: it is cut to its entries
+        // now, as sealing does, so that it is the same on all replicas.
+        if bytes > data_bytes && self.report.damage.len() == damaged_before {
+            self.context.io.truncate(file, data_bytes).await?;
+            self.context.io.sync(file).await?;
+        }
+        let (index, replaced) = (Rc::new(index), None);
+        Ok(Rc::new(Sealed { base, last, bytes: data_bytes, file, index, replaced }))
     }
 
     async fn open_index(&self, base: Index) -> Result<SealedIndex, super::sealed_index::IndexError> {
