@@ -4,6 +4,7 @@ use crate::stats::{ApiStats, ShardPage};
 use crate::status::{Phase, Status};
 use engine::journal::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
+use engine::peer::Space;
 use engine::shard::JournalMetrics;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -113,6 +114,9 @@ const FOLLOWER_GAUGES: &[FollowerRow] = &[
     ("follower_lag_bytes", "Bytes of those entries", |f| f.lag_bytes as f64),
     ("follower_lag_seconds", "Since when the follower has not held all that there was", |f| {
         f.lag_ns as f64 / 1e9
+    }),
+    ("follower_full", "1 when the follower's disk has no place for the next entry", |f| {
+        f64::from(u8::from(f.space == Space::Full))
     }),
     ("follower_in_sync", "1 when the follower is in sync", |f| f64::from(u8::from(f.in_sync))),
 ];
@@ -298,6 +302,7 @@ mod tests {
             lag_bytes: 8192,
             lag_ns: 1_500_000_000,
             in_sync: true,
+            space: Space::Room,
         };
         page.followers.push((JournalId(5), standing));
         status.publish(ShardId(0), page);

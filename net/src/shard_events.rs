@@ -2,6 +2,7 @@
 
 use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
+use engine::peer::Space;
 use engine::shard::Event;
 use tracing::{debug, error, info, warn};
 
@@ -43,6 +44,23 @@ pub fn log(shard: ShardId, event: &Event) {
         }
         Event::DiskFull { journal } => {
             warn!(shard, journal = journal.0, "disk full: produce to this journal is refused");
+        }
+        Event::FollowerSpace { journal, node, space: Space::Full } => {
+            warn!(shard, journal = journal.0, node = node.0, "a follower's disk is full: it is sent nothing");
+        }
+        Event::FollowerSpace { journal, node, space: Space::Short } => {
+            warn!(
+                shard,
+                journal = journal.0,
+                node = node.0,
+                "a follower's disk has no room for another segment"
+            );
+        }
+        Event::FollowerSpace { journal, node, space: Space::Room } => {
+            info!(shard, journal = journal.0, node = node.0, "a follower's disk has room again");
+        }
+        Event::HandsOver { journal, to, why } => {
+            info!(shard, journal = journal.0, to = to.0, "hands over: {why}");
         }
         Event::DiskRoom { journal } => info!(shard, journal = journal.0, "there is room again"),
         Event::ClockDistrusted { drift_ms } => {

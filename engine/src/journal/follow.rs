@@ -58,6 +58,7 @@ impl Journal {
         if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
             self.staged.push_back(entry.clone());
         }
+        self.note_space(&message, fx);
         self.replica.step(&message).expect("it was checked");
         self.pump(now, fx);
         // What raft did not take it had already, or refused.
@@ -125,6 +126,7 @@ impl Journal {
         let rolls = segment_base != before.segment_base;
         if self.upkeep.active_short || (rolls && !matches!(self.segments.next, Next::Ready { .. })) {
             self.prepare_next(now, fx);
+            self.upkeep.turned_away = self.upkeep.reported_full;
             return Ok(Admitted::Pass);
         }
         Ok(Admitted::Step)
@@ -188,12 +190,18 @@ impl Journal {
         if let RaftKind::Append { entry, .. } = &mut message.kind
             && let Some((index, term)) = wanted
         {
+            if !self.has_room(message.to) {
+                return self.unsent.push(message.to);
+            }
             let bytes = self.cache.get(index).or_else(|| self.supply.get(index).cloned());
             *entry = bytes.filter(|bytes| bytes.header().term() == term);
             if entry.is_none() {
                 // It left the memory between raft's decision and now: raft probes again.
                 return self.unsent.push(message.to);
             }
+        }
+        if let RaftKind::HeartbeatResponse { space, .. } = &mut message.kind {
+            *space = self.space();
         }
         if let Some(to) = self.node_of(message.to) {
             let (journal, lane) = (self.id, self.meta.lane);

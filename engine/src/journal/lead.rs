@@ -6,6 +6,7 @@ use super::running::{Journal, Phase};
 use super::waiters::{REPLICAS_INLINE, Reached};
 use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId, Term};
+use crate::peer::Space;
 use crate::planted::{Bug, is_planted};
 use crate::shard::{Event, Output, Refusal};
 use core::time::Duration;
@@ -29,11 +30,14 @@ struct Caught {
     caught_up_ns: u64,
     /// What there was at a moment that the follower has not reached yet.
     mark: (Index, u64),
+    /// What it last said of its disk.
+    space: Space,
 }
 
 impl Caught {
-    fn is_in_sync(&self, now: Now) -> bool {
-        now.mono_ns - self.caught_up_ns <= IN_SYNC.as_nanos() as u64
+    /// Whoever has no place for more is not, however lately it had all.
+    fn is_in_sync(&self, now_ns: u64) -> bool {
+        self.space != Space::Full && now_ns.saturating_sub(self.caught_up_ns) <= IN_SYNC.as_nanos() as u64
     }
 }
 
@@ -43,6 +47,24 @@ pub struct Lead {
     term: Term,
     followers: BTreeMap<RaftId, Caught>,
     hand_over_ns: Option<u64>,
+    /// Until then it does not look again whom to hand over to because its disk is full.
+    pub(super) full_until_ns: u64,
+}
+
+impl Lead {
+    pub(super) fn term(&self) -> Term {
+        self.term
+    }
+
+    pub(super) fn space(&self, follower: RaftId) -> Space {
+        self.followers.get(&follower).map_or(Space::Room, |caught| caught.space)
+    }
+
+    /// Gives what it had said before.
+    pub(super) fn set_space(&mut self, follower: RaftId, space: Space) -> Option<Space> {
+        let caught = self.followers.get_mut(&follower)?;
+        Some(core::mem::replace(&mut caught.space, space))
+    }
 }
 
 /// One follower, for the metrics.
@@ -54,6 +76,7 @@ pub struct FollowerStanding {
     pub lag_bytes: u64,
     pub lag_ns: u64,
     pub in_sync: bool,
+    pub space: Space,
 }
 
 impl Journal {
@@ -90,9 +113,10 @@ impl Journal {
         self.term_start = Some(self.cursor.next);
         self.upkeep.settled = false;
         let last = Index(self.cursor.next.0 - 1);
-        let caught = |matched| Caught { matched, caught_up_ns: now.mono_ns, mark: (last, now.mono_ns) };
+        let mark = (last, now.mono_ns);
+        let caught = |matched| Caught { matched, caught_up_ns: now.mono_ns, mark, space: Space::Room };
         let followers = self.replica.followers().map(|follower| (follower.id, caught(Index::NONE)));
-        self.lead = Some(Lead { term, followers: followers.collect(), hand_over_ns: None });
+        self.lead = Some(Lead { term, followers: followers.collect(), hand_over_ns: None, full_until_ns: 0 });
         self.counts.elections += 1;
         fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
         fx.partitions_changed = true;
@@ -139,14 +163,15 @@ impl Journal {
     /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.
     pub fn in_sync(&self, now: Now) -> Vec<NodeId> {
         let Some(lead) = &self.lead else { return Vec::new() };
-        let followers = lead.followers.iter().filter(|(_, caught)| caught.is_in_sync(now)).map(|(id, _)| *id);
+        let followers =
+            lead.followers.iter().filter(|(_, caught)| caught.is_in_sync(now.mono_ns)).map(|(id, _)| *id);
         core::iter::once(self.replica.id()).chain(followers).filter_map(|id| self.node_of(id)).collect()
     }
 
     /// How many they are: asked for each batch.
     pub(super) fn in_sync_count(&self, now: Now) -> u16 {
         let Some(lead) = &self.lead else { return 0 };
-        1 + lead.followers.values().filter(|caught| caught.is_in_sync(now)).count() as u16
+        1 + lead.followers.values().filter(|caught| caught.is_in_sync(now.mono_ns)).count() as u16
     }
 
     /// Those who wait for more replicas than are in sync any more are told: their entry stays.
@@ -179,7 +204,8 @@ impl Journal {
                 lag_entries,
                 lag_bytes: self.segments.bytes_from(caught.matched.next(), self.cursor.position),
                 lag_ns,
-                in_sync: now_ns.saturating_sub(caught.caught_up_ns) <= IN_SYNC.as_nanos() as u64,
+                in_sync: caught.is_in_sync(now_ns),
+                space: caught.space,
             })
         };
         lead.followers.iter().filter_map(standing).collect()
@@ -244,7 +270,9 @@ impl Journal {
     pub fn drift(&mut self, preferred: NodeId, lag_entries_max: u64, now: Now, fx: &mut Effects) -> bool {
         let last = Index((self.cursor.next.0 - 1).saturating_sub(lag_entries_max));
         let is_there = |follower: crate::raft::Follower| {
-            self.node_of(follower.id) == Some(preferred) && follower.is_active && follower.matched >= last
+            let is_it = self.node_of(follower.id) == Some(preferred);
+            // Whose disk is full has handed over itself.
+            is_it && follower.is_active && follower.matched >= last && self.is_roomy(follower.id)
         };
         let may = self.is_settled() && self.queued_items.is_empty();
         may && self.replica.followers().any(is_there) && self.hand_over(Some(preferred), now, fx)

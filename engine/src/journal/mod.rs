@@ -38,6 +38,7 @@ pub mod scrub;
 pub mod sealed_index;
 pub mod segment;
 pub mod serve;
+pub mod space;
 pub mod stages;
 pub mod state;
 mod supply;

@@ -19,6 +19,7 @@ use crate::disk::{DiskError, DiskErrorKind};
 use crate::entry::item::Item;
 use crate::folder;
 use crate::ids::{FileId, Index, PartitionId, Term};
+use crate::raft::{HEARTBEAT_TICKS, TICK};
 use crate::shard::{Event, Fatal, Output};
 use core::time::Duration;
 use std::rc::Rc;
@@ -55,9 +56,13 @@ pub struct Upkeep {
     dead_segments: usize,
     pub dead_bytes: u64,
     pub pinned_bytes: u64,
+    /// Of those that leaders' ticks come in, the last one.
+    beat: u64,
     last_append: (Index, u64),
     pub settled: bool,
-    reported_full: bool,
+    pub reported_full: bool,
+    /// An entry found no place since the disk is full.
+    pub turned_away: bool,
     /// Monotonic and wall milliseconds at which the two agreed.
     clock: (i64, i64),
     pub trusts_clock: bool,
@@ -95,9 +100,11 @@ impl Upkeep {
             dead_segments: 0,
             dead_bytes: 0,
             pinned_bytes: 0,
+            beat: 0,
             last_append: (Index::NONE, now.mono_ns),
             settled: false,
             reported_full: false,
+            turned_away: false,
             clock: (mono_ms(started), started.wall_ms),
             trusts_clock: true,
             stop_checkpoint: StopCheckpoint::NotYet,
@@ -134,10 +141,12 @@ impl Upkeep {
 impl Journal {
     /// About every 10 ms.
     pub fn tick(&mut self, view: &View, retention_ns: u64, now: Now, fx: &mut Effects) {
-        self.tick_raft(1, now, fx);
+        let ticks = self.ticks_due(now);
+        self.tick_raft(ticks, now, fx);
         self.refuse_short(now, fx);
         self.check_clock(now, fx);
         self.retry_full(now, fx);
+        self.hand_over_when_full(now, fx);
         self.prepare_wanted(now, fx);
         self.start(now, fx);
         self.tick_repair(now, fx);
@@ -152,6 +161,18 @@ impl Journal {
             self.pass(view, now, fx);
         }
         self.pump(now, fx);
+    }
+
+    /// A leader's ticks come together, at moments that are the same for all journals of a shard:
+    /// so its heartbeats do, and travel in one message. A follower counts each.
+    fn ticks_due(&mut self, now: Now) -> u32 {
+        let beat = now.mono_ns / (TICK.as_nanos() as u64 * HEARTBEAT_TICKS as u64);
+        let is_new = core::mem::replace(&mut self.upkeep.beat, beat) != beat;
+        match (self.replica.is_leader() && !self.is_alone(), is_new) {
+            (false, _) => 1,
+            (true, true) => HEARTBEAT_TICKS as u32,
+            (true, false) => 0,
+        }
     }
 
     /// Lets time pass for raft. Until the journal has a place for a term start it must not come to
@@ -236,6 +257,7 @@ impl Journal {
     }
 
     fn note_room(&mut self, fx: &mut Effects) {
+        self.upkeep.turned_away = false;
         if core::mem::replace(&mut self.upkeep.reported_full, false) {
             fx.out.push(Output::Event(Event::DiskRoom { journal: self.id }));
         }

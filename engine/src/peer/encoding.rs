@@ -3,7 +3,8 @@
 //! An entry is not among them: it travels behind the body as it is on disk, and a flag says that
 //! it does. A version above ours is refused, never guessed at.
 
-use super::message::{Committed, PeerMessage, RaftKind, RaftMessage};
+use super::heartbeats::{Heartbeat, is_heartbeat};
+use super::message::{Committed, PeerMessage, RaftKind, RaftMessage, Space};
 use crate::codec::{Reader, Short, Write};
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
@@ -19,6 +20,9 @@ const CONTROL_DONE: u8 = 4;
 const ELECT: u8 = 20;
 const READ: u8 = 5;
 const READ_DONE: u8 = 6;
+const HEARTBEATS: u8 = 7;
+/// A heartbeat among others: its journal, then as in a message of its own.
+const HEARTBEAT_BYTES: usize = 8 + 24 + 2 + 32;
 
 /// A body that is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,8 @@ pub enum DecodeError {
     Unknown { what: &'static str, number: u8 },
     #[error("a text in a peer message is not UTF-8")]
     Text,
+    #[error("a message that is no heartbeat stands among heartbeats")]
+    NoHeartbeat,
     #[error("the entry that the message speaks of is missing, or there is one and it speaks of none")]
     Entry,
 }
@@ -47,6 +53,14 @@ impl PeerMessage {
                 to.put_u8(RAFT);
                 to.put_u64(journal.0);
                 write_raft(&mut to, message);
+            }
+            Self::Heartbeats(all) => {
+                to.put_u8(HEARTBEATS);
+                to.put_count(all.len());
+                for Heartbeat { journal, message } in all {
+                    to.put_u64(journal.0);
+                    write_raft(&mut to, message);
+                }
             }
             Self::Hint { journal, term, leader, in_sync, held_by_all } => {
                 to.put_u8(HINT);
@@ -102,6 +116,7 @@ impl PeerMessage {
                 let journal = JournalId(from.u64()?);
                 Self::Raft { journal, message: read_raft(&mut from, &mut entry)? }
             }
+            HEARTBEATS => Self::Heartbeats(read_heartbeats(&mut from)?),
             HINT => Self::Hint {
                 journal: JournalId(from.u64()?),
                 term: Term(from.u64()?),
@@ -176,7 +191,7 @@ fn parts(kind: &RaftKind) -> (u8, [u64; 4], bool) {
             (2, [index.0, hint.0, hint_term.0, commit.0], *reject)
         }
         RaftKind::Heartbeat { commit } => (3, [commit.0, 0, 0, 0], false),
-        RaftKind::HeartbeatResponse { commit } => (4, [commit.0, 0, 0, 0], false),
+        RaftKind::HeartbeatResponse { commit, space } => (4, [commit.0, space_number(*space), 0, 0], false),
         RaftKind::Vote { last, last_term, commit, commit_term, transfer } => {
             (5, [last.0, last_term.0, commit.0, commit_term.0], *transfer)
         }
@@ -215,7 +230,7 @@ fn read_raft(from: &mut Reader<'_>, entry: &mut Option<EntryBytes>) -> Result<Ra
             commit: Index(fourth),
         },
         3 => RaftKind::Heartbeat { commit: Index(first) },
-        4 => RaftKind::HeartbeatResponse { commit: Index(first) },
+        4 => RaftKind::HeartbeatResponse { commit: Index(first), space: read_space(second)? },
         5 => RaftKind::Vote {
             last: Index(first),
             last_term: Term(second),
@@ -235,6 +250,37 @@ fn read_raft(from: &mut Reader<'_>, entry: &mut Option<EntryBytes>) -> Result<Ra
         number => return Err(DecodeError::Unknown { what: "raft message", number }),
     };
     Ok(RaftMessage { from: sender, to, term, kind })
+}
+
+fn space_number(space: Space) -> u64 {
+    match space {
+        Space::Room => 0,
+        Space::Short => 1,
+        Space::Full => 2,
+    }
+}
+
+fn read_space(number: u64) -> Result<Space, DecodeError> {
+    match number {
+        0 => Ok(Space::Room),
+        1 => Ok(Space::Short),
+        2 => Ok(Space::Full),
+        number => Err(DecodeError::Unknown { what: "space", number: number.min(255) as u8 }),
+    }
+}
+
+fn read_heartbeats(from: &mut Reader<'_>) -> Result<Vec<Heartbeat>, DecodeError> {
+    let count = from.count(HEARTBEAT_BYTES)?;
+    let mut all = Vec::with_capacity(count);
+    for _ in 0..count {
+        let journal = JournalId(from.u64()?);
+        let message = read_raft(from, &mut None)?;
+        if !is_heartbeat(&message) {
+            return Err(DecodeError::NoHeartbeat);
+        }
+        all.push(Heartbeat { journal, message });
+    }
+    Ok(all)
 }
 
 fn write_result(to: &mut Vec<u8>, result: &Result<Committed, ControlRefusal>) {

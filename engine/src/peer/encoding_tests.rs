@@ -40,7 +40,7 @@ fn raft_kinds() -> Vec<RaftKind> {
             commit: Index(5),
         },
         RaftKind::Heartbeat { commit: index },
-        RaftKind::HeartbeatResponse { commit: index },
+        RaftKind::HeartbeatResponse { commit: index, space: Space::Short },
         RaftKind::Vote { last: index, last_term: term, commit: Index(5), commit_term: term, transfer: true },
         RaftKind::VoteResponse { reject: true, commit: index, commit_term: term },
         RaftKind::PreVote { last: index, last_term: term, commit: Index(5), commit_term: term },
@@ -53,7 +53,15 @@ fn all() -> Vec<PeerMessage> {
     let done = |result| PeerMessage::ControlDone { id: 8, result };
     let outcome = |outcome| done(Ok(Committed { index: Index(4), outcome }));
     let mut all: Vec<_> = raft_kinds().into_iter().map(raft).collect();
+    let heartbeat = |journal, kind| Heartbeat {
+        journal: JournalId(journal),
+        message: RaftMessage { from: RaftId(1), to: RaftId(2), term: Term(4), kind },
+    };
     all.extend([
+        PeerMessage::Heartbeats(vec![
+            heartbeat(3, RaftKind::Heartbeat { commit: Index(7) }),
+            heartbeat(4, RaftKind::HeartbeatResponse { commit: Index(8), space: Space::Full }),
+        ]),
         PeerMessage::Hint {
             journal: JournalId(2),
             term: Term(5),

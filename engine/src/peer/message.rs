@@ -3,6 +3,7 @@
 //! Plain data: what raft-rs makes of a message is known in [`crate::raft`] alone, and nothing here
 //! was judged. A message from a peer is checked by its receiver before it is believed.
 
+use super::heartbeats::Heartbeat;
 use crate::control::{ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
 use crate::ids::{Index, JournalId, NodeId, RaftId, Term};
@@ -12,6 +13,8 @@ use crate::ids::{Index, JournalId, NodeId, RaftId, Term};
 pub enum PeerMessage {
     /// Of one journal's replica to another.
     Raft { journal: JournalId, message: RaftMessage },
+    /// Heartbeats of many journals, or the answers to them.
+    Heartbeats(Vec<Heartbeat>),
     /// Who leads a journal and which nodes are in sync: to every node. The highest term wins. All
     /// voters hold all entries up to `held_by_all`: a segment above it is still needed.
     Hint { journal: JournalId, term: Term, leader: NodeId, in_sync: Vec<NodeId>, held_by_all: Index },
@@ -70,6 +73,7 @@ pub enum RaftKind {
     },
     HeartbeatResponse {
         commit: Index,
+        space: Space,
     },
     /// `transfer`: the leader asked for it, so a lease does not stand in the way.
     Vote {
@@ -97,6 +101,17 @@ pub enum RaftKind {
     },
     /// Stand for election at once: the leader hands over.
     TimeoutNow,
+}
+
+/// What a replica says of its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Space {
+    #[default]
+    Room,
+    /// It cannot prepare the next segment: it takes entries as long as this one has place.
+    Short,
+    /// It has no place for the entry that it was sent.
+    Full,
 }
 
 impl PeerMessage {

@@ -4,7 +4,9 @@
 //! most one entry, in the very buffers that disk and cache share.
 
 pub mod encoding;
+pub mod heartbeats;
 pub mod message;
 
 pub use encoding::{DecodeError, PEER_VERSION};
-pub use message::{Committed, PeerMessage, RaftKind, RaftMessage};
+pub use heartbeats::Heartbeat;
+pub use message::{Committed, PeerMessage, RaftKind, RaftMessage, Space};

@@ -2,7 +2,7 @@
 
 use super::meta::EntryMeta;
 use crate::ids::{Index, RaftId, Term};
-use crate::peer::{RaftKind, RaftMessage};
+use crate::peer::{RaftKind, RaftMessage, Space};
 use raft::eraftpb::{Message, MessageType};
 
 /// What raft-rs puts into a vote request that its leader asked for.
@@ -35,7 +35,7 @@ pub fn to_raft(message: &RaftMessage) -> Message {
             raft.set_msg_type(MessageType::MsgHeartbeat);
             raft.commit = commit.0;
         }
-        RaftKind::HeartbeatResponse { commit } => {
+        RaftKind::HeartbeatResponse { commit, .. } => {
             raft.set_msg_type(MessageType::MsgHeartbeatResponse);
             raft.commit = commit.0;
         }
@@ -86,7 +86,8 @@ pub fn from_raft(raft: &Message) -> Outgoing {
             commit,
         },
         MessageType::MsgHeartbeat => RaftKind::Heartbeat { commit },
-        MessageType::MsgHeartbeatResponse => RaftKind::HeartbeatResponse { commit },
+        // What is said of the disk is the journal's to fill in.
+        MessageType::MsgHeartbeatResponse => RaftKind::HeartbeatResponse { commit, space: Space::default() },
         MessageType::MsgRequestVote => {
             let transfer = &raft.context[..] == TRANSFER;
             RaftKind::Vote { last: index, last_term: log_term, commit, commit_term, transfer }

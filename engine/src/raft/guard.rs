@@ -91,7 +91,7 @@ fn check_numbers(message: &RaftMessage) -> Result<(), Refused> {
         RaftKind::AppendResponse { index, hint, hint_term, commit, .. } => {
             ([(*index).max(*hint), *commit], [*hint_term, Term(0)])
         }
-        RaftKind::Heartbeat { commit } | RaftKind::HeartbeatResponse { commit } => {
+        RaftKind::Heartbeat { commit } | RaftKind::HeartbeatResponse { commit, .. } => {
             ([*commit, Index::NONE], [Term(0); 2])
         }
         RaftKind::Vote { last, last_term, commit, commit_term, .. }

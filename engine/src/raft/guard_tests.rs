@@ -166,7 +166,7 @@ fn twist_kind(kind: &mut RaftKind, rng: &mut Rng) {
             3 => *hint_term = Term(number(rng, hint_term.0)),
             _ => *commit = Index(number(rng, commit.0)),
         },
-        RaftKind::Heartbeat { commit } | RaftKind::HeartbeatResponse { commit } => index(commit),
+        RaftKind::Heartbeat { commit } | RaftKind::HeartbeatResponse { commit, .. } => index(commit),
         RaftKind::Vote { last, last_term, commit, commit_term, .. }
         | RaftKind::PreVote { last, last_term, commit, commit_term } => match rng.below(4) {
             0 => *last = Index(number(rng, last.0)),

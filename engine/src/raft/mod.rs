@@ -12,4 +12,6 @@ pub mod replica;
 pub use convert::Outgoing;
 pub use guard::Refused;
 pub use meta::EntryMeta;
-pub use replica::{ELECTION_TICKS, Follower, NotLeader, Replica, ReplicaStart, Wanted, Work};
+pub use replica::{
+    ELECTION_TICKS, Follower, HEARTBEAT_TICKS, NotLeader, Replica, ReplicaStart, TICK, Wanted, Work,
+};

@@ -17,13 +17,16 @@ use super::meta::EntryMeta;
 use crate::ids::{Index, RaftId, Term};
 use crate::peer::{RaftKind, RaftMessage};
 use crate::rng::mix;
+use core::time::Duration;
 use raft::eraftpb::EntryType;
 use raft::{Config, GetEntriesContext, RawNode, StateRole};
 
-/// A tick is 10 ms: elections after 300 to 600 ms of silence, a heartbeat every 60 ms. A disk
+/// How long raft takes a tick for.
+pub const TICK: Duration = Duration::from_millis(10);
+/// Elections after 300 to 600 ms of silence, a heartbeat every 60 ms. A disk
 /// that stalls for 200 ms deposes nobody, and a dead leader is replaced within a second.
 pub const ELECTION_TICKS: usize = 30;
-const HEARTBEAT_TICKS: usize = 6;
+pub const HEARTBEAT_TICKS: usize = 6;
 /// What a follower may have on its way, bytes: the product of 1 GiB/s and 8 ms. A follower that
 /// is slow or dead pins no more of the leader's memory than this.
 const CREDIT_BYTES: usize = 8 << 20;

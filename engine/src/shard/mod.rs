@@ -38,6 +38,7 @@ use crate::journal::produce::Room;
 use crate::journal::serve::Asked;
 use crate::journal::stages::StageLatencies;
 use crate::journal::waiters::Asker;
+use crate::peer::heartbeats;
 use crate::rng::Rng;
 use core::cell::Cell;
 use elect::Asking;
@@ -142,6 +143,7 @@ impl Shard {
         for (op, request) in self.io.take_issued() {
             fx.out.push(Output::Disk { op, request });
         }
+        heartbeats::gather(&mut fx.out);
         *out = fx.out;
     }
 

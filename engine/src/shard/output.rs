@@ -7,7 +7,7 @@ use crate::entry::Slice;
 use crate::formation::Report;
 use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, Term};
 use crate::journal::report::{Damage, RecoveryReport};
-use crate::peer::PeerMessage;
+use crate::peer::{PeerMessage, Space};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -267,6 +267,18 @@ pub enum Event {
     /// The next segment could not be prepared: produce is refused.
     DiskFull {
         journal: JournalId,
+    },
+    /// What a follower says of its disk changed: without room it is sent nothing.
+    FollowerSpace {
+        journal: JournalId,
+        node: NodeId,
+        space: Space,
+    },
+    /// A leader hands over for a reason of its own.
+    HandsOver {
+        journal: JournalId,
+        to: NodeId,
+        why: &'static str,
     },
     /// There is room again.
     DiskRoom {

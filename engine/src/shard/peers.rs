@@ -13,13 +13,11 @@ use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Term};
 use crate::journal::effects::Effects;
 use crate::journal::lending::Asked;
 use crate::journal::waiters::Asker;
-use crate::peer::{Committed, PeerMessage};
-use crate::raft::ELECTION_TICKS;
+use crate::peer::{Committed, Heartbeat, PeerMessage, RaftMessage};
+use crate::raft::{ELECTION_TICKS, TICK};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-/// A tick's length.
-const TICK: Duration = Duration::from_millis(10);
 /// Hints are repeated, since a link may lose them.
 const HINT_AGAIN: Duration = Duration::from_secs(1);
 /// A command that another node was asked to carry out is given up after this: two elections and
@@ -73,8 +71,12 @@ impl Shard {
     pub(super) fn peer(&mut self, from: NodeId, message: PeerMessage, now: Now, fx: &mut Effects) {
         match message {
             PeerMessage::Raft { journal, message } => {
-                if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
-                    journal.peer(from, message, now, fx);
+                self.raft_message(from, journal, message, now, fx);
+                self.tell_room(fx);
+            }
+            PeerMessage::Heartbeats(all) => {
+                for Heartbeat { journal, message } in all {
+                    self.raft_message(from, journal, message, now, fx);
                 }
                 self.tell_room(fx);
             }
@@ -109,6 +111,19 @@ impl Shard {
                 fx.out.push(Output::Peer { to: asked.by, lane, message });
             }
             None => {}
+        }
+    }
+
+    fn raft_message(
+        &mut self,
+        from: NodeId,
+        journal: JournalId,
+        message: RaftMessage,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
+            journal.peer(from, message, now, fx);
         }
     }
 

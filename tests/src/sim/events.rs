@@ -3,6 +3,7 @@
 use super::Counts;
 use crate::check::Model;
 use engine::journal::report::{DamageKind, RecoveryReport};
+use engine::peer::Space;
 use engine::shard::Event;
 
 pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
@@ -22,6 +23,9 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::SegmentDeleted { .. } => counts.add("segment deleted"),
         Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
         Event::DiskFull { .. } => counts.add("disk full"),
+        Event::FollowerSpace { space: Space::Full, .. } => counts.add("follower without room"),
+        Event::FollowerSpace { .. } => counts.add("follower says how much room it has"),
+        Event::HandsOver { .. } => counts.add("full leader handed over"),
         Event::DiskRoom { .. } => counts.add("disk has room again"),
         Event::ClockDistrusted { .. } => counts.add("clock distrusted"),
         Event::LogCut { .. } => counts.add("diverged tail cut"),
