@@ -1,6 +1,7 @@
 //! `duramen cluster status`: nodes, shards, leaders, space and what is wrong.
 
 use super::connection::Connection;
+use super::followers::{self, FollowerRow};
 use super::health::{self, JournalRow};
 use super::offsets;
 use super::out::{self, Out};
@@ -43,6 +44,7 @@ struct ClusterReport {
     brokers: Vec<BrokerRow>,
     /// From the metrics pages that were named.
     journals: Vec<JournalRow>,
+    followers: Vec<FollowerRow>,
     /// For people; empty when all is well.
     problems: Vec<String>,
 }
@@ -77,7 +79,7 @@ struct Space {
 impl ClusterReport {
     fn ask(connection: &mut Connection, reach: &Reach, metrics: &[String]) -> Result<Self, Refusal> {
         let metadata = topic_report::metadata(connection, None)?;
-        let journals = health::journals(metrics, reach.timeout())?;
+        let health = health::read(metrics, reach.timeout())?;
         let brokers: Vec<BrokerRow> =
             metadata.brokers.iter().map(|broker| BrokerRow::ask(reach, &metadata, broker)).collect();
         let mut report = Self {
@@ -88,10 +90,12 @@ impl ClusterReport {
             without_leader: partitions(&metadata).filter(|one| one.leader_id < 0).count(),
             under_replicated: partitions(&metadata).filter(|one| is_under_replicated(one)).count(),
             brokers,
-            journals,
+            journals: health.journals,
+            followers: health.followers,
             problems: Vec::new(),
         };
-        report.problems = report.find_problems();
+        report.problems = health.silent;
+        report.problems.extend(report.find_problems());
         Ok(report)
     }
 
@@ -107,6 +111,7 @@ impl ClusterReport {
         let counted = counted.into_iter().filter(|(count, _)| *count > 0);
         problems.extend(counted.map(|(count, what)| format!("{count} partition(s) {what}")));
         problems.extend(self.journals.iter().flat_map(JournalRow::problems));
+        problems.extend(self.followers.iter().filter_map(FollowerRow::problem));
         problems
     }
 
@@ -118,11 +123,16 @@ impl ClusterReport {
              {} without a leader, {} under-replicated\n\n",
             self.without_leader, self.under_replicated
         );
-        let header = ["broker", "node", "shard", "address", "leads", "replicas", "bytes", "free", "of"];
+        let header =
+            ["broker", "node", "shard", "address", "rack", "leads", "replicas", "bytes", "free", "of"];
         text.push_str(&out::table(header, self.brokers.iter().map(BrokerRow::cells)));
         if !self.journals.is_empty() {
             text.push_str("\n\n");
             text.push_str(&health::table(&self.journals));
+        }
+        if !self.followers.is_empty() {
+            text.push_str("\n\n");
+            text.push_str(&followers::table(&self.followers));
         }
         text.push_str(if self.problems.is_empty() { "\n\nall is well\n" } else { "\n\nwhat is wrong:\n" });
         self.problems.iter().for_each(|problem| text.push_str(&format!("  {problem}\n")));
@@ -154,7 +164,7 @@ impl BrokerRow {
         }
     }
 
-    fn cells(&self) -> [String; 9] {
+    fn cells(&self) -> [String; 10] {
         let of_space = |figure: fn(Space) -> u64| {
             self.space.map_or_else(|| "-".to_owned(), |space| out::bytes(figure(space)))
         };
@@ -163,6 +173,7 @@ impl BrokerRow {
             self.node.to_string(),
             self.shard.to_string(),
             self.address.clone(),
+            out::or_dash(self.rack.as_deref()),
             self.leads.to_string(),
             self.replicas.to_string(),
             of_space(|space| space.partition_bytes),
@@ -211,6 +222,7 @@ mod tests {
             under_replicated: 0,
             brokers: vec![broker],
             journals: Vec::new(),
+            followers: Vec::new(),
             problems: Vec::new(),
         }
     }

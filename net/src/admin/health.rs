@@ -1,6 +1,7 @@
 //! The journals as the nodes' metrics pages have them: who leads, how far each replica is, what is
 //! damaged.
 
+use super::followers::{self, FollowerRow};
 use super::out;
 use super::scrape::Page;
 use crate::address::Address;
@@ -31,16 +32,32 @@ pub struct JournalRow {
     last: u64,
 }
 
-/// Reads these pages.
-pub fn journals(pages: &[String], timeout: Duration) -> Result<Vec<JournalRow>, Refusal> {
-    let mut rows = Vec::new();
+/// What the pages that were named say.
+#[derive(Default)]
+pub struct Health {
+    pub journals: Vec<JournalRow>,
+    pub followers: Vec<FollowerRow>,
+    /// Pages that cannot be had, and why.
+    pub silent: Vec<String>,
+}
+
+/// Reads these pages. A node may be down: that is what one asks for.
+pub fn read(pages: &[String], timeout: Duration) -> Result<Health, Refusal> {
+    let mut health = Health::default();
     for text in pages {
         let address = Address::parse("--metrics", text)?;
-        rows.extend(of_page(text, &Page::get(&address, timeout)?));
+        match Page::get(&address, timeout) {
+            Ok(page) => {
+                health.journals.extend(of_page(text, &page));
+                health.followers.extend(followers::of_page(text, &page));
+            }
+            Err(refusal) => health.silent.push(refusal.what),
+        }
     }
-    fill_lag(&mut rows);
-    rows.sort_by(|one, other| (one.journal, &one.at).cmp(&(other.journal, &other.at)));
-    Ok(rows)
+    fill_lag(&mut health.journals);
+    health.journals.sort_by(|one, other| (one.journal, &one.at).cmp(&(other.journal, &other.at)));
+    health.followers.sort_by_key(|row| row.place());
+    Ok(health)
 }
 
 fn of_page(at: &str, page: &Page) -> Vec<JournalRow> {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod connection;
+mod followers;
 mod group;
 mod group_report;
 mod group_reset;

@@ -35,7 +35,7 @@ impl Page {
         Ok(Self::parse(body))
     }
 
-    fn parse(body: &str) -> Self {
+    pub fn parse(body: &str) -> Self {
         Self(body.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect())
     }
 

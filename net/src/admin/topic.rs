@@ -16,6 +16,10 @@ use kafka_wire::{
 };
 use serde::Serialize;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How often a new topic is asked for its leaders.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
@@ -160,12 +164,27 @@ fn create(connection: &mut Connection, reach: &Reach, topic: CreatableTopic) -> 
     let response = connection.call(5, &request)?;
     let made = response.topics.into_iter().next().ok_or_else(|| left_out(connection))?;
     check(&format!("topic '{name}'"), made.error_code, made.error_message.as_deref())?;
+    wait_for_leaders(connection, reach, &name)?;
     Ok(Created {
         name,
         id: topic_report::id_text(made.topic_id),
         partitions: made.num_partitions,
         replication_factor: made.replication_factor,
     })
+}
+
+/// The broker answers when the topic is there; its leaders come a moment later, or, where disks are
+/// slow, some. Without them in time the topic is there all the same.
+fn wait_for_leaders(connection: &mut Connection, reach: &Reach, name: &str) -> Result<(), Refusal> {
+    let deadline = Instant::now() + reach.timeout();
+    loop {
+        let metadata = topic_report::metadata(connection, Some(&[name]))?;
+        let mut partitions = metadata.topics.iter().flat_map(|topic| &topic.partitions);
+        if partitions.all(|partition| partition.leader_id >= 0) || Instant::now() >= deadline {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 struct Altered<'a> {
