@@ -11,6 +11,11 @@ pub fn is_asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
+/// What was asked has been done: a run that follows is not interrupted by it.
+pub fn heed() {
+    ASKED.store(false, Ordering::Relaxed);
+}
+
 /// To be called before any other thread is started.
 pub fn watch() -> std::io::Result<()> {
     signals::block()?;

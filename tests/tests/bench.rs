@@ -2,16 +2,13 @@
 //! acked, through crashes and when something is missing.
 
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use tests::process::{Broker, BrokerOptions, Deadline, binary};
+use std::process::{Command, Stdio};
+use tests::process::verify::{self, Verify, last_line, whole};
+use tests::process::{Broker, BrokerOptions, binary};
 
 /// A command of the tool, with a time-out, against a broker.
 fn bench(broker: &Broker, command: &str, arguments: &[&str]) -> Command {
-    let mut bench = Command::new("timeout");
-    bench.arg("180").arg(binary::bench()).arg(command);
-    bench.arg("--brokers").arg(broker.bootstrap()).args(arguments).current_dir(broker.folder());
-    bench
+    verify::bench(&broker.bootstrap(), broker.folder(), command, arguments)
 }
 
 /// Runs it to its end: exit code and both streams.
@@ -28,17 +25,6 @@ fn figures(broker: &Broker, command: &str, arguments: &[&str]) -> Value {
     let (code, said) = ended(bench);
     assert_eq!(code, 0, "{arguments:?}: {said}");
     last_line(&broker.folder().join("result.json"), "result")
-}
-
-fn last_line(file: &Path, kind: &str) -> Value {
-    let text = std::fs::read_to_string(file).expect("a file of JSON lines");
-    let mut lines =
-        text.lines().rev().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
-    lines.find(|line| line["type"] == kind).expect("a line of that type")
-}
-
-fn whole(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no whole number"))
 }
 
 #[test]
@@ -88,50 +74,17 @@ fn an_open_loop_keeps_its_rate_and_a_run_measures_end_to_end() {
     assert!(!page.contains("src=") && !page.contains("href="), "it needs nothing from elsewhere");
 }
 
-/// `verify`, running.
-struct Verify {
-    child: Child,
-    acked: PathBuf,
-}
-
-impl Verify {
-    fn start(broker: &Broker, arguments: &[&str]) -> Self {
-        let mut command = bench(broker, "verify", arguments);
-        command.args(["--acked", "acked", "--json", "verify.json"]);
-        let log = std::fs::File::create(broker.folder().join("verify.log")).expect("a log");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
-        Self { child: command.spawn().expect("it starts"), acked: broker.folder().join("acked") }
-    }
-
-    fn acks(&self) -> usize {
-        let read = std::fs::read(&self.acked).unwrap_or_default();
-        read.iter().filter(|byte| **byte == b'\n').count()
-    }
-
-    fn wait_for_acks(&self, more: usize) {
-        let before = self.acks();
-        let acked = || (self.acks() >= before + more).then_some(());
-        Deadline::seconds(60).wait_for("acks under load", acked);
-    }
-
-    fn end(mut self, broker: &Broker) -> (i32, String) {
-        let status = self.child.wait().expect("it ends");
-        let said = std::fs::read_to_string(broker.folder().join("verify.log")).expect("its words");
-        (status.code().expect("an exit code"), said)
-    }
-}
-
 #[test]
 fn verify_proves_what_was_acked_through_kill_9_and_finds_what_is_missing() {
     let mut broker = Broker::start(BrokerOptions::default());
     let load = ["--topic", "proof", "--records", "30000", "--rate", "6000", "--partitions", "4"];
-    let verify = Verify::start(&broker, &load);
+    let verify = Verify::start(&broker.bootstrap(), broker.folder(), &load);
     for more in [300, 500, 200] {
         verify.wait_for_acks(more);
         broker.kill();
         broker.run();
     }
-    let (code, said) = verify.end(&broker);
+    let (code, said) = verify.end();
     assert_eq!(code, 0, "{said}");
     let findings = last_line(&broker.folder().join("verify.json"), "findings");
     assert_eq!(whole(&findings["acked"]), 30_000, "{said}");

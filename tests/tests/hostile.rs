@@ -17,13 +17,6 @@ fn others_are_served(broker: &Broker, topic: &str) {
     assert_eq!(read_all(&broker.bootstrap(), topic, 0, 40).len(), 1000);
 }
 
-/// Resident memory of the broker, bytes.
-fn resident_bytes(broker: &Broker) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", broker.process())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
-}
-
 /// Connections of this test and of the broker share one hard limit per process; each has its own.
 fn idle_connections_max() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").expect("limits");
@@ -39,7 +32,7 @@ fn ten_thousand_idle_connections_cost_little() {
     net::system::raise_limit(net::system::Resource::OpenFiles).expect("as many files as are allowed");
     let broker = Broker::start(BrokerOptions::default());
     others_are_served(&broker, "before");
-    let before = resident_bytes(&broker);
+    let before = broker.resident_bytes();
     let mut idle: Vec<Wire> = Vec::with_capacity(count);
     for at in 0..count {
         let mut wire = Wire::connect(broker.ports.kafka() + (at % 2) as u16).expect("accepted");
@@ -49,7 +42,7 @@ fn ten_thousand_idle_connections_cost_little() {
         idle.push(wire);
     }
     others_are_served(&broker, "during");
-    let each = resident_bytes(&broker).saturating_sub(before) / count as u64;
+    let each = broker.resident_bytes().saturating_sub(before) / count as u64;
     println!("{count} idle connections, {each} bytes each");
     // A task and a socket, and not one buffer of 64 KiB.
     assert!(each < 16 << 10, "{each} bytes for an idle connection");
@@ -66,7 +59,7 @@ fn a_client_that_never_reads_its_answers_hurts_nobody() {
         assert!(load.send("unread", 0, number, 10_000));
     }
     load.flush(60);
-    let before = resident_bytes(&broker);
+    let before = broker.resident_bytes();
     // All on the leader's shard or not: whichever it is, each is asked for more than it takes.
     let mut deaf: Vec<Wire> =
         (0..8).map(|at| Wire::connect(broker.ports.kafka() + at % 2).expect("accepted")).collect();
@@ -88,7 +81,7 @@ fn a_client_that_never_reads_its_answers_hurts_nobody() {
         }
     }
     others_are_served(&broker, "others");
-    let more = resident_bytes(&broker).saturating_sub(before);
+    let more = broker.resident_bytes().saturating_sub(before);
     println!("8 deaf clients, {} MiB more", more >> 20);
     assert!(more < 320 << 20, "{} MiB more", more >> 20);
 }
@@ -96,7 +89,7 @@ fn a_client_that_never_reads_its_answers_hurts_nobody() {
 #[test]
 fn frames_that_are_declared_long_and_never_come_hurt_nobody() {
     let broker = Broker::start(BrokerOptions::default());
-    let before = resident_bytes(&broker);
+    let before = broker.resident_bytes();
     let mut slow: Vec<Wire> =
         (0..40).map(|at| Wire::connect(broker.ports.kafka() + at % 2).expect("accepted")).collect();
     for wire in &mut slow {
@@ -112,7 +105,7 @@ fn frames_that_are_declared_long_and_never_come_hurt_nobody() {
     drip(100);
     others_are_served(&broker, "others");
     drip(100);
-    let more = resident_bytes(&broker).saturating_sub(before);
+    let more = broker.resident_bytes().saturating_sub(before);
     println!("40 frames of 100 MiB declared, {} MiB more", more >> 20);
     assert!(more < 128 << 20, "{} MiB more", more >> 20);
 }

@@ -1,13 +1,12 @@
 //! What naive brokers get wrong, asked of the real process by frames made by hand.
 
-use engine::batch::{BatchBuilder, NewRecord};
 use kafka_wire::{
-    FetchRequest, FetchResponse, InitProducerIdRequest, KafkaRequest, MetadataRequest, ProduceRequest,
-    ProduceResponse, RequestResponsePair, fetch_request, metadata_request, produce_request,
+    FetchRequest, FetchResponse, InitProducerIdRequest, MetadataRequest, RequestResponsePair,
+    metadata_request,
 };
-use net::kafka::client::{ClientHead, read_response, write_request};
-use net::kafka::wire::{Bytes, StrBytes};
+use net::kafka::wire::StrBytes;
 use std::time::{Duration, Instant};
+use tests::process::requests::{self, batch, error_of, produce};
 use tests::process::wire::{API_VERSIONS, Wire, request};
 use tests::process::{Broker, BrokerOptions};
 
@@ -25,59 +24,17 @@ fn one_shard() -> Broker {
     broker
 }
 
-fn send<R: KafkaRequest>(wire: &mut Wire, correlation: i32, version: i16, request: &R) {
-    let mut frame = Vec::new();
-    write_request(&mut frame, ClientHead { correlation, client_id: "traps" }, version, request);
-    wire.send(&frame).expect("sent");
-}
-
-fn receive<R: RequestResponsePair>(wire: &mut Wire, version: i16) -> (i32, R::Response) {
-    read_response::<R>(&wire.receive().expect("answered"), version).expect("an answer of its kind")
-}
-
 fn ask<R: RequestResponsePair>(wire: &mut Wire, correlation: i32, version: i16, request: &R) -> R::Response {
-    send(wire, correlation, version, request);
-    let (answered, response) = receive::<R>(wire, version);
+    wire.begin(correlation, version, request);
+    let (answered, response) = wire.answer::<R>(version);
     assert_eq!(answered, correlation);
     response
 }
 
-fn batch(values: &[&[u8]]) -> Vec<u8> {
-    let mut builder = BatchBuilder::new(1_700_000_000_000);
-    for value in values {
-        builder.push(NewRecord::value(value));
-    }
-    builder.build()
-}
-
-fn produce(topic: &str, acks: i16, records: Vec<u8>) -> ProduceRequest {
-    let mut partition = produce_request::PartitionProduceData::default();
-    partition.records = Some(Bytes::from(records));
-    let mut data = produce_request::TopicProduceData::default();
-    data.name = StrBytes::from(topic);
-    data.partition_data = vec![partition];
-    let mut request = ProduceRequest::default();
-    request.transactional_id = None;
-    (request.acks, request.timeout_ms) = (acks, 10_000);
-    request.topic_data = vec![data];
-    request
-}
-
 fn fetch(offset: i64, max_wait_ms: i32, session: (i32, i32)) -> FetchRequest {
-    let mut partition = fetch_request::FetchPartition::default();
-    (partition.fetch_offset, partition.partition_max_bytes) = (offset, 1 << 20);
-    let mut topic = fetch_request::FetchTopic::default();
-    topic.topic = StrBytes::from(TOPIC);
-    topic.partitions = vec![partition];
-    let mut request = FetchRequest::default();
-    (request.max_wait_ms, request.min_bytes, request.max_bytes) = (max_wait_ms, 1, 1 << 20);
+    let mut request = requests::fetch(TOPIC, offset, max_wait_ms);
     (request.session_id, request.session_epoch) = session;
-    request.topics = vec![topic];
     request
-}
-
-fn error_of(response: &ProduceResponse) -> i16 {
-    response.responses[0].partition_responses[0].error_code
 }
 
 #[test]
@@ -88,17 +45,17 @@ fn answers_keep_the_order_of_requests_past_a_parked_fetch_that_a_produce_wakes()
         Wire::connect(broker.ports.kafka()).expect("accepted"),
     );
     let since = Instant::now();
-    send(&mut one, 10, 12, &fetch(0, 20_000, (0, -1)));
-    send(&mut one, 11, 4, &InitProducerIdRequest::default().tap());
+    one.begin(10, 12, &fetch(0, 20_000, (0, -1)));
+    one.begin(11, 4, &InitProducerIdRequest::default().tap());
     one.0.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
     let early = one.receive();
     assert!(early.is_err(), "the second answer does not overtake the parked first: {early:?}");
     one.0.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
     assert_eq!(error_of(&ask(&mut other, 1, 9, &produce(TOPIC, -1, batch(&[b"wakes"])))), 0);
-    let (correlation, woken) = receive::<FetchRequest>(&mut one, 12);
+    let (correlation, woken) = one.answer::<FetchRequest>(12);
     assert_eq!(correlation, 10);
     assert_eq!(woken.responses[0].partitions[0].high_watermark, 1);
-    assert_eq!(receive::<InitProducerIdRequest>(&mut one, 4).0, 11);
+    assert_eq!(one.answer::<InitProducerIdRequest>(4).0, 11);
     assert!(since.elapsed() < Duration::from_secs(10), "woken, not timed out");
 }
 
@@ -128,9 +85,9 @@ fn a_version_of_api_versions_that_nobody_knows_is_answered_in_version_0() {
 fn acks_0_is_not_answered_and_an_error_ends_the_connection() {
     let broker = one_shard();
     let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
-    send(&mut wire, 1, 9, &produce(TOPIC, 0, batch(&[b"silent"])));
+    wire.begin(1, 9, &produce(TOPIC, 0, batch(&[b"silent"])));
     wire.asks_versions(2).expect("the next answer is the next request's");
-    send(&mut wire, 3, 9, &produce("no-such-topic", 0, batch(&[b"lost"])));
+    wire.begin(3, 9, &produce("no-such-topic", 0, batch(&[b"lost"])));
     assert!(wire.receive().is_err(), "closed");
 }
 

@@ -35,33 +35,14 @@ fn under_faults(shards: &[u16], fault: impl Fn(&mut Broker), remedy: impl Fn(&mu
             goes_on("the load goes on without the node");
             remedy(&mut cluster.nodes[node]);
             goes_on("the load goes on with the node");
-            wait_in_sync(&cluster);
+            cluster.wait_in_sync(TOPIC, GOES_ON_SECONDS);
         }
     });
     load.flush(120);
     println!("{} records acked", load.reports.len());
     STREAM.check(&cluster.bootstrap(), sent, load.reports.take());
     cluster.stop();
-    for other in [1, 2] {
-        let diff = cluster.diff(0, other);
-        let said = String::from_utf8_lossy(&diff.stdout).into_owned();
-        assert!(diff.status.success() && said.contains("identical"), "nodes 1 and {}: {said}", other + 1);
-    }
-}
-
-/// Waits until all three replicas of every partition are in sync again, as its leader sees it.
-fn wait_in_sync(cluster: &Cluster) {
-    let deadline = Deadline::seconds(GOES_ON_SECONDS);
-    deadline.wait_for("every replica is in sync", || {
-        let described = cluster.topic(0, &["describe", TOPIC, "--json"]);
-        let described: serde_json::Value = serde_json::from_slice(&described.stdout).ok()?;
-        let partitions = described["partitions"].as_array()?;
-        let all = |partition: &serde_json::Value| {
-            partition["in_sync"].as_array().is_some_and(|nodes| nodes.len() == 3)
-                && partition["leader"].as_i64().is_some_and(|leader| leader >= 0)
-        };
-        partitions.iter().all(all).then_some(())
-    });
+    cluster.assert_identical();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::acked::{self, AckLog, Title};
 use super::judge::{Findings, Readback, Reader};
 use crate::cluster::directory::Directory;
+use crate::interrupt;
 use crate::options::{From, Rate};
 use crate::output::Output;
 use crate::run::{self, Plan};
@@ -77,6 +78,8 @@ fn produce(request: &Request<'_>, output: &mut Output) -> Outcome<RunResult> {
         sink: None,
     };
     let result = run::execute(plan, output)?;
+    // Whoever interrupts the load wants to know what became of it.
+    interrupt::heed();
     acks.check()?;
     output.result(&result)?;
     Ok(result)

@@ -153,6 +153,13 @@ impl Broker {
         http::get(self.ports.http(), "/metrics").expect("the metrics page").1
     }
 
+    /// Resident memory, bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     /// kill -9, and waits until the process is gone.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
@@ -164,6 +171,20 @@ impl Broker {
     pub fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait_end(STOP_SECONDS)
+    }
+
+    /// SIGSTOP, and waits until no thread of it runs any more: one may still be on its core.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+        let threads = std::path::PathBuf::from(format!("/proc/{}/task", self.process()));
+        let is_stopped = |thread: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        Deadline::seconds(STOP_SECONDS).wait_for("every thread is stopped", || {
+            let mut threads = std::fs::read_dir(&threads).ok()?.filter_map(Result::ok);
+            threads.all(is_stopped).then_some(())
+        });
     }
 
     pub fn signal(&self, name: &str) {
@@ -195,8 +216,8 @@ impl Drop for Broker {
     }
 }
 
-/// A test process that is itself killed must not leave brokers behind.
-fn die_with_this_thread(command: &mut Command) {
+/// A test process that is itself killed must not leave others behind.
+pub(super) fn die_with_this_thread(command: &mut Command) {
     // SAFETY: prctl is async-signal-safe, takes plain numbers, and allocates nothing.
     unsafe {
         command.pre_exec(|| {

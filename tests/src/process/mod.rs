@@ -9,9 +9,12 @@ pub mod foreign;
 pub mod http;
 pub mod members;
 pub mod ports;
+pub mod proxy;
 pub mod records;
+pub mod requests;
 pub mod small_disk;
 pub mod stream;
+pub mod verify;
 pub mod wire;
 
 pub use broker::{Broker, BrokerOptions, workspace_folder};

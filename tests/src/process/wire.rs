@@ -1,7 +1,7 @@
 //! Frames by hand, for tests that misbehave as no client library would.
 
 use net::kafka::client::{self, ClientHead};
-use net::kafka::wire::RequestResponsePair;
+use net::kafka::wire::{KafkaRequest, RequestResponsePair};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -35,11 +35,25 @@ impl Wire {
 
     /// Asks by the schemas and waits for the answer; panics when there is none of its kind.
     pub fn ask<R: RequestResponsePair>(&mut self, client_id: &str, version: i16, request: &R) -> R::Response {
-        let (mut frame, head) = (Vec::new(), ClientHead { correlation: 7, client_id });
+        self.begin_as(ClientHead { correlation: 7, client_id }, version, request);
+        self.answer::<R>(version).1
+    }
+
+    /// Sends a request by the schemas and waits for nothing.
+    pub fn begin<R: KafkaRequest>(&mut self, correlation: i32, version: i16, request: &R) {
+        self.begin_as(ClientHead { correlation, client_id: "wire" }, version, request);
+    }
+
+    fn begin_as<R: KafkaRequest>(&mut self, head: ClientHead<'_>, version: i16, request: &R) {
+        let mut frame = Vec::new();
         client::write_request(&mut frame, head, version, request);
         self.send(&frame).expect("sent");
+    }
+
+    /// The next answer: to which request, and what it says.
+    pub fn answer<R: RequestResponsePair>(&mut self, version: i16) -> (i32, R::Response) {
         let answer = self.receive().expect("answered");
-        client::read_response::<R>(&answer, version).expect("an answer of its kind").1
+        client::read_response::<R>(&answer, version).expect("an answer of its kind")
     }
 
     /// Asks ApiVersions v0 and checks that the answer is one.
