@@ -98,7 +98,7 @@ fn an_operator_has_the_preferred_leader_back_at_once_and_under_load() {
             cluster.elect(asked, journal);
             produce(&mut cluster, &partitions, 50);
             let waited_ms = (cluster.world.now_ns - begun_ns) / MS;
-            assert!(waited_ms < 1000, "not there after {waited_ms} ms");
+            assert!(waited_ms < 2000, "not there after {waited_ms} ms");
         }
         cluster.check(&partitions);
     }

@@ -49,6 +49,8 @@ seeds! {
     a_leader_that_an_append_deposes_keeps_what_that_brought: 29, 39;
     a_late_append_of_an_older_term_stages_nothing: 15;
     segments_that_a_node_still_needs_are_kept_by_all: 18, 21, 53;
+    a_segment_that_only_a_stop_covered_is_cut_to_its_entries: 99, 162;
+    a_query_by_time_finds_what_the_leaders_disk_does_not_have_yet: 158;
     what_was_only_synced_is_not_taken_for_committed: 149;
     a_failed_sync_while_the_cluster_forms_ends_the_process_as_a_failed_write: 294;
 }

@@ -21,7 +21,8 @@ fn send(load: &Load, topic: &str, partitions: i32, number: u64) {
     }
 }
 
-/// Polls until the member has read all of these rounds, to so many partitions each.
+/// Polls until the member has read all of these rounds, to so many partitions each; at least once: a
+/// rebalance may begin again at what was committed last.
 fn read_all(member: &mut Member, sent: &[i32]) {
     let all =
         || (0..).zip(sent).flat_map(|(number, partitions)| (0..*partitions).map(move |at| (at, number)));
@@ -30,7 +31,6 @@ fn read_all(member: &mut Member, sent: &[i32]) {
         member.poll();
         (member.seen.iter().copied().collect::<BTreeSet<_>>() == expected).then_some(())
     });
-    assert_eq!(member.seen.len(), expected.len(), "each once");
 }
 
 #[test]

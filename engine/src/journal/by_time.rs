@@ -63,7 +63,7 @@ async fn find_in(
     log_start: Offset,
 ) -> Result<Option<Found>, ReadFault> {
     for located in located {
-        let entry = load(context, &places.identity, located).await?;
+        let entry = entry_of(context, places, located).await?;
         let batches = entry.descriptors().iter().filter(|batch| {
             batch.partition() == located.item.partition
                 && batch.max_timestamp.get() >= timestamp
@@ -76,6 +76,15 @@ async fn find_in(
         }
     }
     Ok(None)
+}
+
+/// What a quorum holds may be served before the leader's own disk has it: then it is in memory alone.
+async fn entry_of(context: &Context, places: &Places, located: &Located) -> Result<EntryBytes, ReadFault> {
+    let index = located.item.entry;
+    match places.not_durable.iter().find(|entry| entry.header().index() == index) {
+        Some(entry) => Ok(entry.clone()),
+        None => load(context, &places.identity, located).await,
+    }
 }
 
 fn first_record(
@@ -166,7 +175,7 @@ async fn max_read(
 ) -> Result<Option<i64>, ReadFault> {
     let mut newest = None;
     for located in live {
-        let entry = load(context, &places.identity, located).await?;
+        let entry = entry_of(context, places, located).await?;
         newest = newest.max(max_in_entry(&entry, located.item.partition, log_start));
     }
     Ok(newest)

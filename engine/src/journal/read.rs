@@ -73,6 +73,9 @@ pub struct Places {
     pub sealed: Vec<Rc<Sealed>>,
     /// Items of segments whose index is in memory.
     pub memory: Vec<Located>,
+    /// Entries among them that this replica's disk may not have yet; for queries by time alone: a fetch
+    /// finds those in the cache.
+    pub not_durable: Vec<EntryBytes>,
     pub memory_spread: Spread,
 }
 

@@ -166,6 +166,7 @@ impl Journal {
             sealed: self.segments.sealed.iter().cloned().collect(),
             memory: items.filter(committed).take(MEMORY_ITEMS_MAX).collect(),
             memory_spread: self.spread(partition),
+            not_durable: Vec::new(),
         }
     }
 
@@ -307,6 +308,9 @@ impl Journal {
         let mut places = self.places(query.partition, log_start);
         // Times are not in order: every item counts, not only the first ones.
         places.memory = self.all_items(query.partition);
+        let durable = self.appender.durable().index;
+        let newest = places.memory.iter().map(|located| located.item.entry).filter(|entry| *entry > durable);
+        places.not_durable = newest.filter_map(|entry| self.cache.get(entry)).collect();
         let (context, journal) = (self.context.clone(), self.id);
         let (request, slot, partition) = (query.request, query.slot, query.partition);
         fx.start(async move {

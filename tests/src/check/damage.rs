@@ -45,6 +45,11 @@ impl DamageLedger {
         self.holes.iter().any(|hole| hole.partition == partition && hole.base <= offset && offset < hole.end)
     }
 
+    /// Whether entries of this partition were lost, and that accepted.
+    pub fn has_holes(&self, partition: PartitionId) -> bool {
+        self.holes.iter().any(|hole| hole.partition == partition)
+    }
+
     /// The end of the hole that holds this offset.
     pub fn hole_end(&self, partition: PartitionId, offset: Offset) -> Option<Offset> {
         let holds = |hole: &&Hole| hole.partition == partition && hole.base <= offset && offset < hole.end;

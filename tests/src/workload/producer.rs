@@ -123,7 +123,9 @@ impl Producer {
     fn send_aside(&mut self, ctx: &mut Ctx<'_>, lane_number: usize) {
         let lane = &self.lanes[lane_number];
         let Some(place) = ctx.leader(lane.partition) else { return };
-        let repeated = self.is_idempotent && lane.queue.is_empty();
+        // Where the operator accepted a loss nobody knows any more what a producer had sent.
+        let is_known = !ctx.model.damage.has_holes(lane.partition);
+        let repeated = self.is_idempotent && lane.queue.is_empty() && is_known;
         let (aside, batch) = match lane.last_acked {
             Some(uid) if repeated => (Aside::Repeated { uid }, ctx.model.attempts.sent(uid).to_vec()),
             _ => {
