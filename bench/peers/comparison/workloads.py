@@ -10,6 +10,11 @@ SINGLE = ["--partitions", "64", "--producers", "64", "--batch-bytes", "1KiB", "-
 FOUR = ["--producers", "4"]
 
 
+# Before each workload, a record for about each partition: every one has its leader before anything counts.
+SETTLING = ["produce", "--key", "round-robin", "--records", "10000", "--batch-bytes", "2KiB",
+            "--idempotence", "false"]
+
+
 def produce(partitions, *options):
     return ["produce", "--partitions", str(partitions), *FOUR, *options]
 
@@ -25,6 +30,10 @@ class Workload:
     only: tuple = ()
     # Its topic is deleted behind it.
     deletes: bool = True
+
+    @property
+    def partitions(self):
+        return self.words[self.words.index("--partitions") + 1]
 
     @property
     def reads(self):
