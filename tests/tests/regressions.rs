@@ -52,6 +52,7 @@ seeds! {
     a_segment_that_only_a_stop_covered_is_cut_to_its_entries: 99, 162;
     a_query_by_time_finds_what_the_leaders_disk_does_not_have_yet: 158;
     what_was_only_synced_is_not_taken_for_committed: 149;
+    a_leader_whose_disk_lags_does_not_let_others_delete_what_it_lacks: 327;
     a_failed_sync_while_the_cluster_forms_ends_the_process_as_a_failed_write: 294;
 }
 

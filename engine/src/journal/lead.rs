@@ -217,8 +217,10 @@ impl Journal {
         if self.is_alone() {
             return Index(u64::MAX);
         }
+        // A leader's own disk may be the slowest of all: it is the first that may lack an entry.
+        let own = self.appender.durable().index;
         let matched = self.lead.iter().flat_map(|lead| lead.followers.values().map(|caught| caught.matched));
-        self.held_by_all.max(matched.min().unwrap_or(Index::NONE))
+        self.held_by_all.max(matched.min().unwrap_or(Index::NONE).min(own))
     }
 
     /// What an entry's header says to be committed: what is durable here and on every follower

@@ -177,6 +177,11 @@ impl Cluster {
         (0..self.nodes()).filter(|node| term(node).is_some()).max_by_key(term)
     }
 
+    /// The node that is meant to lead a journal.
+    pub fn preferred(&self, journal: JournalId) -> usize {
+        self.newest_view().journals[&journal].replicas[0].0 as usize
+    }
+
     /// Asks a node for a journal's preferred leader.
     pub fn elect(&mut self, node: usize, journal: JournalId) {
         let shard = self.shard_of(journal);
