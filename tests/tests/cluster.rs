@@ -1,7 +1,7 @@
 //! Three nodes replicate: elections, failover, cuts, catching up and restarts, each written down
 //! step by step over simulated disks and a simulated network.
 
-use engine::ids::META_JOURNAL;
+use engine::ids::{META_JOURNAL, Offset};
 use engine::rng::Rng;
 use engine::shard::{Event, Refusal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
@@ -103,6 +103,34 @@ fn an_operator_has_the_preferred_leader_back_at_once_and_under_load() {
             let waited_ms = (cluster.world.now_ns - begun_ns) / MS;
             assert!(waited_ms < 500, "not there after {waited_ms} ms");
         }
+        cluster.check(&partitions);
+    }
+}
+
+#[test]
+fn a_new_leader_says_that_it_does_not_know_yet_where_the_log_ends() {
+    for seed in 0..4 {
+        let mut cluster = three(210 + seed);
+        let partitions = cluster.create_topic(0, "t", 2, 3);
+        produce(&mut cluster, &partitions, 40);
+        let partition = partitions[0];
+        let journal = cluster.journal_of(partition);
+        let old = cluster.leader(journal).expect("somebody leads");
+        let end = cluster.latest(old, partition).expect("a leader knows");
+        cluster.kill(old, true);
+        cluster.expect("another is elected", 2 * SECOND, |cluster| {
+            cluster.unsettled_leader(journal).is_some_and(|new| new != old)
+        });
+        let new = cluster.unsettled_leader(journal).expect("just seen");
+        assert_eq!(cluster.latest(new, partition), Err(Refusal::OffsetNotAvailable));
+        let beyond = Offset(end.0 + 1_000);
+        assert_eq!(cluster.fetch_at(new, partition, beyond), Err(Refusal::NotLeader), "not out of range");
+        cluster.expect("it commits an entry of its term", 2 * SECOND, |cluster| {
+            cluster.leader(journal) == Some(new)
+        });
+        assert!(cluster.latest(new, partition).expect("it knows now") >= end);
+        assert_eq!(cluster.fetch_at(new, partition, beyond), Err(Refusal::OffsetOutOfRange));
+        cluster.world.start(old);
         cluster.check(&partitions);
     }
 }

@@ -12,7 +12,9 @@ use engine::batch::header::batch_crc;
 use engine::control::{Command, View, config::Statics, propose};
 use engine::ids::{JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
 use engine::rng::Rng;
-use engine::shard::{Acks, Event, Fetch, FetchPartition, Input, Output, Produce, Refusal, RequestId};
+use engine::shard::{
+    Acks, Answer, Event, Fetch, FetchPartition, Input, Output, Produce, Query, QueryKind, Refusal, RequestId,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,7 +107,9 @@ impl Cluster {
                     Err(refusal) => *self.refused.entry(format!("{refusal:?}")).or_default() += 1,
                 }
             }
-            Output::Fetched { request, .. } | Output::ControlDone { request, .. } => {
+            Output::Fetched { request, .. }
+            | Output::ControlDone { request, .. }
+            | Output::Answered { request, .. } => {
                 self.answers.insert(request, output);
             }
             other => panic!("nobody asked for {other:?}"),
@@ -305,6 +309,66 @@ impl Cluster {
         self.sent.retain(|_, sent| sent.node != node);
     }
 
+    /// A node that leads a journal and has not committed an entry of its term.
+    pub fn unsettled_leader(&self, journal: JournalId) -> Option<usize> {
+        (0..self.nodes()).find(|node| {
+            let slots = self.world.nodes[*node].shards.iter();
+            let mut journals = slots.filter_map(|slot| slot.shard.journal(journal));
+            journals.any(|journal| journal.is_leader() && !journal.is_settled())
+        })
+    }
+
+    /// What a node answers to ListOffsets(latest).
+    pub fn latest(&mut self, node: usize, partition: PartitionId) -> Result<Offset, Refusal> {
+        let shard = self.shard_of(self.journal_of(partition));
+        let request = self.request();
+        let kind = QueryKind::Latest;
+        let query = Query { request, slot: 0, partition, leader_epoch: -1, kind };
+        match self.asked(node, shard, request, Input::Query(query)) {
+            Output::Answered { result: Ok(Answer::Offset { offset, .. }), .. } => Ok(offset),
+            Output::Answered { result: Err(refusal), .. } => Err(refusal),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a node answers to a fetch that does not wait: an error, or the watermark.
+    pub fn fetch_at(
+        &mut self,
+        node: usize,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Result<Offset, Refusal> {
+        let shard = self.shard_of(self.journal_of(partition));
+        let request = self.request();
+        let fetch = self.fetch(request, node, partition, offset);
+        let Output::Fetched { partitions, .. } = self.asked(node, shard, request, Input::Fetch(fetch)) else {
+            panic!("a fetch is answered by what was fetched")
+        };
+        partitions[0].error.map_or(Ok(partitions[0].high_watermark), Err)
+    }
+
+    fn fetch(&self, request: RequestId, node: usize, partition: PartitionId, offset: Offset) -> Fetch {
+        let wanted = FetchPartition {
+            partition,
+            offset,
+            max_bytes: 1 << 20,
+            leader_epoch: -1,
+            last_fetched_epoch: -1,
+        };
+        let deadline_ns = self.world.clock(node).mono_ns;
+        Fetch { request, partitions: vec![wanted], min_bytes: 1, max_bytes: 1 << 20, deadline_ns }
+    }
+
+    /// Gives a shard a request and waits for its answer.
+    fn asked(&mut self, node: usize, shard: u16, request: RequestId, input: Input<'_>) -> Output {
+        self.world.input(node, shard, input);
+        for happening in self.world.take_happened() {
+            self.happened(happening);
+        }
+        self.expect("the request is answered", 5 * SECOND, |cluster| cluster.answers.contains_key(&request));
+        self.answers.remove(&request).expect("just seen")
+    }
+
     /// All batches of a partition as its leader gives them.
     pub fn read(&mut self, partition: PartitionId) -> BTreeMap<Offset, u32> {
         let journal = self.journal_of(partition);
@@ -314,21 +378,9 @@ impl Cluster {
             let node = self.leader(journal).expect("somebody leads");
             let shard = self.shard_of(journal);
             let request = self.request();
-            let wanted = FetchPartition {
-                partition,
-                offset,
-                max_bytes: 1 << 20,
-                leader_epoch: -1,
-                last_fetched_epoch: -1,
-            };
-            let deadline_ns = self.world.clock(node).mono_ns;
-            let partitions = vec![wanted];
-            let fetch = Fetch { request, partitions, min_bytes: 1, max_bytes: 1 << 20, deadline_ns };
-            self.world.input(node, shard, Input::Fetch(fetch));
-            self.expect("the fetch is answered", 5 * SECOND, |cluster| {
-                cluster.answers.contains_key(&request)
-            });
-            let Some(Output::Fetched { partitions, .. }) = self.answers.remove(&request) else {
+            let fetch = self.fetch(request, node, partition, offset);
+            let answer = self.asked(node, shard, request, Input::Fetch(fetch));
+            let Output::Fetched { partitions, .. } = answer else {
                 panic!("a fetch is answered by what was fetched")
             };
             let part = &partitions[0];
