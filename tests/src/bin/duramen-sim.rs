@@ -59,7 +59,7 @@ fn main() {
             let bug = bug.map(|name| named(&name));
             let soaked = soak(first..first + count, nodes, threads, || plant(bug), |_| {});
             println!("{}", soaked.counts);
-            println!("{} seeds, {} operations, {:.1?}", soaked.runs, soaked.operations, begun.elapsed());
+            println!("{}", soaked.summary(nodes, begun.elapsed()));
             if !soaked.failed.is_empty() {
                 println!("failed: {:?}", soaked.failed);
                 std::process::exit(1);

@@ -47,7 +47,9 @@ pub struct Planned {
     pub node: usize,
 }
 
-const FAULTS_MIN: u64 = 3;
+/// What each run goes through at least; crashes make it up where fewer were planned.
+pub const FAULTS_MIN: u64 = 5;
+const FAULTS_PLANNED_MIN: u64 = 3;
 const FAULTS_MORE_MAX: u64 = 8;
 /// Crashes are what this is about.
 const LIKELY: [Fault; 16] = [
@@ -87,7 +89,7 @@ const CLUSTER_FAULTS_MORE: u64 = 3;
 pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
     let is_cluster = nodes > 1;
     let more = if is_cluster { CLUSTER_FAULTS_MORE } else { 0 };
-    let count = FAULTS_MIN + more + rng.below(FAULTS_MORE_MAX);
+    let count = FAULTS_PLANNED_MIN + more + rng.below(FAULTS_MORE_MAX);
     let rots = rng.one_in(if is_cluster { 2 } else { 6 });
     let mut plan: Vec<Planned> = (0..count)
         .map(|_| Planned {

@@ -2,7 +2,7 @@
 
 use super::disk::FaultKind;
 use super::events;
-use super::faults::{Fault, Planned, plan};
+use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
 use super::world::{Happening, World, WorldOptions};
@@ -51,6 +51,8 @@ pub struct Outcome {
     pub trace_lines: u64,
     pub operations: u64,
     pub faults: u64,
+    /// How long the seed took in its own time.
+    pub virtual_ns: u64,
     pub counts: Counts,
 }
 
@@ -95,6 +97,7 @@ pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
         trace_lines: run.world.trace.lines(),
         operations: run.desk.operations,
         faults: run.faults,
+        virtual_ns: run.world.now_ns,
         counts: run.world.counts,
     }
 }
@@ -142,7 +145,15 @@ impl Run {
     }
 
     fn work(&mut self) {
-        while self.desk.operations < self.operations_max || !self.plan.is_empty() || self.due.is_some() {
+        loop {
+            let is_worked = self.desk.operations >= self.operations_max;
+            if is_worked && self.plan.is_empty() && self.due.is_none() {
+                if self.faults >= FAULTS_MIN {
+                    break;
+                }
+                let node = self.rng.below(self.world.nodes.len() as u64) as usize;
+                self.due = Some((self.rng.below(200), node, Fault::PowerCut));
+            }
             self.step();
             self.faults_due();
             let waited_ns = self.world.now_ns - self.down_since_ns;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 thread_local! {
     static SEED: Cell<Option<(u64, usize)>> = const { Cell::new(None) };
@@ -42,6 +43,7 @@ pub struct Soaked {
     pub operations: u64,
     pub operations_min: u64,
     pub faults_min: u64,
+    pub virtual_ns: u64,
     pub failed: Vec<u64>,
     pub counts: Counts,
 }
@@ -84,11 +86,23 @@ pub fn soak(
 }
 
 impl Soaked {
+    /// A line for people: how much was tried, and how much faster than in real time.
+    pub fn summary(&self, nodes: usize, took: Duration) -> String {
+        let virtual_hours = self.virtual_ns as f64 / 3.6e12;
+        format!(
+            "{} seeds of {nodes}, {} operations, {virtual_hours:.1} virtual hours in {took:.1?}: {:.0} in an hour",
+            self.runs,
+            self.operations,
+            virtual_hours * 3600.0 / took.as_secs_f64(),
+        )
+    }
+
     fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
         self.operations += outcome.operations;
         self.operations_min = self.operations_min.min(outcome.operations);
         self.faults_min = self.faults_min.min(outcome.faults);
+        self.virtual_ns += outcome.virtual_ns;
         self.counts.merge(&outcome.counts);
     }
 }
