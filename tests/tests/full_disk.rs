@@ -46,9 +46,10 @@ fn a_full_disk_refuses_produce_serves_the_rest_and_takes_up_again() {
     println!("{taken} records of 100 KB taken, then {error:?}");
     assert_eq!(error, RDKafkaErrorCode::KafkaStorageError);
     assert!(taken > 400, "{taken} records");
-    assert!(
-        broker.metrics().lines().any(|line| line.starts_with("duramen_journal_full") && line.ends_with(" 1"))
-    );
+    Deadline::seconds(10).wait_for("the metric of a full journal", || {
+        let is_full = |line: &str| line.starts_with("duramen_journal_full") && line.ends_with(" 1");
+        broker.metrics().lines().any(is_full).then_some(())
+    });
     assert_eq!(read_all(&broker.bootstrap(), "full", 0, 60).len() as u64, taken);
 
     let admin: AdminClient<DefaultClientContext> =
