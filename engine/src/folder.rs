@@ -3,7 +3,7 @@
 //! Paths are relative to the data folder. This file knows names and bytes; what a node does with
 //! its identity is decided elsewhere.
 
-use crate::disk::BLOCK;
+use crate::disk::{BLOCK, DiskError};
 use crate::framing::{FormatError, FormatFault, FrameKind, TEMPORARY_SUFFIX};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId};
 use zerocopy::little_endian::{U16, U32, U64, U128};
@@ -21,6 +21,8 @@ pub const JOURNAL_META: &str = "journal.meta";
 pub const HARD_STATE: &str = "hard-state";
 pub const LOCAL_CHECKPOINT: &str = "local.ckpt";
 pub const QUARANTINE: &str = "quarantine";
+/// A checkpoint from another replica, behind which the journal begins anew.
+pub const INSTALL: &str = "install";
 
 const SEGMENT_SUFFIX: &str = ".seg";
 const INDEX_SUFFIX: &str = ".idx";
@@ -61,6 +63,10 @@ pub fn local_checkpoint_path(journal: JournalId) -> String {
     format!("{}/{LOCAL_CHECKPOINT}", journal_dir(journal))
 }
 
+pub fn install_path(journal: JournalId) -> String {
+    format!("{}/{INSTALL}", journal_dir(journal))
+}
+
 pub fn quarantine_dir(journal: JournalId) -> String {
     format!("{}/{QUARANTINE}", journal_dir(journal))
 }
@@ -82,6 +88,7 @@ pub enum JournalFile {
     /// By the last index it covers.
     Checkpoint(Index),
     LocalCheckpoint,
+    Install,
     Quarantine,
     /// Left by a crash before its rename; removed at start.
     Temporary,
@@ -96,6 +103,7 @@ impl JournalFile {
             Self::Index(base) => format!("{:020}{INDEX_SUFFIX}", base.0),
             Self::Checkpoint(last) => format!("{:020}{CHECKPOINT_SUFFIX}", last.0),
             Self::LocalCheckpoint => LOCAL_CHECKPOINT.to_owned(),
+            Self::Install => INSTALL.to_owned(),
             Self::Quarantine => QUARANTINE.to_owned(),
             Self::Temporary => TEMPORARY_SUFFIX.to_owned(),
         }
@@ -107,6 +115,7 @@ impl JournalFile {
             JOURNAL_META => Self::Meta,
             HARD_STATE => Self::HardState,
             LOCAL_CHECKPOINT => Self::LocalCheckpoint,
+            INSTALL => Self::Install,
             QUARANTINE => Self::Quarantine,
             _ if name.ends_with(TEMPORARY_SUFFIX) => Self::Temporary,
             _ => {
@@ -122,6 +131,15 @@ impl JournalFile {
             }
         })
     }
+}
+
+/// Why a node cannot begin on its folder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FolderError {
+    #[error("{0}")]
+    Data(String),
+    #[error(transparent)]
+    Write(DiskError),
 }
 
 /// Two copies, a block each.
@@ -271,6 +289,7 @@ mod tests {
             JournalFile::Index(last),
             JournalFile::Checkpoint(Index(77)),
             JournalFile::LocalCheckpoint,
+            JournalFile::Install,
             JournalFile::Quarantine,
         ] {
             assert_eq!(JournalFile::parse(&file.name()), Some(file));

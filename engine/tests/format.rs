@@ -17,7 +17,9 @@ use engine::journal::checkpoint_file::{Checkpoint, CheckpointHeader};
 use engine::journal::hard_state::{HardState, HardStateBody, SyncedBound};
 use engine::journal::index::ActiveIndex;
 use engine::journal::index_file::*;
+use engine::journal::install_file::{Install, InstallBody};
 use engine::journal::meta_record::{JournalMeta, JournalMetaBody};
+use engine::raft::Change;
 use std::collections::BTreeMap;
 
 /// (field, offset, bytes), in order.
@@ -63,6 +65,7 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
             partition, first_offset, next_offset, batch_bytes, max_timestamp, batches, first_epoch,
             last_epoch, first_item, items, first_epoch_row, epoch_rows, reserved
         }
+        InstallBody { cluster, journal, last, term, checksum, reserved }
         FenceRow { partition, first_offset, max_timestamp }
         ItemRow { partition, first_offset, max_timestamp, entry, position, entry_bytes, offsets }
         EpochRow { partition, start_offset, epoch, reserved }
@@ -213,6 +216,18 @@ fn entries() -> Vec<EntryBytes> {
     entries
 }
 
+fn install() -> Install {
+    Install { last: Index(4), term: Term(2), checksum: 0xdead_beef }
+}
+
+/// An entry that changes the members, in a segment of its own.
+fn membership() -> Vec<u8> {
+    let change = Change::Swap { out: RaftId(3), into: RaftId(4) };
+    let pool = BufferPool::new(0);
+    let entry = head_only(&pool, EntryKind::Membership, 1, &change.encode(), &stamp(1, 1, 0, 0));
+    entry.copy(0..entry.len())
+}
+
 fn segment() -> Vec<u8> {
     entries().iter().flat_map(|entry| entry.copy(0..entry.len())).collect()
 }
@@ -288,6 +303,8 @@ fn the_golden_files_are_what_is_written_today() {
     golden("hard-state", &hard_state());
     golden("journal.meta", &journal_meta().encode());
     golden("node.meta", &node_meta().encode());
+    golden("membership.seg", &membership());
+    golden("install", &install().encode(&IDENTITY));
     golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
 }
 
@@ -314,6 +331,7 @@ fn the_other_golden_files_are_read() {
     };
     assert_eq!(NodeMeta::decode(&read("node.meta")), Ok((node_meta(), 0)));
     assert_eq!(JournalMeta::decode("j", &read("journal.meta")), Ok((journal_meta(), 0)));
+    assert_eq!(Install::decode("i", &read("install"), &IDENTITY), Ok(install()));
     assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));
     let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
     assert_eq!(state.newest.map(|newest| newest.generation), Some(7));

@@ -24,6 +24,8 @@ const SHARD_MEMORY_DEFAULT: u64 = 512 << 20;
 const SEGMENT_BYTES_DEFAULT: u64 = 256 << 20;
 /// 1.4 TB a day, for a thousandth of a core.
 const SCRUB_BYTES_PER_SECOND_DEFAULT: u64 = 16 << 20;
+/// A tenth of what a disk that is worth a broker gives.
+const CATCH_UP_RATE_DEFAULT: u64 = 64 << 20;
 /// A segment holds a largest batch (16 MiB and its head) beside the 4 MiB kept for control entries.
 const SEGMENT_BYTES_MIN: u64 = 24 << 20;
 /// Positions within a segment stay below 4 GiB.
@@ -76,6 +78,7 @@ impl Config {
             memory_bytes: memory(options.memory, shards, machine)?,
             segment_bytes: segment_bytes(options.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT))?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
+            catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
             listen: listen_socket,
             advertised,
             kafka,
@@ -109,6 +112,7 @@ impl Config {
             ("memory", node.memory_bytes.to_string()),
             ("segment-bytes", node.segment_bytes.to_string()),
             ("scrub-bytes-per-second", node.scrub_bytes_per_second.to_string()),
+            ("catch-up-rate", node.catch_up_bytes_per_s.to_string()),
             ("accept-loss", format!("[{}]", accept_loss.join(", "))),
             ("http-listen", text(&self.http_listen)),
             ("log-format", text(&format)),

@@ -43,6 +43,9 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("memory_budget_bytes", "Memory that frames and answers may take", |p| p.memory_budget_bytes),
     ("memory_used_bytes", "Memory reserved for frames and answers", |p| p.memory_used_bytes),
     ("parked_fetches", "Fetches waiting for records", |p| p.engine.parked_fetches),
+    ("replicas_joining", "Replicas of this node that do not count yet; until 0 no other disk may go", |p| {
+        p.engine.replicas_joining
+    }),
     ("groups", "Consumer groups that the shard coordinates", |p| p.groups.groups),
     ("group_members", "Members of those groups", |p| p.groups.members),
     ("groups_loading", "Partitions of the offsets topic that are being read back", |p| p.groups.loading),

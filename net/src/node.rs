@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub segment_bytes: u64,
     /// Of all shards together; 0 is never.
     pub scrub_bytes_per_second: u64,
+    /// Of all shards together.
+    pub catch_up_bytes_per_s: u64,
     /// Of shard 0; shard s listens on port + s.
     pub listen: SocketAddr,
     pub advertised: Advertised,
@@ -182,6 +184,7 @@ fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
         memory_bytes: config.memory_bytes / usize::from(config.shards) / 2,
         segment_bytes: config.segment_bytes,
         scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
+        catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
         entropy: entropy::random(),
         accept_loss: config.accept_loss.clone(),
         kafka: config.kafka.clone(),

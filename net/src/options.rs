@@ -57,6 +57,11 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub scrub_bytes_per_second: Option<u64>,
+    /// Bytes per second that nodes which are behind get from this one's disk while clients produce;
+    /// all that the disk gives while none do; takes KiB, MiB and GiB [default: 64MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
+    #[serde(default, deserialize_with = "bytes_in_file")]
+    pub catch_up_rate: Option<u64>,
 
     /// Accept that the damaged entries of this journal are lost for good, so that it takes
     /// batches again; its number, or the name of its folder. May be given more than once
@@ -98,7 +103,7 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 12] = [
+pub const FILE_KEYS: [&str; 13] = [
     "data-dir",
     "node-id",
     "listen",
@@ -107,6 +112,7 @@ pub const FILE_KEYS: [&str; 12] = [
     "memory",
     "segment-bytes",
     "scrub-bytes-per-second",
+    "catch-up-rate",
     "accept-loss",
     "http-listen",
     "log-format",
@@ -127,6 +133,7 @@ impl Options {
             memory: self.memory.or(file.memory),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
             scrub_bytes_per_second: self.scrub_bytes_per_second.or(file.scrub_bytes_per_second),
+            catch_up_rate: self.catch_up_rate.or(file.catch_up_rate),
             accept_loss,
             http_listen: self.http_listen.or(file.http_listen),
             log_format: self.log_format.or(file.log_format),

@@ -3,6 +3,7 @@
 use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
 use engine::peer::Space;
+use engine::raft::Change;
 use engine::shard::Event;
 use tracing::{debug, error, info, warn};
 
@@ -83,8 +84,56 @@ pub fn log(shard: ShardId, event: &Event) {
         }
         Event::Forming { unheard, undecided } => forming(shard, unheard, undecided),
         Event::FormationRefused { why } => warn!(shard, why, "a node cannot take part in the formation"),
+        Event::MembersChanged { .. }
+        | Event::Installing { .. }
+        | Event::Installed { .. }
+        | Event::InstallRefused { .. }
+        | Event::NothingToInstall { .. }
+        | Event::Rejoining { .. }
+        | Event::Rejoined { .. } => replacement(shard, event),
         Event::Formed { nodes } => info!(shard, nodes, "the cluster is formed"),
         Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
+    }
+}
+
+/// On the way of a replica that takes another one's place, or begins anew.
+fn replacement(shard: u16, event: &Event) {
+    match event {
+        Event::MembersChanged { journal, change, node } => members(shard, *journal, *change, *node),
+        Event::Installing { journal, from, last, bytes } => info!(
+            shard,
+            journal = journal.0,
+            from = from.0,
+            last = last.0,
+            bytes,
+            "too far behind the leader's log: fetches the checkpoint at its start"
+        ),
+        Event::Installed { journal, last } => {
+            info!(shard, journal = journal.0, last = last.0, "begins anew behind the checkpoint");
+        }
+        Event::InstallRefused { journal, last } => {
+            warn!(shard, journal = journal.0, last = last.0, "a checkpoint that came was not good");
+        }
+        Event::NothingToInstall { journal, last } => error!(
+            shard,
+            journal = journal.0,
+            last = last.0,
+            "a replica needs the checkpoint at the log's start, and it cannot be read here"
+        ),
+        Event::Rejoining { asked: Some(node) } => {
+            info!(shard, controller = node.0, "this folder is new in a formed cluster: asks to be taken in");
+        }
+        Event::Rejoining { asked: None } => {
+            warn!(shard, "this folder is new in a formed cluster: waits for a controller to be taken in");
+        }
+        Event::Rejoined { raft_id } => {
+            info!(
+                shard,
+                raft_id = raft_id.0,
+                "taken in as a new replica; it gets everything from the others"
+            );
+        }
+        other => unreachable!("{other:?} is logged by the caller"),
     }
 }
 
@@ -103,6 +152,18 @@ fn digest_differs(shard: u16, journal: JournalId, (base, last): (Index, Index), 
             shard,
             journal, base, last, "the checkpoint behind a sealed segment differs from the leader's"
         );
+    }
+}
+
+fn members(shard: u16, journal: JournalId, change: Change, node: Option<NodeId>) {
+    let (journal, node) = (journal.0, node.map(|node| node.0));
+    match change {
+        Change::AddLearner(id) => info!(shard, journal, node, raft_id = id.0, "a new replica is to catch up"),
+        Change::RemoveLearner(id) => info!(shard, journal, node, raft_id = id.0, "a replica was lost again"),
+        Change::Swap { out, into } => {
+            info!(shard, journal, node, out = out.0, into = into.0, "a replica that caught up is swapped in");
+        }
+        Change::Leave => info!(shard, journal, "the members have changed"),
     }
 }
 

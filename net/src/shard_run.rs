@@ -71,6 +71,8 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
     shard.changes.until(|| end.recovered() == shards || status.stopping()).await;
     if !status.stopping() && shard.phase.get() == ShardPhase::Ready {
         let socket = listener::bind(listen)?;
+        // Whoever sees that the node is ready sees its own figures, not those of one that is not there.
+        shard.publish_page();
         status.shard_ready();
         let accepting = listener::accept(socket, Rc::clone(&connections));
         glommio::spawn_local(accepting).detach();

@@ -54,6 +54,9 @@ seeds! {
     what_was_only_synced_is_not_taken_for_committed: 149;
     a_leader_whose_disk_lags_does_not_let_others_delete_what_it_lacks: 327;
     a_failed_sync_while_the_cluster_forms_ends_the_process_as_a_failed_write: 294;
+    an_empty_replica_gets_the_start_of_the_meta_journal: 10;
+    a_failed_write_of_a_new_nodes_record_ends_the_process: 165;
+    members_that_came_with_a_checkpoint_are_heard_before_the_metadata_names_them: 146;
 }
 
 seeds! {
@@ -61,4 +64,5 @@ seeds! {
     a_replica_that_lost_all_its_entries_starts_and_is_repaired: 14;
     entries_next_to_damage_are_given_to_those_who_can_prove_them: 22;
     a_lost_entry_that_is_asked_for_is_not_there: 31;
+    a_change_of_members_outlasts_a_crash_before_the_next_disk_is_lost: 9;
 }

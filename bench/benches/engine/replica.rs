@@ -3,13 +3,12 @@
 use criterion::Criterion;
 use engine::entry::EntryKind;
 use engine::ids::{Index, RaftId, Term};
-use engine::raft::{EntryMeta, Replica, ReplicaStart};
+use engine::raft::{EntryMeta, Membership, Replica, ReplicaStart};
 
 fn leader() -> Replica {
     let mut replica = Replica::new(&ReplicaStart {
         id: RaftId(1),
-        voters: vec![RaftId(1)],
-        learners: Vec::new(),
+        members: Membership::first(&[RaftId(1)]),
         term: Term(0),
         vote: None,
         commit: Index(0),

@@ -11,11 +11,13 @@ use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, Parti
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 3;
+pub const META_CHECKPOINT_VERSION: u16 = 4;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
 const OWN_SETTINGS_SINCE: u16 = 3;
+/// Since this one the raft ids of lost disks follow; likewise.
+const FORMER_SINCE: u16 = 4;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -46,18 +48,33 @@ impl MetaState {
                 to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
             });
         }
+        if version >= FORMER_SINCE {
+            to.list(self.former(), |to, (node, former)| {
+                to.u32(node.0);
+                to.u64(former.0);
+            });
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.own_broker_configs.is_empty() {
+        if self.former().len() > 0 {
+            FORMER_SINCE
+        } else if !self.own_broker_configs.is_empty() {
             OWN_SETTINGS_SINCE
         } else if !self.quotas.is_empty() {
             QUOTAS_SINCE
         } else {
             QUOTAS_SINCE - 1
         }
+    }
+
+    fn former(&self) -> impl ExactSizeIterator<Item = (NodeId, RaftId)> {
+        let all = |node: &Arc<NodeView>| -> Vec<_> {
+            node.former.iter().map(|former| (node.node, *former)).collect()
+        };
+        self.nodes.values().flat_map(all).collect::<Vec<_>>().into_iter()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -101,6 +118,16 @@ impl MetaState {
             state.own_broker_configs =
                 Arc::new(from.list(OWN_SETTINGS_BYTES_MIN, read)?.into_iter().collect());
         }
+        if version >= FORMER_SINCE {
+            for (node, former) in
+                from.list(FORMER_BYTES, |from| Ok((NodeId(from.u32()?), RaftId(from.u64()?))))?
+            {
+                let node = state.nodes.get_mut(&node);
+                let node =
+                    node.ok_or(DecodeError::Contradiction("a lost disk is of a node that there is not"))?;
+                Arc::make_mut(node).former.push(former);
+            }
+        }
         from.end()?;
         Ok(state)
     }
@@ -128,6 +155,7 @@ const TOPIC_BYTES_MIN: usize = 4 + 16 + 1 + 2 + 4 + 4;
 const PARTITION_BYTES_MIN: usize = 8 + 4;
 const OWN_SETTINGS_BYTES_MIN: usize = 4 + 4;
 const SPAN_BYTES: usize = 8 + 8 + 4;
+const FORMER_BYTES: usize = 4 + 8;
 
 fn write_node(to: &mut Writer, node: &NodeView) {
     to.u32(node.node.0);
@@ -142,6 +170,7 @@ fn read_node(from: &mut Reader<'_>) -> Result<NodeView, DecodeError> {
         node: NodeId(from.u32()?),
         incarnation: Incarnation(from.u128()?),
         raft_id: RaftId(from.u64()?),
+        former: Vec::new(),
         shards: from.u16()?,
         advertised: read_advertised(from)?,
     })

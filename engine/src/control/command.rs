@@ -2,7 +2,7 @@
 
 use super::quotas::{QuotaChange, QuotaEntity};
 use super::view::{Advertised, Life};
-use crate::ids::{ClusterId, Incarnation, NodeId, PartitionId, TopicId};
+use crate::ids::{ClusterId, Incarnation, NodeId, PartitionId, RaftId, TopicId};
 
 /// One change. What depends on a clock or on chance is in the command; ids and places are given
 /// by [`super::MetaState::apply`], a function of the state alone.
@@ -20,6 +20,13 @@ pub enum Command {
         node: NodeId,
         shards: u16,
         advertised: Advertised,
+    },
+    /// A node lost its disk, and comes back with an empty one.
+    Rejoin {
+        node: NodeId,
+        incarnation: Incarnation,
+        /// The one that it has in the metadata, as far as it knows.
+        replaces: Incarnation,
     },
     /// `topic_id` and `entropy` (for secrets of journals to be made) are drawn by the proposer;
     /// `life` depends on its node's file, so it too is decided there.
@@ -95,8 +102,19 @@ pub enum ConfigChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    TopicCreated { topic_id: TopicId, partitions: Vec<PartitionId> },
-    ProducerIds { first: i64, count: u32 },
+    TopicCreated {
+        topic_id: TopicId,
+        partitions: Vec<PartitionId>,
+    },
+    ProducerIds {
+        first: i64,
+        count: u32,
+    },
+    /// Who a node is now.
+    Member {
+        incarnation: Incarnation,
+        raft_id: RaftId,
+    },
 }
 
 /// Why a command was refused, each with its Kafka error.

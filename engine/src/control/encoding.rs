@@ -9,7 +9,7 @@ use crate::ids::{ClusterId, Incarnation, NodeId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 3;
+pub const COMMAND_VERSION: u16 = 4;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -20,6 +20,8 @@ const ALTER_CONFIGS: u16 = 6;
 const ALLOCATE_PRODUCER_IDS: u16 = 7;
 /// Since version 2.
 const ALTER_QUOTAS: u16 = 8;
+/// Since version 4.
+const REJOIN: u16 = 9;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
@@ -35,6 +37,7 @@ impl Command {
         match self {
             Command::AlterQuotas { .. } => 2,
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
+            Command::Rejoin { .. } => 4,
             _ => 1,
         }
     }
@@ -49,6 +52,7 @@ impl Command {
             Command::AlterConfigs { .. } => ALTER_CONFIGS,
             Command::AllocateProducerIds { .. } => ALLOCATE_PRODUCER_IDS,
             Command::AlterQuotas { .. } => ALTER_QUOTAS,
+            Command::Rejoin { .. } => REJOIN,
         }
     }
 
@@ -67,6 +71,11 @@ impl Command {
                 to.u32(node.0);
                 to.u16(*shards);
                 write_advertised(to, advertised);
+            }
+            Command::Rejoin { node, incarnation, replaces } => {
+                to.u32(node.0);
+                to.u128(incarnation.0);
+                to.u128(replaces.0);
             }
             Command::CreateTopic {
                 name,
@@ -141,6 +150,11 @@ impl Command {
                 node: NodeId(from.u32()?),
                 shards: from.u16()?,
                 advertised: read_advertised(from)?,
+            },
+            REJOIN => Command::Rejoin {
+                node: NodeId(from.u32()?),
+                incarnation: Incarnation(from.u128()?),
+                replaces: Incarnation(from.u128()?),
             },
             CREATE_TOPIC => Command::CreateTopic {
                 name: from.text()?,
@@ -277,6 +291,11 @@ mod tests {
             Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] },
             Command::AlterConfigs { resource: Resource::Broker(2001), changes: vec![] },
             Command::AllocateProducerIds { count: 1_000 },
+            Command::Rejoin {
+                node: NodeId(3),
+                incarnation: Incarnation(u128::MAX),
+                replaces: Incarnation(1),
+            },
             Command::AlterQuotas {
                 entity: QuotaEntity { user: QuotaName::Default, client: QuotaName::Named(text("c")) },
                 changes: vec![
@@ -305,7 +324,7 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 4; this program knows versions up to 3"), "{error}");
+        assert!(error.to_string().contains("has version 5; this program knows versions up to 4"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };

@@ -209,6 +209,7 @@ mod tests {
                 node: NodeId(id),
                 incarnation: Incarnation(id.into()),
                 raft_id: RaftId(u64::from(id) + 1),
+                former: Vec::new(),
                 shards: 4,
                 advertised: Advertised::default(),
             };

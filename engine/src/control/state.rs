@@ -62,6 +62,11 @@ impl MetaState {
         !self.nodes.is_empty()
     }
 
+    /// The life of a node that is a member.
+    pub fn incarnation_of(&self, node: NodeId) -> Option<Incarnation> {
+        self.nodes.get(&node).map(|node| node.incarnation)
+    }
+
     /// Carries out one committed command at `index`. Deterministic: the same on every replica. A
     /// refused one changes nothing.
     pub fn apply(&mut self, index: Index, command: &Command) -> Result<Outcome, CommandError> {
@@ -72,6 +77,7 @@ impl MetaState {
                 self.form(*cluster, members, *lanes, *segment_bytes)
             }
             Command::RegisterNode { node, shards, advertised } => self.register(*node, *shards, advertised),
+            Command::Rejoin { node, incarnation, replaces } => self.rejoin(*node, *incarnation, *replaces),
             Command::CreateTopic {
                 name,
                 topic_id,
@@ -123,6 +129,7 @@ impl MetaState {
                 node: *node,
                 incarnation: *incarnation,
                 raft_id: RaftId(raft),
+                former: Vec::new(),
                 shards: 0,
                 advertised: Advertised::default(),
             };
@@ -161,6 +168,27 @@ impl MetaState {
             view.advertised = advertised.clone();
         }
         Ok(Outcome::Done)
+    }
+
+    /// A node comes back with another disk. What it replaces is named, so that a command of an
+    /// earlier life that comes late changes nothing; the answer says who the node is now.
+    fn rejoin(
+        &mut self,
+        node: NodeId,
+        incarnation: Incarnation,
+        replaces: Incarnation,
+    ) -> Result<Outcome, CommandError> {
+        let Some(view) = self.nodes.get_mut(&node) else {
+            return Err(CommandError::InvalidRequest(format!("node {node} is no member")));
+        };
+        if view.incarnation == replaces && incarnation != replaces {
+            let view = Arc::make_mut(view);
+            view.former.push(view.raft_id);
+            view.raft_id = RaftId(self.next_raft);
+            view.incarnation = incarnation;
+            self.next_raft += 1;
+        }
+        Ok(Outcome::Member { incarnation: view.incarnation, raft_id: view.raft_id })
     }
 
     fn create_topic(

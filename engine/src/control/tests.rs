@@ -178,6 +178,25 @@ fn quotas_are_kept_in_the_state_its_checkpoint_and_its_views() {
 }
 
 #[test]
+fn a_node_that_rejoins_gets_a_number_that_none_had_and_late_words_of_its_lives_change_nothing() {
+    let mut state = formed(3);
+    assert_eq!(state.encode()[0], 1);
+    let node = NodeId(2);
+    let first = state.incarnation_of(node).expect("a member");
+    let rejoin = |life: u128, replaces| Command::Rejoin { node, incarnation: Incarnation(life), replaces };
+    let member = |life, raft| Ok(Outcome::Member { incarnation: life, raft_id: RaftId(raft) });
+    assert_eq!(apply(&mut state, &rejoin(70, first)), member(Incarnation(70), 4));
+    assert_eq!(apply(&mut state, &rejoin(70, first)), member(Incarnation(70), 4), "asked twice");
+    assert_eq!(apply(&mut state, &rejoin(71, first)), member(Incarnation(70), 4), "it learns of the other");
+    assert_eq!(apply(&mut state, &rejoin(71, Incarnation(70))), member(Incarnation(71), 5));
+    assert_eq!(apply(&mut state, &rejoin(70, first)), member(Incarnation(71), 5), "a word of a life before");
+    assert_eq!(state.encode()[0], 4);
+    assert_eq!(MetaState::decode(&state.encode()).as_ref(), Ok(&state));
+    let stranger = Command::Rejoin { node: NodeId(9), incarnation: first, replaces: first };
+    assert!(matches!(apply(&mut state, &stranger), Err(CommandError::InvalidRequest(_))));
+}
+
+#[test]
 fn producer_ids_are_given_once() {
     let mut state = formed(1);
     let block = |count| Command::AllocateProducerIds { count };
@@ -224,7 +243,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 9;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 3 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 4 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 
@@ -259,6 +278,11 @@ fn any_command() -> impl Strategy<Value = Command> {
             Command::AlterConfigs { resource: Resource::Topic(id), changes: vec![change] }
         }),
         (0u32..9).prop_map(|count| Command::AllocateProducerIds { count }),
+        (0u32..4, 1u128..5, 1u128..5).prop_map(|(node, incarnation, replaces)| Command::Rejoin {
+            node: NodeId(node),
+            incarnation: Incarnation(incarnation),
+            replaces: Incarnation(replaces),
+        }),
     ]
 }
 

@@ -44,6 +44,8 @@ pub struct NodeView {
     pub node: NodeId,
     pub incarnation: Incarnation,
     pub raft_id: RaftId,
+    /// Of the incarnations before this one: their disks are lost.
+    pub former: Vec<RaftId>,
     /// 0 until the node registered.
     pub shards: u16,
     pub advertised: Advertised,

@@ -1,6 +1,7 @@
 //! What a journal's step asks of its shard.
 
 use super::by_time::Found;
+use super::install::Offered;
 use super::lending::Asked;
 use super::mending::Judged;
 use super::procedures::{SealDone, SealError};
@@ -13,8 +14,10 @@ use super::waiters::Asker;
 use crate::control::ControlRefusal;
 use crate::disk::DiskError;
 use crate::entry::EntryBytes;
-use crate::ids::{FileId, Index, JournalId, PartitionId};
+use crate::folder::{FolderError, NodeMeta};
+use crate::ids::{FileId, Index, JournalId, NodeId, PartitionId, RaftId};
 use crate::journal::hard_state::HardState;
+use crate::journal::meta_record::JournalMeta;
 use crate::peer::Committed;
 use crate::shard::{Output, RequestId};
 use core::future::Future;
@@ -96,6 +99,27 @@ pub enum Done {
         journal: JournalId,
         result: Result<(), DiskError>,
     },
+    /// A leader looked at its log's start, to offer it.
+    Offered {
+        journal: JournalId,
+        to: RaftId,
+        first: Index,
+        result: Offered,
+    },
+    /// A piece of a checkpoint was read for another replica, unless it is not there.
+    PieceRead {
+        journal: JournalId,
+        to: NodeId,
+        last: Index,
+        position: u64,
+        bytes: Option<Vec<u8>>,
+    },
+    /// A checkpoint of another replica is durable: the journal is to be opened anew.
+    Installed {
+        journal: JournalId,
+        last: Index,
+        result: Result<(), DiskError>,
+    },
     /// An entry was read for followers.
     Supplied {
         journal: JournalId,
@@ -141,7 +165,15 @@ pub enum Done {
     },
     /// The reserve file was given up, or was not there.
     ReserveGone,
+    /// The meta journal's record was looked for.
+    Numbered {
+        node: NodeMeta,
+        result: Box<Result<Option<JournalMeta>, String>>,
+    },
     /// `node.meta` was stored.
-    NodeStored(Result<(), DiskError>),
-    Folder(Box<Result<crate::folder::NodeMeta, String>>),
+    NodeStored {
+        node: NodeMeta,
+        result: Result<(), DiskError>,
+    },
+    Folder(Box<Result<NodeMeta, FolderError>>),
 }

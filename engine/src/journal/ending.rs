@@ -56,6 +56,6 @@ impl Journal {
                 one = sealed.replaced.clone();
             }
         }
-        (self.meta, self.members, OpenFiles { files, indexes })
+        (self.meta, self.members.all(), OpenFiles { files, indexes })
     }
 }

@@ -25,10 +25,6 @@ impl Journal {
         self.meta.voters == [self.meta.raft_id]
     }
 
-    pub(super) fn node_of(&self, id: RaftId) -> Option<NodeId> {
-        self.members.iter().find(|(member, _)| *member == id).map(|(_, node)| *node)
-    }
-
     /// With peers, and it neither votes nor acknowledges.
     pub fn is_quarantined(&self) -> bool {
         self.phase == Phase::Refusing && !self.is_alone()
@@ -45,8 +41,13 @@ impl Journal {
         if !matches!(self.phase, Phase::Running | Phase::Stopping) {
             return;
         }
+        if message.to != self.replica.id() {
+            // For the replica that this node had on another disk, until the members have changed.
+            return;
+        }
+        let is_newer = self.members.hear(from, message.from, self.replica.members());
         let admitted = if self.node_of(message.from) == Some(from) {
-            self.admit(&message, now, fx)
+            self.admit(&message, is_newer, now, fx)
         } else {
             Err(Refused::Drop("the sender is another node's replica"))
         };
@@ -59,7 +60,8 @@ impl Journal {
             self.staged.push_back(entry.clone());
         }
         self.note_space(&message, fx);
-        self.replica.step(&message).expect("it was checked");
+        self.replica.step(&message, is_newer).expect("it was checked");
+        self.tell_start(&message, fx);
         self.pump(now, fx);
         // What raft did not take it had already, or refused.
         self.staged.clear();
@@ -77,14 +79,19 @@ impl Journal {
         fx.out.push(Output::Event(Event::MessageRefused { journal, from, why }));
     }
 
-    fn admit(&mut self, message: &RaftMessage, now: Now, fx: &mut Effects) -> Result<Admitted, Refused> {
-        if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
-            let kinds = [EntryKind::Batches, EntryKind::Control, EntryKind::TermStart, EntryKind::Meta];
-            if !entry.header().kind().is_some_and(|kind| kinds.contains(&kind)) {
-                return Err(Refused::Drop("an entry of a kind that is not known"));
-            }
+    fn admit(
+        &mut self,
+        message: &RaftMessage,
+        is_newer: bool,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<Admitted, Refused> {
+        if let RaftKind::Append { entry: Some(entry), .. } = &message.kind
+            && entry.header().kind().is_none_or(|kind| kind == EntryKind::Rewrite)
+        {
+            return Err(Refused::Drop("an entry of a kind that is not known"));
         }
-        self.replica.check(message)?;
+        self.replica.check(message, is_newer)?;
         match &message.kind {
             RaftKind::TimeoutNow if self.phase == Phase::Stopping || !self.has_place_to_lead() => {
                 Ok(Admitted::Pass)
@@ -175,13 +182,13 @@ impl Journal {
     /// A link to another node came up or broke: what was on its way is lost.
     pub fn link_changed(&mut self, node: NodeId, now: Now, fx: &mut Effects) {
         self.hurry_repair();
-        let member = self.members.iter().find(|(_, member)| *member == node).map(|(id, _)| *id);
-        if let Some(id) = member
-            && self.replica.is_leader()
-        {
-            self.replica.report_unreachable(id);
-            self.pump(now, fx);
+        if !self.replica.is_leader() {
+            return;
         }
+        let followers = self.replica.followers().map(|follower| follower.id);
+        let there: Vec<RaftId> = followers.filter(|id| self.node_of(*id) == Some(node)).collect();
+        there.into_iter().for_each(|id| self.replica.report_unreachable(id));
+        self.pump(now, fx);
     }
 
     /// Sends a message, with the entry that it speaks of.

@@ -8,6 +8,7 @@ use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId, Term};
 use crate::peer::Space;
 use crate::planted::{Bug, is_planted};
+use crate::raft::Follower;
 use crate::shard::{Event, Output, Refusal};
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 
 /// In sync is who had acked all that the leader then held at some moment of this long.
 const IN_SYNC: Duration = Duration::from_secs(10);
+/// A follower that was not heard for so long keeps nothing from being deleted: longer than a restart
+/// or a stalled disk.
+const AWAY: Duration = Duration::from_secs(10);
 /// A stopping leader waits this long for another to take over: two elections.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
@@ -32,12 +36,42 @@ struct Caught {
     mark: (Index, u64),
     /// What it last said of its disk.
     space: Space,
+    /// It had all that there was at some moment since this replica leads.
+    was_whole: bool,
+    is_voter: bool,
+    /// Its disk is lost: its node is back under another number.
+    is_replaced: bool,
+    /// When it was heard last.
+    heard_ns: u64,
 }
 
 impl Caught {
-    /// Whoever has no place for more is not, however lately it had all.
+    /// A leader that begins takes its voters for in sync until it knows better.
+    fn new(is_voter: bool, last: Index, now: Now) -> Self {
+        let now_ns = now.mono_ns;
+        let (caught_up_ns, heard_ns, mark) = (now_ns, now_ns, (last, now_ns));
+        let (matched, space) = (Index::NONE, Space::Room);
+        Self { matched, caught_up_ns, mark, space, was_whole: false, is_voter, is_replaced: false, heard_ns }
+    }
+
+    fn note(&mut self, matched: Index, last: Index, now: Now) {
+        self.matched = matched;
+        if matched >= last {
+            self.caught_up_ns = now.mono_ns;
+            self.mark = (last, now.mono_ns);
+            self.was_whole = true;
+        } else if matched >= self.mark.0 {
+            self.caught_up_ns = self.caught_up_ns.max(self.mark.1);
+            self.mark = (last, now.mono_ns);
+            self.was_whole = true;
+        }
+    }
+
+    /// Whoever has no place for more is not, however lately it had all; nor who does not
+    /// count yet, or never will again.
     fn is_in_sync(&self, now_ns: u64) -> bool {
-        self.space != Space::Full && now_ns.saturating_sub(self.caught_up_ns) <= IN_SYNC.as_nanos() as u64
+        let is_late = now_ns.saturating_sub(self.caught_up_ns) > IN_SYNC.as_nanos() as u64;
+        self.is_voter && !self.is_replaced && self.space != Space::Full && !is_late
     }
 }
 
@@ -49,6 +83,8 @@ pub struct Lead {
     hand_over_ns: Option<u64>,
     /// Until then it does not look again whom to hand over to because its disk is full.
     pub(super) full_until_ns: u64,
+    /// When raft was asked for its followers last.
+    noted_ns: u64,
 }
 
 impl Lead {
@@ -64,6 +100,15 @@ impl Lead {
     pub(super) fn set_space(&mut self, follower: RaftId, space: Space) -> Option<Space> {
         let caught = self.followers.get_mut(&follower)?;
         Some(core::mem::replace(&mut caught.space, space))
+    }
+
+    fn voters(&self) -> impl Iterator<Item = &Caught> {
+        self.followers.values().filter(|caught| caught.is_voter)
+    }
+
+    /// Whether a follower had all that there was at some moment since then.
+    pub fn was_whole_since(&self, id: RaftId, since_ns: u64) -> bool {
+        self.followers.get(&id).is_some_and(|caught| caught.was_whole && caught.caught_up_ns >= since_ns)
     }
 }
 
@@ -113,10 +158,10 @@ impl Journal {
         self.term_start = Some(self.cursor.next);
         self.upkeep.settled = false;
         let last = Index(self.cursor.next.0 - 1);
-        let mark = (last, now.mono_ns);
-        let caught = |matched| Caught { matched, caught_up_ns: now.mono_ns, mark, space: Space::Room };
-        let followers = self.replica.followers().map(|follower| (follower.id, caught(Index::NONE)));
-        self.lead = Some(Lead { term, followers: followers.collect(), hand_over_ns: None, full_until_ns: 0 });
+        let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
+        let followers = self.replica.followers().map(caught).collect();
+        let noted_ns = now.mono_ns;
+        self.lead = Some(Lead { term, followers, hand_over_ns: None, full_until_ns: 0, noted_ns });
         self.counts.elections += 1;
         fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
         fx.partitions_changed = true;
@@ -147,16 +192,22 @@ impl Journal {
     pub(super) fn note_followers(&mut self, now: Now) {
         let Some(lead) = &mut self.lead else { return };
         let last = Index(self.cursor.next.0 - 1);
+        lead.noted_ns = now.mono_ns;
+        let mut count = 0;
         for follower in self.replica.followers() {
-            let Some(caught) = lead.followers.get_mut(&follower.id) else { continue };
-            caught.matched = follower.matched;
-            if follower.matched >= last {
-                caught.caught_up_ns = now.mono_ns;
-                caught.mark = (last, now.mono_ns);
-            } else if follower.matched >= caught.mark.0 {
-                caught.caught_up_ns = caught.caught_up_ns.max(caught.mark.1);
-                caught.mark = (last, now.mono_ns);
+            count += 1;
+            let new = || Caught::new(follower.is_voter, last, now);
+            let caught = lead.followers.entry(follower.id).or_insert_with(new);
+            caught.is_voter = follower.is_voter;
+            caught.is_replaced = self.members.is_replaced(follower.id);
+            caught.note(follower.matched, last, now);
+            if follower.is_active {
+                caught.heard_ns = now.mono_ns;
             }
+        }
+        if lead.followers.len() > count {
+            let members = self.replica.members();
+            lead.followers.retain(|id, _| members.contains(*id));
         }
     }
 
@@ -186,12 +237,12 @@ impl Journal {
         let durable = self.appender.durable().index;
         let mut copies: SmallVec<[Index; REPLICAS_INLINE]> = SmallVec::new();
         copies.push(durable);
-        copies.extend(self.lead.iter().flat_map(|lead| lead.followers.values().map(|caught| caught.matched)));
+        copies.extend(self.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched)));
         copies.sort_unstable_by(|a, b| b.cmp(a));
         Reached { durable, committed: self.state.fold.applied, copies }
     }
 
-    /// Every follower's standing.
+    /// Every follower's standing; of a node that is back on a new disk, that of the new replica.
     pub fn follower_standings(&self, now_ns: u64) -> Vec<FollowerStanding> {
         let Some(lead) = &self.lead else { return Vec::new() };
         let last = self.cursor.next.0 - 1;
@@ -208,28 +259,31 @@ impl Journal {
                 space: caught.space,
             })
         };
-        lead.followers.iter().filter_map(standing).collect()
+        lead.followers.iter().filter(|(_, caught)| !caught.is_replaced).filter_map(standing).collect()
     }
 
-    /// What every voter holds durably: what is above it somebody may still need from here. It
-    /// only rises, so that of a former leader's word none need be taken back.
+    /// What every follower that is there holds durably: what is above it somebody may still need
+    /// from here. One that is away for long gets the start of the log instead. It only rises, so
+    /// that of a former leader's word none need be taken back.
     pub fn held_by_all(&self) -> Index {
         if self.is_alone() {
             return Index(u64::MAX);
         }
+        let Some(lead) = &self.lead else { return self.held_by_all };
         // A leader's own disk may be the slowest of all: it is the first that may lack an entry.
         let own = self.appender.durable().index;
-        let matched = self.lead.iter().flat_map(|lead| lead.followers.values().map(|caught| caught.matched));
-        self.held_by_all.max(matched.min().unwrap_or(Index::NONE).min(own))
+        let away_ns = AWAY.as_nanos() as u64;
+        let is_there = |caught: &&Caught| lead.noted_ns.saturating_sub(caught.heard_ns) <= away_ns;
+        let there = lead.followers.values().filter(is_there).map(|caught| caught.matched);
+        self.held_by_all.max(there.min().unwrap_or(own).min(own))
     }
 
     /// What an entry's header says to be committed: what is durable here and on every follower
     /// that keeps up, so that none of them has to wait with its write.
     pub(super) fn told_commit(&self) -> Index {
         let mut commit = self.replica.commit().min(self.appender.durable().index);
-        let keeps_up = |follower: &crate::raft::Follower| {
-            follower.is_active && follower.matched.0 + KEEPS_UP_ENTRIES >= commit.0
-        };
+        let keeps_up =
+            |follower: &Follower| follower.is_active && follower.matched.0 + KEEPS_UP_ENTRIES >= commit.0;
         let slowest = self.replica.followers().filter(keeps_up).map(|follower| follower.matched).min();
         commit = slowest.map_or(commit, |matched| matched.min(commit));
         commit
@@ -271,7 +325,7 @@ impl Journal {
     /// produce then waits: leaders drift back to their spread. False when it cannot yet.
     pub fn drift(&mut self, preferred: NodeId, lag_entries_max: u64, now: Now, fx: &mut Effects) -> bool {
         let last = Index((self.cursor.next.0 - 1).saturating_sub(lag_entries_max));
-        let is_there = |follower: crate::raft::Follower| {
+        let is_there = |follower: Follower| {
             let is_it = self.node_of(follower.id) == Some(preferred);
             // Whose disk is full has handed over itself.
             is_it && follower.is_active && follower.matched >= last && self.is_roomy(follower.id)

@@ -66,7 +66,7 @@ pub async fn prepare(io: Io, journal: JournalId, bytes: u64) -> Result<FileId, D
     }
 }
 
-async fn allocate_whole(io: &Io, file: FileId, bytes: u64) -> Result<(), DiskError> {
+pub(super) async fn allocate_whole(io: &Io, file: FileId, bytes: u64) -> Result<(), DiskError> {
     io.allocate(file, bytes).await?;
     io.sync(file).await
 }

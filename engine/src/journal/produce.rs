@@ -166,7 +166,7 @@ impl Journal {
         match self.phase {
             Phase::Refusing => Err(Refusal::Storage),
             Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
-            Phase::Starting => Err(Refusal::NotReady),
+            Phase::Starting | Phase::Installing => Err(Refusal::NotReady),
             Phase::Stopping => Err(Refusal::Stopping),
             Phase::Running if self.replica.is_leader() => Ok(()),
             Phase::Running => Err(Refusal::NotLeader),
@@ -204,6 +204,7 @@ impl Journal {
         let stored = stored.expect("just appended");
         self.tail.append(&self.state.fold, &stored, index, self.leader_wall_ms(now));
         self.refused.appended(&stored);
+        self.context.pace.produced(now);
         self.counts.batches += 1;
         self.counts.batch_bytes += bytes as u64;
         self.wait(index, produce, (stored.base_offset(), log_append_time_ms.unwrap_or(-1)), copies);

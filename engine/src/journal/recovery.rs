@@ -13,9 +13,11 @@ use super::cursor::{Cursor, SegmentLimits};
 use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
 use super::heads::Head;
 use super::meta_record::JournalMeta;
+use super::pace::Pace;
 use super::procedures::write_hard_state;
 use super::rebuild::{Entries, rebuild};
 use super::refold::{fold_committed, items_of, meta_of, note_terms, rolled_of};
+use super::reinstall;
 use super::report::{Damage, DamageKind, RecoveryReport, Torn};
 use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
@@ -44,6 +46,8 @@ pub struct Context {
     pub journal: JournalId,
     /// The journal's entries in memory.
     pub entries: EntryCache,
+    /// How fast followers that are behind are served.
+    pub pace: Rc<Pace>,
     /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
     pub started: Now,
 }
@@ -103,20 +107,31 @@ impl RecoveryError {
 
 /// The files of a journal's folder.
 #[derive(Default)]
-struct Listing {
-    segments: BTreeMap<Index, u64>,
-    indexes: Vec<Index>,
-    checkpoints: Vec<Index>,
-    local_checkpoint: bool,
+pub(super) struct Listing {
+    pub segments: BTreeMap<Index, u64>,
+    pub indexes: Vec<Index>,
+    pub checkpoints: Vec<Index>,
+    pub local_checkpoint: bool,
     has_meta: bool,
     has_hard_state: bool,
+    has_install: bool,
+}
+
+impl Listing {
+    /// The journal begins anew with an empty segment, behind its checkpoint.
+    pub fn installed(&mut self, first: Index, bytes: u64) {
+        self.segments = BTreeMap::from([(first, bytes)]);
+        self.indexes.clear();
+        self.checkpoints = vec![Index(first.0 - 1)];
+        self.local_checkpoint = false;
+    }
 }
 
 /// Recovers a journal. `now_us` is not read here: the caller knows how long it took.
 pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let Context { io, journal, .. } = &context;
     let dir = folder::journal_dir(*journal);
-    let listing = list(io, &dir).await?;
+    let mut listing = list(io, &dir).await?;
     if !listing.has_meta {
         return Err(RecoveryError::Unmade);
     }
@@ -130,9 +145,20 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let (hard_state_file, read) = read_hard_state(io, &meta, &listing).await?;
     report.hard_state_bad_copies = read.bad_copies;
     report.amnesia = read.is_amnesia();
-    let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report };
     let newest = read.newest.filter(|_| !is_planted(Bug::HardStateForgotten));
-    let hard_state = newest.unwrap_or_default();
+    let mut hard_state = newest.unwrap_or_default();
+    if listing.has_install {
+        match reinstall::finish(&context, &meta, &mut listing, (hard_state_file, hard_state)).await {
+            Ok(written) => hard_state = written,
+            Err(error) => {
+                if error.is_no_space() {
+                    io.close(hard_state_file).await?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report };
     let checkpoint = recovery.newest_checkpoint().await?;
     let (state, checkpoint_link) = recovery.state_from(checkpoint)?;
     let recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;
@@ -158,6 +184,7 @@ async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
             Some(JournalFile::LocalCheckpoint) => listing.local_checkpoint = true,
             Some(JournalFile::Meta) => listing.has_meta = true,
             Some(JournalFile::HardState) => listing.has_hard_state = true,
+            Some(JournalFile::Install) => listing.has_install = true,
             // Half-written files, and the segment prepared for later: made again when needed.
             Some(JournalFile::Temporary) => io.remove(&format!("{dir}/{}", entry.name)).await?,
             Some(JournalFile::Quarantine) | None => {}
@@ -236,9 +263,9 @@ impl Recovery {
         self.report.checkpoint = last;
         let Some(checkpoint) = checkpoint else {
             let link = Link { index: Index::NONE, term: Term(0), checksum: 0 };
-            return Ok((State::new(self.meta.journal), link));
+            return Ok((State::new(&self.meta), link));
         };
-        let state = State::decode(self.meta.journal, &checkpoint.body).map_err(RecoveryError::Data)?;
+        let state = State::decode(&self.meta, &checkpoint.body).map_err(RecoveryError::Data)?;
         if state.fold.applied != checkpoint.last {
             return Err(RecoveryError::Data(format!("{}: a checkpoint is not what its name says", self.dir)));
         }
@@ -253,7 +280,7 @@ impl Recovery {
         checkpoint: Link,
     ) -> Result<Recovered, RecoveryError> {
         let (sealed, begin) = self.open_sealed(checkpoint.index).await?;
-        let before = self.link_before(begin, &sealed, &checkpoint).await?;
+        let before = self.link_before(begin, &sealed, &checkpoint, hard_state.synced).await?;
         let mut walk = self.walk(begin, before, checkpoint.index).await?;
         let known = hard_state.commit.max(checkpoint.index);
         let verdict = walk.verdict(known, hard_state.synced);
@@ -376,8 +403,13 @@ impl Recovery {
         begin: Index,
         sealed: &VecDeque<Rc<Sealed>>,
         checkpoint: &Link,
+        synced: SyncedBound,
     ) -> Result<(Link, bool), RecoveryError> {
         let last = Index(begin.0 - 1);
+        if synced.index == last && last > Index::NONE {
+            // A log that begins behind a checkpoint and has no entry yet knows it from here alone.
+            return Ok((Link { index: last, term: synced.term, checksum: synced.checksum }, true));
+        }
         if let Some(segment) = sealed.back()
             && let Ok(Some(at)) = segment.index.entry(last).await
             && at.checksum != 0

@@ -145,6 +145,11 @@ impl Repair {
         self.jobs[from..].sort_by_key(|job| core::cmp::Reverse(job.last));
     }
 
+    /// Reads or writes files.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.step, Step::Judging | Step::Writing)
+    }
+
     /// A file is being written: its segment must stay.
     pub fn is_writing(&self) -> bool {
         self.step == Step::Writing
@@ -207,7 +212,7 @@ impl Journal {
 
     fn go_on_repairing(&mut self, now: Now, fx: &mut Effects) {
         let Some(job) = self.repair.jobs.first().copied() else { return };
-        if self.phase == Phase::Stopping {
+        if matches!(self.phase, Phase::Stopping | Phase::Installing) {
             return;
         }
         if job.at < self.segments.first() && job.at < job.first {
@@ -264,9 +269,7 @@ impl Journal {
     }
 
     fn ask_for(&mut self, job: Job, wanted: Wanted, peers_asked: usize, now: Now, fx: &mut Effects) {
-        let here = self.meta.raft_id;
-        let others: Vec<NodeId> =
-            self.members.iter().filter(|(id, _)| *id != here).map(|(_, node)| *node).collect();
+        let others = self.members.nodes_but(self.meta.raft_id);
         if peers_asked >= others.len() {
             self.repair.nobody_had_it = !wanted.any;
             self.repair.step = Step::Resting { until_ns: now.plus(REST) };
@@ -291,7 +294,7 @@ impl Journal {
     ) {
         let Some(job) = self.repair.jobs.first().copied() else { return };
         let Step::Asked { wanted, peers_asked, of, .. } = self.repair.step else { return };
-        if of != from || job.at != index {
+        if of != from || job.at != index || self.phase == Phase::Installing {
             return;
         }
         self.repair.step = Step::Due { wanted, peers_asked };
@@ -383,7 +386,7 @@ impl Journal {
         match self.segments.in_memory(index) {
             Some((_, _, entries)) => {
                 let is_known = entries.entry(index).is_some_and(|at| at.checksum == checksum);
-                if !is_known && self.phase != Phase::Refusing {
+                if !is_known && !matches!(self.phase, Phase::Refusing | Phase::Installing) {
                     // It held another entry than it believed: what it said of it is void.
                     self.phase = Phase::Refusing;
                     self.step_down(fx);

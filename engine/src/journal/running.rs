@@ -13,8 +13,10 @@ use super::digest::Digests;
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::heads::Head;
+use super::install::Installing;
 use super::lead::Lead;
 use super::lending::Lending;
+use super::members::Members;
 use super::meta_record::JournalMeta;
 use super::procedures;
 use super::recovery::{Context, Recovered};
@@ -35,7 +37,7 @@ use crate::folder;
 use crate::ids::{FileId, Index, JournalId, LaneId, NodeId, RaftId, Term};
 use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
-use crate::raft::{EntryMeta, Outgoing, Replica, ReplicaStart};
+use crate::raft::{Change, EntryMeta, Outgoing, Replica, ReplicaStart};
 use crate::shard::{Fatal, Output};
 use std::collections::VecDeque;
 
@@ -63,6 +65,8 @@ pub enum Phase {
     /// Descriptors of committed entries are lost and the operator has not accepted that: reads
     /// only.
     Refusing,
+    /// What another replica gave takes the place of all that is here: it takes part in nothing.
+    Installing,
     Stopping,
 }
 
@@ -106,8 +110,7 @@ pub struct Journal {
     pub(super) waiters: Waiters,
     pub(super) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
     pub(super) queued_commands: VecDeque<(Asker, Vec<u8>)>,
-    /// Which node has which replica.
-    pub(super) members: Vec<(RaftId, NodeId)>,
+    pub(super) members: Members,
     /// While it leads.
     pub(super) lead: Option<Lead>,
     /// The term and leader that were last told.
@@ -117,6 +120,7 @@ pub struct Journal {
     pub(super) lending: Lending,
     pub(super) repair: Repair,
     pub(super) digests: Digests,
+    pub(super) installing: Installing,
     /// Followers whose message could not be sent.
     pub(super) unsent: Vec<RaftId>,
     /// What a leader said that all voters hold.
@@ -175,8 +179,7 @@ impl Journal {
         let lost = !is_alone && (recovered.report.amnesia || recovered.has_lost_acked());
         let start = ReplicaStart {
             id: recovered.meta.raft_id,
-            voters: recovered.meta.voters.clone(),
-            learners: Vec::new(),
+            members: recovered.state.members.clone(),
             term,
             // A vote belongs to its term: an entry of a later one may have been written first.
             vote: Some(recovered.hard_state.vote)
@@ -220,7 +223,7 @@ impl Journal {
             waiters: Waiters::default(),
             queued_items: VecDeque::new(),
             queued_commands: VecDeque::new(),
-            members,
+            members: Members::new(members),
             lead: None,
             leader_seen: (Term(0), None),
             pending_cut: None,
@@ -228,6 +231,7 @@ impl Journal {
             lending: Lending::default(),
             repair,
             digests: Digests::default(),
+            installing: Installing::default(),
             unsent: Vec::new(),
             held_by_all: Index::NONE,
             damage: recovered.damage,
@@ -273,9 +277,10 @@ impl Journal {
     pub fn has_started(&self) -> bool {
         match self.phase {
             Phase::Running if self.is_alone() => self.is_settled(),
-            Phase::Running => self.replica.leader().is_some(),
+            // One that is no member yet waits for a leader to make it one.
+            Phase::Running => self.replica.leader().is_some() || !self.is_member(),
             Phase::Starting => self.is_full(),
-            Phase::Refusing | Phase::Stopping => true,
+            Phase::Refusing | Phase::Stopping | Phase::Installing => true,
         }
     }
 
@@ -354,6 +359,9 @@ impl Journal {
 
     /// The end of the shard's turn: what waits is sealed when the disk is free for it.
     pub fn turn_end(&mut self, now: Now, fx: &mut Effects) {
+        if self.phase == Phase::Installing {
+            return;
+        }
         self.propose_queued(now, fx);
         self.prepare_wanted(now, fx);
         if let Some(open) = &self.open {
@@ -426,11 +434,17 @@ impl Journal {
         index
     }
 
-    fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
+    pub(super) fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
         assert!(self.open.is_none(), "an open entry has the next index");
         let meta = EntryMeta::of(entry.header());
+        let change = (meta.kind == EntryKind::Membership)
+            .then(|| Change::decode(entry.items()).expect("as it was encoded"));
         self.staged.push_back(entry);
-        if self.replica.propose(&meta).is_err() {
+        let proposed = match change {
+            Some(change) => self.replica.propose_change(&meta, change),
+            None => self.replica.propose(&meta),
+        };
+        if proposed.is_err() {
             self.staged.pop_back();
             self.step_down(fx);
             return;

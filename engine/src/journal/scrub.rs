@@ -3,7 +3,7 @@
 use super::effects::{Done, Effects};
 use super::read::{ReadFault, load};
 use super::recovery::Context;
-use super::running::Journal;
+use super::running::{Journal, Phase};
 use super::segment::Sealed;
 use super::supply::located;
 use crate::entry::reader::{EntryFault, FaultKind};
@@ -24,6 +24,9 @@ pub struct Scrubbed {
 impl Journal {
     /// Begins to read sealed entries from `from` on; false when there are none.
     pub fn scrub(&self, from: Index, fx: &mut Effects) -> bool {
+        if self.phase == Phase::Installing {
+            return false;
+        }
         let Some(sealed) = self.segments.sealed.iter().find(|sealed| sealed.last >= from) else {
             return false;
         };

@@ -55,11 +55,11 @@ impl Journal {
     /// A leader whose next segment cannot be prepared hands over, while there is still room in this
     /// one, to whoever has room.
     pub(super) fn hand_over_when_full(&mut self, now: Now, fx: &mut Effects) {
-        let Some(lead) = self.lead.as_mut().filter(|lead| now.mono_ns >= lead.full_until_ns) else { return };
         let is_full = self.upkeep.reported_full && self.phase == Phase::Running;
-        if !is_full || self.members.len() < 2 {
+        if !is_full || self.is_alone() {
             return;
         }
+        let Some(lead) = self.lead.as_mut().filter(|lead| now.mono_ns >= lead.full_until_ns) else { return };
         lead.full_until_ns = now.plus(LOOK_AGAIN);
         let commit = self.replica.commit();
         let may_lead = |follower: &Follower| {

@@ -6,8 +6,10 @@ use crate::control::{Command, CommandError, MetaState, Outcome};
 use crate::entry::item::Item;
 use crate::entry::layout::HEADER_BYTES;
 use crate::entry::{EntryHeader, EntryKind};
-use crate::ids::{Index, JournalId, META_JOURNAL, Term};
+use crate::ids::{Index, META_JOURNAL, Term};
+use crate::journal::meta_record::JournalMeta;
 use crate::partition::Fold;
+use crate::raft::{Change, Membership};
 
 /// Committed state up to `fold.applied`.
 #[derive(Clone, Debug)]
@@ -15,6 +17,9 @@ pub struct State {
     pub fold: Fold,
     /// Only in the meta journal.
     pub meta: Option<MetaState>,
+    pub members: Membership,
+    /// The members before any change: a checkpoint says nothing of them.
+    first_members: Membership,
 }
 
 /// What one entry brought.
@@ -23,13 +28,15 @@ pub struct Applied {
     pub items: Vec<Item>,
     /// One per command, in order.
     pub outcomes: Vec<Result<Outcome, CommandError>>,
+    pub change: Option<Change>,
 }
 
 impl State {
     /// Before the first entry.
-    pub fn new(journal: JournalId) -> Self {
-        let meta = (journal == META_JOURNAL).then(MetaState::default);
-        Self { fold: Fold::default(), meta }
+    pub fn new(record: &JournalMeta) -> Self {
+        let meta = (record.journal == META_JOURNAL).then(MetaState::default);
+        let members = Membership::first(&record.voters);
+        Self { fold: Fold::default(), meta, first_members: members.clone(), members }
     }
 
     /// Folds the next committed entry.
@@ -42,7 +49,15 @@ impl State {
                 outcomes.push(meta.apply(header.index(), &command));
             }
         }
-        Ok(Applied { items, outcomes })
+        let mut change = None;
+        if header.kind() == Some(EntryKind::Membership) {
+            let decoded = Change::decode(&head[HEADER_BYTES..])?;
+            let index = header.index();
+            let wrong = || format!("entry {index}: {decoded:?} does not fit the members {:?}", self.members);
+            self.members = self.members.changed(decoded).ok_or_else(wrong)?;
+            change = Some(decoded);
+        }
+        Ok(Applied { items, outcomes, change })
     }
 
     /// Passes over an entry that is lost.
@@ -57,10 +72,14 @@ impl State {
         if let Some(meta) = &self.meta {
             to.sized(&meta.encode());
         }
+        if self.members != self.first_members {
+            to.sized(&self.members.encode());
+        }
         to
     }
 
-    pub fn decode(journal: JournalId, body: &[u8]) -> Result<Self, String> {
+    pub fn decode(record: &JournalMeta, body: &[u8]) -> Result<Self, String> {
+        let (journal, first) = (record.journal, Membership::first(&record.voters));
         let mut from = Reader(body);
         let fold = from.sized().map_err(|error| format!("checkpoint body {error}"))?;
         let fold = Fold::decode(fold).map_err(|error| error.to_string())?;
@@ -70,7 +89,13 @@ impl State {
         } else {
             None
         };
-        if from.is_empty() { Ok(Self { fold, meta }) } else { Err("checkpoint body is too long".into()) }
+        let mut members = first.clone();
+        if !from.is_empty() {
+            let changed = from.sized().map_err(|error| format!("checkpoint body {error}"))?;
+            members = Membership::decode(changed)?;
+        }
+        let state = Self { fold, meta, members, first_members: first };
+        if from.is_empty() { Ok(state) } else { Err("checkpoint body is too long".into()) }
     }
 }
 

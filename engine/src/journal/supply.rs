@@ -73,9 +73,13 @@ pub enum Place {
 
 impl Journal {
     /// Begins to read what raft waits for.
-    pub(super) fn supply(&mut self, fx: &mut Effects) {
+    pub(super) fn supply(&mut self, now: Now, fx: &mut Effects) {
         for wanted in self.replica.take_wanted() {
             let first = wanted.index;
+            // raft asks again with the next heartbeat.
+            if self.supply.get(first).is_none() && !self.context.pace.may_read(now) {
+                continue;
+            }
             for index in (first.0..first.0 + AHEAD_ENTRIES).map(Index) {
                 self.begin_read(index, fx);
             }
@@ -123,6 +127,7 @@ impl Journal {
         let waiting = self.supply.reading.remove(&index).unwrap_or_default();
         match result {
             Ok(entry) if self.replica.is_leader() => {
+                self.context.pace.took(entry.len());
                 self.replica.fetched(&EntryMeta::of(entry.header()));
                 for gone in self.supply.add(entry) {
                     self.replica.forget_fetched(gone);

@@ -141,6 +141,10 @@ impl Upkeep {
 impl Journal {
     /// About every 10 ms.
     pub fn tick(&mut self, view: &View, retention_ns: u64, now: Now, fx: &mut Effects) {
+        self.tick_install(now, fx);
+        if self.phase == Phase::Installing {
+            return;
+        }
         let ticks = self.ticks_due(now);
         self.tick_raft(ticks, now, fx);
         self.refuse_short(now, fx);
@@ -154,6 +158,8 @@ impl Journal {
         self.seal_rolled(now, fx);
         self.write_idle_bounds(now, fx);
         self.delete_dead(fx);
+        self.change_next(now, fx);
+        self.offer_start(now, fx);
         let since = now.mono_ns - self.upkeep.last_pass_ns;
         let moved = self.upkeep.log_starts_moved && since >= PASS_SPACING.as_nanos() as u64;
         let knows_all = self.is_settled() || (!self.is_alone() && self.phase == Phase::Running);
@@ -373,13 +379,13 @@ impl Journal {
         }
     }
 
-    /// Writes commit and synced bound when nothing else is going on.
+    /// Writes commit and synced bound when nothing else is going on; soon when the members changed.
     fn write_idle_bounds(&mut self, now: Now, fx: &mut Effects) {
         let last = Index(self.cursor.next.0 - 1);
         if self.upkeep.last_append.0 != last {
             self.upkeep.last_append = (last, now.mono_ns);
         }
-        let idle = now.mono_ns - self.upkeep.last_append.1 >= IDLE.as_nanos() as u64;
+        let idle = now.mono_ns - self.upkeep.last_append.1 >= IDLE.as_nanos() as u64 || !self.keeps_members();
         let (commit, synced) = self.bounds();
         let changed = (commit, synced) != (self.hard_state.commit, self.hard_state.synced);
         if idle && changed && self.appender.is_idle() && self.phase != Phase::Refusing {
@@ -460,8 +466,10 @@ impl Journal {
         self.replica.compact(first);
         self.cache.forget_below(first);
         self.replica.set_hot(self.cache.recent_first(self.cursor.next));
-        let kept = self.upkeep.checkpoints.len().saturating_sub(CHECKPOINTS_KEPT);
-        let checkpoints: Vec<Index> = self.upkeep.checkpoints.drain(..kept).collect();
+        // The one at the log's start stands for what is gone, should a replica lack that.
+        let below = self.upkeep.checkpoints.iter().take_while(|last| last.next() < first).count();
+        let spare = self.upkeep.checkpoints.len().saturating_sub(CHECKPOINTS_KEPT);
+        let checkpoints: Vec<Index> = self.upkeep.checkpoints.drain(..below.min(spare)).collect();
         self.upkeep.deleting = true;
         let context = self.context.clone();
         fx.start(async move {
@@ -584,7 +592,7 @@ impl Journal {
     /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
     pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
         let is_busy = self.upkeep.is_busy() || self.segments.next == Next::Preparing;
-        if self.phase == Phase::Refusing || self.phase == Phase::Starting {
+        if matches!(self.phase, Phase::Refusing | Phase::Starting | Phase::Installing) {
             return !is_busy;
         }
         if !self.handed_over(now, fx) {

@@ -22,7 +22,7 @@ impl Journal {
             while let Some(work) = self.replica.work() {
                 self.carry_out(work, now, fx);
             }
-            self.supply(fx);
+            self.supply(now, fx);
             if !self.release(fx) && !self.report_unsent() && !self.replica.has_work() {
                 break;
             }
@@ -31,6 +31,10 @@ impl Journal {
         self.fold_committed(now, fx);
         self.answer(fx);
         self.go_on_after_cut(now, fx);
+        if self.replica.has_work() {
+            // Other members may make more committed, and want to be sent what there is.
+            self.pump(now, fx);
+        }
     }
 
     fn carry_out(&mut self, work: Work, now: Now, fx: &mut Effects) {
@@ -140,6 +144,7 @@ impl Journal {
         if is_planted(Bug::WatermarkFromLeaderAlone) && self.replica.is_leader() {
             commit = commit.max(self.appender.durable().index);
         }
+        let mut changes = Vec::new();
         while self.state.fold.applied < commit {
             let Some(head) = self.heads.pop_front() else { break };
             if is_planted(Bug::FoldNotClosed) && self.replica.is_leader() {
@@ -163,6 +168,7 @@ impl Journal {
                     fx.partitions_changed |= !applied.items.is_empty();
                     self.upkeep.log_starts_moved |= !applied.items.is_empty();
                     self.waiters.commands_done(header.index(), applied.outcomes, fx);
+                    changes.extend(applied.change);
                 }
                 None => {
                     let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
@@ -179,6 +185,7 @@ impl Journal {
             fx.partitions_changed = true;
         }
         self.seal_rolled(now, fx);
+        changes.into_iter().for_each(|change| self.change_members(change, fx));
     }
 
     /// Answers whoever waited for what is now durable or committed.

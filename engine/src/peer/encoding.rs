@@ -4,11 +4,12 @@
 //! it does. A version above ours is refused, never guessed at.
 
 use super::heartbeats::{Heartbeat, is_heartbeat};
+use super::install::InstallMessage;
 use super::message::{Committed, PeerMessage, RaftKind, RaftMessage, Space};
 use crate::codec::{Reader, Short, Write};
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
-use crate::ids::{Index, JournalId, NodeId, PartitionId, RaftId, Term, TopicId};
+use crate::ids::{Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, Term, TopicId};
 
 /// The newest version written and understood.
 pub const PEER_VERSION: u16 = 1;
@@ -23,6 +24,7 @@ const READ_DONE: u8 = 6;
 const HEARTBEATS: u8 = 7;
 /// A heartbeat among others: its journal, then as in a message of its own.
 const HEARTBEAT_BYTES: usize = 8 + 24 + 2 + 32;
+const INSTALL: u8 = 8;
 
 /// A body that is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +87,11 @@ impl PeerMessage {
                 to.put_u8(ELECT);
                 to.put_u64(journal.0);
             }
+            Self::Install { journal, message } => {
+                to.put_u8(INSTALL);
+                to.put_u64(journal.0);
+                message.write(&mut to);
+            }
             Self::Read { journal, index, checksum } => {
                 to.put_u8(READ);
                 to.put_u64(journal.0);
@@ -130,6 +137,10 @@ impl PeerMessage {
             CONTROL => Self::Control { id: from.u64()?, command: from.sized()?.to_vec() },
             CONTROL_DONE => Self::ControlDone { id: from.u64()?, result: read_result(&mut from)? },
             ELECT => Self::Elect { journal: JournalId(from.u64()?) },
+            INSTALL => {
+                let journal = JournalId(from.u64()?);
+                Self::Install { journal, message: InstallMessage::read(&mut from)? }
+            }
             READ => Self::Read {
                 journal: JournalId(from.u64()?),
                 index: Index(from.u64()?),
@@ -327,6 +338,11 @@ fn write_outcome(to: &mut Vec<u8>, outcome: &Outcome) {
             to.put_i64(*first);
             to.put_u32(*count);
         }
+        Outcome::Member { incarnation, raft_id } => {
+            to.put_u8(3);
+            to.put_u128(incarnation.0);
+            to.put_u64(raft_id.0);
+        }
     }
 }
 
@@ -340,6 +356,7 @@ fn read_outcome(from: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
             Outcome::TopicCreated { topic_id, partitions }
         }
         2 => Outcome::ProducerIds { first: from.i64()?, count: from.u32()? },
+        3 => Outcome::Member { incarnation: Incarnation(from.u128()?), raft_id: RaftId(from.u64()?) },
         number => return Err(DecodeError::Unknown { what: "outcome of a command", number }),
     })
 }

@@ -4,6 +4,7 @@
 //! was judged. A message from a peer is checked by its receiver before it is believed.
 
 use super::heartbeats::Heartbeat;
+use super::install::InstallMessage;
 use crate::control::{ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
 use crate::ids::{Index, JournalId, NodeId, RaftId, Term};
@@ -24,6 +25,8 @@ pub enum PeerMessage {
     ControlDone { id: u64, result: Result<Committed, ControlRefusal> },
     /// An operator wants the preferred node to lead a journal: to whoever leads it.
     Elect { journal: JournalId },
+    /// A replica gets the start of the leader's log.
+    Install { journal: JournalId, message: InstallMessage },
     /// Asks any replica for an entry's bytes, for repair: for the one whose header has this checksum,
     /// or with 0 for whichever is there.
     Read { journal: JournalId, index: Index, checksum: u32 },

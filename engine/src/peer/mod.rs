@@ -5,6 +5,7 @@
 
 pub mod encoding;
 pub mod heartbeats;
+pub mod install;
 pub mod message;
 
 pub use encoding::{DecodeError, PEER_VERSION};

@@ -6,7 +6,7 @@ use crate::disk::BufferPool;
 use crate::entry::builder::{Stamp, head_only};
 use crate::entry::{EntryBytes, EntryKind};
 use crate::ids::{ClusterId, JournalId};
-use crate::raft::{EntryMeta, Replica, ReplicaStart};
+use crate::raft::{EntryMeta, Membership, Replica, ReplicaStart};
 use crate::rng::Rng;
 use std::collections::BTreeMap;
 
@@ -29,8 +29,7 @@ fn entry(index: Index, term: Term, kind: EntryKind) -> EntryBytes {
 fn replica(id: u64, seed: u64) -> Replica {
     Replica::new(&ReplicaStart {
         id: RaftId(id),
-        voters: vec![RaftId(1), RaftId(2), RaftId(3)],
-        learners: vec![],
+        members: Membership::first(&[RaftId(1), RaftId(2), RaftId(3)]),
         term: Term(0),
         vote: None,
         commit: Index(0),
@@ -113,7 +112,7 @@ impl Group {
     fn deliver(&mut self, message: &RaftMessage) {
         let id = message.to.0;
         let Some(replica) = self.replicas.get_mut(&id) else { return };
-        match replica.step(message) {
+        match replica.step(message, false) {
             Ok(()) => self.stepped += 1,
             Err(Refused::Drop(_)) => self.refused += 1,
             Err(Refused::Lost(_)) => {

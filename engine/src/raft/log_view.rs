@@ -26,6 +26,8 @@ pub struct LogView {
     fetched: BTreeMap<u64, Entry>,
     /// Entries that raft wants to send and whose bytes must be read first.
     wanted: RefCell<Vec<(u64, GetEntriesContext)>>,
+    /// Followers that need what is before `first`.
+    lagging: RefCell<Vec<u64>>,
     pub hard_state: HardState,
     pub conf_state: ConfState,
 }
@@ -41,6 +43,7 @@ impl LogView {
             hot_first: last.0 + 1,
             fetched: BTreeMap::new(),
             wanted: RefCell::default(),
+            lagging: RefCell::default(),
             hard_state: HardState::default(),
             conf_state: ConfState::default(),
         }
@@ -127,6 +130,11 @@ impl LogView {
         core::mem::take(&mut self.wanted.borrow_mut())
     }
 
+    /// Followers that asked for what is before the first entry since this was called last.
+    pub fn take_lagging(&self) -> Vec<u64> {
+        core::mem::take(&mut self.lagging.borrow_mut())
+    }
+
     /// The term of an entry, or of the one before the first.
     pub fn term_of(&self, index: u64) -> Option<Term> {
         if index == 0 {
@@ -191,7 +199,12 @@ impl Storage for LogView {
         Ok(self.last)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
+    /// None is ever given to raft (see the journal's `install`); whom it is for is noted.
+    fn snapshot(&self, _request_index: u64, to: u64) -> Result<Snapshot> {
+        let mut lagging = self.lagging.borrow_mut();
+        if !lagging.contains(&to) {
+            lagging.push(to);
+        }
         Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
     }
 }

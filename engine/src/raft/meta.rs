@@ -38,21 +38,28 @@ impl EntryMeta {
     }
 
     pub(super) fn to_raft(self) -> Entry {
-        let mut entry = Entry::default();
-        entry.set_entry_type(EntryType::EntryNormal);
-        entry.index = self.index.0;
-        entry.term = self.term.0;
-        entry.data = self.descriptor().into();
+        let mut entry = Entry { index: self.index.0, term: self.term.0, ..Entry::default() };
+        if self.kind == EntryKind::Membership {
+            // raft-rs reads the data of such an entry only where it is proposed.
+            entry.set_entry_type(EntryType::EntryConfChangeV2);
+            entry.context = self.descriptor().into();
+        } else {
+            entry.data = self.descriptor().into();
+        }
         entry
     }
 
     /// Only our own descriptors reach raft: proposals, and entries whose head was checked.
     pub(super) fn of_raft(entry: &Entry) -> Self {
         let (index, term) = (Index(entry.index), Term(entry.term));
-        if entry.data.is_empty() {
+        let data = match entry.get_entry_type() {
+            EntryType::EntryConfChangeV2 => &entry.context[..],
+            _ => &entry.data[..],
+        };
+        if data.is_empty() {
             return Self { index, term, kind: EntryKind::TermStart, checksum: 0, entry_bytes: 0 };
         }
-        let data: [u8; 9] = entry.data[..].try_into().expect("our own descriptor");
+        let data: [u8; 9] = data.try_into().expect("our own descriptor");
         Self {
             index,
             term,

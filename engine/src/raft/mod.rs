@@ -6,11 +6,13 @@
 mod convert;
 pub mod guard;
 mod log_view;
+pub mod membership;
 mod meta;
 pub mod replica;
 
 pub use convert::Outgoing;
 pub use guard::Refused;
+pub use membership::{Change, Membership};
 pub use meta::EntryMeta;
 pub use replica::{
     ELECTION_TICKS, Follower, HEARTBEAT_TICKS, NotLeader, Replica, ReplicaStart, TICK, Wanted, Work,

@@ -13,7 +13,9 @@
 use super::convert::{Outgoing, from_raft, to_raft};
 use super::guard::{self, Facts, Refused};
 use super::log_view::LogView;
+use super::membership::{Change, Membership};
 use super::meta::EntryMeta;
+use crate::entry::EntryKind;
 use crate::ids::{Index, RaftId, Term};
 use crate::peer::{RaftKind, RaftMessage};
 use crate::rng::mix;
@@ -39,8 +41,8 @@ const CREDIT_MESSAGES_MIN: usize = 4;
 #[derive(Clone, Debug)]
 pub struct ReplicaStart {
     pub id: RaftId,
-    pub voters: Vec<RaftId>,
-    pub learners: Vec<RaftId>,
+    /// The members as of `commit`; this one may not be among them yet.
+    pub members: Membership,
     pub term: Term,
     pub vote: Option<RaftId>,
     /// Committed and folded.
@@ -78,6 +80,7 @@ pub struct Follower {
     pub matched: Index,
     /// It answered within the last election time-out.
     pub is_active: bool,
+    /// And will be one, if the members are being changed.
     pub is_voter: bool,
 }
 
@@ -85,6 +88,7 @@ pub struct Follower {
 pub struct Replica {
     node: RawNode<LogView>,
     id: RaftId,
+    members: Membership,
     seed: u64,
     /// Elections begun; mixed into the time-outs, so that two replicas do not tie for ever.
     attempts: u64,
@@ -104,8 +108,7 @@ impl Replica {
         log.hard_state.term = start.term.0;
         log.hard_state.vote = start.vote.map_or(0, |id| id.0);
         log.hard_state.commit = start.commit.0;
-        log.conf_state.voters = start.voters.iter().map(|id| id.0).collect();
-        log.conf_state.learners = start.learners.iter().map(|id| id.0).collect();
+        log.conf_state = start.members.to_raft();
         let config = Config {
             id: start.id.0,
             election_tick: ELECTION_TICKS,
@@ -126,6 +129,7 @@ impl Replica {
         let mut replica = Self {
             node,
             id: start.id,
+            members: start.members.clone(),
             seed: start.seed,
             attempts: 0,
             noted_vote,
@@ -185,7 +189,7 @@ impl Replica {
             id: RaftId(*id),
             matched: Index(progress.matched),
             is_active: progress.recent_active,
-            is_voter: tracker.conf().voters().contains(*id),
+            is_voter: self.members.voters.binary_search(&RaftId(*id)).is_ok(),
         })
     }
 
@@ -205,16 +209,17 @@ impl Replica {
     }
 
     /// Takes a message from a peer whose entry, if it has one, is proven and staged.
-    pub fn step(&mut self, message: &RaftMessage) -> Result<(), Refused> {
-        self.check(message)?;
+    pub fn step(&mut self, message: &RaftMessage, is_newer: bool) -> Result<(), Refused> {
+        self.check(message, is_newer)?;
         // What raft-rs refuses with an error it ignores as well.
         let _ = self.node.step(to_raft(message));
         self.fix_time_out();
         Ok(())
     }
 
-    /// Whether [`Replica::step`] would take this message.
-    pub fn check(&self, message: &RaftMessage) -> Result<(), Refused> {
+    /// Whether [`Replica::step`] would take this message. `is_newer`: its sender may have become a
+    /// member by an entry that is not known to be committed here yet.
+    pub fn check(&self, message: &RaftMessage, is_newer: bool) -> Result<(), Refused> {
         let raft = &self.node.raft;
         let facts = Facts {
             id: self.id,
@@ -224,7 +229,7 @@ impl Replica {
             commit: self.commit(),
             first: Index(raft.raft_log.first_index()),
             last: self.last_index(),
-            is_member: &|id| raft.prs().get(id.0).is_some(),
+            is_member: &|id| is_newer || raft.prs().get(id.0).is_some(),
             term_at: &|index| self.term_at(index),
         };
         guard::check(message, &facts)
@@ -253,12 +258,46 @@ impl Replica {
             return Err(NotLeader);
         }
         assert_eq!((meta.index, meta.term), (self.last_index().next(), self.term()));
+        assert!(meta.kind != EntryKind::Membership, "changes of members are proposed as such");
         let dropped = self.node.propose(Vec::new(), meta.descriptor());
         // Offsets were given out: an entry that is not in the log would leave a hole in them.
         assert!(dropped.is_ok(), "raft dropped entry {} of term {}: {dropped:?}", meta.index, meta.term);
         assert_eq!(self.last_index(), meta.index);
         self.note_length(meta.entry_bytes as usize);
         Ok(())
+    }
+
+    pub fn members(&self) -> &Membership {
+        &self.members
+    }
+
+    /// Whether a change of members may be proposed: all earlier ones are committed and known here.
+    pub fn may_change_members(&self) -> bool {
+        self.is_leader() && !self.is_transferring() && !self.node.raft.has_pending_conf()
+    }
+
+    /// The same as [`Replica::propose`], of an entry that changes the members.
+    pub fn propose_change(&mut self, meta: &EntryMeta, change: Change) -> Result<(), NotLeader> {
+        if !self.may_change_members() {
+            return Err(NotLeader);
+        }
+        assert_eq!((meta.index, meta.term), (self.last_index().next(), self.term()));
+        assert!(self.members.changed(change).is_some(), "{change:?} does not fit {:?}", self.members);
+        let dropped = self.node.propose_conf_change(meta.descriptor(), change.to_raft());
+        assert!(dropped.is_ok(), "raft dropped {change:?}: {dropped:?}");
+        assert_eq!(self.last_index(), meta.index);
+        Ok(())
+    }
+
+    /// A change of members is committed.
+    pub fn apply_change(&mut self, change: Change) {
+        let members = self.members.changed(change);
+        let members = members.unwrap_or_else(|| panic!("{change:?} does not fit {:?}", self.members));
+        let state = self.node.apply_conf_change(&change.to_raft()).expect("a change that fits");
+        assert_eq!(Membership::of_raft(&state), members, "raft made something else of {change:?}");
+        self.members = members;
+        self.give_credit();
+        self.fix_time_out();
     }
 
     /// Turns the credit in bytes into one in messages, by the mean length of entries.
@@ -268,10 +307,14 @@ impl Replica {
         let messages = fits.clamp(CREDIT_MESSAGES_MIN, CREDIT_MESSAGES).next_power_of_two();
         if messages != self.credit_messages {
             self.credit_messages = messages;
-            let others: Vec<RaftId> = self.followers().map(|follower| follower.id).collect();
-            for follower in others {
-                self.node.raft.adjust_max_inflight_msgs(follower.0, messages);
-            }
+            self.give_credit();
+        }
+    }
+
+    fn give_credit(&mut self) {
+        let others: Vec<RaftId> = self.followers().map(|follower| follower.id).collect();
+        for follower in others {
+            self.node.raft.adjust_max_inflight_msgs(follower.0, self.credit_messages);
         }
     }
 
@@ -288,7 +331,7 @@ impl Replica {
         let mut ready = self.node.ready();
         let number = ready.number();
         let entries = ready.take_entries();
-        assert!(entries.iter().all(|entry| entry.get_entry_type() == EntryType::EntryNormal));
+        assert!(entries.iter().all(|entry| entry.get_entry_type() != EntryType::EntryConfChange));
         assert!(ready.snapshot().is_empty(), "no message with a snapshot passes the guard");
         let send: Vec<_> = ready.take_messages().iter().map(from_raft).collect();
         let held: Vec<_> = ready.take_persisted_messages().iter().map(from_raft).collect();
@@ -334,6 +377,11 @@ impl Replica {
     pub fn take_wanted(&mut self) -> Vec<Wanted> {
         let wanted = self.node.store().take_wanted();
         wanted.into_iter().map(|(index, context)| Wanted { index: Index(index), context }).collect()
+    }
+
+    /// Followers that need what the log no longer has. raft asks for them again with each heartbeat.
+    pub fn take_lagging(&mut self) -> Vec<RaftId> {
+        self.node.store().take_lagging().into_iter().map(RaftId).collect()
     }
 
     /// An entry's bytes are in memory until [`Replica::forget_fetched`].

@@ -6,8 +6,7 @@ use crate::entry::EntryKind;
 fn start() -> ReplicaStart {
     ReplicaStart {
         id: RaftId(1),
-        voters: vec![RaftId(1)],
-        learners: vec![],
+        members: Membership::first(&[RaftId(1)]),
         term: Term(0),
         vote: None,
         commit: Index(0),

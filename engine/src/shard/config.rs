@@ -24,6 +24,8 @@ pub struct ShardConfig {
     pub segment_bytes: u64,
     /// Sealed segments are read again in the background at up to this rate; 0: never.
     pub scrub_bytes_per_second: u64,
+    /// What followers that are behind get from the disk while clients produce.
+    pub catch_up_bytes_per_s: u64,
     /// 256 bits from the operating system: incarnation, cluster and journal secrets and the
     /// engine's random numbers are derived from it. The simulator gives them from its seed.
     pub entropy: [u64; 4],

@@ -3,10 +3,11 @@
 use super::Shard;
 use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
+use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{NODE_META, NodeMeta};
 use crate::formation::{Formation, Input as Told, Output as Asked, Waiting};
 use crate::framing::replace_file;
-use crate::ids::NodeId;
+use crate::ids::{META_JOURNAL, NodeId};
 use crate::journal::effects::{Done, Effects};
 use std::collections::BTreeSet;
 
@@ -20,6 +21,8 @@ pub struct Forming {
     formation: Formation,
     ticks: u32,
     said: Option<Waiting>,
+    /// There was no room for it.
+    unstored: Option<NodeMeta>,
 }
 
 impl Forming {
@@ -51,7 +54,7 @@ impl Shard {
         }
         if listed.len() > 1 {
             let formation = Formation::new(node.clone(), &listed, self.rng.next_u64());
-            self.forming = Some(Forming { formation, ticks: REPORT_TICKS, said: None });
+            self.forming = Some(Forming { formation, ticks: REPORT_TICKS, said: None, unstored: None });
         }
         if node.is_final {
             self.open_meta(node, now, fx);
@@ -64,6 +67,9 @@ impl Shard {
             forming.ticks += 1;
             if !forming.ticks.is_multiple_of(REPORT_TICKS) {
                 return;
+            }
+            if let Some(node) = forming.unstored.take() {
+                return self.store_node(node, fx);
             }
         }
         let mut asked = Vec::new();
@@ -90,13 +96,28 @@ impl Shard {
 
     fn store_node(&self, node: NodeMeta, fx: &mut Effects) {
         let (io, pool) = (self.io.clone(), self.pool.clone());
-        fx.start(
-            async move { Done::NodeStored(replace_file(&io, &pool, ".", NODE_META, &node.encode()).await) },
-        );
+        fx.start(async move {
+            let stored = replace_file(&io, &pool, ".", NODE_META, &node.encode()).await;
+            Done::NodeStored { node, result: stored }
+        });
     }
 
-    /// What the formation wanted stored is durable.
-    pub(super) fn node_stored(&mut self, now: Now, fx: &mut Effects) {
+    /// What the formation wanted stored is durable, unless there was no room.
+    pub(super) fn node_stored(
+        &mut self,
+        node: NodeMeta,
+        result: Result<(), DiskError>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                self.forming.as_mut().expect("it stores while it forms").unstored = Some(node);
+                return fx.out.push(Output::Event(Event::DiskFull { journal: META_JOURNAL }));
+            }
+            Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
+        }
         self.forming_step(Told::Stored, fx);
         let node = self.forming.as_ref().expect("it stores while it forms").formation.node().clone();
         if node.is_final && self.lifecycle.node.is_none() {

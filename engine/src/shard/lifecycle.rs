@@ -1,14 +1,15 @@
 //! A shard's life: the folder's identity, its journals as the metadata names them, ready, stop.
 
+use super::joining::Joining;
 use super::output::{Event, Fatal, Output};
 use super::{Refusal, Shard};
 use crate::clock::Now;
 use crate::control::placement::meta_journal_secret;
 use crate::control::view::JournalView;
 use crate::control::{Command, View};
-use crate::disk::DiskErrorKind;
 use crate::disk::io::Io;
-use crate::folder::{self, NodeMeta};
+use crate::disk::{DiskError, DiskErrorKind};
+use crate::folder::{self, FolderError, NodeMeta};
 use crate::formation::cluster_of;
 use crate::framing::{read_copies, replace_file};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, RaftId, ShardId};
@@ -21,6 +22,7 @@ use crate::journal::waiters::Asker;
 use crate::journal::{Journal, Options};
 use crate::rng::mix;
 use core::time::Duration;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
@@ -80,6 +82,10 @@ impl Slot {
 pub struct Lifecycle {
     /// Once the cluster is formed.
     pub(super) node: Option<NodeMeta>,
+    /// While this node asks for a number.
+    pub(super) joining: Option<Joining>,
+    /// There was no room to make this node's record.
+    begin_again_ns: Option<u64>,
     proposed_form: bool,
     registered: bool,
     pub(super) ready: bool,
@@ -106,13 +112,15 @@ impl Shard {
         match done {
             Done::Folder(result) => match *result {
                 Ok(node) => self.folder_read(node, now, fx),
-                Err(text) => fx.out.push(Output::Fatal(Fatal::Data(text))),
+                Err(FolderError::Data(text)) => fx.out.push(Output::Fatal(Fatal::Data(text))),
+                Err(FolderError::Write(error)) if error.kind == DiskErrorKind::NoSpace => {
+                    self.lifecycle.begin_again_ns = Some(now.plus(OPEN_RETRY));
+                    fx.out.push(Output::Event(Event::DiskFull { journal: META_JOURNAL }));
+                }
+                Err(FolderError::Write(error)) => fx.out.push(Output::Fatal(Fatal::Write(error))),
             },
-            Done::NodeStored(Ok(())) => self.node_stored(now, fx),
-            Done::NodeStored(Err(error)) if error.kind == DiskErrorKind::NoSpace => {
-                fx.out.push(Output::Fatal(Fatal::Data(error.to_string())));
-            }
-            Done::NodeStored(Err(error)) => fx.out.push(Output::Fatal(Fatal::Write(error))),
+            Done::Numbered { node, result } => self.numbered(node, *result, now, fx),
+            Done::NodeStored { node, result } => self.node_stored(node, result, now, fx),
             Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
             Done::Made { journal, result: Ok(()) } => self.open_journal(journal, fx),
             Done::Made { journal, result: Err(error) } if error.kind == DiskErrorKind::NoSpace => {
@@ -122,6 +130,7 @@ impl Shard {
             Done::Read { request, parts } => self.read_done(request, parts, now, fx),
             Done::Scrubbed { journal, scrubbed } => self.scrubbed(journal, scrubbed, fx),
             Done::ReserveGone => {}
+            Done::Installed { journal, last, result } => self.installed(journal, last, result, now, fx),
             Done::FoundTime { journal, request, slot, result } => {
                 let result = match self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
                     Some(journal) => journal.found_time(result, fx),
@@ -147,6 +156,8 @@ impl Shard {
             | Done::Lent { journal, .. }
             | Done::Judged { journal, .. }
             | Done::Mended { journal, .. }
+            | Done::Offered { journal, .. }
+            | Done::PieceRead { journal, .. }
             | Done::Deleted { journal, .. } => *journal,
             _ => unreachable!("handled by the caller"),
         };
@@ -168,45 +179,56 @@ impl Shard {
             Done::Supplied { index, result, .. } => journal.supplied(index, *result, now, fx),
             Done::Judged { judged, .. } => journal.judged(judged, now, fx),
             Done::Mended { checksums, result, .. } => journal.mended(checksums, result, now, fx),
+            Done::Offered { to, first, result, .. } => journal.offered(to, first, result, fx),
+            Done::PieceRead { to, last, position, bytes, .. } => {
+                journal.piece_read(to, (last, position), bytes, fx);
+            }
             Done::Lent { asked, bytes, result, .. } => journal.lent(asked, bytes, *result, fx),
             _ => unreachable!("matched above"),
         }
     }
 
-    /// The meta journal of the set that formed the cluster: its members' replicas are numbered in
-    /// the set's order, as [`crate::control::MetaState`] numbers them.
+    /// The meta journal: under the number of a founder, or of one that joined later.
     pub(super) fn open_meta(&mut self, node: NodeMeta, now: Now, fx: &mut Effects) {
         let own = (node.node, node.incarnation);
-        let number = |at: usize| RaftId(at as u64 + 1);
-        let Some(at) = node.formation.iter().position(|member| *member == own) else {
-            let text = "this folder is not the one that the node had when its cluster formed; a node \
-                        cannot take part again under its old number with an empty folder yet: restore it";
-            return fx.out.push(Output::Fatal(Fatal::Data(text.to_owned())));
-        };
-        let meta = JournalMeta {
-            journal: META_JOURNAL,
-            cluster: node.cluster,
-            secret: meta_journal_secret(&node.formation),
-            segment_bytes: node.segment_bytes,
-            batches_per_segment_max: BATCHES_PER_SEGMENT_MAX,
-            life: crate::control::view::Life::Meta,
-            lane: LaneId(0),
-            voters: (0..node.formation.len()).map(number).collect(),
-            raft_id: number(at),
-        };
-        let members = node.formation.iter().enumerate().map(|(at, (node, _))| (number(at), *node));
-        let members = members.collect();
+        if !node.formation.contains(&own) {
+            return self.find_number(node, fx);
+        }
+        let (meta, members) = first_meta(&node);
         self.lifecycle.node = Some(node);
         self.add_journal(meta, members, now, fx);
     }
 
-    fn add_journal(&mut self, meta: JournalMeta, members: Members, now: Now, fx: &mut Effects) {
+    pub(super) fn add_journal(&mut self, meta: JournalMeta, members: Members, now: Now, fx: &mut Effects) {
         let journal = meta.journal;
         self.journals.insert(
             journal,
             Slot::Opening { meta, members, since_ns: now.mono_ns, made: false, retry_ns: None },
         );
         self.open_journal(journal, fx);
+    }
+
+    /// What another replica gave is durable: the journal begins anew from its folder.
+    fn installed(
+        &mut self,
+        id: JournalId,
+        last: Index,
+        result: Result<(), DiskError>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        let Some(Slot::Running(journal)) = self.journals.get_mut(&id) else {
+            unreachable!("only a running journal installs")
+        };
+        match result {
+            Ok(()) => {
+                let (meta, members) = journal.reopened();
+                fx.out.push(Output::Event(Event::Installed { journal: id, last }));
+                self.add_journal(meta, members, now, fx);
+            }
+            Err(error) if error.kind == DiskErrorKind::NoSpace => journal.install_failed(fx),
+            Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
+        }
     }
 
     /// A journal was not made, or an index of it not made again: its partitions have no leader
@@ -229,6 +251,10 @@ impl Shard {
 
     /// Tries again to open journals for which there was no room.
     pub(super) fn retry_opening(&mut self, now: Now, fx: &mut Effects) {
+        if self.lifecycle.begin_again_ns.is_some_and(|at_ns| at_ns <= now.mono_ns) {
+            self.lifecycle.begin_again_ns = None;
+            self.begin(fx);
+        }
         let mut due = Vec::new();
         for (journal, slot) in &mut self.journals {
             if let Slot::Opening { retry_ns, .. } = slot
@@ -248,6 +274,7 @@ impl Shard {
             blocks: self.blocks.clone(),
             journal,
             entries: EntryCache::new(journal, &self.cache),
+            pace: Rc::clone(&self.pace),
             started: self.started,
         }
     }
@@ -293,6 +320,15 @@ impl Shard {
             let text = format!("{}: belongs to another cluster", folder::journal_dir(id));
             return fx.out.push(Output::Fatal(Fatal::Data(text)));
         }
+        if recovered.meta.raft_id != meta.raft_id {
+            let text = format!(
+                "{} is from another life of this node (raft id {}, now {}): start with an empty folder",
+                folder::journal_dir(id),
+                recovered.meta.raft_id,
+                meta.raft_id
+            );
+            return fx.out.push(Output::Fatal(Fatal::Data(text)));
+        }
         recovered.report.created = *made;
         recovered.report.elapsed_us = (now.mono_ns - *since_ns) / 1000;
         fx.out.push(Output::Event(Event::Recovered(recovered.report.clone())));
@@ -305,6 +341,7 @@ impl Shard {
             let why = "entries that it may have acknowledged are damaged or lost";
             fx.out.push(Output::Event(Event::Quarantined { journal: id, why }));
         }
+        journal.follow_members(&self.view);
         journal.start(now, fx);
         self.journals.insert(id, Slot::Running(journal));
         fx.partitions_changed = true;
@@ -331,6 +368,10 @@ impl Shard {
                 };
                 meta.queue_command(Asker::Shard, form.encode());
             }
+            return;
+        }
+        // A node that rejoined reads of its former lives first: they are not to be taken up again.
+        if state.incarnation_of(node.node) != Some(node.incarnation) {
             return;
         }
         let view = self.views.view(&state);
@@ -409,9 +450,11 @@ impl Shard {
         if view.version == Index::NONE {
             return;
         }
-        let data = self.journals.iter_mut().filter(|(id, _)| **id != META_JOURNAL);
-        for journal in data.filter_map(|(_, slot)| slot.journal_mut()) {
-            journal.follow_view(&view, now, fx);
+        for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
+            journal.follow_members(&view);
+            if journal.id != META_JOURNAL {
+                journal.follow_view(&view, now, fx);
+            }
         }
     }
 
@@ -458,31 +501,55 @@ impl Shard {
     }
 }
 
+/// The meta journal as the set that formed the cluster began it: its members' replicas are numbered
+/// in the set's order, as [`crate::control::MetaState`] numbers them. A node that joined later has
+/// another number than the one of its place here.
+pub(super) fn first_meta(node: &NodeMeta) -> (JournalMeta, Members) {
+    let number = |at: usize| RaftId(at as u64 + 1);
+    let at = node.formation.iter().position(|(member, _)| *member == node.node);
+    let meta = JournalMeta {
+        journal: META_JOURNAL,
+        cluster: node.cluster,
+        secret: meta_journal_secret(&node.formation),
+        segment_bytes: node.segment_bytes,
+        batches_per_segment_max: BATCHES_PER_SEGMENT_MAX,
+        life: crate::control::view::Life::Meta,
+        lane: LaneId(0),
+        voters: (0..node.formation.len()).map(number).collect(),
+        raft_id: number(at.expect("a node is one of its cluster")),
+    };
+    let members = node.formation.iter().enumerate().map(|(at, (node, _))| (number(at), *node)).collect();
+    (meta, members)
+}
+
 /// Reads `node.meta`, or makes it at the first start.
 async fn open_folder(
     io: Io,
     pool: crate::disk::BufferPool,
     config: &super::ShardConfig,
     incarnation: Incarnation,
-) -> Result<NodeMeta, String> {
+) -> Result<NodeMeta, FolderError> {
+    let data = |text: String| FolderError::Data(text);
     match read_copies(&io, folder::NODE_META, folder::NODE_META_BYTES as u64).await {
         Ok(bytes) => {
-            let (node, bad_copies) = NodeMeta::decode(&bytes).map_err(|error| error.to_string())?;
+            let (node, bad_copies) = NodeMeta::decode(&bytes).map_err(|error| data(error.to_string()))?;
             if node.node != config.node {
-                return Err(format!(
+                return Err(data(format!(
                     "the data folder belongs to node {}, not to node {}; start it with --node-id {}",
                     node.node, config.node, node.node
-                ));
+                )));
             }
             if bad_copies > 0 {
                 // One good copy is enough where there is no room for another.
                 match replace_file(&io, &pool, ".", folder::NODE_META, &node.encode()).await {
-                    Err(error) if error.kind != DiskErrorKind::NoSpace => return Err(error.to_string()),
+                    Err(error) if error.kind != DiskErrorKind::NoSpace => {
+                        return Err(FolderError::Write(error));
+                    }
                     _ => {}
                 }
             }
             // The process that wrote it may have ended before its name was durable.
-            io.sync_dir(".").await.map_err(|error| error.to_string())?;
+            io.sync_dir(".").await.map_err(FolderError::Write)?;
             Ok(node)
         }
         Err(error) if error.kind == DiskErrorKind::NotFound => {
@@ -498,14 +565,9 @@ async fn open_folder(
                 lanes: config.lanes,
                 segment_bytes: config.segment_bytes,
             };
-            write_node(&io, &pool, &node).await?;
-            Ok(node)
+            let written = replace_file(&io, &pool, ".", folder::NODE_META, &node.encode()).await;
+            written.map(|()| node).map_err(FolderError::Write)
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(data(error.to_string())),
     }
-}
-
-async fn write_node(io: &Io, pool: &crate::disk::BufferPool, node: &NodeMeta) -> Result<(), String> {
-    let written = replace_file(io, pool, ".", folder::NODE_META, &node.encode()).await;
-    written.map_err(|error| error.to_string())
 }

@@ -5,6 +5,7 @@ mod elect;
 mod fetches;
 mod forming;
 pub mod input;
+mod joining;
 mod lifecycle;
 mod metrics;
 pub mod output;
@@ -34,6 +35,7 @@ use crate::journal::block_cache::BlockCache;
 use crate::journal::cache::CacheShare;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::lead::FollowerStanding;
+use crate::journal::pace::Pace;
 use crate::journal::produce::Room;
 use crate::journal::serve::Asked;
 use crate::journal::stages::StageLatencies;
@@ -48,6 +50,7 @@ use lifecycle::{Lifecycle, Slot};
 use peers::Peers;
 use scrub::Scrub;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Of a shard's memory, the part that blocks of sealed indexes may take: one in so many.
@@ -78,6 +81,7 @@ pub struct Shard {
     /// The time of the first input.
     started: Now,
     cache: CacheShare,
+    pace: Rc<Pace>,
     /// Somebody was told to wait for room.
     waits_for_room: Cell<bool>,
 }
@@ -108,6 +112,7 @@ impl Shard {
             started: Now { mono_ns: 0, wall_ms: 0 },
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
             cache: CacheShare::new(config.memory_bytes / CACHE_SHARE.1 * CACHE_SHARE.0),
+            pace: Rc::new(Pace::new(config.catch_up_bytes_per_s)),
             waits_for_room: Cell::new(false),
             config,
             pool,
@@ -260,8 +265,8 @@ impl Shard {
             _ => ControlRefusal::NotController,
         };
         match asker {
-            Asker::Client(request) if self.has_peers() => self.forward(Some(request), command, now, fx),
-            Asker::Shard if self.has_peers() => self.forward(None, command, now, fx),
+            Asker::Client(request) if self.has_peers() => drop(self.forward(Some(request), command, now, fx)),
+            Asker::Shard if self.has_peers() => drop(self.forward(None, command, now, fx)),
             _ => fx.commands.push((asker, Err(refusal))),
         }
     }
@@ -339,6 +344,7 @@ impl Shard {
             cache_bytes: self.cache.bytes() as u64,
             journals: journals.map(|journal| self.journal_metrics(journal)).collect(),
             scrub: self.scrub_counts(),
+            replicas_joining: self.replicas_joining(),
             parked_fetches: self.fetches.parked() as u64,
             pool_used_bytes: self.pool.used_bytes() as u64,
             pool_free_bytes: self.pool.free_bytes() as u64,

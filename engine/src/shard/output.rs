@@ -5,9 +5,10 @@ use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
 use crate::formation::Report;
-use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, Term};
+use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, RaftId, Term};
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
+use crate::raft::Change;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -209,6 +210,41 @@ pub enum Event {
     /// A node cannot be part of the formation.
     FormationRefused {
         why: String,
+    },
+    /// The leader's part in a journal changed its members; which node it is about.
+    MembersChanged {
+        journal: JournalId,
+        change: Change,
+        node: Option<NodeId>,
+    },
+    /// The leader's log begins above this replica's end: it fetches the checkpoint at that start.
+    Installing {
+        journal: JournalId,
+        from: NodeId,
+        last: Index,
+        bytes: u64,
+    },
+    /// That checkpoint took the place of all that was here.
+    Installed {
+        journal: JournalId,
+        last: Index,
+    },
+    /// A checkpoint that came from a leader is not a good one.
+    InstallRefused {
+        journal: JournalId,
+        last: Index,
+    },
+    /// A replica needs the checkpoint at the log's start, and it cannot be read here.
+    NothingToInstall {
+        journal: JournalId,
+        last: Index,
+    },
+    /// This node's disk is new: it asks to be taken in, or was.
+    Rejoining {
+        asked: Option<NodeId>,
+    },
+    Rejoined {
+        raft_id: RaftId,
     },
     /// All listed nodes agreed: the cluster is formed.
     Formed {

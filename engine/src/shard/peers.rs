@@ -87,8 +87,13 @@ impl Shard {
                 self.learn(journal, Known { term, leader: Some(leader), in_sync }, fx);
             }
             PeerMessage::Control { id, command } => self.control_for(from, id, &command, now, fx),
-            PeerMessage::ControlDone { id, result } => self.control_came(id, result, fx),
+            PeerMessage::ControlDone { id, result } => self.control_came(id, result, now, fx),
             PeerMessage::Elect { journal } => self.elect(journal, Asking::Peer, now, fx),
+            PeerMessage::Install { journal, message } => {
+                if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
+                    journal.install_message(from, message, now, fx);
+                }
+            }
             PeerMessage::Read { journal, index, checksum } => {
                 self.lend(journal, Asked { by: from, index, checksum }, fx);
             }
@@ -168,13 +173,14 @@ impl Shard {
             .map(|(id, _)| *id)
             .collect();
         for id in late {
-            self.control_came(id, Err(ControlRefusal::TimedOut), fx);
+            self.control_came(id, Err(ControlRefusal::TimedOut), now, fx);
         }
         if now.mono_ns - self.peers.hinted_ns >= HINT_AGAIN.as_nanos() as u64 {
             self.peers.hinted_ns = now.mono_ns;
             self.tell_leaders(now, fx);
             self.send_hints(&self.others(), now, fx);
             self.register(now, fx);
+            self.ask_to_rejoin(now, fx);
         }
         if now.mono_ns - self.peers.drifted_ns >= DRIFT_AFTER.as_nanos() as u64 {
             self.peers.drifted_ns = now.mono_ns;
@@ -249,16 +255,18 @@ impl Shard {
     }
 
     /// Sends a command to the node that leads the meta journal; `None` asks for this shard itself.
+    /// Gives the question's number and whom it went to.
     pub(super) fn forward(
         &mut self,
         request: Option<RequestId>,
         command: &Command,
         now: Now,
         fx: &mut Effects,
-    ) {
+    ) -> Option<(u64, NodeId)> {
         let leader = self.peers.known.get(&META_JOURNAL).and_then(|known| known.leader);
         let Some(to) = leader.filter(|leader| *leader != self.config.node) else {
-            return self.control_failed(request, ControlRefusal::NotController, fx);
+            self.control_failed(request, ControlRefusal::NotController, fx);
+            return None;
         };
         self.peers.next_id += 1;
         let id = self.peers.next_id;
@@ -266,6 +274,7 @@ impl Shard {
         self.peers.forwarded.insert(id, Forwarded { request, deadline_ns });
         let message = PeerMessage::Control { id, command: command.encode() };
         fx.out.push(Output::Peer { to, lane: LaneId(0), message });
+        Some((id, to))
     }
 
     fn control_failed(&self, request: Option<RequestId>, refusal: ControlRefusal, fx: &mut Effects) {
@@ -284,8 +293,15 @@ impl Shard {
     }
 
     /// What became of a command that another node carried out.
-    fn control_came(&mut self, id: u64, result: Result<Committed, ControlRefusal>, fx: &mut Effects) {
+    fn control_came(
+        &mut self,
+        id: u64,
+        result: Result<Committed, ControlRefusal>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let Some(Forwarded { request, .. }) = self.peers.forwarded.remove(&id) else { return };
+        self.rejoin_answered(id, &result, now, fx);
         match (request, result) {
             (Some(request), Ok(committed)) => {
                 self.peers.behind.push((request, committed));

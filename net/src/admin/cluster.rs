@@ -95,6 +95,7 @@ impl ClusterReport {
             problems: Vec::new(),
         };
         report.problems = health.silent;
+        report.problems.extend(health.joining);
         report.problems.extend(report.find_problems());
         Ok(report)
     }

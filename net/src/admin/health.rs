@@ -39,6 +39,8 @@ pub struct Health {
     pub followers: Vec<FollowerRow>,
     /// Pages that cannot be had, and why.
     pub silent: Vec<String>,
+    /// Nodes whose replicas do not all count yet.
+    pub joining: Vec<String>,
 }
 
 /// Reads these pages. A node may be down: that is what one asks for.
@@ -50,6 +52,7 @@ pub fn read(pages: &[String], timeout: Duration) -> Result<Health, Refusal> {
             Ok(page) => {
                 health.journals.extend(of_page(text, &page));
                 health.followers.extend(followers::of_page(text, &page));
+                health.joining.extend(joining(text, &page));
             }
             Err(refusal) => health.silent.push(refusal.what),
         }
@@ -58,6 +61,12 @@ pub fn read(pages: &[String], timeout: Duration) -> Result<Health, Refusal> {
     health.journals.sort_by(|one, other| (one.journal, &one.at).cmp(&(other.journal, &other.at)));
     health.followers.sort_by_key(|row| row.place());
     Ok(health)
+}
+
+fn joining(at: &str, page: &Page) -> Option<String> {
+    let replicas = page.all("replicas_joining").map(|sample| sample.value as u64).sum::<u64>();
+    let why = "until they do no other node may lose its disk";
+    (replicas > 0).then(|| format!("{replicas} replica(s) at {at} do not count yet: {why}"))
 }
 
 fn of_page(at: &str, page: &Page) -> Vec<JournalRow> {
@@ -155,6 +164,17 @@ mod tests {
         let mut alone = [row("b", false, 8, 7)];
         fill_lag(&mut alone);
         assert_eq!(alone[0].lag_entries, None);
+    }
+
+    #[test]
+    fn a_node_whose_replicas_do_not_all_count_is_named() {
+        let page = |figures: [u64; 2]| {
+            let line = |(shard, figure)| format!("duramen_replicas_joining{{shard=\"{shard}\"}} {figure}\n");
+            Page::parse(&figures.into_iter().enumerate().map(line).collect::<String>())
+        };
+        assert_eq!(joining("h:9644", &page([0, 0])), None);
+        let named = joining("h:9644", &page([2, 1])).expect("three");
+        assert!(named.starts_with("3 replica(s) at h:9644 do not count yet"), "{named}");
     }
 
     #[test]

@@ -79,6 +79,7 @@ mod tests {
                 node: NodeId(*node),
                 incarnation: Incarnation(0),
                 raft_id: RaftId(u64::from(*node)),
+                former: Vec::new(),
                 shards: *shards,
                 advertised: Advertised::default(),
             };

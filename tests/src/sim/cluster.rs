@@ -38,6 +38,8 @@ pub struct Cluster {
     /// What was acknowledged, by partition and offset.
     pub acked: BTreeMap<(PartitionId, Offset), u32>,
     pub refused: BTreeMap<String, u64>,
+    /// Where partitions begin that do not begin at 0.
+    starts: BTreeMap<PartitionId, Offset>,
     answers: BTreeMap<RequestId, Output>,
     /// The newest there was when the last topic was made: all nodes may be starting.
     view: Arc<View>,
@@ -54,6 +56,7 @@ impl Cluster {
             sent: BTreeMap::new(),
             acked: BTreeMap::new(),
             refused: BTreeMap::new(),
+            starts: BTreeMap::new(),
             answers: BTreeMap::new(),
             view: Arc::default(),
             events: Vec::new(),
@@ -296,6 +299,25 @@ impl Cluster {
         true
     }
 
+    /// All records so far are deleted: the partition begins at its high watermark.
+    pub fn delete_all(&mut self, partition: PartitionId) {
+        let journal = self.journal_of(partition);
+        let node = self.leader(journal).expect("somebody leads");
+        let shard = self.shard_of(journal);
+        let request = self.request();
+        let kind = QueryKind::DeleteBefore(-1);
+        let query = Query { request, slot: 0, partition, leader_epoch: -1, kind };
+        self.world.input(node, shard, Input::Query(query));
+        self.expect("the deletion is answered", 5 * SECOND, |cluster| cluster.answers.contains_key(&request));
+        let Some(Output::Answered { result: Ok(Answer::LogStart(start)), .. }) =
+            self.answers.remove(&request)
+        else {
+            panic!("a deletion is answered by the new start")
+        };
+        self.acked.retain(|(of, offset), _| *of != partition || *offset >= start);
+        self.starts.insert(partition, start);
+    }
+
     /// A node's process is gone, and with it the answers to what was sent to it.
     pub fn kill(&mut self, node: usize, with_power: bool) {
         for happening in self.world.take_happened() {
@@ -373,7 +395,7 @@ impl Cluster {
     pub fn read(&mut self, partition: PartitionId) -> BTreeMap<Offset, u32> {
         let journal = self.journal_of(partition);
         let mut found = BTreeMap::new();
-        let mut offset = Offset(0);
+        let mut offset = self.starts.get(&partition).copied().unwrap_or(Offset(0));
         loop {
             let node = self.leader(journal).expect("somebody leads");
             let shard = self.shard_of(journal);

@@ -4,6 +4,7 @@ use super::Counts;
 use crate::check::Model;
 use engine::journal::report::{DamageKind, RecoveryReport};
 use engine::peer::Space;
+use engine::raft::Change;
 use engine::shard::Event;
 
 pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
@@ -33,6 +34,18 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::Quarantined { .. } => counts.add("replica quarantined"),
         Event::Forming { .. } => counts.add("formation waits"),
         Event::FormationRefused { .. } => counts.add("formation refused"),
+        Event::MembersChanged { change, .. } => counts.add(match change {
+            Change::AddLearner(_) => "learner added",
+            Change::RemoveLearner(_) => "learner lost again",
+            Change::Swap { .. } => "learner swapped in",
+            Change::Leave => "members changed",
+        }),
+        Event::Installing { .. } => counts.add("install begun"),
+        Event::Installed { .. } => counts.add("checkpoint installed"),
+        Event::InstallRefused { .. } => panic!("a checkpoint from a leader was not good: {event:?}"),
+        Event::NothingToInstall { .. } => counts.add("nothing to install"),
+        Event::Rejoining { .. } => counts.add("asked to rejoin"),
+        Event::Rejoined { .. } => counts.add("rejoined with an empty disk"),
         Event::Formed { .. } => counts.add("cluster formed"),
         Event::ClockTrusted => counts.add("clock trusted again"),
     }

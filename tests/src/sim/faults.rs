@@ -34,6 +34,8 @@ pub enum Fault {
     Slow,
     /// Its links break, and come up again.
     LinksBroken,
+    /// It comes back with an empty disk. Only while all others have theirs: a quorum must live.
+    DiskLost,
 }
 
 /// A fault and the number of client operations after which it comes.
@@ -91,12 +93,15 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
     let more = if is_cluster { CLUSTER_FAULTS_MORE } else { 0 };
     let count = FAULTS_PLANNED_MIN + more + rng.below(FAULTS_MORE_MAX);
     let rots = rng.one_in(if is_cluster { 2 } else { 6 });
+    // With rot an entry may be whole on one node alone, and that node's disk must not go.
+    let loses_disks = is_cluster && !rots && rng.one_in(2);
     let mut plan: Vec<Planned> = (0..count)
         .map(|_| Planned {
             after_operations: rng.below(operations),
             after_steps: rng.below(200),
             fault: match LIKELY[rng.below(LIKELY.len() as u64) as usize] {
                 Fault::PowerCut if rots && rng.one_in(2) => Fault::Rot,
+                _ if loses_disks && rng.one_in(4) => Fault::DiskLost,
                 _ if is_cluster && rng.one_in(2) => {
                     BETWEEN_NODES[rng.below(BETWEEN_NODES.len() as u64) as usize]
                 }

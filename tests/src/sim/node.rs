@@ -16,6 +16,8 @@ const POOL_FREE_BYTES_MAX: usize = 4 << 20;
 /// These little logs are gone through in a second or two.
 const SCRUB_BYTES_PER_SECOND: u64 = 512 << 10;
 const SHARD_MEMORY_BYTES: usize = 64 << 20;
+/// Low enough that the small logs here are held up by it.
+const CATCH_UP_BYTES_PER_S: u64 = 8 << 20;
 /// 2026-01-01: far from zero, so that differences of wall clocks show no luck.
 pub const WALL_EPOCH_MS: i64 = 1_767_225_600_000;
 
@@ -54,6 +56,8 @@ pub struct Node {
     /// The newest view that this process made.
     pub published: Index,
     pub accept_loss: Vec<JournalId>,
+    /// Disks that it lost.
+    pub wipes: u64,
     /// Who leads what, as far as this process knows.
     pub leaders: BTreeMap<JournalId, (Term, Option<NodeId>)>,
     /// Grows whenever one was told.
@@ -76,6 +80,7 @@ impl Node {
             was_ready: false,
             published: Index::NONE,
             accept_loss: Vec::new(),
+            wipes: 0,
             leaders: BTreeMap::new(),
             leader_changes: 0,
         }
@@ -139,6 +144,7 @@ impl Node {
             memory_bytes: SHARD_MEMORY_BYTES,
             segment_bytes,
             scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
+            catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
             entropy: [draw(0), draw(1), draw(2), draw(3)],
             accept_loss: self.accept_loss.clone(),
             kafka: Vec::new(),

@@ -124,6 +124,7 @@ impl Run {
             clients.push(verifier);
         }
         (0..clients.len()).for_each(|client| world.wake_after(rng.below(MS), client as u64));
+        world.loses_disks = plan.iter().any(|planned| planned.fault == Fault::DiskLost);
         Self {
             world,
             model: Model::new(nodes > 1),
@@ -446,7 +447,7 @@ impl Run {
     }
 
     pub(super) fn strike(&mut self, node: usize, fault: Fault) {
-        self.faults += 1;
+        self.faults += u64::from(fault != Fault::DiskLost || safety::may_lose_disk(&self.world, node));
         self.world.trace.line(self.world.now_ns, format_args!("fault: {fault:?} at n{node}"));
         self.world.counts.add(&format!("struck: {fault:?}"));
         match fault {
@@ -456,6 +457,11 @@ impl Run {
                 self.crash(node, fault != Fault::Kill);
             }
             Fault::PowerCutAll => (0..self.world.nodes.len()).for_each(|node| self.crash(node, true)),
+            Fault::DiskLost if safety::may_lose_disk(&self.world, node) => {
+                self.crash(node, true);
+                self.world.wipe(node);
+            }
+            Fault::DiskLost => self.put_off(node, fault),
             Fault::CleanStop => self.world.stop(node),
             Fault::WriteError => self.arm(node, FaultKind::Write),
             Fault::SyncError => self.arm(node, FaultKind::Sync),
@@ -483,6 +489,18 @@ impl Run {
             Fault::Isolated | Fault::Deaf | Fault::Mute | Fault::Slow | Fault::LinksBroken => {
                 self.strike_network(node, fault);
             }
+        }
+    }
+
+    /// Another disk is not made good yet: this one is lost later.
+    fn put_off(&mut self, node: usize, fault: Fault) {
+        const OPERATIONS: u64 = 15;
+        self.world.counts.add("disk loss put off: another is not made good yet");
+        let after_operations = self.desk.operations + OPERATIONS;
+        if after_operations < self.operations_max {
+            let planned = Planned { after_operations, after_steps: self.rng.below(200), fault, node };
+            let at = self.plan.partition_point(|other| other.after_operations > after_operations);
+            self.plan.insert(at, planned);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::node::Node;
 use super::world::World;
-use engine::ids::{JournalId, Term};
+use engine::ids::{JournalId, NodeId, RaftId, Term};
 use engine::shard::Event;
 use std::collections::BTreeMap;
 
@@ -22,6 +22,33 @@ impl Safety {
             assert_eq!(leader, node, "journal {journal} has two leaders in term {term}");
         }
     }
+}
+
+/// Whether a quorum of every journal lives on without this node's disk: all replicas are the ones
+/// that the nodes now have, as far as any of them knows, none is on its way in or out, and a crash
+/// makes nobody forget that.
+pub fn may_lose_disk(world: &World, node: usize) -> bool {
+    let newest = world.nodes.iter().map(Node::view).max_by_key(|view| view.version);
+    let Some(view) = newest.filter(|_| world.nodes.iter().all(Node::is_ready)) else { return false };
+    let node = NodeId(node as u32);
+    let mut of_node = view.journals.values().filter(|journal| journal.replicas.contains(&node));
+    of_node.all(|journal| {
+        let mut wanted: Vec<RaftId> = journal.replicas.iter().map(|node| view.nodes[node].raft_id).collect();
+        wanted.sort_unstable();
+        journal.replicas.len() > 1
+            && journal.replicas.iter().all(|node| {
+                let mut shards = world.nodes[node.0 as usize].shards.iter();
+                let replica = shards.find_map(|slot| slot.shard.journal(journal.id));
+                replica.is_some_and(|replica| {
+                    let members = replica.membership();
+                    let is_settled = !members.is_joint() && members.learners.is_empty();
+                    is_settled
+                        && members.voters == wanted
+                        && replica.keeps_members()
+                        && !replica.is_quarantined()
+                })
+            })
+    })
 }
 
 /// Every replica of a journal knows the same commit, and has all up to it.

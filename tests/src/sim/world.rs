@@ -4,7 +4,7 @@
 //! simulated disks. It knows no client and no rule; it reports what happened to its caller.
 
 use super::counts::Counts;
-use super::disk::{CutCounts, FaultKind};
+use super::disk::{CutCounts, FaultKind, SimDisk};
 use super::narrate::{self, step_name};
 use super::network::{Network, Way};
 use super::node::Node;
@@ -92,6 +92,8 @@ pub struct World {
     pub trace: Trace,
     pub counts: Counts,
     pub network: Network,
+    /// Nodes will lose their disks: what has one copy would be gone.
+    pub loses_disks: bool,
     pub(super) schedule: Schedule<Due>,
     pub(super) rng: Rng,
     pub(super) happened: Vec<Happening>,
@@ -106,6 +108,7 @@ impl World {
             trace: Trace::new(options.print),
             counts: Counts::default(),
             network: Network::default(),
+            loses_disks: false,
             schedule: Schedule::default(),
             rng: Rng::new(options.seed ^ 0x0057_4f52_4c44),
             happened: Vec::new(),
@@ -193,6 +196,15 @@ impl World {
         self.counts.add_many("disk: change kept", counts.kept);
         self.counts.add_many("disk: write torn", counts.torn);
         counts
+    }
+
+    /// The whole disk of a node that is down is lost; an empty one takes its place.
+    pub fn wipe(&mut self, node: usize) {
+        assert!(!self.nodes[node].is_running(), "a disk in use is not taken away");
+        self.trace.line(self.now_ns, format_args!("n{node} wiped"));
+        self.nodes[node].disk = SimDisk::new();
+        self.nodes[node].wipes += 1;
+        self.counts.add("whole disk lost");
     }
 
     /// The node's process is killed; its operating system lives on.

@@ -48,7 +48,7 @@ impl Admin {
         let configs = first_configs(ctx);
         let replication_factor = match ctx.world.nodes.len() as u64 {
             1 => 1,
-            _ if ctx.rng.one_in(8) => 1,
+            _ if ctx.rng.one_in(8) && !ctx.world.loses_disks => 1,
             nodes => 3 + 2 * ctx.rng.below(nodes / 2),
         };
         let possible: BTreeMap<_, _> =

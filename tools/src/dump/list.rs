@@ -12,6 +12,7 @@ use crate::row;
 use engine::batch::Codec;
 use engine::entry::item::Item;
 use engine::entry::{BatchDescriptor, EntryKind};
+use engine::raft::Change;
 use std::ops::ControlFlow;
 
 /// Counts rows up to `--limit`.
@@ -169,10 +170,16 @@ fn entry_row(journal: &Journal, segment: &Segment, entry: &Entry<'_>) -> Row {
     }
 }
 
-/// Control items in words.
+/// Control items, or a change of members, in words.
 fn items_text(entry: &Entry<'_>) -> Option<String> {
-    if entry.header().kind() != Some(EntryKind::Control) {
-        return None;
+    match entry.header().kind() {
+        Some(EntryKind::Membership) => {
+            return Some(
+                Change::decode(entry.items()).map_or_else(|text| text, |change| format!("{change:?}")),
+            );
+        }
+        Some(EntryKind::Control) => {}
+        _ => return None,
     }
     let text = match Item::decode_all(entry.items()) {
         Ok(items) => items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join("; "),

@@ -1,0 +1,351 @@
+//! A replica that lacks what the leader's log no longer has gets the checkpoint at that log's start,
+//! and goes on behind it.
+//!
+//! ```text
+//! leader: raft wants what is gone ─▶ offer ─▶ pieces of the checkpoint's file, as they are asked for
+//! other:  offer ─▶ fetch ─▶ prove ─▶ let all under way end ─▶ write `install` ─▶ recover anew
+//! ```
+//! raft-rs's own snapshots are not used: they would be of now, and this one is of where the log
+//! begins, so that each entry that is kept anywhere is kept here too. raft is only told, by an
+//! acknowledgement, that all up to there is durable here. Until `install` is durable the journal
+//! is what it was; from then on it is the new one, and recovery clears the rest away.
+
+use super::checkpoint_file::Checkpoint;
+use super::effects::{Done, Effects};
+use super::install_file::Install;
+use super::meta_record::JournalMeta;
+use super::recovery::Context;
+use super::running::{Journal, Phase};
+use super::sealed_index::SealedIndex;
+use super::segment::Next;
+use super::state::State;
+use super::supply::{Place, read_entry};
+use crate::clock::Now;
+use crate::disk::{BLOCK, DiskError};
+use crate::folder::{self, JournalFile};
+use crate::framing::replace_file;
+use crate::ids::{FileId, Index, JournalIdentity, NodeId, RaftId, Term};
+use crate::peer::install::{InstallMessage, Offer, PIECE_BYTES_MAX};
+use crate::peer::{PeerMessage, RaftKind, RaftMessage};
+use crate::shard::{Event, Output};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// An offer is repeated this often while raft still wants what is gone.
+const OFFER_AGAIN: Duration = Duration::from_millis(500);
+/// A piece that did not come in this time is asked for again; the links lose what is under way.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// After so many questions without an answer the offer is void: the leader's log begins elsewhere by
+/// now, or another one leads and offers its own.
+const QUESTIONS_MAX: u32 = 5;
+
+/// Both ends of an installation.
+#[derive(Debug, Default)]
+pub struct Installing {
+    /// When followers were offered something last.
+    offered: BTreeMap<RaftId, u64>,
+    offering: bool,
+    fetching: Option<Fetching>,
+    /// Proven, and waiting for what is under way in the journal.
+    proven: Option<(Install, Vec<u8>)>,
+    writing: bool,
+    /// Pieces being read for others.
+    lending: u32,
+}
+
+#[derive(Debug)]
+struct Fetching {
+    from: NodeId,
+    offer: Offer,
+    file: Vec<u8>,
+    asked_ns: u64,
+    questions: u32,
+}
+
+/// What a leader can offer: the checksum before its first entry, and the checkpoint's length.
+pub type Offered = Option<(u32, u64)>;
+
+impl Journal {
+    /// A leader offers the start of its log to those who need what was before.
+    pub(super) fn offer_start(&mut self, now: Now, fx: &mut Effects) {
+        let lagging = self.replica.take_lagging();
+        let again_ns = OFFER_AGAIN.as_nanos() as u64;
+        let offered = &self.installing.offered;
+        let is_due = |id: &RaftId| offered.get(id).is_none_or(|at_ns| now.mono_ns - at_ns >= again_ns);
+        let first = self.segments.first();
+        let due = lagging.into_iter().find(is_due).filter(|_| first > Index(1));
+        let Some(to) = due.filter(|_| self.replica.is_leader() && !self.installing.offering) else { return };
+        let place = match self.place_of(first) {
+            Some(place) if first <= self.appender.durable().index => Some(place),
+            // The log's end is known in memory.
+            None if self.cursor.next == first => None,
+            _ => return,
+        };
+        self.installing.offered.insert(to, now.mono_ns);
+        self.installing.offering = true;
+        let known = self.cursor.previous_checksum;
+        let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+        fx.start(async move {
+            let result = look_at_start(context, identity, place, first, known).await;
+            Done::Offered { journal, to, first, result }
+        });
+    }
+
+    /// What stands at the log's start was looked at.
+    pub fn offered(&mut self, to: RaftId, first: Index, result: Offered, fx: &mut Effects) {
+        self.installing.offering = false;
+        let last = Index(first.0 - 1);
+        let Some((checksum, bytes)) = result else {
+            return fx.out.push(Output::Event(Event::NothingToInstall { journal: self.id, last }));
+        };
+        let (Some(last_term), true) = (self.replica.term_at(last), self.replica.is_leader()) else { return };
+        let term = self.replica.term();
+        let Some(node) = self.node_of(to) else { return };
+        self.tell_install(
+            node,
+            InstallMessage::Offer(Offer { to, term, last, last_term, checksum, bytes }),
+            fx,
+        );
+    }
+
+    fn tell_install(&self, to: NodeId, message: InstallMessage, fx: &mut Effects) {
+        let (journal, lane) = (self.id, self.meta.lane);
+        fx.out.push(Output::Peer { to, lane, message: PeerMessage::Install { journal, message } });
+    }
+
+    /// Another replica's word on an installation.
+    pub fn install_message(&mut self, from: NodeId, message: InstallMessage, now: Now, fx: &mut Effects) {
+        match message {
+            InstallMessage::Offer(offer) => self.take_offer(from, offer, now, fx),
+            InstallMessage::Read { last, position } => self.lend_piece(from, last, position, fx),
+            InstallMessage::Piece { last, position, bytes } => {
+                self.take_piece((last, position), &bytes, now, fx)
+            }
+        }
+    }
+
+    fn take_offer(&mut self, from: NodeId, offer: Offer, now: Now, fx: &mut Effects) {
+        let is_meant = offer.to == self.replica.id() && self.leader() == (offer.term, Some(from));
+        // What this replica has up to there, and more, it gets as entries.
+        let is_behind =
+            self.replica.commit() < offer.last && self.replica.term_at(offer.last) != Some(offer.last_term);
+        let is_busy = self.installing.fetching.is_some() || self.installing.proven.is_some();
+        if self.phase != Phase::Running || !is_meant || !is_behind || is_busy {
+            return;
+        }
+        let (journal, last, bytes) = (self.id, offer.last, offer.bytes);
+        fx.out.push(Output::Event(Event::Installing { journal, from, last, bytes }));
+        let file = Vec::new();
+        self.installing.fetching = Some(Fetching { from, offer, file, asked_ns: now.mono_ns, questions: 0 });
+        self.ask_piece(now, fx);
+    }
+
+    fn ask_piece(&mut self, now: Now, fx: &mut Effects) {
+        let Some(fetching) = &mut self.installing.fetching else { return };
+        fetching.asked_ns = now.mono_ns;
+        fetching.questions += 1;
+        let (from, last) = (fetching.from, fetching.offer.last);
+        let position = fetching.file.len() as u64;
+        self.tell_install(from, InstallMessage::Read { last, position }, fx);
+    }
+
+    fn lend_piece(&mut self, to: NodeId, last: Index, position: u64, fx: &mut Effects) {
+        if !position.is_multiple_of(BLOCK as u64) || !self.upkeep.checkpoints.contains(&last) {
+            return;
+        }
+        self.installing.lending += 1;
+        let (context, journal) = (self.context.clone(), self.id);
+        fx.start(async move {
+            let bytes = read_piece(context, last, position).await;
+            Done::PieceRead { journal, to, last, position, bytes }
+        });
+    }
+
+    /// A piece was read for another replica.
+    pub fn piece_read(
+        &mut self,
+        to: NodeId,
+        (last, position): (Index, u64),
+        bytes: Option<Vec<u8>>,
+        fx: &mut Effects,
+    ) {
+        self.installing.lending -= 1;
+        if let Some(bytes) = bytes {
+            self.tell_install(to, InstallMessage::Piece { last, position, bytes }, fx);
+        }
+    }
+
+    fn take_piece(&mut self, (last, position): (Index, u64), bytes: &[u8], now: Now, fx: &mut Effects) {
+        let Some(fetching) = &mut self.installing.fetching else { return };
+        let left = fetching.offer.bytes - fetching.file.len() as u64;
+        let is_next = last == fetching.offer.last && position == fetching.file.len() as u64;
+        if !is_next || bytes.is_empty() || bytes.len() as u64 > left {
+            return;
+        }
+        fetching.file.extend_from_slice(bytes);
+        fetching.questions = 0;
+        if fetching.file.len() as u64 == fetching.offer.bytes {
+            self.prove(fx);
+        } else {
+            self.ask_piece(now, fx);
+        }
+    }
+
+    /// All of the checkpoint is here: only a good one is taken.
+    fn prove(&mut self, fx: &mut Effects) {
+        let Some(Fetching { offer, file, .. }) = self.installing.fetching.take() else { return };
+        let decoded = Checkpoint::decode("checkpoint", &file, &self.meta.identity());
+        let is_good = decoded.is_ok_and(|checkpoint| {
+            let state = State::decode(&self.meta, &checkpoint.body);
+            (checkpoint.last, checkpoint.term) == (offer.last, offer.last_term)
+                && state.is_ok_and(|state| state.fold.applied == offer.last)
+        });
+        let (journal, last) = (self.id, offer.last);
+        if !is_good || self.phase != Phase::Running || self.replica.is_leader() {
+            return fx.out.push(Output::Event(Event::InstallRefused { journal, last }));
+        }
+        let install = Install { last, term: offer.last_term, checksum: offer.checksum };
+        self.installing.proven = Some((install, file));
+        // From here on it takes no messages, so that all under way comes to its end.
+        self.phase = Phase::Installing;
+        fx.leaders_changed = true;
+    }
+
+    /// About every 10 ms: asks again, or takes the last step.
+    pub(super) fn tick_install(&mut self, now: Now, fx: &mut Effects) {
+        if let Some(fetching) = &self.installing.fetching
+            && now.mono_ns - fetching.asked_ns >= ASK_AGAIN.as_nanos() as u64
+        {
+            if fetching.questions < QUESTIONS_MAX {
+                self.ask_piece(now, fx);
+            } else {
+                self.installing.fetching = None;
+            }
+        }
+        if self.phase == Phase::Installing && !self.installing.writing && self.is_at_rest() {
+            let Some((install, file)) = self.installing.proven.take() else { return };
+            self.installing.writing = true;
+            let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+            let open = self.open_files();
+            fx.start(async move {
+                let result = write_install(context, identity, install, file, open).await;
+                Done::Installed { journal, last: install.last, result }
+            });
+        }
+    }
+
+    /// Nothing is under way that could still write to the journal's files, or read from them.
+    fn is_at_rest(&self) -> bool {
+        self.is_quiet()
+            && !self.repair.is_under_way()
+            && self.durable_vote == self.vote_number
+            && !self.installing.offering
+            && self.installing.lending == 0
+    }
+
+    fn open_files(&mut self) -> (Vec<FileId>, Vec<SealedIndex>) {
+        // A fetch of before may still read from the few that are not sealed: they stay open.
+        let mut files = vec![self.hard_state_file];
+        let mut indexes = Vec::new();
+        if let Next::Ready { file, .. } = &self.segments.next {
+            files.push(*file);
+        }
+        for sealed in &self.segments.sealed {
+            files.push(sealed.file);
+            let mut next = Some(sealed.clone());
+            while let Some(sealed) = next {
+                indexes.push(SealedIndex::clone(&sealed.index));
+                next = sealed.replaced.clone();
+            }
+        }
+        (files, indexes)
+    }
+
+    /// There was no room for the checkpoint: everything is as it was.
+    pub fn install_failed(&mut self, fx: &mut Effects) {
+        assert_eq!(self.phase, Phase::Installing);
+        self.installing.writing = false;
+        self.phase = Phase::Running;
+        fx.out.push(Output::Event(Event::DiskFull { journal: self.id }));
+    }
+
+    /// What it takes to open the journal again.
+    pub fn reopened(&self) -> (JournalMeta, Vec<(RaftId, NodeId)>) {
+        (self.meta.clone(), self.members.all())
+    }
+
+    /// After an installation nothing in the log tells the leader how far this replica is: it says so
+    /// with every heartbeat, until the first entry came.
+    pub(super) fn tell_start(&mut self, message: &RaftMessage, fx: &mut Effects) {
+        let last = Index(self.cursor.next.0 - 1);
+        let is_bare = self.segments.first() == self.cursor.next && last > Index::NONE;
+        let is_leaders = self.replica.leader() == Some(message.from) && self.replica.term() == message.term;
+        let is_durable = self.hard_state.term == message.term;
+        if !is_bare || !is_leaders || !is_durable || !matches!(message.kind, RaftKind::Heartbeat { .. }) {
+            return;
+        }
+        let Some(to) = self.node_of(message.from) else { return };
+        let kind = RaftKind::AppendResponse {
+            index: last,
+            reject: false,
+            hint: Index::NONE,
+            hint_term: Term(0),
+            commit: last,
+        };
+        let said = RaftMessage { from: self.replica.id(), to: message.from, term: message.term, kind };
+        let (journal, lane) = (self.id, self.meta.lane);
+        fx.out.push(Output::Peer { to, lane, message: PeerMessage::Raft { journal, message: said } });
+    }
+}
+
+async fn look_at_start(
+    context: Context,
+    identity: JournalIdentity,
+    place: Option<Place>,
+    first: Index,
+    known: u32,
+) -> Offered {
+    let io = context.io.clone();
+    let path = folder::checkpoint_path(context.journal, Index(first.0 - 1));
+    let checksum = match place {
+        Some(place) => {
+            let entry = read_entry(context, identity, place, first).await.ok()?;
+            entry.header().previous_checksum.get()
+        }
+        None => known,
+    };
+    let (file, bytes) = io.open(&path).await.ok()?;
+    io.close(file).await.ok()?;
+    Some((checksum, bytes))
+}
+
+async fn read_piece(context: Context, last: Index, position: u64) -> Option<Vec<u8>> {
+    let io = &context.io;
+    let (file, file_bytes) = io.open(&folder::checkpoint_path(context.journal, last)).await.ok()?;
+    let bytes = file_bytes.saturating_sub(position).min(PIECE_BYTES_MAX as u64) as usize;
+    let read =
+        if bytes > 0 { io.read(file, position, bytes.next_multiple_of(BLOCK)).await.ok() } else { None };
+    io.close(file).await.ok()?;
+    read.map(|read| read[..bytes.min(read.len())].to_vec())
+}
+
+/// The last step: behind `install` there is no way back, and the old files are closed.
+async fn write_install(
+    context: Context,
+    identity: JournalIdentity,
+    install: Install,
+    file: Vec<u8>,
+    (files, indexes): (Vec<FileId>, Vec<SealedIndex>),
+) -> Result<(), DiskError> {
+    let (io, pool) = (&context.io, &context.pool);
+    let dir = folder::journal_dir(context.journal);
+    let bytes = [install.encode(&identity), file].concat();
+    replace_file(io, pool, &dir, &JournalFile::Install.name(), &bytes).await?;
+    for index in indexes {
+        index.close().await?;
+    }
+    for file in files {
+        io.close(file).await?;
+    }
+    Ok(())
+}

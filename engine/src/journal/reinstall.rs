@@ -1,0 +1,68 @@
+//! Recovery's part of an installation: what `install` says is made true, and what it made void is
+//! removed. May be done again from the begin, wherever a crash ends it.
+
+use super::checkpoint_file::{CHECKPOINT_BYTES_MAX, Checkpoint};
+use super::hard_state::{HardState, SyncedBound};
+use super::install_file::{INSTALL_BYTES, Install};
+use super::meta_record::JournalMeta;
+use super::procedures::{allocate_whole, write_hard_state};
+use super::recovery::{Context, Listing, RecoveryError};
+use crate::disk::{DiskError, DiskErrorKind};
+use crate::folder::{self, JournalFile};
+use crate::framing::{read_file, replace_file};
+use crate::ids::{FileId, Index};
+
+/// Ends an installation that is begun; the listing and the hard state are then as after a stop.
+pub(super) async fn finish(
+    context: &Context,
+    meta: &JournalMeta,
+    listing: &mut Listing,
+    (hard_state_file, hard_state): (FileId, HardState),
+) -> Result<HardState, RecoveryError> {
+    let (io, pool, identity) = (&context.io, &context.pool, meta.identity());
+    let (path, dir) = (folder::install_path(meta.journal), folder::journal_dir(meta.journal));
+    let bytes = read_file(io, &path, INSTALL_BYTES as u64 + CHECKPOINT_BYTES_MAX).await?;
+    let install = Install::decode(&path, &bytes, &identity)?;
+    let file = bytes.get(INSTALL_BYTES..).unwrap_or_default();
+    Checkpoint::decode(&path, file, &identity)?;
+    for name in void_names(listing, install.last) {
+        remove(context, &format!("{dir}/{name}")).await?;
+    }
+    let checkpoint = JournalFile::Checkpoint(install.last).name();
+    replace_file(io, pool, &dir, &checkpoint, file).await?;
+    let first = install.last.next();
+    let path = folder::segment_path(meta.journal, first);
+    let segment = io.create(&path).await?;
+    let allocated = allocate_whole(io, segment, meta.segment_bytes).await;
+    io.close(segment).await?;
+    if let Err(error) = allocated {
+        remove(context, &path).await?;
+        return Err(error.into());
+    }
+    let synced = SyncedBound { index: install.last, term: install.term, checksum: install.checksum };
+    let generation = hard_state.generation + 1;
+    let state = HardState { generation, commit: install.last, synced, ..hard_state };
+    let state = write_hard_state(io.clone(), pool.clone(), hard_state_file, identity, state).await?;
+    io.sync_dir(&dir).await?;
+    io.remove(&folder::install_path(meta.journal)).await?;
+    io.sync_dir(&dir).await?;
+    listing.installed(first, meta.segment_bytes);
+    Ok(state)
+}
+
+/// Everything that holds entries, or what they add up to, but for the checkpoint itself.
+fn void_names(listing: &Listing, last: Index) -> Vec<String> {
+    let segments = listing.segments.keys().map(|base| JournalFile::Segment(*base).name());
+    let indexes = listing.indexes.iter().map(|base| JournalFile::Index(*base).name());
+    let checkpoints = listing.checkpoints.iter().filter(|covered| **covered != last);
+    let checkpoints = checkpoints.map(|covered| JournalFile::Checkpoint(*covered).name());
+    let local = listing.local_checkpoint.then(|| JournalFile::LocalCheckpoint.name());
+    segments.chain(indexes).chain(checkpoints).chain(local).collect()
+}
+
+async fn remove(context: &Context, path: &str) -> Result<(), DiskError> {
+    match context.io.remove(path).await {
+        Err(error) if error.kind != DiskErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
