@@ -2,7 +2,7 @@
 
 use super::meta::EntryMeta;
 use crate::ids::{Index, Term};
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
 use std::collections::{BTreeMap, VecDeque};
@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Metadata kept behind the applied index, for followers that lag a little: 8,192 entries of at
 /// most 1 MiB are more than any entry cache holds.
 const WINDOW_ENTRIES: usize = 8192;
+/// What a follower may have on its way, bytes: the product of 1 GiB/s and 8 ms. A follower that
+/// is slow or dead pins no more of the leader's memory than this.
+pub const CREDIT_BYTES: usize = 8 << 20;
 
 /// What raft may ask of the log. Everything below `first` is gone from the disk.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct LogView {
     fetched: BTreeMap<u64, Entry>,
     /// Entries that raft wants to send and whose bytes must be read first.
     wanted: RefCell<Vec<(u64, GetEntriesContext)>>,
+    /// Bytes of entries given to be sent since the last burst began.
+    burst_bytes: Cell<usize>,
     /// Followers that need what is before `first`.
     lagging: RefCell<Vec<u64>>,
     pub hard_state: HardState,
@@ -43,6 +48,7 @@ impl LogView {
             hot_first: last.0 + 1,
             fetched: BTreeMap::new(),
             wanted: RefCell::default(),
+            burst_bytes: Cell::new(0),
             lagging: RefCell::default(),
             hard_state: HardState::default(),
             conf_state: ConfState::default(),
@@ -125,6 +131,22 @@ impl LogView {
         self.fetched.clear();
     }
 
+    /// What was given to be sent is on its way.
+    pub fn begin_burst(&self) {
+        self.burst_bytes.set(0);
+    }
+
+    /// raft counts messages: whom it believes to take hundreds may be meant to get large ones.
+    fn fits_burst(&self, entry: &Entry) -> bool {
+        let before = self.burst_bytes.get();
+        let after = before + EntryMeta::of_raft(entry).entry_bytes as usize;
+        let fits = before == 0 || after <= CREDIT_BYTES;
+        if fits {
+            self.burst_bytes.set(after);
+        }
+        fits
+    }
+
     /// Entries that raft waits for, with the questions to be asked again when they are there.
     pub fn take_wanted(&self) -> Vec<(u64, GetEntriesContext)> {
         core::mem::take(&mut self.wanted.borrow_mut())
@@ -169,14 +191,21 @@ impl Storage for LogView {
         let window_first = self.window_first();
         if context.can_async() {
             // To be sent, one at a time, with its bytes.
-            if let Some(entry) = self.fetched.get(&low) {
-                return Ok(vec![entry.clone()]);
-            }
-            if low < self.hot_first || low < window_first {
-                self.wanted.borrow_mut().push((low, context));
-                return Err(Error::Store(StorageError::LogTemporarilyUnavailable));
-            }
-            return Ok(vec![self.window[(low - window_first) as usize].clone()]);
+            let entry = match self.fetched.get(&low) {
+                Some(entry) => entry,
+                None if low < self.hot_first || low < window_first => {
+                    self.wanted.borrow_mut().push((low, context));
+                    return Err(Error::Store(StorageError::LogTemporarilyUnavailable));
+                }
+                None => &self.window[(low - window_first) as usize],
+            };
+            // raft asks again with the next answer or heartbeat.
+            let may_go = low == self.last || self.fits_burst(entry);
+            return if may_go {
+                Ok(vec![entry.clone()])
+            } else {
+                Err(Error::Store(StorageError::LogTemporarilyUnavailable))
+            };
         }
         assert!(low >= window_first, "entry {low} left the window at {window_first}");
         let range = (low - window_first) as usize..(high - window_first) as usize;

@@ -12,7 +12,7 @@
 
 use super::convert::{Outgoing, from_raft, to_raft};
 use super::guard::{self, Facts, Refused};
-use super::log_view::LogView;
+use super::log_view::{CREDIT_BYTES, LogView};
 use super::membership::{Change, Membership};
 use super::meta::EntryMeta;
 use crate::entry::EntryKind;
@@ -20,8 +20,9 @@ use crate::ids::{Index, RaftId, Term};
 use crate::peer::{RaftKind, RaftMessage};
 use crate::rng::mix;
 use core::time::Duration;
-use raft::eraftpb::EntryType;
+use raft::eraftpb::{EntryType, Message};
 use raft::{Config, GetEntriesContext, RawNode, StateRole};
+use std::collections::BTreeMap;
 
 /// How long raft takes a tick for.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -29,10 +30,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// that stalls for 200 ms deposes nobody, and a dead leader is replaced within a second.
 pub const ELECTION_TICKS: usize = 30;
 pub const HEARTBEAT_TICKS: usize = 6;
-/// What a follower may have on its way, bytes: the product of 1 GiB/s and 8 ms. A follower that
-/// is slow or dead pins no more of the leader's memory than this.
-const CREDIT_BYTES: usize = 8 << 20;
-/// The same in messages of one entry each, when entries are small.
+/// [`CREDIT_BYTES`] in messages of one entry each, when entries are small.
 const CREDIT_MESSAGES: usize = 256;
 /// And when they are large: enough to overlap sending with writing.
 const CREDIT_MESSAGES_MIN: usize = 4;
@@ -93,9 +91,28 @@ pub struct Replica {
     /// Elections begun; mixed into the time-outs, so that two replicas do not tie for ever.
     attempts: u64,
     noted_vote: (u64, u64),
-    /// A moving mean of the length of entries, from which the credit in messages follows.
+    /// Of each follower that entries were sent to.
+    credits: BTreeMap<u64, Credit>,
+}
+
+/// A follower's credit in bytes as one in messages, by the mean length of what is sent to it: one
+/// that catches up gets other entries than those that are proposed meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Credit {
+    /// A moving mean.
     entry_bytes: usize,
-    credit_messages: usize,
+    messages: usize,
+}
+
+impl Credit {
+    /// Takes note of an entry that was sent; the new credit, if it is another one.
+    fn sent(&mut self, entry_bytes: usize) -> Option<usize> {
+        self.entry_bytes = (self.entry_bytes * 7 + entry_bytes) / 8;
+        let fits = CREDIT_BYTES / self.entry_bytes.max(1);
+        let messages = fits.clamp(CREDIT_MESSAGES_MIN, CREDIT_MESSAGES).next_power_of_two();
+        let before = core::mem::replace(&mut self.messages, messages);
+        (before != messages).then_some(messages)
+    }
 }
 
 /// The replica does not lead (any more), or hands over.
@@ -133,8 +150,7 @@ impl Replica {
             seed: start.seed,
             attempts: 0,
             noted_vote,
-            entry_bytes: 0,
-            credit_messages: CREDIT_MESSAGES,
+            credits: BTreeMap::new(),
         };
         replica.fix_time_out();
         replica
@@ -263,7 +279,6 @@ impl Replica {
         // Offsets were given out: an entry that is not in the log would leave a hole in them.
         assert!(dropped.is_ok(), "raft dropped entry {} of term {}: {dropped:?}", meta.index, meta.term);
         assert_eq!(self.last_index(), meta.index);
-        self.note_length(meta.entry_bytes as usize);
         Ok(())
     }
 
@@ -295,26 +310,21 @@ impl Replica {
         let members = members.unwrap_or_else(|| panic!("{change:?} does not fit {:?}", self.members));
         let state = self.node.apply_conf_change(&change.to_raft()).expect("a change that fits");
         assert_eq!(Membership::of_raft(&state), members, "raft made something else of {change:?}");
+        self.credits.retain(|id, _| members.contains(RaftId(*id)));
         self.members = members;
-        self.give_credit();
         self.fix_time_out();
     }
 
-    /// Turns the credit in bytes into one in messages, by the mean length of entries.
-    fn note_length(&mut self, entry_bytes: usize) {
-        self.entry_bytes = (self.entry_bytes * 7 + entry_bytes) / 8;
-        let fits = CREDIT_BYTES / self.entry_bytes.max(1);
-        let messages = fits.clamp(CREDIT_MESSAGES_MIN, CREDIT_MESSAGES).next_power_of_two();
-        if messages != self.credit_messages {
-            self.credit_messages = messages;
-            self.give_credit();
-        }
-    }
-
-    fn give_credit(&mut self) {
-        let others: Vec<RaftId> = self.followers().map(|follower| follower.id).collect();
-        for follower in others {
-            self.node.raft.adjust_max_inflight_msgs(follower.0, self.credit_messages);
+    /// Entries are about to be sent: they count for the credits of whom they are for.
+    fn note_sent(&mut self, messages: &[Message]) {
+        for message in messages {
+            for entry in &message.entries {
+                let entry_bytes = EntryMeta::of_raft(entry).entry_bytes as usize;
+                let new = Credit { entry_bytes, messages: CREDIT_MESSAGES };
+                if let Some(messages) = self.credits.entry(message.to).or_insert(new).sent(entry_bytes) {
+                    self.node.raft.adjust_max_inflight_msgs(message.to, messages);
+                }
+            }
         }
     }
 
@@ -333,7 +343,10 @@ impl Replica {
         let entries = ready.take_entries();
         assert!(entries.iter().all(|entry| entry.get_entry_type() != EntryType::EntryConfChange));
         assert!(ready.snapshot().is_empty(), "no message with a snapshot passes the guard");
-        let send: Vec<_> = ready.take_messages().iter().map(from_raft).collect();
+        let messages = ready.take_messages();
+        self.note_sent(&messages);
+        self.node.store().begin_burst();
+        let send: Vec<_> = messages.iter().map(from_raft).collect();
         let held: Vec<_> = ready.take_persisted_messages().iter().map(from_raft).collect();
         let cut_from = self.node.mut_store().append(&entries);
         let vote = ready.hs().and_then(|state| {

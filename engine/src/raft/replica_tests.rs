@@ -66,3 +66,43 @@ fn a_restarted_voter_takes_a_new_term_and_commits_its_tail() {
     drain(&mut replica);
     assert_eq!(replica.commit(), Index(7));
 }
+
+/// A leader with 300 entries of this length, and how many of them it has under way to a follower
+/// after each answer of that one, which has none and then takes one at a time.
+fn under_way(entry_bytes: u32, answers: u64) -> Vec<u64> {
+    let window: Vec<_> = (1..=300).map(|index| EntryMeta { entry_bytes, ..meta(index, 1) }).collect();
+    let members = Membership::first(&[1, 2, 3].map(RaftId));
+    let (commit, last, terms) = (Index(300), Index(300), vec![(Index(0), Term(0)), (Index(1), Term(1))]);
+    let mut replica =
+        Replica::new(&ReplicaStart { members, term: Term(1), commit, last, terms, window, ..start() });
+    replica.set_hot(Index(1));
+    replica.campaign();
+    drain(&mut replica);
+    let mut hear = |term, kind| {
+        let message = RaftMessage { from: RaftId(2), to: RaftId(1), term: Term(term), kind };
+        replica.step(&message, false).expect("it is believed");
+        let sent = drain(&mut replica).into_iter().flat_map(|work| work.send);
+        let his = sent.filter(|outgoing| outgoing.message.to == RaftId(2));
+        his.filter_map(|outgoing| outgoing.entry).map(|(index, _)| index.0).max()
+    };
+    let (commit, commit_term) = (Index(0), Term(0));
+    hear(2, RaftKind::PreVoteResponse { reject: false, commit, commit_term });
+    hear(2, RaftKind::VoteResponse { reject: false, commit, commit_term });
+    let mut sent = 0;
+    let mut answer = |matched: u64| {
+        let index = Index(if matched == 0 { 300 } else { matched });
+        let (reject, hint, hint_term, commit) = (matched == 0, Index(0), Term(0), Index(matched));
+        let kind = RaftKind::AppendResponse { index, reject, hint, hint_term, commit };
+        sent = hear(2, kind).unwrap_or(sent);
+        sent - matched
+    };
+    (0..=answers).map(&mut answer).collect()
+}
+
+#[test]
+fn one_far_behind_has_no_more_under_way_than_its_credit_however_long_entries_are() {
+    assert_eq!(under_way(4096, 2), [1, 256, 256], "as many as raft counts");
+    let large = under_way(1 << 20, 20);
+    assert_eq!(large[..2], [1, 8]);
+    assert!(large.iter().all(|entries| *entries <= 16), "{large:?} MiB");
+}
