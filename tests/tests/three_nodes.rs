@@ -36,6 +36,7 @@ fn under_faults(shards: &[u16], fault: impl Fn(&mut Broker), remedy: impl Fn(&mu
             remedy(&mut cluster.nodes[node]);
             goes_on("the load goes on with the node");
             cluster.wait_in_sync(TOPIC, GOES_ON_SECONDS);
+            wait_joined(&cluster);
         }
     });
     load.flush(120);
@@ -43,6 +44,18 @@ fn under_faults(shards: &[u16], fault: impl Fn(&mut Broker), remedy: impl Fn(&mu
     STREAM.check(&cluster.bootstrap(), sent, load.reports.take());
     cluster.stop();
     cluster.assert_identical();
+}
+
+/// Waits until every replica counts, as the README tells an operator to whose next disk goes.
+fn wait_joined(cluster: &Cluster) {
+    let has_joined = |node: &Broker| {
+        let metrics = node.metrics();
+        let gauge = metrics.lines().filter(|line| line.starts_with("duramen_replicas_joining{"));
+        let mut values = gauge.filter_map(|line| line.rsplit(' ').next()).peekable();
+        values.peek().is_some() && values.all(|value| value == "0")
+    };
+    let deadline = Deadline::seconds(GOES_ON_SECONDS);
+    deadline.wait_for("every replica counts", || cluster.nodes.iter().all(has_joined).then_some(()));
 }
 
 #[test]
@@ -85,6 +98,15 @@ fn nothing_acked_is_lost_when_nodes_of_different_size_are_stopped_and_continued(
 fn nothing_acked_is_lost_when_nodes_are_restarted_cleanly() {
     let stop = |node: &mut Broker| assert_eq!(node.stop().code(), Some(0), "{}", node.log());
     under_faults(&[1, 1, 1], stop, Broker::run);
+}
+
+#[test]
+fn nothing_acked_is_lost_when_every_node_loses_its_disk_in_turn() {
+    let lose_disk = |node: &mut Broker| {
+        node.kill();
+        std::fs::remove_dir_all(node.data_dir()).expect("the folder is there");
+    };
+    under_faults(&[1, 1, 1], lose_disk, Broker::run);
 }
 
 #[test]
