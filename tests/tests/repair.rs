@@ -158,6 +158,34 @@ fn a_tail_that_the_disk_forgot_is_fetched_again() {
 }
 
 #[test]
+fn who_has_the_entry_that_all_others_lost_need_not_know_it_committed() {
+    for seed in 60..66 {
+        let (mut cluster, partition, journal) = three(seed, 20);
+        for _ in 0..4 {
+            cluster.produce(partition);
+            cluster.run_for(3 * MS);
+        }
+        cluster.kill(2, true);
+        let victim = entries(&cluster, 2, journal).pop().expect("it has some");
+        produce(&mut cluster, partition, 6);
+        kill_all(&mut cluster);
+        for node in 0..2 {
+            let same = entries(&cluster, node, journal).into_iter().find(|entry| entry.index == victim.index);
+            flip(&mut cluster, node, &same.expect("it was committed"), true);
+        }
+        let before = cluster.events.len();
+        start_all(&mut cluster);
+        healed(&mut cluster, partition, journal);
+        let knew = cluster.events[before..].iter().find_map(|(node, event)| match event {
+            Event::Recovered(report) if *node == 2 && report.journal == journal => Some(report.commit.0),
+            _ => None,
+        });
+        assert!(knew.expect("it was recovered") < victim.index, "seed {seed}");
+        (0..2).for_each(|node| assert_eq!(repairs(&cluster, node), 1, "node {node} of seed {seed}"));
+    }
+}
+
+#[test]
 fn an_entry_that_is_bad_everywhere_lets_leadership_come_to_rest() {
     let (mut cluster, _, journal) = three(50, 150);
     let victim = entries(&cluster, 0, journal).swap_remove(3);

@@ -17,6 +17,10 @@ use crate::ids::{FileId, Index, JournalIdentity};
 use crate::journal::index::EntryAt;
 use std::rc::Rc;
 
+/// How far behind an entry a header is looked for that knows it committed. It knows what was so when
+/// it was sealed, a few entries later as a rule; more than this is not read for one that is mended.
+pub const PROOF_ENTRIES_MAX: u64 = 64;
+
 /// Where something may still be known of an entry.
 pub enum Source {
     Known(Option<u32>),
@@ -30,16 +34,20 @@ pub struct Judged {
     pub own: Option<u32>,
     /// What the entry behind it says.
     pub next: Option<u32>,
+    /// The same, where that one proves to continue what is committed.
+    pub proven: Option<u32>,
 }
 
-/// Gathers what this replica knows of entry `index`.
+/// Gathers what this replica knows of entry `index`; `behind` is where those behind it are.
 pub async fn judge(
     context: Context,
     identity: JournalIdentity,
     index: Index,
     own: Source,
     next: Source,
+    behind: Vec<Place>,
 ) -> Judged {
+    let proven = prove(&context, identity, index, behind).await;
     let own = match own {
         Source::Known(checksum) => checksum,
         Source::Place(Place::Here(_)) => None,
@@ -54,7 +62,33 @@ pub async fn judge(
             entry.map(|entry| entry.header().previous_checksum.get())
         }
     };
-    Judged { own: own.filter(|checksum| *checksum != 0), next }
+    Judged { own: own.filter(|checksum| *checksum != 0), next, proven }
+}
+
+/// The checksum of entry `index`, where one behind it was sealed by a leader that knew `index` to be
+/// committed, and the chain leads from that one down to it. What that leader's log had there is what
+/// is committed, also where the entries that tell it are themselves of a tail that is to be cut.
+async fn prove(
+    context: &Context,
+    identity: JournalIdentity,
+    index: Index,
+    behind: Vec<Place>,
+) -> Option<u32> {
+    let (mut named, mut checksum) = (None, None);
+    for (place, at) in behind.into_iter().zip(index.0 + 1..) {
+        let entry = read_entry(context.clone(), identity, place, Index(at)).await.ok()?;
+        let header = entry.header();
+        let previous = header.previous_checksum.get();
+        if header.index() != Index(at) || checksum.is_some_and(|checksum| checksum != previous) {
+            return None;
+        }
+        named = named.or(Some(previous));
+        if header.commit.get() >= index.0 {
+            return named;
+        }
+        checksum = Some(header.checksum.get());
+    }
+    None
 }
 
 /// Whether these bytes are a whole entry of this journal with this index.

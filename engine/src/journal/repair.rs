@@ -7,9 +7,10 @@
 //! ```
 //! It needs no leader, and any replica may give. A job goes down from its last entry: the entry
 //! behind says which header checksum the one before must have, and so each proves the next. What is
-//! known to be committed must besides be known so to its giver: an entry of a tail that is to be cut
-//! there continues a chain too. Where no chain is left, the word of one whose own log is whole there will
-//! do. Damage above the commit is only ever
+//! known to be committed must besides be known so to its giver, for an entry of a tail that is to be cut
+//! there continues a chain too; or the chain comes down from an entry whose header knows it committed.
+//! That is proof enough, and the only one where all who know of the commit lost the same entry. Where
+//! no chain is left, the word of one whose own log is whole there will do. Damage above the commit is only ever
 //! replaced by the very same entry; where a committed other one proves that it is void, the bound is
 //! lowered and recovery cuts it.
 //!
@@ -17,7 +18,7 @@
 
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
-use super::mending::{self, Judged, Source, Target, is_whole};
+use super::mending::{self, Judged, PROOF_ENTRIES_MAX, Source, Target, is_whole};
 use super::procedures;
 use super::report::Damage;
 use super::running::{Journal, Phase};
@@ -78,6 +79,8 @@ enum Step {
 struct Wanted {
     /// 0 is not known.
     checksum: u32,
+    /// It is the committed entry's: whoever has that one may give it.
+    is_proven: bool,
     /// Nobody had that one: what is there instead?
     any: bool,
 }
@@ -240,11 +243,24 @@ impl Journal {
             Some(entry) => Source::Known(Some(entry.header().previous_checksum.get())),
             None => self.place_of(next).map_or(Source::Known(None), Source::Place),
         };
+        let behind = if self.is_chain_proven(&job) { Vec::new() } else { self.places_behind(index) };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
-            let judged = mending::judge(context, identity, index, own, next).await;
+            let judged = mending::judge(context, identity, index, own, next, behind).await;
             Done::Judged { journal, judged }
         });
+    }
+
+    /// Where the entries behind `index` are, as far as they may prove it.
+    fn places_behind(&self, index: Index) -> Vec<Place> {
+        let durable = self.appender.durable().index;
+        let last = durable.min(Index(index.0 + PROOF_ENTRIES_MAX));
+        (index.0 + 1..=last.0).map_while(|index| self.place_of(Index(index))).collect()
+    }
+
+    /// The entry above was committed and was mended: what it names is committed.
+    fn is_chain_proven(&self, job: &Job) -> bool {
+        job.chained.is_some() && job.at.next() <= self.known_commit()
     }
 
     /// What is known to be committed.
@@ -257,14 +273,15 @@ impl Journal {
         let job = self.repair.jobs[0];
         let synced = self.hard_state.synced;
         let bound = Some(synced.checksum).filter(|sum| synced.index == job.at && *sum != 0);
-        let expected = job.chained.or(bound).or(judged.next);
+        let expected = judged.proven.or(job.chained).or(bound).or(judged.next);
         if job.at < job.first && (expected.is_none() || judged.own.is_none() || judged.own == expected) {
             // Not damaged, and what its neighbour says of it is so.
             return self.job_done(fx);
         }
         let checksum = expected.or(judged.own).unwrap_or(0);
+        let is_proven = judged.proven.is_some() || self.is_chain_proven(&job);
         let any = checksum == 0 || self.repair.nobody_had_it;
-        self.repair.step = Step::Due { wanted: Wanted { checksum, any }, peers_asked: 0 };
+        self.repair.step = Step::Due { wanted: Wanted { checksum, is_proven, any }, peers_asked: 0 };
         self.go_on_repairing(now, fx);
     }
 
@@ -306,7 +323,7 @@ impl Journal {
                 return self.lower_bound(job, fx);
             }
             let is_good = match was_committed {
-                true if is_same => is_committed,
+                true if is_same => is_committed || wanted.is_proven,
                 true => is_committed && is_sure && wanted.any && !self.is_bound_exact(index),
                 false => is_same,
             };
