@@ -62,6 +62,7 @@ seeds! {
 
 seeds! {
     5 nodes;
+    a_partition_that_was_just_added_goes_with_its_topic: 336, 426;
     a_replica_that_lost_all_its_entries_starts_and_is_repaired: 14;
     entries_next_to_damage_are_given_to_those_who_can_prove_them: 22;
     a_lost_entry_that_is_asked_for_is_not_there: 31;

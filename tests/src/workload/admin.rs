@@ -3,6 +3,7 @@
 
 use super::{Client, Ctx};
 use crate::check::topics::TopicModel;
+use crate::sim::node::Node;
 use engine::control::Command;
 use engine::control::Outcome;
 use engine::control::command::{ConfigChange, Resource};
@@ -87,9 +88,15 @@ impl Admin {
 
     fn delete(&mut self, ctx: &mut Ctx<'_>, topic_id: TopicId) {
         let Some(view) = ctx.view() else { return };
-        let Some(name) = view.topic_ids.get(&topic_id) else { return };
-        for partition in &view.topics[name].partitions {
-            ctx.model.partition(partition.id).is_deleted = true;
+        if !view.topic_ids.contains_key(&topic_id) {
+            return;
+        }
+        // Partitions that were just added are not in every node's view yet, and go too.
+        for view in ctx.world.nodes.iter().map(Node::view) {
+            let Some(name) = view.topic_ids.get(&topic_id) else { continue };
+            for partition in &view.topics[name].partitions {
+                ctx.model.partition(partition.id).is_deleted = true;
+            }
         }
         ctx.model.topics.by_id.get_mut(&topic_id).expect("known").delete_asked = true;
         self.control(ctx, Asked::Delete(topic_id), Command::DeleteTopic { topic_id });
