@@ -53,6 +53,7 @@ seeds! {
     a_query_by_time_finds_what_the_leaders_disk_does_not_have_yet: 158;
     what_was_only_synced_is_not_taken_for_committed: 149;
     a_leader_whose_disk_lags_does_not_let_others_delete_what_it_lacks: 327;
+    what_was_deleted_while_it_was_to_be_mended_is_not_written_again: 497;
     a_failed_sync_while_the_cluster_forms_ends_the_process_as_a_failed_write: 294;
     an_empty_replica_gets_the_start_of_the_meta_journal: 10;
     a_failed_write_of_a_new_nodes_record_ends_the_process: 165;

@@ -218,11 +218,12 @@ impl Journal {
         if matches!(self.phase, Phase::Stopping | Phase::Installing) {
             return;
         }
-        if job.at < self.segments.first() && job.at < job.first {
+        // Entries from there down are deleted meanwhile: written now they would be a file that recovery
+        // takes for the log's beginning.
+        if job.at < self.segments.first() && !self.repair.is_under_way() {
             return self.job_done(fx);
         }
         match self.repair.step {
-            Step::Idle if job.last < self.segments.first() => self.job_done(fx),
             Step::Idle => self.judge(job, fx),
             Step::Due { wanted, peers_asked } => self.ask_for(job, wanted, peers_asked, now, fx),
             _ => {}
@@ -315,6 +316,9 @@ impl Journal {
             return;
         }
         self.repair.step = Step::Due { wanted, peers_asked };
+        if index < self.segments.first() {
+            return self.job_done(fx);
+        }
         if let Some(entry) = entry.filter(|entry| is_whole(entry, &self.meta.identity(), index)) {
             let is_same = wanted.checksum != 0 && entry.header().checksum.get() == wanted.checksum;
             let is_committed = commit >= index;
