@@ -13,7 +13,7 @@ use tests::process::{Broker, Deadline, binary};
 /// The least that a segment may have: the load fills several.
 const SEGMENT_BYTES: u64 = 24 << 20;
 /// A debug build on a busy machine.
-const HEALS_SECONDS: u64 = 120;
+const HEALS_SECONDS: u64 = 240;
 
 /// Sealed segments of a node, by their path in its folder.
 fn sealed(node: &Broker) -> BTreeMap<PathBuf, PathBuf> {

@@ -14,7 +14,7 @@ const PARTITIONS: u64 = 6;
 const STREAM: Stream =
     Stream { topic: TOPIC, partitions: PARTITIONS, bytes: 3000, rest: Some((10, Duration::from_millis(4))) };
 /// From a fault until the load goes on: an election and, on a busy machine, much else.
-const GOES_ON_SECONDS: u64 = 60;
+const GOES_ON_SECONDS: u64 = 120;
 
 /// Under a load with acks=all and idempotence: a fault, more acks, the remedy, more acks, for each
 /// node in turn. Nothing is lost, and the replicas end the same.
