@@ -119,9 +119,9 @@ fn a_new_leader_says_that_it_does_not_know_yet_where_the_log_ends() {
         let end = cluster.latest(old, partition).expect("a leader knows");
         cluster.kill(old, true);
         cluster.expect("another is elected", 2 * SECOND, |cluster| {
-            cluster.unsettled_leader(journal).is_some_and(|new| new != old)
+            cluster.newest_leader(journal).is_some_and(|new| new != old)
         });
-        let new = cluster.unsettled_leader(journal).expect("just seen");
+        let new = cluster.newest_leader(journal).expect("just seen");
         assert_eq!(cluster.latest(new, partition), Err(Refusal::OffsetNotAvailable));
         let beyond = Offset(end.0 + 1_000);
         assert_eq!(cluster.fetch_at(new, partition, beyond), Err(Refusal::NotLeader), "not out of range");

@@ -14,6 +14,14 @@ fn cluster_of(seed: u64, nodes: usize) -> Cluster {
     cluster
 }
 
+/// A cluster with a topic on all nodes, and batches in it.
+fn with_topic(seed: u64, nodes: usize, partitions: i32, batches: usize) -> (Cluster, Vec<PartitionId>) {
+    let mut cluster = cluster_of(seed, nodes);
+    let partitions = cluster.create_topic(0, "t", partitions, nodes as i16);
+    produce(&mut cluster, &partitions, batches);
+    (cluster, partitions)
+}
+
 fn produce(cluster: &mut Cluster, partitions: &[PartitionId], batches: usize) {
     for number in 0..batches {
         cluster.produce(partitions[number % partitions.len()]);
@@ -52,9 +60,7 @@ fn expect_whole(cluster: &mut Cluster) {
 #[test]
 fn a_node_that_lost_its_disk_takes_its_place_again_by_itself() {
     for seed in 0..6 {
-        let mut cluster = cluster_of(seed, 3);
-        let partitions = cluster.create_topic(0, "t", 4, 3);
-        produce(&mut cluster, &partitions, 100);
+        let (mut cluster, partitions) = with_topic(seed, 3, 4, 100);
         let node = seed as usize % 3;
         lose_disk(&mut cluster, node);
         produce(&mut cluster, &partitions, 60);
@@ -73,9 +79,7 @@ fn a_node_that_lost_its_disk_takes_its_place_again_by_itself() {
 #[test]
 fn the_leader_of_everything_loses_its_disk() {
     for seed in 10..14 {
-        let mut cluster = cluster_of(seed, 3);
-        let partitions = cluster.create_topic(0, "t", 2, 3);
-        produce(&mut cluster, &partitions, 60);
+        let (mut cluster, partitions) = with_topic(seed, 3, 2, 60);
         let node = cluster.leader(META_JOURNAL).expect("somebody leads");
         lose_disk(&mut cluster, node);
         cluster.world.start(node);
@@ -88,9 +92,7 @@ fn the_leader_of_everything_loses_its_disk() {
 
 #[test]
 fn all_disks_are_lost_one_after_the_other_and_all_restart_on_the_new_ones() {
-    let mut cluster = cluster_of(20, 3);
-    let partitions = cluster.create_topic(0, "t", 3, 3);
-    produce(&mut cluster, &partitions, 60);
+    let (mut cluster, partitions) = with_topic(20, 3, 3, 60);
     for node in [0, 1, 2, 0] {
         lose_disk(&mut cluster, node);
         produce(&mut cluster, &partitions, 30);
@@ -110,9 +112,7 @@ fn all_disks_are_lost_one_after_the_other_and_all_restart_on_the_new_ones() {
 #[test]
 fn members_that_changed_outlast_a_crash_and_the_loss_of_who_changed_them() {
     for seed in 21..25 {
-        let mut cluster = cluster_of(seed, 3);
-        let partitions = cluster.create_topic(0, "t", 1, 3);
-        produce(&mut cluster, &partitions, 30);
+        let (mut cluster, partitions) = with_topic(seed, 3, 1, 30);
         let journal = cluster.journal_of(partitions[0]);
         let leader = cluster.leader(journal).expect("somebody leads");
         lose_disk(&mut cluster, (leader + 1) % 3);
@@ -135,9 +135,7 @@ fn members_that_changed_outlast_a_crash_and_the_loss_of_who_changed_them() {
 #[test]
 fn a_disk_is_lost_again_at_any_moment_of_the_way_back() {
     for seed in 30..50 {
-        let mut cluster = cluster_of(seed, 3);
-        let partitions = cluster.create_topic(0, "t", 3, 3);
-        produce(&mut cluster, &partitions, 60);
+        let (mut cluster, partitions) = with_topic(seed, 3, 3, 60);
         lose_disk(&mut cluster, 1);
         for _ in 0..3 {
             cluster.world.start(1);
@@ -156,9 +154,7 @@ fn a_disk_is_lost_again_at_any_moment_of_the_way_back() {
 #[test]
 fn leaders_change_at_every_step_of_a_swap() {
     for seed in 60..80 {
-        let mut cluster = cluster_of(seed, 3);
-        let partitions = cluster.create_topic(0, "t", 3, 3);
-        produce(&mut cluster, &partitions, 60);
+        let (mut cluster, partitions) = with_topic(seed, 3, 3, 60);
         lose_disk(&mut cluster, 2);
         cluster.world.start(2);
         let steps = |cluster: &Cluster| {
@@ -183,9 +179,7 @@ fn leaders_change_at_every_step_of_a_swap() {
 
 #[test]
 fn of_five_nodes_two_lose_their_disks_at_once() {
-    let mut cluster = cluster_of(90, 5);
-    let partitions = cluster.create_topic(0, "t", 3, 5);
-    produce(&mut cluster, &partitions, 60);
+    let (mut cluster, partitions) = with_topic(90, 5, 3, 60);
     lose_disk(&mut cluster, 3);
     lose_disk(&mut cluster, 1);
     produce(&mut cluster, &partitions, 30);
@@ -197,6 +191,14 @@ fn of_five_nodes_two_lose_their_disks_at_once() {
 }
 
 const SMALL_SEGMENT_BYTES: u64 = 64 << 10;
+
+/// Three nodes with one partition, whose segments are soon full.
+fn small(seed: u64) -> (Cluster, Vec<PartitionId>) {
+    let mut cluster = Cluster::new(seed, 3, 1, SMALL_SEGMENT_BYTES);
+    cluster.start_all();
+    let partitions = cluster.create_topic(0, "t", 1, 3);
+    (cluster, partitions)
+}
 
 /// A cluster whose logs begin with a later segment than the first, on all nodes but those that are
 /// down.
@@ -224,9 +226,7 @@ fn installed(cluster: &Cluster, node: usize) -> usize {
 #[test]
 fn an_empty_replica_gets_the_start_of_a_log_whose_begin_is_gone() {
     for seed in 100..106 {
-        let mut cluster = Cluster::new(seed, 3, 1, SMALL_SEGMENT_BYTES);
-        cluster.start_all();
-        let partitions = cluster.create_topic(0, "t", 1, 3);
+        let (mut cluster, partitions) = small(seed);
         deleted(&mut cluster, &partitions);
         let node = seed as usize % 3;
         lose_disk(&mut cluster, node);
@@ -241,9 +241,7 @@ fn an_empty_replica_gets_the_start_of_a_log_whose_begin_is_gone() {
 #[test]
 fn who_is_away_for_long_pins_nothing_and_gets_the_start_of_the_log_too() {
     for seed in 110..114 {
-        let mut cluster = Cluster::new(seed, 3, 1, SMALL_SEGMENT_BYTES);
-        cluster.start_all();
-        let partitions = cluster.create_topic(0, "t", 1, 3);
+        let (mut cluster, partitions) = small(seed);
         produce(&mut cluster, &partitions, 60);
         cluster.kill(1, true);
         deleted(&mut cluster, &partitions);
@@ -261,9 +259,7 @@ fn who_is_away_for_long_pins_nothing_and_gets_the_start_of_the_log_too() {
 #[test]
 fn an_installation_is_cut_short_at_any_moment() {
     for seed in 120..150 {
-        let mut cluster = Cluster::new(seed, 3, 1, SMALL_SEGMENT_BYTES);
-        cluster.start_all();
-        let partitions = cluster.create_topic(0, "t", 1, 3);
+        let (mut cluster, partitions) = small(seed);
         produce(&mut cluster, &partitions, 60);
         cluster.kill(1, true);
         deleted(&mut cluster, &partitions);

@@ -49,7 +49,7 @@ impl MetaState {
             });
         }
         if version >= FORMER_SINCE {
-            to.list(self.former(), |to, (node, former)| {
+            to.list(self.former().into_iter(), |to, (node, former)| {
                 to.u32(node.0);
                 to.u64(former.0);
             });
@@ -59,7 +59,7 @@ impl MetaState {
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if self.former().len() > 0 {
+        if !self.former().is_empty() {
             FORMER_SINCE
         } else if !self.own_broker_configs.is_empty() {
             OWN_SETTINGS_SINCE
@@ -70,11 +70,10 @@ impl MetaState {
         }
     }
 
-    fn former(&self) -> impl ExactSizeIterator<Item = (NodeId, RaftId)> {
-        let all = |node: &Arc<NodeView>| -> Vec<_> {
-            node.former.iter().map(|former| (node.node, *former)).collect()
-        };
-        self.nodes.values().flat_map(all).collect::<Vec<_>>().into_iter()
+    /// The raft ids of lost disks, node by node.
+    fn former(&self) -> Vec<(NodeId, RaftId)> {
+        let nodes = self.nodes.values();
+        nodes.flat_map(|node| node.former.iter().map(|former| (node.node, *former))).collect()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {

@@ -58,13 +58,13 @@ impl Caught {
         self.matched = matched;
         if matched >= last {
             self.caught_up_ns = now.mono_ns;
-            self.mark = (last, now.mono_ns);
-            self.was_whole = true;
         } else if matched >= self.mark.0 {
             self.caught_up_ns = self.caught_up_ns.max(self.mark.1);
-            self.mark = (last, now.mono_ns);
-            self.was_whole = true;
+        } else {
+            return;
         }
+        self.mark = (last, now.mono_ns);
+        self.was_whole = true;
     }
 
     /// Whoever has no place for more is not, however lately it had all; nor who does not

@@ -88,7 +88,7 @@ impl Shard {
         fx.out.push(Output::Event(Event::Rejoining { asked: asked.map(|(_, node)| node) }));
     }
 
-    /// An answer came, or none in time. True when it was to this question.
+    /// An answer came, or none in time. Those to other questions change nothing here.
     pub(super) fn rejoin_answered(
         &mut self,
         id: u64,

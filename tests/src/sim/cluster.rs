@@ -331,15 +331,6 @@ impl Cluster {
         self.sent.retain(|_, sent| sent.node != node);
     }
 
-    /// A node that leads a journal and has not committed an entry of its term.
-    pub fn unsettled_leader(&self, journal: JournalId) -> Option<usize> {
-        (0..self.nodes()).find(|node| {
-            let slots = self.world.nodes[*node].shards.iter();
-            let mut journals = slots.filter_map(|slot| slot.shard.journal(journal));
-            journals.any(|journal| journal.is_leader() && !journal.is_settled())
-        })
-    }
-
     /// What a node answers to ListOffsets(latest).
     pub fn latest(&mut self, node: usize, partition: PartitionId) -> Result<Offset, Refusal> {
         let shard = self.shard_of(self.journal_of(partition));
