@@ -2,6 +2,7 @@
 //! and those that it leads itself answer (a new journal's leader has yet to commit the first entry
 //! of its term).
 
+use crate::leaders::Leadership;
 use crate::shard_loop::{Question, ShardLoop, TICK};
 use engine::control::View;
 use engine::control::view::PartitionView;
@@ -29,7 +30,8 @@ pub async fn settle_here(shard: &Rc<ShardLoop>, topics: &[TopicId], deadline_ns:
 
 fn leaders_are_known(shard: &ShardLoop, topics: &[TopicId]) -> bool {
     let (view, leaders) = (shard.view(), shard.leaders.borrow());
-    let is_led = |journal| leaders.get(journal).is_some_and(|known| known.leader.is_some());
+    let reaches = |known: &Leadership| known.leader.is_some_and(|leader| shard.is_reachable(leader));
+    let is_led = |journal| leaders.get(journal).is_some_and(reaches);
     let known = |partition: &PartitionView| journal(partition).is_some_and(is_led);
     partitions(&view, topics).all(known)
 }

@@ -71,11 +71,15 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
     shard.changes.until(|| end.recovered() == shards || status.stopping()).await;
     if !status.stopping() && shard.phase.get() == ShardPhase::Ready {
         let socket = listener::bind(listen)?;
+        let accepting = listener::accept(socket, Rc::clone(&connections));
+        glommio::spawn_local(accepting).detach();
+        // Clients of other nodes are sent here only once the metadata has this node's address.
+        let node = shard.config.node;
+        let over = || status.stopping() || shard.phase.get() >= ShardPhase::Stopped;
+        shard.changes.until(|| shard.is_registered(node) || over()).await;
         // Whoever sees that the node is ready sees its own figures, not those of one that is not there.
         shard.publish_page();
         status.shard_ready();
-        let accepting = listener::accept(socket, Rc::clone(&connections));
-        glommio::spawn_local(accepting).detach();
     }
     shard.changes.until(|| status.stopping() || shard.phase.get() >= ShardPhase::Stopped).await;
     stop(&shard, &connections).await;

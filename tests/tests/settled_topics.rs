@@ -4,10 +4,11 @@
 use kafka_wire::create_topics_request::CreatableTopic;
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_request::MetadataRequestTopic;
-use kafka_wire::{CreateTopicsRequest, ListOffsetsRequest, MetadataRequest};
+use kafka_wire::{CreateTopicsRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse};
 use net::kafka::wire::StrBytes;
+use tests::process::cluster::Cluster;
 use tests::process::wire::Wire;
-use tests::process::{Broker, BrokerOptions};
+use tests::process::{Broker, BrokerOptions, Deadline};
 
 const SHARDS: u16 = 3;
 const TOPICS: usize = 12;
@@ -15,19 +16,23 @@ const PARTITIONS: i32 = 7;
 
 fn create(wire: &mut Wire, name: &str) {
     let mut topic = CreatableTopic::default();
-    (topic.name, topic.num_partitions, topic.replication_factor) = (name.into(), PARTITIONS, 1);
+    (topic.name, topic.num_partitions, topic.replication_factor) = (name.into(), PARTITIONS, -1);
     let mut request = CreateTopicsRequest::default();
     (request.topics, request.timeout_ms) = (vec![topic], 20_000);
     assert_eq!(wire.ask("test", 7, &request).topics[0].error_code, 0, "{name}");
 }
 
-/// Leaders of the topic's partitions, as this shard tells them.
-fn leaders(wire: &mut Wire, name: &str) -> Vec<(i32, i32)> {
+fn describe(wire: &mut Wire, name: &str) -> MetadataResponse {
     let mut topic = MetadataRequestTopic::default();
     topic.name = Some(StrBytes::from(name));
     let mut request = MetadataRequest::default();
     (request.topics, request.allow_auto_topic_creation) = (Some(vec![topic]), false);
-    let response = wire.ask("test", 12, &request);
+    wire.ask("test", 12, &request)
+}
+
+/// Leaders of the topic's partitions, as this shard tells them.
+fn leaders(wire: &mut Wire, name: &str) -> Vec<(i32, i32)> {
+    let response = describe(wire, name);
     let partitions = response.topics[0].partitions.iter();
     let leaders = partitions.map(|one| {
         assert_eq!(one.error_code, 0, "{name}-{}", one.partition_index);
@@ -63,4 +68,24 @@ fn a_topic_just_created_is_known_and_served_on_every_shard() {
             }
         }
     }
+}
+
+/// A client that is told of a leader without an address waits until it asks again of itself: librdkafka
+/// and Kafka's own for up to five minutes.
+#[test]
+fn in_a_new_cluster_every_leader_that_is_named_has_an_address() {
+    let mut cluster = Cluster::prepare(&[1, 1, 1]);
+    cluster.nodes.iter_mut().for_each(Broker::spawn);
+    // As early as can be: each node tells the cluster of its address by itself.
+    let port = cluster.nodes[0].ports.kafka();
+    let mut wire = Deadline::seconds(60).wait_for("node 1 listens", || Wire::connect(port).ok());
+    create(&mut wire, "t");
+    Deadline::seconds(60).wait_for("every partition has a leader", || {
+        let told = describe(&mut wire, "t");
+        let brokers: Vec<i32> = told.brokers.iter().map(|broker| broker.node_id).collect();
+        let leaders: Vec<i32> = told.topics[0].partitions.iter().map(|one| one.leader_id).collect();
+        let named = leaders.iter().filter(|leader| **leader >= 0);
+        assert!(named.clone().all(|leader| brokers.contains(leader)), "{leaders:?} of {brokers:?}");
+        (named.count() == PARTITIONS as usize).then_some(())
+    });
 }

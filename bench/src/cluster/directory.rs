@@ -220,7 +220,8 @@ impl Directory {
         let first = number * self.partitions as usize;
         for partition in &topic.partitions {
             let within = usize::try_from(partition.partition_index).unwrap_or(usize::MAX);
-            if within < self.partitions as usize && partition.leader_id >= 0 {
+            // A leader without an address is none yet: it is asked for again.
+            if within < self.partitions as usize && leaders.brokers.contains_key(&partition.leader_id) {
                 leaders.leader[first + within] = Some(partition.leader_id);
             }
         }
@@ -271,4 +272,33 @@ impl Directory {
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::workload::Purpose;
+    use kafka_wire::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
+
+    #[test]
+    fn a_leader_without_an_address_is_none() {
+        let options = Options { topic: Some("t".into()), partitions: Some(2), ..Options::default() };
+        let workload = Workload::resolve(options, Purpose::Produce).expect("a workload");
+        let directory = Directory::new(Vec::new(), &workload);
+        let mut broker = MetadataResponseBroker::default();
+        (broker.node_id, broker.host, broker.port) = (1000, "127.0.0.1".into(), 9092);
+        let led_by = |(index, leader)| {
+            let mut partition = MetadataResponsePartition::default();
+            (partition.partition_index, partition.leader_id) = (index, leader);
+            partition
+        };
+        let mut topic = MetadataResponseTopic::default();
+        (topic.name, topic.partitions) = (Some("t".into()), [(0, 1000), (1, 2000)].map(led_by).into());
+        let mut response = MetadataResponse::default();
+        (response.brokers, response.topics) = (vec![broker], vec![topic]);
+        let leaders = directory.read(&response).expect("read");
+        assert_eq!(leaders.leader, [Some(1000), None]);
+        assert!(!leaders.all_known(), "it is asked for again");
+    }
 }

@@ -116,12 +116,13 @@ impl Context {
     }
 
     /// Who leads a partition, with its leader epoch, as far as this shard knows. A leader that
-    /// cannot be reached from here leads nobody.
+    /// cannot be reached from here, or that is not among [`Self::brokers`], leads nobody: a client
+    /// that is told of a leader without an address may wait for minutes.
     pub fn leader(&self, view: &View, partition: &PartitionView) -> Option<PartitionLeader> {
         let span = partition.spans.last()?;
         let leaders = self.shard.leaders.borrow();
         let leadership = leaders.get(span.journal)?;
-        let node = leadership.leader.filter(|leader| self.shard.is_living(*leader))?;
+        let node = leadership.leader.filter(|leader| self.shard.is_reachable(*leader))?;
         Some(PartitionLeader {
             broker: self.broker_of(view, node, view.journals.get(&span.journal)?.lane),
             epoch: leadership.epoch(span.epoch_base).0,
