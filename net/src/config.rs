@@ -74,7 +74,7 @@ impl Config {
             data_dir: options.data_dir.unwrap_or_else(|| "duramen-data".into()),
             node: node_id.unwrap_or(NodeId(0)),
             shards,
-            cpus: (0..usize::from(shards)).map(|shard| machine.cpus[shard % machine.cpus.len()]).collect(),
+            cpus: cpus(node_id.unwrap_or(NodeId(0)), shards, &machine.cpus),
             memory_bytes: memory(options.memory, shards, machine)?,
             segment_bytes: segment_bytes(options.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT))?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
@@ -208,6 +208,13 @@ pub fn node_id(option: &str, id: u32) -> Result<NodeId, Refusal> {
         return Err(Refusal::usage(why, format!("use 0 to {NODE_ID_MAX}")));
     }
     Ok(NodeId(id))
+}
+
+/// The core of each shard. Several nodes on one machine, as on a first try, begin at different
+/// ones; a node that has the machine to itself takes them all the same.
+fn cpus(node: NodeId, shards: u16, allowed: &[usize]) -> Vec<usize> {
+    let first = node.0 as usize * usize::from(shards);
+    (0..usize::from(shards)).map(|shard| allowed[(first + shard) % allowed.len()]).collect()
 }
 
 fn shards(asked: Option<u16>, machine: &Machine) -> Result<u16, Refusal> {
@@ -360,6 +367,14 @@ mod tests {
         assert_eq!((config.node.node, config.node.shards, config.node.cpus), (NodeId(0), 2, vec![0, 2]));
         assert_eq!(config.node.memory_bytes, 1 << 30);
         assert_eq!(config.http_listen.to_string(), "127.0.0.1:9644");
+    }
+
+    #[test]
+    fn nodes_of_one_machine_take_different_cores_first() {
+        let of_node = |node| cpus(NodeId(node), 1, &[0, 1, 2, 3]);
+        assert_eq!([of_node(1), of_node(2), of_node(3), of_node(4)], [[1], [2], [3], [0]]);
+        assert_eq!(cpus(NodeId(3), 2, &[0, 1, 2, 3]), [2, 3]);
+        assert_eq!(cpus(NodeId(2_147_482), 3, &[0, 1]).len(), 3);
     }
 
     #[test]

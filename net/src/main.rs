@@ -1,6 +1,24 @@
-//! The broker's binary.
+//! The broker's binary, and what its memory comes from.
 
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
+
+/// Buffers in pages of 2 MiB: the kernel then hands a whole entry to the disk as a few long pieces
+/// instead of 256 short ones, and copies and sums it with few misses in its page tables.
+/// (`bench/README.md` has what that is worth.)
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// What jemalloc reads at its start: memory is asked for in large pages.
+#[repr(transparent)]
+struct AllocatorOptions(*const libc::c_char);
+
+// SAFETY: it points to a literal, which nobody writes.
+unsafe impl Sync for AllocatorOptions {}
+
+// SAFETY: the name and the type (a pointer to a C string) are those that jemalloc declares.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static ALLOCATOR_OPTIONS: AllocatorOptions = AllocatorOptions(c"thp:always,metadata_thp:auto".as_ptr());
 
 fn main() -> ExitCode {
     net::cli::main()

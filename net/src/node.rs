@@ -129,7 +129,6 @@ impl End {
 /// Runs the node's shards until it is asked to stop or one of them cannot go on.
 pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
     assert_eq!(config.cpus.len(), usize::from(config.shards));
-    crate::system::keep_freed_memory();
     let end = Arc::new(End::default());
     let others = config.cluster.as_ref().filter(|cluster| cluster.has_others());
     let peers = others.map(|cluster| peers(cluster, config.node)).transpose()?;

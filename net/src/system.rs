@@ -44,18 +44,6 @@ pub fn raise_limit(resource: Resource) -> io::Result<Limit> {
     Ok(Limit { soft: limit.rlim_cur, hard: limit.rlim_max })
 }
 
-/// What the C library frees, it keeps for the next: buffers for reads come from it, a mebibyte each,
-/// and pages that are given back and faulted in again cost as much as reading and sending them. How
-/// much there is, budgets bound. Elsewhere than with glibc its allocator decides.
-pub fn keep_freed_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: sets two numbers of the allocator; called before threads are made.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
-    }
-}
-
 /// The cores that this process may run on, in order.
 pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     // SAFETY: a cpu_set_t is plain bits, for which zero is valid; the kernel gets its true size.
