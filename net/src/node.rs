@@ -65,6 +65,8 @@ impl NodeError {
 /// Memory that glommio pins for each shard's rings; beyond it the engine's own pool serves
 /// (notes: with 16 MiB a shard four idle ones stay under 100 MB resident).
 const IO_MEMORY_BYTES: usize = 16 << 20;
+/// About a megabyte of metadata for a busy journal.
+const RAFT_WINDOW_ENTRIES: usize = 8192;
 /// Threads that make a shard's blocking calls, on any core.
 const BLOCKING_THREADS: usize = 1;
 /// A clean stop takes at most this long; then the process ends all the same.
@@ -184,6 +186,7 @@ fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
         segment_bytes: config.segment_bytes,
         scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
         catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
+        raft_window_entries: RAFT_WINDOW_ENTRIES,
         entropy: entropy::random(),
         accept_loss: config.accept_loss.clone(),
         kafka: config.kafka.clone(),

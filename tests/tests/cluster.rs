@@ -202,6 +202,20 @@ fn a_node_that_was_away_for_long_catches_up_from_the_leaders_disk() {
 }
 
 #[test]
+fn a_node_that_was_away_catches_up_with_what_raft_has_forgotten_and_the_cache_has_not() {
+    let mut cluster = three(8);
+    let partitions = cluster.create_topic(0, "t", 1, 3);
+    produce(&mut cluster, &partitions, 20);
+    let journal = cluster.journal_of(partitions[0]);
+    let away = (cluster.leader(journal).expect("somebody leads") + 1) % 3;
+    cluster.kill(away, true);
+    // More entries than raft's window in the simulator, and far less than the cache holds.
+    produce(&mut cluster, &partitions, 300);
+    cluster.world.start(away);
+    cluster.check(&partitions);
+}
+
+#[test]
 fn nothing_acknowledged_is_lost_whatever_breaks_one_after_the_other() {
     let mut total = 0;
     for seed in 0..30 {

@@ -189,6 +189,7 @@ impl Journal {
             last: Index(last.0 - 1),
             terms: recovered.terms,
             window: recovered.window,
+            window_entries: context.raft_window_entries,
             seed,
         };
         let active = recovered.segments.active.file;

@@ -14,8 +14,11 @@ use crate::raft::{EntryMeta, Wanted};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// Entries read at once: four keep a disk busy.
-const AHEAD_ENTRIES: u64 = 4;
+/// Read at once. Entries above a quarter of it: four, which keep a disk busy.
+const AHEAD_BYTES: usize = 1 << 20;
+const AHEAD_ENTRIES_MIN: u64 = 4;
+/// Small ones cost a follower a sync for each that comes alone.
+const AHEAD_ENTRIES_MAX: u64 = 32;
 /// What is read back for all followers of a journal together; the oldest goes first.
 const SUPPLY_BYTES_MAX: usize = 16 << 20;
 /// The same where entries are small: a read-ahead for each of many followers.
@@ -41,6 +44,13 @@ impl Supply {
         self.order.clear();
         self.bytes = 0;
         self.reading.values_mut().for_each(Vec::clear);
+    }
+
+    /// How many entries to read at once, if they are as long as the last one was.
+    fn ahead_entries(&self) -> u64 {
+        let last = self.order.back().and_then(|index| self.entries.get(index));
+        let fit = last.map_or(0, |entry| AHEAD_BYTES / entry.len());
+        (fit as u64).clamp(AHEAD_ENTRIES_MIN, AHEAD_ENTRIES_MAX)
     }
 
     /// Entries are on their way from the disk.
@@ -80,7 +90,7 @@ impl Journal {
             if self.supply.get(first).is_none() && !self.context.pace.may_read(now) {
                 continue;
             }
-            for index in (first.0..first.0 + AHEAD_ENTRIES).map(Index) {
+            for index in (first.0..first.0 + self.supply.ahead_entries()).map(Index) {
                 self.begin_read(index, fx);
             }
             if self.supply.get(first).is_some() {
@@ -95,8 +105,12 @@ impl Journal {
         let hot = self.cache.recent_first(self.cursor.next);
         let known = self.supply.get(index).is_some() || self.supply.reading.contains_key(&index);
         // What is not durable is in memory; what is in memory need not be read.
-        if known || index >= hot || index > self.appender.durable().index {
+        if known || self.replica.can_send_at_once(index, hot) || index > self.appender.durable().index {
             return;
+        }
+        // Where entries are small the cache goes further back than raft's own window.
+        if let Some(entry) = self.cache.get(index) {
+            return self.take_supply(entry);
         }
         let Some(place) = self.place_of(index) else { return };
         self.supply.reading.insert(index, Vec::new());
@@ -116,6 +130,14 @@ impl Journal {
         Some(Place::Sealed(Rc::clone(sealed)))
     }
 
+    /// Raft may send this entry from now on, until it has to go for others.
+    fn take_supply(&mut self, entry: EntryBytes) {
+        self.replica.fetched(&EntryMeta::of(entry.header()));
+        for gone in self.supply.add(entry) {
+            self.replica.forget_fetched(gone);
+        }
+    }
+
     /// An entry was read for followers.
     pub fn supplied(
         &mut self,
@@ -128,10 +150,7 @@ impl Journal {
         match result {
             Ok(entry) if self.replica.is_leader() => {
                 self.context.pace.took(entry.len());
-                self.replica.fetched(&EntryMeta::of(entry.header()));
-                for gone in self.supply.add(entry) {
-                    self.replica.forget_fetched(gone);
-                }
+                self.take_supply(entry);
                 waiting.into_iter().for_each(|wanted| self.replica.go_on(wanted));
                 self.pump(now, fx);
             }

@@ -37,6 +37,7 @@ fn replica(id: u64, seed: u64) -> Replica {
         last: Index(0),
         terms: vec![],
         window: vec![],
+        window_entries: 64,
         seed,
     })
 }

@@ -1,15 +1,13 @@
 //! The log as raft sees it: terms of all entries, and metadata of the newest ones.
 
 use super::meta::EntryMeta;
+use super::replica::ReplicaStart;
 use crate::ids::{Index, Term};
 use core::cell::{Cell, RefCell};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Metadata kept behind the applied index, for followers that lag a little: 8,192 entries of at
-/// most 1 MiB are more than any entry cache holds.
-const WINDOW_ENTRIES: usize = 8192;
 /// What a follower may have on its way, bytes: the product of 1 GiB/s and 8 ms. A follower that
 /// is slow or dead pins no more of the leader's memory than this.
 pub const CREDIT_BYTES: usize = 8 << 20;
@@ -23,6 +21,9 @@ pub struct LogView {
     terms: Vec<(Index, Term)>,
     /// The newest entries, up to `last`; at least all above the applied one.
     window: VecDeque<Entry>,
+    /// How many stay in it once they are applied. Where entries are small their bytes may be in
+    /// memory for longer.
+    window_entries: usize,
     /// From here on the bytes are in memory, so that an entry can be sent at once.
     hot_first: u64,
     /// Entries below `hot_first` whose bytes were read back.
@@ -38,13 +39,15 @@ pub struct LogView {
 }
 
 impl LogView {
-    pub fn new(first: Index, terms: Vec<(Index, Term)>, window: &[EntryMeta], last: Index) -> Self {
+    pub fn new(start: &ReplicaStart) -> Self {
+        let (first, last, window) = (start.first.0, start.last, &start.window);
         assert!(window.last().is_none_or(|meta| meta.index == last));
         Self {
-            first: first.0,
+            first,
             last: last.0,
-            terms,
+            terms: start.terms.clone(),
             window: window.iter().map(|meta| meta.to_raft()).collect(),
+            window_entries: start.window_entries,
             hot_first: last.0 + 1,
             fetched: BTreeMap::new(),
             wanted: RefCell::default(),
@@ -74,12 +77,13 @@ impl LogView {
         replaced
     }
 
-    fn window_first(&self) -> u64 {
-        self.last + 1 - self.window.len() as u64
+    /// The first entry whose metadata is here.
+    pub fn window_first(&self) -> Index {
+        Index(self.last + 1 - self.window.len() as u64)
     }
 
     fn cut(&mut self, first: u64) {
-        let keep = first.saturating_sub(self.window_first());
+        let keep = first.saturating_sub(self.window_first().0);
         self.window.truncate(keep as usize);
         // The term of the entry before stays, whatever is cut: it began at or below it.
         self.terms.retain(|(start, _)| start.0 < first);
@@ -91,7 +95,7 @@ impl LogView {
     /// Entries up to `applied` may leave the window; a follower that needs them gets them from
     /// the disk.
     pub fn trim_window(&mut self, applied: Index) {
-        while self.window.len() > WINDOW_ENTRIES && self.window[0].index <= applied.0 {
+        while self.window.len() > self.window_entries && self.window[0].index <= applied.0 {
             self.window.pop_front();
         }
     }
@@ -188,7 +192,7 @@ impl Storage for LogView {
         if low == high {
             return Ok(Vec::new());
         }
-        let window_first = self.window_first();
+        let window_first = self.window_first().0;
         if context.can_async() {
             // To be sent, one at a time, with its bytes.
             let entry = match self.fetched.get(&low) {

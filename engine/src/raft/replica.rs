@@ -52,6 +52,8 @@ pub struct ReplicaStart {
     pub terms: Vec<(Index, Term)>,
     /// The newest entries: at least those above `commit`.
     pub window: Vec<EntryMeta>,
+    /// How many of them stay once they are applied.
+    pub window_entries: usize,
     pub seed: u64,
 }
 
@@ -121,7 +123,7 @@ pub struct NotLeader;
 
 impl Replica {
     pub fn new(start: &ReplicaStart) -> Self {
-        let mut log = LogView::new(start.first, start.terms.clone(), &start.window, start.last);
+        let mut log = LogView::new(start);
         log.hard_state.term = start.term.0;
         log.hard_state.vote = start.vote.map_or(0, |id| id.0);
         log.hard_state.commit = start.commit.0;
@@ -383,6 +385,12 @@ impl Replica {
     /// The bytes of entries from `first` on are in memory and can be sent at once.
     pub fn set_hot(&mut self, first: Index) {
         self.node.mut_store().set_hot(first);
+    }
+
+    /// Whether raft has an entry's metadata at hand, and its bytes are in memory as well: those
+    /// from `hot` on are.
+    pub fn can_send_at_once(&self, index: Index, hot: Index) -> bool {
+        index >= hot && index >= self.node.store().window_first()
     }
 
     /// Entries that followers need and whose bytes must be read first. Each is to be answered by

@@ -14,6 +14,7 @@ fn start() -> ReplicaStart {
         last: Index(0),
         terms: vec![],
         window: vec![],
+        window_entries: 64,
         seed: 7,
     }
 }

@@ -26,6 +26,9 @@ pub struct ShardConfig {
     pub scrub_bytes_per_second: u64,
     /// What followers that are behind get from the disk while clients produce.
     pub catch_up_bytes_per_s: u64,
+    /// Entries whose metadata each journal keeps in memory behind the applied one, for followers that
+    /// lag a little.
+    pub raft_window_entries: usize,
     /// 256 bits from the operating system: incarnation, cluster and journal secrets and the
     /// engine's random numbers are derived from it. The simulator gives them from its seed.
     pub entropy: [u64; 4],

@@ -275,6 +275,7 @@ impl Shard {
             journal,
             entries: EntryCache::new(journal, &self.cache),
             pace: Rc::clone(&self.pace),
+            raft_window_entries: self.config.raft_window_entries,
             started: self.started,
         }
     }

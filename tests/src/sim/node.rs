@@ -16,6 +16,8 @@ const POOL_FREE_BYTES_MAX: usize = 4 << 20;
 /// These little logs are gone through in a second or two.
 const SCRUB_BYTES_PER_SECOND: u64 = 512 << 10;
 const SHARD_MEMORY_BYTES: usize = 64 << 20;
+/// Few, so that a follower that was away for a little needs more than that.
+const RAFT_WINDOW_ENTRIES: usize = 64;
 /// Low enough that the small logs here are held up by it.
 const CATCH_UP_BYTES_PER_S: u64 = 8 << 20;
 /// 2026-01-01: far from zero, so that differences of wall clocks show no luck.
@@ -145,6 +147,7 @@ impl Node {
             segment_bytes,
             scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
             catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
+            raft_window_entries: RAFT_WINDOW_ENTRIES,
             entropy: [draw(0), draw(1), draw(2), draw(3)],
             accept_loss: self.accept_loss.clone(),
             kafka: Vec::new(),
