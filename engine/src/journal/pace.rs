@@ -9,9 +9,9 @@ use core::time::Duration;
 
 /// The foreground is at rest when nothing was produced for so long.
 const AT_REST: Duration = Duration::from_millis(500);
-/// What may be read at once: of the rate, so much time. raft asks again with each heartbeat, every
-/// 60 ms; a shorter burst than that would leave the rate unused.
-const BURST: Duration = Duration::from_millis(100);
+/// What may be read at once: of the rate, so much time. It is asked again at least with each tick,
+/// every 10 ms; a shorter burst than that would leave the rate unused.
+const BURST: Duration = Duration::from_millis(20);
 
 /// Counted when an entry has been read: the last one may exceed what there was.
 #[derive(Debug)]
@@ -32,17 +32,21 @@ impl Pace {
         self.produced_ns.set(Some(now.mono_ns));
     }
 
+    /// Whether nobody produces.
+    pub fn is_alone(&self, now: Now) -> bool {
+        let rest_ns = AT_REST.as_nanos() as u64;
+        self.produced_ns.get().is_none_or(|at_ns| now.mono_ns.saturating_sub(at_ns) >= rest_ns)
+    }
+
     /// Whether another entry may be read now.
     pub fn may_read(&self, now: Now) -> bool {
-        let rest_ns = AT_REST.as_nanos() as u64;
-        let is_busy = self.produced_ns.get().is_some_and(|at_ns| now.mono_ns.saturating_sub(at_ns) < rest_ns);
         let since_ns = now.mono_ns.saturating_sub(self.filled_ns.replace(now.mono_ns));
         let of = |ns: u64| (u128::from(self.bytes_per_s) * u128::from(ns) / 1_000_000_000) as i64;
         let burst_ns = BURST.as_nanos() as u64;
         // A debt is paid off at the rate, too, but none is older than a second.
         let spare = self.spare_bytes.get().max(-of(1_000_000_000)) + of(since_ns.min(1_000_000_000));
         self.spare_bytes.set(spare.min(of(burst_ns)));
-        !is_busy || self.spare_bytes.get() > 0
+        self.is_alone(now) || self.spare_bytes.get() > 0
     }
 
     pub fn took(&self, bytes: usize) {

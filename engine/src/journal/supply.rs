@@ -14,11 +14,8 @@ use crate::raft::{EntryMeta, Wanted};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-/// Read at once. Entries above a quarter of it: four, which keep a disk busy.
-const AHEAD_BYTES: usize = 1 << 20;
-const AHEAD_ENTRIES_MIN: u64 = 4;
-/// Small ones cost a follower a sync for each that comes alone.
-const AHEAD_ENTRIES_MAX: u64 = 32;
+/// Entries read at once: four keep a disk busy. Beside a foreground one, which feels every burst.
+const AHEAD_ENTRIES: u64 = 4;
 /// What is read back for all followers of a journal together; the oldest goes first.
 const SUPPLY_BYTES_MAX: usize = 16 << 20;
 /// The same where entries are small: a read-ahead for each of many followers.
@@ -31,6 +28,8 @@ pub struct Supply {
     order: VecDeque<Index>,
     bytes: usize,
     reading: BTreeMap<Index, Vec<Wanted>>,
+    /// What raft waits for and the pace does not allow yet.
+    paced: Vec<Wanted>,
 }
 
 impl Supply {
@@ -43,14 +42,8 @@ impl Supply {
         self.entries.clear();
         self.order.clear();
         self.bytes = 0;
+        self.paced.clear();
         self.reading.values_mut().for_each(Vec::clear);
-    }
-
-    /// How many entries to read at once, if they are as long as the last one was.
-    fn ahead_entries(&self) -> u64 {
-        let last = self.order.back().and_then(|index| self.entries.get(index));
-        let fit = last.map_or(0, |entry| AHEAD_BYTES / entry.len());
-        (fit as u64).clamp(AHEAD_ENTRIES_MIN, AHEAD_ENTRIES_MAX)
     }
 
     /// Entries are on their way from the disk.
@@ -84,13 +77,19 @@ pub enum Place {
 impl Journal {
     /// Begins to read what raft waits for.
     pub(super) fn supply(&mut self, now: Now, fx: &mut Effects) {
-        for wanted in self.replica.take_wanted() {
+        let mut all = core::mem::take(&mut self.supply.paced);
+        all.append(&mut self.replica.take_wanted());
+        for wanted in all {
             let first = wanted.index;
-            // raft asks again with the next heartbeat.
             if self.supply.get(first).is_none() && !self.context.pace.may_read(now) {
+                // Where another follower wants the same, raft asks again with the next heartbeat.
+                if self.supply.paced.iter().all(|waiting| waiting.index != first) {
+                    self.supply.paced.push(wanted);
+                }
                 continue;
             }
-            for index in (first.0..first.0 + self.supply.ahead_entries()).map(Index) {
+            let ahead = if self.context.pace.is_alone(now) { AHEAD_ENTRIES } else { 1 };
+            for index in (first.0..first.0 + ahead).map(Index) {
                 self.begin_read(index, fx);
             }
             if self.supply.get(first).is_some() {
