@@ -57,8 +57,8 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub scrub_bytes_per_second: Option<u64>,
-    /// Bytes per second that nodes which are behind get from this one's disk while clients produce;
-    /// all that the disk gives while none do; takes KiB, MiB and GiB [default: 32MiB]
+    /// Bytes per second that nodes which are behind get from this one's disk while clients produce
+    /// or fetch; all that the disk gives while none do; takes KiB, MiB and GiB [default: 32MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub catch_up_rate: Option<u64>,

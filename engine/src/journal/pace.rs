@@ -1,5 +1,5 @@
 //! How fast entries are read back for followers that are behind: as fast as the disk gives while
-//! nobody produces to the shard, else at a rate, so that the foreground does not feel it.
+//! no client is served from the shard, else at a rate, so that the foreground does not feel it.
 //!
 //! One for all journals of a shard, which share a disk and a core.
 
@@ -7,7 +7,7 @@ use crate::clock::Now;
 use core::cell::Cell;
 use core::time::Duration;
 
-/// The foreground is at rest when nothing was produced for so long.
+/// The foreground is at rest when nothing was produced or fetched for so long.
 const AT_REST: Duration = Duration::from_millis(500);
 /// What may be read at once: of the rate, so much time. It is asked again at least with each tick,
 /// every 10 ms; a shorter burst than that would leave the rate unused.
@@ -17,25 +17,25 @@ const BURST: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Pace {
     bytes_per_s: u64,
-    produced_ns: Cell<Option<u64>>,
+    used_ns: Cell<Option<u64>>,
     spare_bytes: Cell<i64>,
     filled_ns: Cell<u64>,
 }
 
 impl Pace {
     pub fn new(bytes_per_s: u64) -> Self {
-        Self { bytes_per_s, produced_ns: Cell::new(None), spare_bytes: Cell::new(0), filled_ns: Cell::new(0) }
+        Self { bytes_per_s, used_ns: Cell::new(None), spare_bytes: Cell::new(0), filled_ns: Cell::new(0) }
     }
 
-    /// A batch of a client was taken.
-    pub fn produced(&self, now: Now) {
-        self.produced_ns.set(Some(now.mono_ns));
+    /// A batch of a client was taken, or a client was given some.
+    pub fn used(&self, now: Now) {
+        self.used_ns.set(Some(now.mono_ns));
     }
 
-    /// Whether nobody produces.
+    /// Whether no client is served.
     pub fn is_alone(&self, now: Now) -> bool {
         let rest_ns = AT_REST.as_nanos() as u64;
-        self.produced_ns.get().is_none_or(|at_ns| now.mono_ns.saturating_sub(at_ns) >= rest_ns)
+        self.used_ns.get().is_none_or(|at_ns| now.mono_ns.saturating_sub(at_ns) >= rest_ns)
     }
 
     /// Whether another entry may be read now.
@@ -70,7 +70,7 @@ mod tests {
         assert!(pace.may_read(at(0)));
         let mut read = 0;
         for ms in 0..10_000 {
-            pace.produced(at(ms));
+            pace.used(at(ms));
             while pace.may_read(at(ms)) {
                 pace.took(1 << 20);
                 read += 1;

@@ -204,7 +204,7 @@ impl Journal {
         let stored = stored.expect("just appended");
         self.tail.append(&self.state.fold, &stored, index, self.leader_wall_ms(now));
         self.refused.appended(&stored);
-        self.context.pace.produced(now);
+        self.context.pace.used(now);
         self.counts.batches += 1;
         self.counts.batch_bytes += bytes as u64;
         self.wait(index, produce, (stored.base_offset(), log_append_time_ms.unwrap_or(-1)), copies);

@@ -408,8 +408,9 @@ impl Recovery {
         synced: SyncedBound,
     ) -> Result<(Link, bool), RecoveryError> {
         let last = Index(begin.0 - 1);
-        if synced.index == last && last > Index::NONE {
-            // A log that begins behind a checkpoint and has no entry yet knows it from here alone.
+        if synced.index == last && synced.checksum != 0 {
+            // A log that begins behind a checkpoint and has no entry yet knows it from here alone. A
+            // bound that repair lowered to an entry that was not in memory names no checksum.
             return Ok((Link { index: last, term: synced.term, checksum: synced.checksum }, true));
         }
         if let Some(segment) = sealed.back()

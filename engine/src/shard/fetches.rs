@@ -138,6 +138,9 @@ impl Shard {
             found += part.bytes;
             parts.push(part);
         }
+        if found > 0 {
+            self.pace.used(now);
+        }
         if !cold.is_empty() {
             count_together(&mut cold);
             self.read(&fetch, parts, cold, now, fx);
