@@ -137,8 +137,9 @@ fn a_follower_that_takes_nothing_pins_no_more_than_its_share_and_catches_up_from
     // Two links of 20 MiB each: an entry of the largest size, and what is said around it.
     assert!(queued_bytes <= f64::from(40 << 20), "{queued_bytes} bytes wait");
     assert!(resident_bytes < 400 << 20, "{resident_bytes} bytes resident with --memory 160MiB");
+    // A third of it in each journal, one that each node led.
     Deadline::seconds(PATIENCE_SECONDS).wait_for("its lag is told", || {
-        let lags = |node: &Broker| metric_max(node, "duramen_follower_lag_bytes") > f64::from(100 << 20);
+        let lags = |node: &Broker| metric_max(node, "duramen_follower_lag_bytes") > f64::from(80 << 20);
         cluster.nodes[..2].iter().any(lags).then_some(())
     });
     let since = Instant::now();
