@@ -61,6 +61,7 @@ impl Config {
         let shards = shards(options.shards, machine)?;
         let node_id = options.node_id.map(|id| node_id("--node-id", id)).transpose()?;
         let cluster = options.cluster.check(node_id)?;
+        let node_id = node_id.unwrap_or(NodeId(0));
         if cluster.as_ref().is_some_and(ClusterConfig::has_others) {
             kafka_settings::add_default(&mut kafka, "default.replication.factor", "3");
         }
@@ -72,9 +73,9 @@ impl Config {
         let advertised = Advertised { rack: options.cluster.rack, ..advertised };
         let node = NodeConfig {
             data_dir: options.data_dir.unwrap_or_else(|| "duramen-data".into()),
-            node: node_id.unwrap_or(NodeId(0)),
+            node: node_id,
             shards,
-            cpus: cpus(node_id.unwrap_or(NodeId(0)), shards, &machine.cpus),
+            cpus: cpus(node_id, shards, &machine.cpus),
             memory_bytes: memory(options.memory, shards, machine)?,
             segment_bytes: segment_bytes(options.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT))?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),

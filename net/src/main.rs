@@ -10,15 +10,9 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// What jemalloc reads at its start: memory is asked for in large pages.
-#[repr(transparent)]
-struct AllocatorOptions(*const libc::c_char);
-
-// SAFETY: it points to a literal, which nobody writes.
-unsafe impl Sync for AllocatorOptions {}
-
-// SAFETY: the name and the type (a pointer to a C string) are those that jemalloc declares.
+// SAFETY: the name is jemalloc's; it reads a pointer to a C string, which this is.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static ALLOCATOR_OPTIONS: AllocatorOptions = AllocatorOptions(c"thp:always,metadata_thp:auto".as_ptr());
+static ALLOCATOR_OPTIONS: &[u8; 29] = b"thp:always,metadata_thp:auto\0";
 
 fn main() -> ExitCode {
     net::cli::main()

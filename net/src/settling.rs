@@ -30,7 +30,7 @@ pub async fn settle_here(shard: &Rc<ShardLoop>, topics: &[TopicId], deadline_ns:
 
 fn leaders_are_known(shard: &ShardLoop, topics: &[TopicId]) -> bool {
     let (view, leaders) = (shard.view(), shard.leaders.borrow());
-    let reaches = |known: &Leadership| known.leader.is_some_and(|leader| shard.is_reachable(leader));
+    let reaches = |known: &Leadership| known.leader.is_some_and(|leader| shard.is_reachable(&view, leader));
     let is_led = |journal| leaders.get(journal).is_some_and(reaches);
     let known = |partition: &PartitionView| journal(partition).is_some_and(is_led);
     partitions(&view, topics).all(known)

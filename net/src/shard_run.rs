@@ -69,19 +69,18 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
     end.shard_recovered();
     // Metadata names every shard: none is reachable before all can answer.
     shard.changes.until(|| end.recovered() == shards || status.stopping()).await;
+    let over = || status.stopping() || shard.phase.get() >= ShardPhase::Stopped;
     if !status.stopping() && shard.phase.get() == ShardPhase::Ready {
         let socket = listener::bind(listen)?;
         let accepting = listener::accept(socket, Rc::clone(&connections));
         glommio::spawn_local(accepting).detach();
         // Clients of other nodes are sent here only once the metadata has this node's address.
-        let node = shard.config.node;
-        let over = || status.stopping() || shard.phase.get() >= ShardPhase::Stopped;
-        shard.changes.until(|| shard.is_registered(node) || over()).await;
+        shard.changes.until(|| shard.view().is_registered(shard.config.node) || over()).await;
         // Whoever sees that the node is ready sees its own figures, not those of one that is not there.
         shard.publish_page();
         status.shard_ready();
     }
-    shard.changes.until(|| status.stopping() || shard.phase.get() >= ShardPhase::Stopped).await;
+    shard.changes.until(over).await;
     stop(&shard, &connections).await;
     Ok(())
 }

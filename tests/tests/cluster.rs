@@ -1,7 +1,7 @@
 //! Three nodes replicate: elections, failover, cuts, catching up and restarts, each written down
 //! step by step over simulated disks and a simulated network.
 
-use engine::ids::{META_JOURNAL, Offset};
+use engine::ids::{META_JOURNAL, Offset, PartitionId};
 use engine::rng::Rng;
 use engine::shard::{Event, Refusal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
@@ -14,8 +14,17 @@ fn three(seed: u64) -> Cluster {
     cluster
 }
 
+/// Three nodes with a topic and batches in it, and who leads its first partition's journal.
+fn with_leader(seed: u64, partitions: i32, batches: usize) -> (Cluster, Vec<PartitionId>, usize) {
+    let mut cluster = three(seed);
+    let partitions = cluster.create_topic(0, "t", partitions, 3);
+    produce(&mut cluster, &partitions, batches);
+    let leader = cluster.leader(cluster.journal_of(partitions[0])).expect("somebody leads");
+    (cluster, partitions, leader)
+}
+
 /// Sends batches to whoever leads, one about every 300 µs.
-fn produce(cluster: &mut Cluster, partitions: &[engine::ids::PartitionId], batches: usize) {
+fn produce(cluster: &mut Cluster, partitions: &[PartitionId], batches: usize) {
     for number in 0..batches {
         cluster.produce(partitions[number % partitions.len()]);
         cluster.run_for(MS / 3);
@@ -138,11 +147,8 @@ fn a_new_leader_says_that_it_does_not_know_yet_where_the_log_ends() {
 #[test]
 fn a_leader_that_slept_wakes_without_a_stale_acknowledgement() {
     for seed in 0..4 {
-        let mut cluster = three(70 + seed);
-        let partitions = cluster.create_topic(0, "t", 2, 3);
-        produce(&mut cluster, &partitions, 40);
+        let (mut cluster, partitions, old) = with_leader(70 + seed, 2, 40);
         let journal = cluster.journal_of(partitions[0]);
-        let old = cluster.leader(journal).expect("somebody leads");
         cluster.world.nodes[old].paused_until_ns = cluster.world.now_ns + 3 * SECOND;
         cluster.expect("the others elect", 2 * SECOND, |cluster| {
             cluster.newest_leader(journal).is_some_and(|new| new != old)
@@ -160,11 +166,8 @@ fn a_leader_that_slept_wakes_without_a_stale_acknowledgement() {
 fn a_leader_that_was_parted_cuts_what_it_could_not_commit() {
     let mut cuts = 0;
     for seed in 0..6 {
-        let mut cluster = three(100 + seed);
-        let partitions = cluster.create_topic(0, "t", 2, 3);
-        produce(&mut cluster, &partitions, 60);
+        let (mut cluster, partitions, old) = with_leader(100 + seed, 2, 60);
         let journal = cluster.journal_of(partitions[0]);
-        let old = cluster.leader(journal).expect("somebody leads");
         let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
         others.iter().for_each(|other| cluster.world.part(old, *other));
         for _ in 0..40 {
@@ -184,11 +187,7 @@ fn a_leader_that_was_parted_cuts_what_it_could_not_commit() {
 
 #[test]
 fn a_node_that_was_away_for_long_catches_up_from_the_leaders_disk() {
-    let mut cluster = three(7);
-    let partitions = cluster.create_topic(0, "t", 2, 3);
-    produce(&mut cluster, &partitions, 50);
-    let journal = cluster.journal_of(partitions[0]);
-    let leader = cluster.leader(journal).expect("somebody leads");
+    let (mut cluster, partitions, leader) = with_leader(7, 2, 50);
     let away = (leader + 1) % 3;
     cluster.kill(away, true);
     produce(&mut cluster, &partitions, 3_000);
@@ -203,11 +202,8 @@ fn a_node_that_was_away_for_long_catches_up_from_the_leaders_disk() {
 
 #[test]
 fn a_node_that_was_away_catches_up_with_what_raft_has_forgotten_and_the_cache_has_not() {
-    let mut cluster = three(8);
-    let partitions = cluster.create_topic(0, "t", 1, 3);
-    produce(&mut cluster, &partitions, 20);
-    let journal = cluster.journal_of(partitions[0]);
-    let away = (cluster.leader(journal).expect("somebody leads") + 1) % 3;
+    let (mut cluster, partitions, leader) = with_leader(8, 1, 20);
+    let away = (leader + 1) % 3;
     cluster.kill(away, true);
     // More entries than raft's window in the simulator, and far less than the cache holds.
     produce(&mut cluster, &partitions, 300);

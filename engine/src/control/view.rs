@@ -150,6 +150,11 @@ impl View {
         id < self.next_partition && !self.partitions.contains_key(&id)
     }
 
+    /// Whether a node has told the cluster where its clients find it.
+    pub fn is_registered(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|known| known.shards > 0)
+    }
+
     /// The topic and number of a partition.
     pub fn partition(&self, id: PartitionId) -> Option<(&Arc<TopicView>, &PartitionView)> {
         let at = self.partitions.get(&id)?;

@@ -48,8 +48,6 @@ pub struct Context {
     pub entries: EntryCache,
     /// How fast followers that are behind are served.
     pub pace: Rc<Pace>,
-    /// Entries whose metadata raft keeps behind the applied one.
-    pub raft_window_entries: usize,
     /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
     pub started: Now,
 }

@@ -77,6 +77,8 @@ pub struct Options {
     pub accept_loss: bool,
     /// Which node has which replica, this one among them.
     pub members: Vec<(RaftId, NodeId)>,
+    /// Entries whose metadata raft keeps behind the applied one.
+    pub raft_window_entries: usize,
 }
 
 /// One journal on its shard.
@@ -165,7 +167,7 @@ pub struct Counts {
 impl Journal {
     /// A journal that goes on from what recovery found.
     pub fn new(context: Context, recovered: Recovered, options: Options, now: Now) -> Self {
-        let Options { seed, accept_loss, members } = options;
+        let Options { seed, accept_loss, members, raft_window_entries } = options;
         let id = recovered.meta.journal;
         let limits = SegmentLimits {
             bytes: recovered.meta.segment_bytes,
@@ -189,7 +191,7 @@ impl Journal {
             last: Index(last.0 - 1),
             terms: recovered.terms,
             window: recovered.window,
-            window_entries: context.raft_window_entries,
+            window_entries: raft_window_entries,
             seed,
         };
         let active = recovered.segments.active.file;

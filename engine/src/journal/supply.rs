@@ -1,5 +1,5 @@
-//! Entries for followers that are behind what is in memory: read back from the disk, checked, and
-//! given to raft, a few ahead of the one it asks for.
+//! Entries for followers that are behind what raft has at hand: from the cache, or read back from
+//! the disk and checked; given to raft, a few ahead of the one it asks for.
 
 use super::effects::{Done, Effects};
 use super::index::Item;

@@ -93,7 +93,7 @@ impl LogView {
     }
 
     /// Entries up to `applied` may leave the window; a follower that needs them gets them from
-    /// the disk.
+    /// the cache or the disk.
     pub fn trim_window(&mut self, applied: Index) {
         while self.window.len() > self.window_entries && self.window[0].index <= applied.0 {
             self.window.pop_front();

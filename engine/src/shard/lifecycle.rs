@@ -275,7 +275,6 @@ impl Shard {
             journal,
             entries: EntryCache::new(journal, &self.cache),
             pace: Rc::clone(&self.pace),
-            raft_window_entries: self.config.raft_window_entries,
             started: self.started,
         }
     }
@@ -336,7 +335,8 @@ impl Shard {
         let accept_loss = self.config.accept_loss.contains(&id);
         let seed = mix(id.0 ^ self.rng.next_u64());
         let context = self.context(id);
-        let options = Options { seed, accept_loss, members };
+        let raft_window_entries = self.config.raft_window_entries;
+        let options = Options { seed, accept_loss, members, raft_window_entries };
         let mut journal = Box::new(Journal::new(context, recovered, options, now));
         if journal.is_quarantined() {
             let why = "entries that it may have acknowledged are damaged or lost";

@@ -96,7 +96,7 @@ impl Context {
             brokers.extend(shards.map(|shard| broker(node.node, shard, &node.advertised)));
         }
         // Before this node's registration is committed it is there all the same.
-        if view.nodes.get(&self.node()).is_none_or(|node| node.shards == 0) {
+        if !view.is_registered(self.node()) {
             let shards = (0..self.shard.config.shards).map(ShardId);
             let advertised = &self.shard.config.advertised;
             brokers.extend(shards.map(|shard| broker(self.node(), shard, advertised)));
@@ -122,7 +122,7 @@ impl Context {
         let span = partition.spans.last()?;
         let leaders = self.shard.leaders.borrow();
         let leadership = leaders.get(span.journal)?;
-        let node = leadership.leader.filter(|leader| self.shard.is_reachable(*leader))?;
+        let node = leadership.leader.filter(|leader| self.shard.is_reachable(view, *leader))?;
         Some(PartitionLeader {
             broker: self.broker_of(view, node, view.journals.get(&span.journal)?.lane),
             epoch: leadership.epoch(span.epoch_base).0,

@@ -89,15 +89,10 @@ impl ShardLoop {
         node == self.config.node || self.living.borrow().contains(&node)
     }
 
-    /// Whether clients can be sent to a node: it lives, and the metadata here has its address. At a
+    /// Whether clients can be sent to a node: it lives, and the metadata has its address. At a
     /// cluster's beginning a node may lead before the others have read that.
-    pub fn is_reachable(&self, node: NodeId) -> bool {
-        node == self.config.node || self.is_living(node) && self.is_registered(node)
-    }
-
-    /// Whether the metadata here has a node's address.
-    pub fn is_registered(&self, node: NodeId) -> bool {
-        self.view().nodes.get(&node).is_some_and(|known| known.shards > 0)
+    pub fn is_reachable(&self, view: &View, node: NodeId) -> bool {
+        node == self.config.node || self.is_living(node) && view.is_registered(node)
     }
 
     pub(super) fn send_to_peer(&self, to: NodeId, lane: LaneId, message: &PeerMessage) {
