@@ -65,7 +65,7 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_entry_bytes", "Bytes of entries appended, heads and padding included", |j| j.entry_bytes),
     ("journal_batches", "Record batches appended", |j| j.batches),
     ("journal_batch_bytes", "Bytes of record batches appended", |j| j.batch_bytes),
-    ("journal_syncs", "fdatasync calls", |j| j.syncs),
+    ("journal_syncs", "fdatasync calls, and writes that synced themselves (O_DSYNC)", |j| j.syncs),
     ("journal_synced_entries", "Entries made durable; over syncs it is entries per sync", |j| {
         j.synced_entries
     }),

@@ -21,7 +21,13 @@ pub const PROBE_FILE: &str = "probe";
 /// One shard's open files in a data folder.
 pub struct GlommioDisk {
     folder: PathBuf,
-    files: RefCell<Map<FileId, Rc<DmaFile>>>,
+    files: RefCell<Map<FileId, OpenFile>>,
+}
+
+struct OpenFile {
+    file: Rc<DmaFile>,
+    /// The same with O_DSYNC, opened when it is first written through.
+    through: RefCell<Option<Rc<DmaFile>>>,
 }
 
 impl GlommioDisk {
@@ -50,8 +56,11 @@ impl GlommioDisk {
                 let result = self.file(file).pre_allocate(bytes, false).await;
                 done(result, || format!("allocate {bytes} bytes of file {file}"))
             }
-            DiskRequest::Write { file, position, buffer } => {
-                let result = write_all(&self.file(file), position, &buffer).await;
+            DiskRequest::Write { file, position, buffer, through } => {
+                let result = match through {
+                    true => self.write_through(file, position, &buffer).await,
+                    false => write_all(&self.file(file), position, &buffer).await,
+                };
                 done(result, || format!("write {} bytes at {position} of file {file}", buffer.len()))
             }
             DiskRequest::Read { file, position, bytes } => {
@@ -69,8 +78,12 @@ impl GlommioDisk {
             }
             DiskRequest::Close { file } => {
                 let known = self.files.borrow_mut().remove(&file);
-                let file = known.expect("a file is closed once");
-                done(file.close_rc().await.map(|_| ()), || "close a file".to_owned())
+                let open = known.expect("a file is closed once");
+                let through = open.through.take();
+                for file in [Some(open.file), through].into_iter().flatten() {
+                    done(file.close_rc().await.map(|_| ()), || "close a file".to_owned())?;
+                }
+                Ok(DiskDone::Done)
             }
             other => self.perform_on_names(other).await,
         }
@@ -114,13 +127,42 @@ impl GlommioDisk {
         options.read(true).write(true).create_new(create).mode(0o640);
         let opened = options.dma_open(&full).await.map_err(failed)?;
         let bytes = length_of(&opened).map_err(failed)?;
-        let before = self.files.borrow_mut().insert(file, Rc::new(opened));
+        let opened = OpenFile { file: Rc::new(opened), through: RefCell::new(None) };
+        let before = self.files.borrow_mut().insert(file, opened);
         assert!(before.is_none(), "file number {file} is in use");
         Ok(DiskDone::Opened { bytes })
     }
 
     fn file(&self, file: FileId) -> Rc<DmaFile> {
-        Rc::clone(self.files.borrow().get(&file).expect("the engine names open files only"))
+        Rc::clone(&self.files.borrow().get(&file).expect("the engine names open files only").file)
+    }
+
+    async fn write_through(&self, id: FileId, at: u64, buffer: &Buffer) -> Result<(), GlommioError<()>> {
+        if let Ok(file) = self.file_through(id).await {
+            return write_all(&file, at, buffer).await;
+        }
+        // No /proc, or no more descriptors.
+        let file = self.file(id);
+        write_all(&file, at, buffer).await?;
+        file.fdatasync().await
+    }
+
+    /// The same file with O_DSYNC. It is opened by its descriptor, as a rename changes its path.
+    async fn file_through(&self, file: FileId) -> Result<Rc<DmaFile>, GlommioError<()>> {
+        if let Some(through) = self.files.borrow().get(&file).and_then(|open| open.through.borrow().clone()) {
+            return Ok(through);
+        }
+        let path = format!("/proc/self/fd/{}", self.file(file).as_raw_fd());
+        let mut options = OpenOptions::new();
+        let opened =
+            Rc::new(options.read(true).write(true).custom_flags(libc::O_DSYNC).dma_open(path).await?);
+        let files = self.files.borrow();
+        files
+            .get(&file)
+            .expect("a file is open while it is written")
+            .through
+            .replace(Some(Rc::clone(&opened)));
+        Ok(opened)
     }
 }
 
@@ -274,13 +316,20 @@ mod tests {
             assert!(matches!(disk.perform(open(1, "a", true)).await, Ok(DiskDone::Opened { bytes: 0 })));
             check_done(&disk, DiskRequest::Allocate { file: FileId(1), bytes: 64 << 10 }).await;
             let buffer = pool.copy_of(&[7; 5000]);
-            check_done(&disk, DiskRequest::Write { file: FileId(1), position: 4096, buffer }).await;
+            check_done(&disk, DiskRequest::Write { file: FileId(1), position: 4096, buffer, through: false })
+                .await;
             check_done(&disk, DiskRequest::Sync { file: FileId(1) }).await;
             let back = read(&disk, 4096, 8192).await;
             assert_eq!((back.len(), back[0], back[4999], back[5000]), (8192, 7, 7, 0));
-            let again = DiskRequest::Write { file: FileId(1), position: 16 << 10, buffer: back };
+            let again =
+                DiskRequest::Write { file: FileId(1), position: 16 << 10, buffer: back, through: true };
             check_done(&disk, again).await;
             assert_eq!(&read(&disk, 16 << 10, 4096).await[..], &[7; 4096]);
+            let through = disk.file_through(FileId(1)).await.expect("it is open");
+            // SAFETY: the descriptor is open while `through` lives.
+            let flags = unsafe { libc::fcntl(through.as_raw_fd(), libc::F_GETFL) };
+            assert_eq!(flags & (libc::O_DSYNC | libc::O_DIRECT), libc::O_DSYNC | libc::O_DIRECT);
+            drop(through);
             check_done(&disk, DiskRequest::Truncate { file: FileId(1), bytes: 20 << 10 }).await;
             assert_eq!(read(&disk, 16 << 10, 8192).await.len(), 4096, "short at the end of the file");
             assert_eq!(read(&disk, 20 << 10, 4096).await.len(), 0);

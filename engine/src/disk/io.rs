@@ -138,7 +138,7 @@ impl Io {
     }
 
     pub async fn write(&self, file: FileId, position: u64, buffer: Buffer) -> Result<(), DiskError> {
-        self.done(DiskRequest::Write { file, position, buffer }).await
+        self.done(DiskRequest::Write { file, position, buffer, through: false }).await
     }
 
     /// Reads at most [`IO_BYTES_MAX`].

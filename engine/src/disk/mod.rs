@@ -30,8 +30,9 @@ pub enum DiskRequest {
     Open { file: FileId, path: String, create: bool },
     /// fallocate: the file is at least `bytes` long afterwards, its new part reads as zeros.
     Allocate { file: FileId, bytes: u64 },
-    /// Writes the whole buffer at `position`. Complete means written, not durable.
-    Write { file: FileId, position: u64, buffer: Buffer },
+    /// Writes the whole buffer at `position`. Complete means written, and not durable unless it
+    /// was to be written through (O_DSYNC): then these bytes are.
+    Write { file: FileId, position: u64, buffer: Buffer, through: bool },
     /// Reads up to `bytes` at `position`; a shorter buffer comes back at the end of the file.
     Read { file: FileId, position: u64, bytes: usize },
     /// fdatasync: makes durable the writes, the cut and the length of this file that completed

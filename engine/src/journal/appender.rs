@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! append ──▶ writes in flight ──▶ written ──▶ one fdatasync for all of them ──▶ synced
+//!        └─▶ a small one that is alone: written through (O_DSYNC) ────────────────▶ synced
 //!                                                        durable = the contiguous synced prefix
 //! ```
 //! A sync counts for the writes of its file that completed before it was issued, and for no
@@ -28,6 +29,9 @@ use std::collections::VecDeque;
 /// Entries handed to the disk and not yet synced. More would only lengthen the queue: at 64 KiB
 /// and above four keep the device busy.
 pub const IN_FLIGHT_MAX: usize = 4;
+/// An entry up to this size that is alone is written through: one operation and one wake where a
+/// write and a sync take two. Larger ones, and several at once, share a sync.
+const WRITTEN_THROUGH_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -44,6 +48,8 @@ struct Flight {
     bound: SyncedBound,
     file: FileId,
     progress: Progress,
+    /// Durable once it is written, without a sync.
+    through: bool,
     appended_ns: u64,
 }
 
@@ -255,12 +261,13 @@ impl Appender {
         let bound =
             SyncedBound { index: header.index(), term: header.term(), checksum: header.checksum.get() };
         let mut position = header.position.get();
+        let through = self.flights.is_empty() && entry.len() <= WRITTEN_THROUGH_BYTES_MAX;
         for piece in entry.pieces() {
             let buffer = piece.clone();
             position += buffer.len() as u64;
             let at = position - buffer.len() as u64;
             let meets_zeros = self.zeroing.meets(file, &(at..position));
-            let request = DiskRequest::Write { file, position: at, buffer };
+            let request = DiskRequest::Write { file, position: at, buffer, through };
             if meets_zeros {
                 self.held.push((bound.index, request));
                 self.counts.held_writes += 1;
@@ -270,7 +277,7 @@ impl Appender {
         }
         self.zeroing.appended(entry.len() as u64);
         let progress = Progress::Writing(entry.pieces().len() as u32);
-        self.flights.push_back(Flight { bound, file, progress, appended_ns: now_ns });
+        self.flights.push_back(Flight { bound, file, progress, through, appended_ns: now_ns });
         self.counts.entries += 1;
         self.counts.entry_bytes += entry.len() as u64;
     }
@@ -291,15 +298,16 @@ impl Appender {
     }
 
     fn zero_next(&mut self) {
-        // What waits goes to places that are not known here.
-        if self.is_cut || !self.waiting.is_empty() {
+        // Behind a roll that waits, what is reached is in a file that is not open yet.
+        if self.is_cut || self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Roll { .. })) {
             return;
         }
         let file = self.files.back().expect("there is a segment").file;
         let (position, end) = self.reached;
         let Some(buffer) = self.zeros.clone() else { return };
         if let Some(piece) = self.zeroing.next(position, end) {
-            let op = self.io.issue(DiskRequest::Write { file, position: piece.start, buffer });
+            let op =
+                self.io.issue(DiskRequest::Write { file, position: piece.start, buffer, through: false });
             self.ops.insert(op, Op::Zeros);
             self.counts.zeroed_bytes += piece.end - piece.start;
         }
@@ -358,6 +366,11 @@ impl Appender {
         let file = flight.file;
         if pieces == 1 {
             flight.progress = Progress::Written;
+            if flight.through {
+                flight.progress = Progress::Synced;
+                self.counts.syncs += 1;
+                self.counts.synced_entries += 1;
+            }
             if is_planted(Bug::AckBeforeSync) {
                 flight.progress = Progress::Synced;
             }
@@ -438,6 +451,11 @@ mod tests {
     use crate::ids::{ClusterId, JournalId, Term};
 
     fn entry(index: u64, position: u64) -> EntryBytes {
+        knowing(index, position, Index(0))
+    }
+
+    /// An entry whose leader knew so much to be committed.
+    fn knowing(index: u64, position: u64, commit: Index) -> EntryBytes {
         let stamp = Stamp {
             cluster: ClusterId(1),
             journal: JournalId(1),
@@ -446,7 +464,7 @@ mod tests {
             index: Index(index),
             segment_base: Index(1),
             position,
-            commit: Index(0),
+            commit,
             wall_ms: 0,
             previous_checksum: 0,
         };
@@ -461,6 +479,7 @@ mod tests {
 
     fn issued(io: &Io) -> Vec<(OpId, &'static str)> {
         let name = |request: &DiskRequest| match request {
+            DiskRequest::Write { through: true, .. } => "write through",
             DiskRequest::Write { .. } => "write",
             DiskRequest::Sync { .. } => "sync",
             DiskRequest::Rename { .. } => "rename",
@@ -471,21 +490,33 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_completes_during_a_sync_waits_for_the_next_one() {
+    fn a_small_entry_that_is_alone_is_written_through_and_needs_no_sync() {
         let (io, mut appender) = appender();
         appender.append(&entry(1, 0), 0);
-        appender.append(&entry(2, 4096), 0);
+        let ops = issued(&io);
+        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["write through"]);
+        assert_eq!(appender.complete(ops[0].0, 1), Progressed::Durable);
+        assert_eq!((appender.durable().index, issued(&io)), (Index(1), vec![]));
+        assert_eq!((appender.counts.syncs, appender.counts.synced_entries), (1, 1));
+    }
+
+    #[test]
+    fn a_write_that_completes_during_a_sync_waits_for_the_next_one() {
+        let (io, mut appender) = appender();
+        (0..3).for_each(|at| appender.append(&entry(at + 1, 4096 * at), 0));
         let writes = issued(&io);
-        assert_eq!(appender.complete(writes[0].0, 1), Progressed::Nothing);
+        assert_eq!(writes.iter().map(|op| op.1).collect::<Vec<_>>(), ["write through", "write", "write"]);
+        assert_eq!(appender.complete(writes[0].0, 1), Progressed::Durable);
+        assert_eq!(appender.complete(writes[1].0, 1), Progressed::Nothing);
         let first_sync = issued(&io)[0];
         assert_eq!(first_sync.1, "sync");
-        assert_eq!(appender.complete(writes[1].0, 2), Progressed::Nothing);
+        assert_eq!(appender.complete(writes[2].0, 2), Progressed::Nothing);
         assert_eq!(issued(&io), [], "one sync at a time");
         assert_eq!(appender.complete(first_sync.0, 3), Progressed::Durable);
-        assert_eq!(appender.durable().index, Index(1));
+        assert_eq!(appender.durable().index, Index(2));
         let second_sync = issued(&io)[0];
         assert_eq!(appender.complete(second_sync.0, 4), Progressed::Durable);
-        assert_eq!((appender.durable().index, appender.in_flight()), (Index(2), 0));
+        assert_eq!((appender.durable().index, appender.in_flight()), (Index(3), 0));
     }
 
     #[test]
@@ -498,6 +529,8 @@ mod tests {
         let sync = issued(&io)[0];
         assert_eq!(appender.complete(sync.0, 2), Progressed::Nothing);
         assert_eq!(appender.durable().index, Index(0));
+        assert_eq!(appender.complete(writes[0].0, 3), Progressed::Durable);
+        assert_eq!(appender.durable().index, Index(2));
     }
 
     #[test]
@@ -507,7 +540,7 @@ mod tests {
         appender.append(&entry(1, 0), 0);
         appender.zero_ahead(&pool, 4096, 256 << 20);
         let ops = issued(&io);
-        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["write", "write"]);
+        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["write through", "write"]);
         assert!(appender.is_zeroing(FileId(1)));
         let zeroed = 4096 + (256 << 10);
         appender.append(&entry(2, zeroed), 0);
@@ -519,15 +552,29 @@ mod tests {
     }
 
     #[test]
+    fn a_follower_that_is_behind_has_zeros_written_ahead_of_what_waits() {
+        let (io, mut appender) = appender();
+        let pool = BufferPool::new(0);
+        appender.append(&entry(1, 0), 0);
+        appender.append(&knowing(2, 4096, Index(1)), 0);
+        appender.zero_ahead(&pool, 8192, 256 << 20);
+        let ops = issued(&io);
+        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["write through", "write"]);
+        assert_eq!((appender.counts.entries, appender.counts.zeroed_bytes), (1, 256 << 10));
+        // Behind a roll that waits, the place reached is in a file that is not open yet.
+        appender.roll(FileId(2), "dir/next", "dir/3.seg", 0);
+        appender.complete(ops[1].0, 1);
+        assert_eq!(issued(&io), []);
+    }
+
+    #[test]
     fn an_entry_in_a_new_segment_counts_once_its_name_is_durable() {
         let (io, mut appender) = appender();
         appender.roll(FileId(2), "dir/next", "dir/1.seg", 0);
         appender.append(&entry(1, 0), 0);
         let ops = issued(&io);
-        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["rename", "write"]);
-        appender.complete(ops[1].0, 1);
-        let sync = issued(&io)[0];
-        assert_eq!(appender.complete(sync.0, 2), Progressed::Nothing);
+        assert_eq!(ops.iter().map(|op| op.1).collect::<Vec<_>>(), ["rename", "write through"]);
+        assert_eq!(appender.complete(ops[1].0, 1), Progressed::Nothing);
         appender.complete(ops[0].0, 3);
         let name = issued(&io)[0];
         assert_eq!(name.1, "sync dir");

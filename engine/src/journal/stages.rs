@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 pub struct StageLatencies {
     /// From an entry's first batch to its seal: what group commit costs.
     pub group: Latency,
-    /// From the append to the completion of its last write.
+    /// From the append to the completion of its last write; the sync is in it where an entry is
+    /// written through.
     pub write: Latency,
     /// One fdatasync.
     pub sync: Latency,

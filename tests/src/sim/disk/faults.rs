@@ -33,19 +33,21 @@ impl DiskFaults {
 
     /// Whether this operation fails.
     pub(super) fn strikes(&mut self, request: &DiskRequest) -> bool {
-        let kind = match request {
-            DiskRequest::Write { .. } => FaultKind::Write,
-            DiskRequest::Sync { .. } => FaultKind::Sync,
-            DiskRequest::Read { .. } => FaultKind::Read,
-            _ => return false,
+        let is_of = |kind: FaultKind| match request {
+            DiskRequest::Write { through, .. } => {
+                kind == FaultKind::Write || kind == FaultKind::Sync && *through
+            }
+            DiskRequest::Sync { .. } => kind == FaultKind::Sync,
+            DiskRequest::Read { .. } => kind == FaultKind::Read,
+            _ => false,
         };
         match &mut self.armed {
-            Some((armed, 0)) if *armed == kind => {
+            Some((kind, 0)) if is_of(*kind) => {
+                self.struck.push(*kind);
                 self.armed = None;
-                self.struck.push(kind);
                 true
             }
-            Some((armed, skip)) if *armed == kind => {
+            Some((kind, skip)) if is_of(*kind) => {
                 *skip -= 1;
                 false
             }

@@ -151,6 +151,18 @@ impl SimFile {
         self.completed = rest;
     }
 
+    /// The change was written through: it is durable, and so is whatever it lies upon.
+    pub fn synced_through(&mut self, id: ChangeId) {
+        let (position, bytes) = match self.completed.iter().find(|(of, _)| *of == id) {
+            Some((_, Change::Write { position, blocks })) => (*position, blocks.len() * BLOCK),
+            _ => panic!("only a write is written through"),
+        };
+        let covers = |(of, change): &(ChangeId, Change)| *of == id || overlaps(change, position, bytes);
+        let covers: Vec<ChangeId> =
+            self.completed.iter().filter(|change| covers(change)).map(|(of, _)| *of).collect();
+        self.synced(&covers);
+    }
+
     /// The sync failed: the writes it covered are in doubt for ever. A length stands in the file
     /// system's own journal, which the next sync may still write.
     pub fn sync_failed(&mut self, covers: &[ChangeId]) {

@@ -59,7 +59,7 @@ impl SimDisk {
         let mut issued = Issued { change: None, covers: Vec::new(), fails: false, request };
         issued.fails = self.faults.strikes(&issued.request);
         match &issued.request {
-            DiskRequest::Write { file, position, buffer } => {
+            DiskRequest::Write { file, position, buffer, .. } => {
                 assert_aligned(*position, buffer.len());
                 assert_eq!(buffer.as_ptr() as usize % BLOCK, 0, "O_DIRECT needs an aligned buffer");
                 let inode = self.inode(owner, *file);

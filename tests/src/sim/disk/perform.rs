@@ -114,6 +114,9 @@ impl SimDisk {
         let file = self.files.get_mut(&inode).expect("open");
         if !full && !issued.fails {
             file.complete(id);
+            if matches!(issued.request, DiskRequest::Write { through: true, .. }) {
+                file.synced_through(id);
+            }
             return Ok(DiskDone::Done);
         }
         file.fail(id, rng);

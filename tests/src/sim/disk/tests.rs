@@ -43,7 +43,15 @@ impl Bench {
 
     fn write(&self, file: FileId, block: u64, blocks: usize, value: u8) -> DiskRequest {
         let buffer = self.pool.copy_of(&vec![value; blocks * BLOCK]);
-        DiskRequest::Write { file, position: block * BLOCK as u64, buffer }
+        DiskRequest::Write { file, position: block * BLOCK as u64, buffer, through: false }
+    }
+
+    fn put_through(&mut self, block: u64, value: u8) {
+        let mut request = self.write(FILE, block, 1, value);
+        if let DiskRequest::Write { through, .. } = &mut request {
+            *through = true;
+        }
+        self.run(request);
     }
 
     fn put(&mut self, block: u64, value: u8) {
@@ -89,6 +97,21 @@ fn a_synced_write_is_there_after_a_power_cut() {
         assert_eq!(bench.power_cut(), Some(2 * BLOCK as u64));
         assert_eq!((bench.sectors(0), bench.sectors(1)), ([0; 8], [7; 8]));
     }
+}
+
+#[test]
+fn a_write_through_is_there_after_a_power_cut_whatever_it_lies_upon_and_covers_no_other() {
+    let mut lost = 0;
+    for seed in 0..64 {
+        let mut bench = Bench::allocated(seed, 2);
+        bench.put(0, 5);
+        bench.put(1, 6);
+        bench.put_through(1, 7);
+        bench.power_cut();
+        assert_eq!(bench.sectors(1), [7; 8]);
+        lost += u32::from(bench.sectors(0) != [5; 8]);
+    }
+    assert!(lost > 10, "{lost}");
 }
 
 #[test]
