@@ -18,7 +18,7 @@ pub use partition::{Fetched, PartitionModel};
 pub use topics::Topics;
 
 use engine::control::View;
-use engine::ids::PartitionId;
+use engine::ids::{JournalId, PartitionId, Term};
 use std::collections::BTreeMap;
 
 /// All that clients know.
@@ -29,6 +29,8 @@ pub struct Model {
     pub topics: Topics,
     pub damage: DamageLedger,
     pub groups: GroupsModel,
+    /// The newest term that each journal was led in.
+    pub newest_terms: BTreeMap<JournalId, Term>,
     /// Answers come from several nodes.
     pub has_replicas: bool,
     producer_ids: std::collections::BTreeSet<i64>,

@@ -17,7 +17,11 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::DigestAgrees { .. } => counts.add("digest agrees"),
         Event::DigestDiffers { .. } => panic!("replicas are not the same: {event:?}"),
         Event::Repaired { .. } => counts.add("damage repaired"),
-        Event::Leading { .. } => counts.add("leadership begun"),
+        Event::Leading { journal, term } => {
+            let newest = model.newest_terms.entry(*journal).or_default();
+            *newest = (*newest).max(*term);
+            counts.add("leadership begun");
+        }
         Event::SegmentRolled { .. } => counts.add("segment rolled"),
         Event::SegmentSealed { .. } => counts.add("segment sealed"),
         Event::IndexRebuilt { .. } => counts.add("index made again while serving"),

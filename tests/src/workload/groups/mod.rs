@@ -40,17 +40,15 @@ fn coordinator(ctx: &Ctx<'_>, group: usize) -> Option<Place> {
     ctx.leader(partitions[partition_of(&name(group), partitions.len() as i32) as usize].id)
 }
 
-/// Whether nobody leads the group's partition in a newer term than this node. Clients of a broker
-/// that was deposed and does not know yet are told what that one knew, as Kafka's are: no promise
-/// is broken by that, but nothing can be said of newer ones.
+/// Whether nobody has led the group's partition in a newer term than this node, one that has ended since
+/// included. Clients of a broker that was deposed and does not know yet are told what that one knew, as
+/// Kafka's are: no promise is broken by that, but nothing can be said of newer ones.
 fn is_newest(ctx: &Ctx<'_>, group: usize, from: Place) -> bool {
     let Some(journal) = journal_of(ctx, group) else { return false };
-    let leads = |node: &crate::sim::node::Node| {
-        let mut journals = node.shards.iter().filter_map(|slot| slot.shard.journal(journal));
-        journals.next().filter(|journal| journal.is_leader()).map(|journal| journal.standing().term)
-    };
-    let newest = ctx.world.nodes.iter().filter_map(leads).max();
-    newest.is_some() && leads(&ctx.world.nodes[from.node]) == newest
+    let mut journals =
+        ctx.world.nodes[from.node].shards.iter().filter_map(|slot| slot.shard.journal(journal));
+    let leads = journals.next().filter(|journal| journal.is_leader()).map(|journal| journal.standing().term);
+    leads.is_some() && leads == ctx.model.newest_terms.get(&journal).copied()
 }
 
 fn journal_of(ctx: &Ctx<'_>, group: usize) -> Option<JournalId> {
