@@ -59,6 +59,7 @@ seeds! {
     a_failed_write_of_a_new_nodes_record_ends_the_process: 165;
     members_that_came_with_a_checkpoint_are_heard_before_the_metadata_names_them: 146;
     who_has_the_entry_that_all_others_lost_need_not_know_it_committed: 1078;
+    who_lost_an_entry_that_all_others_have_deleted_gets_the_start_of_the_log: 905;
     a_coordinator_that_was_deposed_by_one_that_has_ended_may_know_less: 717, 2636;
 }
 

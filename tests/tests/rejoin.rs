@@ -1,10 +1,11 @@
 //! A node loses its whole disk: it comes back empty under a new raft id, catches up as a learner
 //! and takes its old place, whatever happens meanwhile.
 
-use engine::ids::{META_JOURNAL, PartitionId, RaftId};
+use engine::ids::{JournalId, META_JOURNAL, PartitionId, RaftId};
 use engine::raft::Change;
 use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
+use tests::sim::survey::{journals, whole_entries};
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 
@@ -203,16 +204,20 @@ fn small(seed: u64) -> (Cluster, Vec<PartitionId>) {
 /// A cluster whose logs begin with a later segment than the first, on all nodes but those that are
 /// down.
 fn deleted(cluster: &mut Cluster, partitions: &[PartitionId]) {
-    let is_deleted = |event: &Event| matches!(event, Event::SegmentDeleted { .. });
-    let up = (0..cluster.nodes()).filter(|node| cluster.world.nodes[*node].is_running()).count();
+    let up: Vec<_> = (0..cluster.nodes()).filter(|node| cluster.world.nodes[*node].is_running()).collect();
     for _ in 0..6 {
         produce(cluster, partitions, 60);
     }
     partitions.iter().for_each(|partition| cluster.delete_all(*partition));
-    let before = cluster.count(is_deleted);
+    let is_deleted = |event: &Event| matches!(event, Event::SegmentDeleted { .. });
+    let before = cluster.events.len();
     produce(cluster, partitions, 20);
-    cluster.expect("segments are deleted", 30 * SECOND, |cluster| cluster.count(is_deleted) >= before + up);
-    if up < cluster.nodes() {
+    cluster.expect("segments are deleted", 30 * SECOND, |cluster| {
+        let has_deleted =
+            |up| cluster.events[before..].iter().any(|(node, event)| node == up && is_deleted(event));
+        up.iter().all(has_deleted)
+    });
+    if up.len() < cluster.nodes() {
         // Who is down pins what it lacks for a while only.
         cluster.run_for(15 * SECOND);
     }
@@ -250,6 +255,39 @@ fn who_is_away_for_long_pins_nothing_and_gets_the_start_of_the_log_too() {
         cluster.check(&partitions);
         assert!(installed(&cluster, 1) > 0, "what it had ends before the others begin");
         // From what it installed it starts again like any other.
+        cluster.kill(1, true);
+        cluster.world.start(1);
+        cluster.check(&partitions);
+    }
+}
+
+/// Turns a bit over in the head of the last entry but one.
+fn rot_a_head(cluster: &mut Cluster, node: usize, journal: JournalId) {
+    let here = &cluster.world.nodes[node];
+    let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
+    let entries = whole_entries(here, &identity.expect("it is there"));
+    let victim = &entries[entries.len() - 2];
+    let file = cluster.world.nodes[node].disk.file_mut(&victim.path).expect("surveyed");
+    file.flip(victim.position + 50, 3);
+}
+
+#[test]
+fn who_lost_an_entry_that_all_others_have_deleted_gets_the_start_of_the_log() {
+    for seed in 160..166 {
+        let (mut cluster, partitions) = small(seed);
+        produce(&mut cluster, &partitions, 60);
+        let journal = cluster.journal_of(partitions[0]);
+        cluster.run_for(500 * MS);
+        cluster.kill(1, true);
+        rot_a_head(&mut cluster, 1, journal);
+        deleted(&mut cluster, &partitions);
+        cluster.world.start(1);
+        produce(&mut cluster, &partitions, 30);
+        cluster.check(&partitions);
+        let is_quarantined =
+            |(node, event): &(usize, Event)| *node == 1 && matches!(event, Event::Quarantined { .. });
+        assert!(cluster.events.iter().any(is_quarantined), "it lost an entry that it had acknowledged");
+        assert!(installed(&cluster, 1) > 0, "nobody has that entry any more");
         cluster.kill(1, true);
         cluster.world.start(1);
         cluster.check(&partitions);

@@ -5,6 +5,11 @@
 //! leader: raft wants what is gone ─▶ offer ─▶ pieces of the checkpoint's file, as they are asked for
 //! other:  offer ─▶ fetch ─▶ prove ─▶ let all under way end ─▶ write `install` ─▶ recover anew
 //! ```
+//! One that is quarantined gets it too, when what it must have repaired is gone everywhere: it asks for
+//! an entry, and a leader whose log begins behind that one offers its start. It takes the offer only if
+//! all that it may ever have acknowledged is in that checkpoint; until then the others' logs still have
+//! to begin later than its own ends.
+//!
 //! raft-rs's own snapshots are not used: they would be of now, and this one is of where the log
 //! begins, so that each entry that is kept anywhere is kept here too. raft is only told, by an
 //! acknowledgement, that all up to there is durable here. Until `install` is durable the journal
@@ -12,6 +17,7 @@
 
 use super::checkpoint_file::Checkpoint;
 use super::effects::{Done, Effects};
+use super::hard_state::HardState;
 use super::install_file::Install;
 use super::meta_record::JournalMeta;
 use super::recovery::Context;
@@ -29,7 +35,7 @@ use crate::peer::install::{InstallMessage, Offer, PIECE_BYTES_MAX};
 use crate::peer::{PeerMessage, RaftKind, RaftMessage};
 use crate::shard::{Event, Output};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An offer is repeated this often while raft still wants what is gone.
 const OFFER_AGAIN: Duration = Duration::from_millis(500);
@@ -44,10 +50,14 @@ const QUESTIONS_MAX: u32 = 5;
 pub struct Installing {
     /// When followers were offered something last.
     offered: BTreeMap<RaftId, u64>,
+    /// Nodes that asked for an entry from before the log's start.
+    asked: BTreeSet<NodeId>,
     offering: bool,
     fetching: Option<Fetching>,
     /// Proven, and waiting for what is under way in the journal.
     proven: Option<(Install, Vec<u8>)>,
+    /// What the journal was before: it is that again when there was no room.
+    before: Option<Phase>,
     writing: bool,
     /// Pieces being read for others.
     lending: u32,
@@ -66,9 +76,18 @@ struct Fetching {
 pub type Offered = Option<(u32, u64)>;
 
 impl Journal {
+    /// A node asks for an entry, to repair its own: it may be one that was deleted here.
+    pub(super) fn note_asked(&mut self, by: NodeId, index: Index) {
+        if index < self.segments.first() && self.replica.is_leader() {
+            self.installing.asked.insert(by);
+        }
+    }
+
     /// A leader offers the start of its log to those who need what was before.
     pub(super) fn offer_start(&mut self, now: Now, fx: &mut Effects) {
-        let lagging = self.replica.take_lagging();
+        let mut lagging = self.replica.take_lagging();
+        let asked = core::mem::take(&mut self.installing.asked);
+        lagging.extend(asked.into_iter().filter_map(|node| self.members.newest_of(node)));
         let again_ns = OFFER_AGAIN.as_nanos() as u64;
         let offered = &self.installing.offered;
         let is_due = |id: &RaftId| offered.get(id).is_none_or(|at_ns| now.mono_ns - at_ns >= again_ns);
@@ -125,12 +144,18 @@ impl Journal {
     }
 
     fn take_offer(&mut self, from: NodeId, offer: Offer, now: Now, fx: &mut Effects) {
-        let is_meant = offer.to == self.replica.id() && self.leader() == (offer.term, Some(from));
-        // What this replica has up to there, and more, it gets as entries.
-        let is_behind =
-            self.replica.commit() < offer.last && self.replica.term_at(offer.last) != Some(offer.last_term);
+        let is_wanted = match self.phase {
+            // What this replica has up to there, and more, it gets as entries.
+            Phase::Running => {
+                self.leader() == (offer.term, Some(from))
+                    && self.replica.commit() < offer.last
+                    && self.replica.term_at(offer.last) != Some(offer.last_term)
+            }
+            // It follows nobody. A log begins behind what is committed, whoever's it is.
+            _ => self.needs_install() && self.known_end() <= offer.last,
+        };
         let is_busy = self.installing.fetching.is_some() || self.installing.proven.is_some();
-        if self.phase != Phase::Running || !is_meant || !is_behind || is_busy {
+        if offer.to != self.replica.id() || !is_wanted || is_busy {
             return;
         }
         let (journal, last, bytes) = (self.id, offer.last, offer.bytes);
@@ -138,6 +163,17 @@ impl Journal {
         let file = Vec::new();
         self.installing.fetching = Some(Fetching { from, offer, file, asked_ns: now.mono_ns, questions: 0 });
         self.ask_piece(now, fx);
+    }
+
+    /// Quarantined for entries that were lost, not for a vote that may have been.
+    fn needs_install(&self) -> bool {
+        self.is_quarantined() && self.repair.is_of_lost_entries()
+    }
+
+    /// Nothing behind this was ever acknowledged: neither the log nor what recovery was told of it goes on.
+    fn known_end(&self) -> Index {
+        let HardState { commit, synced, .. } = self.hard_state;
+        Index(self.cursor.next.0 - 1).max(self.known_commit()).max(commit).max(synced.index)
     }
 
     fn ask_piece(&mut self, now: Now, fx: &mut Effects) {
@@ -201,13 +237,17 @@ impl Journal {
                 && state.is_ok_and(|state| state.fold.applied == offer.last)
         });
         let (journal, last) = (self.id, offer.last);
-        if !is_good || self.phase != Phase::Running || self.replica.is_leader() {
+        let is_wanted = match self.phase {
+            Phase::Running => !self.replica.is_leader(),
+            _ => self.needs_install(),
+        };
+        if !is_good || !is_wanted {
             return fx.out.push(Output::Event(Event::InstallRefused { journal, last }));
         }
         let install = Install { last, term: offer.last_term, checksum: offer.checksum };
         self.installing.proven = Some((install, file));
         // From here on it takes no messages, so that all under way comes to its end.
-        self.phase = Phase::Installing;
+        self.installing.before = Some(core::mem::replace(&mut self.phase, Phase::Installing));
         fx.leaders_changed = true;
     }
 
@@ -265,7 +305,7 @@ impl Journal {
     pub fn install_failed(&mut self, fx: &mut Effects) {
         assert_eq!(self.phase, Phase::Installing);
         self.installing.writing = false;
-        self.phase = Phase::Running;
+        self.phase = self.installing.before.take().expect("it was something before");
         fx.out.push(Output::Event(Event::DiskFull { journal: self.id }));
     }
 

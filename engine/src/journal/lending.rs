@@ -42,6 +42,7 @@ pub struct Lending {
 impl Journal {
     /// Another replica asks for an entry.
     pub fn asked_for(&mut self, asked: Asked, fx: &mut Effects) {
+        self.note_asked(asked.by, asked.index);
         if self.lending.queue.len() >= QUEUE_MAX {
             return self.answer_asked(asked, None, fx);
         }

@@ -50,6 +50,12 @@ impl Members {
         nodes.into_iter().filter(|node| Some(*node) != here).collect()
     }
 
+    /// The replica that a node has, as far as is known: raft ids rise.
+    pub fn newest_of(&self, node: NodeId) -> Option<RaftId> {
+        let known = self.known.iter().filter(|(_, of)| **of == node).map(|(id, _)| *id);
+        known.chain(self.heard.get(&node).copied()).max()
+    }
+
     pub fn all(&self) -> Vec<(RaftId, NodeId)> {
         self.known.iter().map(|(id, node)| (*id, *node)).collect()
     }

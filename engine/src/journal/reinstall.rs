@@ -10,7 +10,7 @@ use super::recovery::{Context, Listing, RecoveryError};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{read_file, replace_file};
-use crate::ids::{FileId, Index};
+use crate::ids::{FileId, Index, RaftId};
 
 /// Ends an installation that is begun; the listing and the hard state are then as after a stop.
 pub(super) async fn finish(
@@ -41,7 +41,11 @@ pub(super) async fn finish(
     }
     let synced = SyncedBound { index: install.last, term: install.term, checksum: install.checksum };
     let generation = hard_state.generation + 1;
-    let state = HardState { generation, commit: install.last, synced, ..hard_state };
+    let mut state = HardState { generation, commit: install.last, synced, ..hard_state };
+    if install.term > hard_state.term {
+        // One that was quarantined heard of no newer term, and cast no vote in it.
+        (state.term, state.vote) = (install.term, RaftId(0));
+    }
     let state = write_hard_state(io.clone(), pool.clone(), hard_state_file, identity, state).await?;
     io.sync_dir(&dir).await?;
     io.remove(&folder::install_path(meta.journal)).await?;

@@ -94,6 +94,8 @@ pub struct Repair {
     turn: usize,
     /// Committed as far as recovery knew, where the fold stands still below a lost entry.
     known_commit: Index,
+    /// Recovery found entries lost, and nothing worse.
+    is_lost: bool,
     /// Once all is repaired the journal is to be opened anew.
     opens_anew: bool,
     /// Nobody had the entry under way with the checksum that it should have.
@@ -114,6 +116,7 @@ impl Repair {
             step: Step::Idle,
             turn: 0,
             known_commit,
+            is_lost,
             opens_anew: is_lost,
             nobody_had_it: false,
             has_changed: false,
@@ -146,6 +149,11 @@ impl Repair {
         // The highest goes first: what it is proven by is whole. One that is under way stays in front.
         let from = usize::from(under_way.is_some());
         self.jobs[from..].sort_by_key(|job| core::cmp::Reverse(job.last));
+    }
+
+    /// Entries are missing that it may have acknowledged, and its vote is known.
+    pub fn is_of_lost_entries(&self) -> bool {
+        self.is_lost
     }
 
     /// Reads or writes files.
