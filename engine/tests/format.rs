@@ -65,7 +65,7 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
             partition, first_offset, next_offset, batch_bytes, max_timestamp, batches, first_epoch,
             last_epoch, first_item, items, first_epoch_row, epoch_rows, reserved
         }
-        InstallBody { cluster, journal, last, term, checksum, reserved }
+        InstallBody { cluster, journal, last, term, checksum, keeps }
         FenceRow { partition, first_offset, max_timestamp }
         ItemRow { partition, first_offset, max_timestamp, entry, position, entry_bytes, offsets }
         EpochRow { partition, start_offset, epoch, reserved }
@@ -217,7 +217,7 @@ fn entries() -> Vec<EntryBytes> {
 }
 
 fn install() -> Install {
-    Install { last: Index(4), term: Term(2), checksum: 0xdead_beef }
+    Install { last: Index(4), term: Term(2), checksum: 0xdead_beef, keeps: false }
 }
 
 /// An entry that changes the members, in a segment of its own.

@@ -67,6 +67,7 @@ seeds! {
     5 nodes;
     a_partition_that_was_just_added_goes_with_its_topic: 336, 426;
     a_replica_that_lost_all_its_entries_starts_and_is_repaired: 14;
+    who_goes_on_behind_what_is_deleted_everywhere_keeps_that: 758, 772;
     entries_next_to_damage_are_given_to_those_who_can_prove_them: 22;
     a_lost_entry_that_is_asked_for_is_not_there: 31;
     a_change_of_members_outlasts_a_crash_before_the_next_disk_is_lost: 9;

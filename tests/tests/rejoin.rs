@@ -1,7 +1,8 @@
 //! A node loses its whole disk: it comes back empty under a new raft id, catches up as a learner
 //! and takes its old place, whatever happens meanwhile.
 
-use engine::ids::{JournalId, META_JOURNAL, PartitionId, RaftId};
+use engine::folder::journal_dir;
+use engine::ids::{Index, JournalId, META_JOURNAL, PartitionId, RaftId};
 use engine::raft::Change;
 use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
@@ -261,14 +262,27 @@ fn who_is_away_for_long_pins_nothing_and_gets_the_start_of_the_log_too() {
     }
 }
 
-/// Turns a bit over in the head of the last entry but one.
-fn rot_a_head(cluster: &mut Cluster, node: usize, journal: JournalId) {
+/// Turns a bit over in the head of an entry, so many before the last.
+fn rot_a_head(cluster: &mut Cluster, node: usize, journal: JournalId, before_last: usize) {
     let here = &cluster.world.nodes[node];
     let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
     let entries = whole_entries(here, &identity.expect("it is there"));
-    let victim = &entries[entries.len() - 2];
+    let victim = &entries[entries.len() - 1 - before_last];
     let file = cluster.world.nodes[node].disk.file_mut(&victim.path).expect("surveyed");
     file.flip(victim.position + 50, 3);
+}
+
+/// No checkpoint of the journal is good any more: recovery reads its whole log.
+fn rot_checkpoints(cluster: &mut Cluster, node: usize, journal: JournalId) {
+    let disk = &mut cluster.world.nodes[node].disk;
+    let is_one = |path: &&str| path.starts_with(&journal_dir(journal)) && path.ends_with(".ckpt");
+    let paths: Vec<String> = disk.files().map(|(path, _)| path).filter(is_one).map(str::to_owned).collect();
+    assert!(!paths.is_empty());
+    paths.iter().for_each(|path| disk.file_mut(path).expect("listed").flip(100, 3));
+}
+
+fn was_quarantined(cluster: &Cluster, node: usize) -> bool {
+    cluster.events.iter().any(|(at, event)| *at == node && matches!(event, Event::Quarantined { .. }))
 }
 
 #[test]
@@ -279,18 +293,73 @@ fn who_lost_an_entry_that_all_others_have_deleted_gets_the_start_of_the_log() {
         let journal = cluster.journal_of(partitions[0]);
         cluster.run_for(500 * MS);
         cluster.kill(1, true);
-        rot_a_head(&mut cluster, 1, journal);
+        rot_a_head(&mut cluster, 1, journal, 1);
         deleted(&mut cluster, &partitions);
         cluster.world.start(1);
         produce(&mut cluster, &partitions, 30);
         cluster.check(&partitions);
-        let is_quarantined =
-            |(node, event): &(usize, Event)| *node == 1 && matches!(event, Event::Quarantined { .. });
-        assert!(cluster.events.iter().any(is_quarantined), "it lost an entry that it had acknowledged");
+        assert!(was_quarantined(&cluster, 1), "it lost an entry that it had acknowledged");
         assert!(installed(&cluster, 1) > 0, "nobody has that entry any more");
         cluster.kill(1, true);
         cluster.world.start(1);
         cluster.check(&partitions);
+    }
+}
+
+/// Node 1 is down, and lost an entry that the others have deleted; their logs begin with its last segment.
+fn goes_beyond(seed: u64) -> (Cluster, Vec<PartitionId>, JournalId) {
+    let (mut cluster, partitions) = small(seed);
+    produce(&mut cluster, &partitions, 100);
+    let journal = cluster.journal_of(partitions[0]);
+    cluster.run_for(500 * MS);
+    cluster.kill(1, true);
+    rot_checkpoints(&mut cluster, 1, journal);
+    rot_a_head(&mut cluster, 1, journal, 60);
+    cluster.expect("another leads", 10 * SECOND, |cluster| cluster.leader(journal).is_some());
+    cluster.delete_all(partitions[0]);
+    // Who is down pins what it lacks for a while only.
+    cluster.run_for(30 * SECOND);
+    (cluster, partitions, journal)
+}
+
+#[test]
+fn who_goes_on_behind_what_is_deleted_everywhere_keeps_that() {
+    let mut kept = 0;
+    for seed in 170..186 {
+        let (mut cluster, partitions, journal) = goes_beyond(seed);
+        if seed >= 176 {
+            cut_short(&mut cluster, seed);
+        }
+        cluster.world.start(1);
+        cluster.check(&partitions);
+        assert!(was_quarantined(&cluster, 1), "it lost an entry that it had acknowledged");
+        let of_journal = |(node, event): &(usize, Event)| match event {
+            Event::Recovered(report) if *node == 1 && report.journal == journal => Some(report.clone()),
+            _ => None,
+        };
+        let report = cluster.events.iter().rev().find_map(of_journal).expect("it was opened anew");
+        assert!(report.first > Index(1) && report.checkpoint == Index(report.first.0 - 1), "{report:?}");
+        assert!(report.damage.is_empty(), "{report:?}");
+        // Now and then the others went on to a segment that it has not.
+        kept += u32::from(report.last > report.checkpoint);
+        produce(&mut cluster, &partitions, 30);
+        cluster.check(&partitions);
+    }
+    assert!(kept >= 10, "what follows the checkpoint was kept {kept} times of 16");
+}
+
+/// Node 1 is killed four times in the middle of an installation.
+fn cut_short(cluster: &mut Cluster, seed: u64) {
+    for _ in 0..4 {
+        cluster.world.start(1);
+        cluster.run_until(3 * SECOND, |cluster| {
+            cluster.events.last().is_some_and(|(node, event)| {
+                *node == 1 && matches!(event, Event::Installing { .. } | Event::Installed { .. })
+            })
+        });
+        let pause_ns = (seed * 7919 + cluster.world.now_ns) % (6 * MS);
+        cluster.run_for(pause_ns);
+        cluster.kill(1, seed.is_multiple_of(2));
     }
 }
 
@@ -301,17 +370,7 @@ fn an_installation_is_cut_short_at_any_moment() {
         produce(&mut cluster, &partitions, 60);
         cluster.kill(1, true);
         deleted(&mut cluster, &partitions);
-        for _ in 0..4 {
-            cluster.world.start(1);
-            cluster.run_until(3 * SECOND, |cluster| {
-                cluster.events.last().is_some_and(|(node, event)| {
-                    *node == 1 && matches!(event, Event::Installing { .. } | Event::Installed { .. })
-                })
-            });
-            let pause_ns = (seed * 7919 + cluster.world.now_ns) % (6 * MS);
-            cluster.run_for(pause_ns);
-            cluster.kill(1, seed % 2 == 0);
-        }
+        cut_short(&mut cluster, seed);
         cluster.world.start(1);
         cluster.check(&partitions);
         // What is durable when the process dies is told by no event, and counts all the same.

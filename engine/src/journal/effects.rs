@@ -114,11 +114,12 @@ pub enum Done {
         position: u64,
         bytes: Option<Vec<u8>>,
     },
-    /// A checkpoint of another replica is durable: the journal is to be opened anew.
+    /// A checkpoint of another replica is durable: the journal is to be opened anew. False when it does
+    /// not fit what is kept.
     Installed {
         journal: JournalId,
         last: Index,
-        result: Result<(), DiskError>,
+        result: Result<bool, DiskError>,
     },
     /// An entry was read for followers.
     Supplied {

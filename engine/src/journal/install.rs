@@ -6,9 +6,9 @@
 //! other:  offer ─▶ fetch ─▶ prove ─▶ let all under way end ─▶ write `install` ─▶ recover anew
 //! ```
 //! One that is quarantined gets it too, when what it must have repaired is gone everywhere: it asks for
-//! an entry, and a leader whose log begins behind that one offers its start. It takes the offer only if
-//! all that it may ever have acknowledged is in that checkpoint; until then the others' logs still have
-//! to begin later than its own ends.
+//! an entry, and a leader whose log begins behind that one offers its start. What it may have acknowledged
+//! behind that checkpoint is kept: it must have the segment that begins there, whose first entry proves to
+//! follow.
 //!
 //! raft-rs's own snapshots are not used: they would be of now, and this one is of where the log
 //! begins, so that each entry that is kept anywhere is kept here too. raft is only told, by an
@@ -23,7 +23,7 @@ use super::meta_record::JournalMeta;
 use super::recovery::Context;
 use super::running::{Journal, Phase};
 use super::sealed_index::SealedIndex;
-use super::segment::Next;
+use super::segment::{Next, Segments};
 use super::state::State;
 use super::supply::{Place, read_entry};
 use crate::clock::Now;
@@ -152,7 +152,9 @@ impl Journal {
                     && self.replica.term_at(offer.last) != Some(offer.last_term)
             }
             // It follows nobody. A log begins behind what is committed, whoever's it is.
-            _ => self.needs_install() && self.known_end() <= offer.last,
+            _ => {
+                self.needs_install() && (!self.goes_beyond(offer.last) || self.has_segment(offer.last.next()))
+            }
         };
         let is_busy = self.installing.fetching.is_some() || self.installing.proven.is_some();
         if offer.to != self.replica.id() || !is_wanted || is_busy {
@@ -170,10 +172,17 @@ impl Journal {
         self.is_quarantined() && self.repair.is_of_lost_entries()
     }
 
-    /// Nothing behind this was ever acknowledged: neither the log nor what recovery was told of it goes on.
-    fn known_end(&self) -> Index {
+    /// Something behind this may have been acknowledged: the log goes on, or a bound says that it did.
+    fn goes_beyond(&self, last: Index) -> bool {
         let HardState { commit, synced, .. } = self.hard_state;
-        Index(self.cursor.next.0 - 1).max(self.known_commit()).max(commit).max(synced.index)
+        Index(self.cursor.next.0 - 1).max(self.known_commit()).max(commit).max(synced.index) > last
+    }
+
+    fn has_segment(&self, base: Index) -> bool {
+        let Segments { sealed, rolled, active, .. } = &self.segments;
+        let mut bases =
+            sealed.iter().map(|sealed| sealed.base).chain(rolled.iter().map(|rolled| rolled.base));
+        active.base == base || bases.any(|known| known == base)
     }
 
     fn ask_piece(&mut self, now: Now, fx: &mut Effects) {
@@ -244,7 +253,8 @@ impl Journal {
         if !is_good || !is_wanted {
             return fx.out.push(Output::Event(Event::InstallRefused { journal, last }));
         }
-        let install = Install { last, term: offer.last_term, checksum: offer.checksum };
+        let keeps = self.is_quarantined() && self.goes_beyond(last);
+        let install = Install { last, term: offer.last_term, checksum: offer.checksum, keeps };
         self.installing.proven = Some((install, file));
         // From here on it takes no messages, so that all under way comes to its end.
         self.installing.before = Some(core::mem::replace(&mut self.phase, Phase::Installing));
@@ -266,9 +276,18 @@ impl Journal {
             let Some((install, file)) = self.installing.proven.take() else { return };
             self.installing.writing = true;
             let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+            let first = install.last.next();
+            let kept = install.keeps.then(|| self.place_of(first));
             let open = self.open_files();
             fx.start(async move {
-                let result = write_install(context, identity, install, file, open).await;
+                let fits = match kept {
+                    Some(place) => follows(context.clone(), identity, place, &install).await,
+                    None => true,
+                };
+                let result = match fits {
+                    true => write_install(context, identity, install, file, open).await.map(|()| true),
+                    false => Ok(false),
+                };
                 Done::Installed { journal, last: install.last, result }
             });
         }
@@ -301,12 +320,13 @@ impl Journal {
         (files, indexes)
     }
 
-    /// There was no room for the checkpoint: everything is as it was.
-    pub fn install_failed(&mut self, fx: &mut Effects) {
+    /// There was no room for the checkpoint, or what is to be kept does not follow it: everything is as it
+    /// was.
+    pub fn not_installed(&mut self, event: Event, fx: &mut Effects) {
         assert_eq!(self.phase, Phase::Installing);
         self.installing.writing = false;
         self.phase = self.installing.before.take().expect("it was something before");
-        fx.out.push(Output::Event(Event::DiskFull { journal: self.id }));
+        fx.out.push(Output::Event(event));
     }
 
     /// What it takes to open the journal again.
@@ -367,6 +387,18 @@ async fn read_piece(context: Context, last: Index, position: u64) -> Option<Vec<
         if bytes > 0 { io.read(file, position, bytes.next_multiple_of(BLOCK)).await.ok() } else { None };
     io.close(file).await.ok()?;
     read.map(|read| read[..bytes.min(read.len())].to_vec())
+}
+
+/// Whether the entry behind the checkpoint is whole here, and names the last one in it.
+async fn follows(
+    context: Context,
+    identity: JournalIdentity,
+    place: Option<Place>,
+    install: &Install,
+) -> bool {
+    let Some(place) = place else { return false };
+    let first = read_entry(context, identity, place, install.last.next()).await;
+    first.is_ok_and(|entry| entry.header().previous_checksum.get() == install.checksum)
 }
 
 /// The last step: behind `install` there is no way back, and the old files are closed.

@@ -2,7 +2,8 @@
 //! another replica, and then that checkpoint's file.
 //!
 //! Its appearance is the moment of the switch: from then on all else that the folder holds of
-//! entries is void, and recovery removes it. It goes once that is done.
+//! entries is void, unless it says that what lies behind the checkpoint is kept, and recovery removes
+//! it. It goes once that is done.
 
 use crate::disk::BLOCK;
 use crate::framing::{FRAME_BYTES, FormatError, FormatFault, FrameKind};
@@ -21,6 +22,8 @@ pub struct Install {
     pub term: Term,
     /// Of that entry's head: what the first entry names.
     pub checksum: u32,
+    /// The segments behind that entry go on from it, and stay.
+    pub keeps: bool,
 }
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -31,8 +34,8 @@ pub struct InstallBody {
     pub last: U64,
     pub term: U64,
     pub checksum: U32,
-    /// Zero.
-    pub reserved: U32,
+    /// 1: the segments behind are kept; else 0.
+    pub keeps: U32,
 }
 
 impl Install {
@@ -43,7 +46,7 @@ impl Install {
             last: self.last.0.into(),
             term: self.term.0.into(),
             checksum: self.checksum.into(),
-            reserved: 0.into(),
+            keeps: u32::from(self.keeps).into(),
         };
         let block = INSTALL_KIND.encode(identity.secret, body.as_bytes());
         [block, block].concat()
@@ -58,6 +61,6 @@ impl Install {
             return Err(FormatFault::Foreign { position: FRAME_BYTES as u64 }.of(file));
         }
         let (last, term) = (Index(body.last.get()), Term(body.term.get()));
-        Ok(Self { last, term, checksum: body.checksum.get() })
+        Ok(Self { last, term, checksum: body.checksum.get(), keeps: body.keeps.get() == 1 })
     }
 }

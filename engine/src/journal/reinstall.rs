@@ -25,23 +25,22 @@ pub(super) async fn finish(
     let install = Install::decode(&path, &bytes, &identity)?;
     let file = bytes.get(INSTALL_BYTES..).unwrap_or_default();
     Checkpoint::decode(&path, file, &identity)?;
-    for name in void_names(listing, install.last) {
+    for name in void_names(listing, &install) {
         remove(context, &format!("{dir}/{name}")).await?;
     }
     let checkpoint = JournalFile::Checkpoint(install.last).name();
     replace_file(io, pool, &dir, &checkpoint, file).await?;
     let first = install.last.next();
-    let path = folder::segment_path(meta.journal, first);
-    let segment = io.create(&path).await?;
-    let allocated = allocate_whole(io, segment, meta.segment_bytes).await;
-    io.close(segment).await?;
-    if let Err(error) = allocated {
-        remove(context, &path).await?;
-        return Err(error.into());
+    if !install.keeps {
+        begin_segment(context, meta, first).await?;
     }
     let synced = SyncedBound { index: install.last, term: install.term, checksum: install.checksum };
     let generation = hard_state.generation + 1;
     let mut state = HardState { generation, commit: install.last, synced, ..hard_state };
+    if install.keeps {
+        state.commit = state.commit.max(hard_state.commit);
+        state.synced = if hard_state.synced.index > install.last { hard_state.synced } else { synced };
+    }
     if install.term > hard_state.term {
         // One that was quarantined heard of no newer term, and cast no vote in it.
         (state.term, state.vote) = (install.term, RaftId(0));
@@ -50,15 +49,32 @@ pub(super) async fn finish(
     io.sync_dir(&dir).await?;
     io.remove(&folder::install_path(meta.journal)).await?;
     io.sync_dir(&dir).await?;
-    listing.installed(first, meta.segment_bytes);
+    match install.keeps {
+        true => listing.cut_before(first),
+        false => listing.installed(first, meta.segment_bytes),
+    }
     Ok(state)
 }
 
-/// Everything that holds entries, or what they add up to, but for the checkpoint itself.
-fn void_names(listing: &Listing, last: Index) -> Vec<String> {
-    let segments = listing.segments.keys().map(|base| JournalFile::Segment(*base).name());
-    let indexes = listing.indexes.iter().map(|base| JournalFile::Index(*base).name());
-    let checkpoints = listing.checkpoints.iter().filter(|covered| **covered != last);
+/// The segment that the log goes on in.
+async fn begin_segment(context: &Context, meta: &JournalMeta, first: Index) -> Result<(), DiskError> {
+    let io = &context.io;
+    let path = folder::segment_path(meta.journal, first);
+    let segment = io.create(&path).await?;
+    let allocated = allocate_whole(io, segment, meta.segment_bytes).await;
+    io.close(segment).await?;
+    if allocated.is_err() {
+        remove(context, &path).await?;
+    }
+    allocated
+}
+
+/// Everything that holds entries, or what they add up to, but for the checkpoint itself and what is kept.
+fn void_names(listing: &Listing, install: &Install) -> Vec<String> {
+    let is_void = |base: &&Index| !install.keeps || **base <= install.last;
+    let segments = listing.segments.keys().filter(is_void).map(|base| JournalFile::Segment(*base).name());
+    let indexes = listing.indexes.iter().filter(is_void).map(|base| JournalFile::Index(*base).name());
+    let checkpoints = listing.checkpoints.iter().filter(is_void).filter(|covered| **covered != install.last);
     let checkpoints = checkpoints.map(|covered| JournalFile::Checkpoint(*covered).name());
     let local = listing.local_checkpoint.then(|| JournalFile::LocalCheckpoint.name());
     segments.chain(indexes).chain(checkpoints).chain(local).collect()

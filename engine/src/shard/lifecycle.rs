@@ -213,7 +213,7 @@ impl Shard {
         &mut self,
         id: JournalId,
         last: Index,
-        result: Result<(), DiskError>,
+        result: Result<bool, DiskError>,
         now: Now,
         fx: &mut Effects,
     ) {
@@ -221,12 +221,15 @@ impl Shard {
             unreachable!("only a running journal installs")
         };
         match result {
-            Ok(()) => {
+            Ok(true) => {
                 let (meta, members) = journal.reopened();
                 fx.out.push(Output::Event(Event::Installed { journal: id, last }));
                 self.add_journal(meta, members, now, fx);
             }
-            Err(error) if error.kind == DiskErrorKind::NoSpace => journal.install_failed(fx),
+            Ok(false) => journal.not_installed(Event::InstallRefused { journal: id, last }, fx),
+            Err(error) if error.kind == DiskErrorKind::NoSpace => {
+                journal.not_installed(Event::DiskFull { journal: id }, fx)
+            }
             Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
         }
     }
