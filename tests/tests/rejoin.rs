@@ -6,7 +6,6 @@ use engine::ids::{Index, JournalId, META_JOURNAL, PartitionId, RaftId};
 use engine::raft::Change;
 use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
-use tests::sim::survey::{journals, whole_entries};
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 
@@ -264,12 +263,8 @@ fn who_is_away_for_long_pins_nothing_and_gets_the_start_of_the_log_too() {
 
 /// Turns a bit over in the head of an entry, so many before the last.
 fn rot_a_head(cluster: &mut Cluster, node: usize, journal: JournalId, before_last: usize) {
-    let here = &cluster.world.nodes[node];
-    let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
-    let entries = whole_entries(here, &identity.expect("it is there"));
-    let victim = &entries[entries.len() - 1 - before_last];
-    let file = cluster.world.nodes[node].disk.file_mut(&victim.path).expect("surveyed");
-    file.flip(victim.position + 50, 3);
+    let entries = cluster.entries(node, journal);
+    cluster.flip(node, &entries[entries.len() - 1 - before_last], true);
 }
 
 /// No checkpoint of the journal is good any more: recovery reads its whole log.

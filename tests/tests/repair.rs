@@ -2,10 +2,10 @@
 //! with and without a leader.
 
 use engine::disk::BLOCK;
-use engine::ids::{JournalId, JournalIdentity, PartitionId};
+use engine::ids::{JournalId, PartitionId};
 use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
-use tests::sim::survey::{Found, journals, whole_entries};
+use tests::sim::survey::Found;
 
 const SEGMENT_BYTES: u64 = 1 << 18;
 
@@ -27,22 +27,6 @@ fn produce(cluster: &mut Cluster, partition: PartitionId, batches: usize) {
     cluster.run_for(500 * MS);
 }
 
-fn identity(cluster: &Cluster, node: usize, journal: JournalId) -> JournalIdentity {
-    let all = journals(&cluster.world.nodes[node]);
-    all.into_iter().find(|identity| identity.journal == journal).expect("it is there")
-}
-
-fn entries(cluster: &Cluster, node: usize, journal: JournalId) -> Vec<Found> {
-    whole_entries(&cluster.world.nodes[node], &identity(cluster, node, journal))
-}
-
-/// Turns a bit of an entry over: of its head or of its body.
-fn flip(cluster: &mut Cluster, node: usize, entry: &Found, in_head: bool) {
-    let within = if in_head { 50 } else { entry.entry_bytes - BLOCK / 2 };
-    let file = cluster.world.nodes[node].disk.file_mut(&entry.path).expect("surveyed");
-    file.flip(entry.position + within as u64, 3);
-}
-
 fn kill_all(cluster: &mut Cluster) {
     (0..3).for_each(|node| cluster.kill(node, true));
 }
@@ -53,7 +37,7 @@ fn start_all(cluster: &mut Cluster) {
 
 /// An entry of the segment that is being written, so that recovery meets it; not the last.
 fn in_tail(cluster: &Cluster, node: usize, journal: JournalId, from_end: usize) -> Found {
-    let mut all = entries(cluster, node, journal);
+    let mut all = cluster.entries(node, journal);
     let last = all.last().expect("there are some").path.clone();
     all.retain(|entry| entry.path == last);
     assert!(all.len() > from_end + 1, "{} entries in {last}", all.len());
@@ -72,7 +56,7 @@ fn healed(cluster: &mut Cluster, partition: PartitionId, journal: JournalId) {
     });
     cluster.check(&[partition]);
     let of = |node: usize| -> Vec<(u64, u32)> {
-        entries(cluster, node, journal).iter().map(|entry| (entry.index, entry.checksum)).collect()
+        cluster.entries(node, journal).iter().map(|entry| (entry.index, entry.checksum)).collect()
     };
     let first = of(0);
     assert!(first.windows(2).all(|pair| pair[0].0 + 1 == pair[1].0), "entries are missing");
@@ -89,7 +73,7 @@ fn what_rots_while_a_node_is_down_is_fetched_from_the_others() {
         let (mut cluster, partition, journal) = three(seed, 150);
         cluster.kill(1, true);
         let victim = in_tail(&cluster, 1, journal, 0);
-        flip(&mut cluster, 1, &victim, in_head);
+        cluster.flip(1, &victim, in_head);
         produce(&mut cluster, partition, 10);
         cluster.world.start(1);
         healed(&mut cluster, partition, journal);
@@ -102,8 +86,8 @@ fn what_rots_in_a_sealed_segment_is_found_by_the_scrub() {
     for seed in 40..44 {
         let (mut cluster, partition, journal) = three(seed, 150);
         let node = seed as usize % 3;
-        let victim = entries(&cluster, node, journal).swap_remove(3);
-        flip(&mut cluster, node, &victim, seed % 2 == 0);
+        let victim = cluster.entries(node, journal).swap_remove(3);
+        cluster.flip(node, &victim, seed % 2 == 0);
         cluster.expect("it is repaired", 40 * SECOND, |cluster| repairs(cluster, node) == 1);
         healed(&mut cluster, partition, journal);
     }
@@ -116,7 +100,7 @@ fn three_replicas_each_with_another_bad_entry_heal_themselves() {
         kill_all(&mut cluster);
         for node in 0..3 {
             let victim = in_tail(&cluster, node, journal, node);
-            flip(&mut cluster, node, &victim, seed % 2 == 0);
+            cluster.flip(node, &victim, seed % 2 == 0);
         }
         start_all(&mut cluster);
         cluster.expect("all are repaired", 40 * SECOND, |cluster| {
@@ -135,7 +119,7 @@ fn the_meta_journal_heals_as_well() {
         kill_all(&mut cluster);
         for node in 0..2 {
             let victim = in_tail(&cluster, node, meta, node);
-            flip(&mut cluster, node, &victim, true);
+            cluster.flip(node, &victim, true);
         }
         start_all(&mut cluster);
         healed(&mut cluster, partition, meta);
@@ -147,7 +131,7 @@ fn a_tail_that_the_disk_forgot_is_fetched_again() {
     for seed in 30..34 {
         let (mut cluster, partition, journal) = three(seed, 60);
         cluster.kill(2, true);
-        let all = entries(&cluster, 2, journal);
+        let all = cluster.entries(2, journal);
         for entry in &all[all.len() - 3..] {
             let file = cluster.world.nodes[2].disk.file_mut(&entry.path).expect("surveyed");
             file.erase(entry.position / BLOCK as u64, entry.entry_bytes / BLOCK);
@@ -166,12 +150,12 @@ fn who_has_the_entry_that_all_others_lost_need_not_know_it_committed() {
             cluster.run_for(3 * MS);
         }
         cluster.kill(2, true);
-        let victim = entries(&cluster, 2, journal).pop().expect("it has some");
+        let victim = cluster.entries(2, journal).pop().expect("it has some");
         produce(&mut cluster, partition, 6);
         kill_all(&mut cluster);
         for node in 0..2 {
-            let same = entries(&cluster, node, journal).into_iter().find(|entry| entry.index == victim.index);
-            flip(&mut cluster, node, &same.expect("it was committed"), true);
+            let same = cluster.entries(node, journal).into_iter().find(|entry| entry.index == victim.index);
+            cluster.flip(node, &same.expect("it was committed"), true);
         }
         let before = cluster.events.len();
         start_all(&mut cluster);
@@ -188,9 +172,9 @@ fn who_has_the_entry_that_all_others_lost_need_not_know_it_committed() {
 #[test]
 fn an_entry_that_is_bad_everywhere_lets_leadership_come_to_rest() {
     let (mut cluster, _, journal) = three(50, 150);
-    let victim = entries(&cluster, 0, journal).swap_remove(3);
+    let victim = cluster.entries(0, journal).swap_remove(3);
     kill_all(&mut cluster);
-    (0..3).for_each(|node| flip(&mut cluster, node, &victim, true));
+    (0..3).for_each(|node| cluster.flip(node, &victim, true));
     start_all(&mut cluster);
     cluster.expect("somebody leads", 20 * SECOND, |cluster| cluster.leader(journal).is_some());
     let led = cluster.leader(journal);

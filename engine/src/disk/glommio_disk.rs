@@ -27,7 +27,7 @@ pub struct GlommioDisk {
 struct OpenFile {
     file: Rc<DmaFile>,
     /// The same with O_DSYNC, opened when it is first written through.
-    through: RefCell<Option<Rc<DmaFile>>>,
+    through: Option<Rc<DmaFile>>,
 }
 
 impl GlommioDisk {
@@ -79,8 +79,7 @@ impl GlommioDisk {
             DiskRequest::Close { file } => {
                 let known = self.files.borrow_mut().remove(&file);
                 let open = known.expect("a file is closed once");
-                let through = open.through.take();
-                for file in [Some(open.file), through].into_iter().flatten() {
+                for file in [Some(open.file), open.through].into_iter().flatten() {
                     done(file.close_rc().await.map(|_| ()), || "close a file".to_owned())?;
                 }
                 Ok(DiskDone::Done)
@@ -127,7 +126,7 @@ impl GlommioDisk {
         options.read(true).write(true).create_new(create).mode(0o640);
         let opened = options.dma_open(&full).await.map_err(failed)?;
         let bytes = length_of(&opened).map_err(failed)?;
-        let opened = OpenFile { file: Rc::new(opened), through: RefCell::new(None) };
+        let opened = OpenFile { file: Rc::new(opened), through: None };
         let before = self.files.borrow_mut().insert(file, opened);
         assert!(before.is_none(), "file number {file} is in use");
         Ok(DiskDone::Opened { bytes })
@@ -149,19 +148,17 @@ impl GlommioDisk {
 
     /// The same file with O_DSYNC. It is opened by its descriptor, as a rename changes its path.
     async fn file_through(&self, file: FileId) -> Result<Rc<DmaFile>, GlommioError<()>> {
-        if let Some(through) = self.files.borrow().get(&file).and_then(|open| open.through.borrow().clone()) {
+        let known = self.files.borrow().get(&file).and_then(|open| open.through.clone());
+        if let Some(through) = known {
             return Ok(through);
         }
         let path = format!("/proc/self/fd/{}", self.file(file).as_raw_fd());
         let mut options = OpenOptions::new();
         let opened =
             Rc::new(options.read(true).write(true).custom_flags(libc::O_DSYNC).dma_open(path).await?);
-        let files = self.files.borrow();
-        files
-            .get(&file)
-            .expect("a file is open while it is written")
-            .through
-            .replace(Some(Rc::clone(&opened)));
+        let mut files = self.files.borrow_mut();
+        let open = files.get_mut(&file).expect("a file is open while it is written");
+        open.through = Some(Rc::clone(&opened));
         Ok(opened)
     }
 }

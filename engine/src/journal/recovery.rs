@@ -117,29 +117,6 @@ pub(super) struct Listing {
     has_install: bool,
 }
 
-impl Listing {
-    /// The journal begins anew with an empty segment, behind its checkpoint.
-    pub fn installed(&mut self, first: Index, bytes: u64) {
-        self.segments = BTreeMap::from([(first, bytes)]);
-        self.indexes.clear();
-        self.checkpoints = vec![Index(first.0 - 1)];
-        self.local_checkpoint = false;
-    }
-}
-
-impl Listing {
-    /// The journal begins behind its checkpoint, with a segment that is there.
-    pub fn cut_before(&mut self, first: Index) {
-        let last = Index(first.0 - 1);
-        self.segments.retain(|base, _| *base >= first);
-        self.indexes.retain(|base| *base >= first);
-        self.checkpoints.retain(|covered| *covered > last);
-        self.checkpoints.push(last);
-        self.checkpoints.sort_unstable();
-        self.local_checkpoint = false;
-    }
-}
-
 /// Recovers a journal. `now_us` is not read here: the caller knows how long it took.
 pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let Context { io, journal, .. } = &context;

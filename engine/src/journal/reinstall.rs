@@ -25,7 +25,7 @@ pub(super) async fn finish(
     let install = Install::decode(&path, &bytes, &identity)?;
     let file = bytes.get(INSTALL_BYTES..).unwrap_or_default();
     Checkpoint::decode(&path, file, &identity)?;
-    for name in void_names(listing, &install) {
+    for name in take_void(listing, &install) {
         remove(context, &format!("{dir}/{name}")).await?;
     }
     let checkpoint = JournalFile::Checkpoint(install.last).name();
@@ -33,7 +33,10 @@ pub(super) async fn finish(
     let first = install.last.next();
     if !install.keeps {
         begin_segment(context, meta, first).await?;
+        listing.segments.insert(first, meta.segment_bytes);
     }
+    // All that is left covers more.
+    listing.checkpoints.insert(0, install.last);
     let synced = SyncedBound { index: install.last, term: install.term, checksum: install.checksum };
     let generation = hard_state.generation + 1;
     let mut state = HardState { generation, commit: install.last, synced, ..hard_state };
@@ -49,10 +52,6 @@ pub(super) async fn finish(
     io.sync_dir(&dir).await?;
     io.remove(&folder::install_path(meta.journal)).await?;
     io.sync_dir(&dir).await?;
-    match install.keeps {
-        true => listing.cut_before(first),
-        false => listing.installed(first, meta.segment_bytes),
-    }
     Ok(state)
 }
 
@@ -69,15 +68,19 @@ async fn begin_segment(context: &Context, meta: &JournalMeta, first: Index) -> R
     allocated
 }
 
-/// Everything that holds entries, or what they add up to, but for the checkpoint itself and what is kept.
-fn void_names(listing: &Listing, install: &Install) -> Vec<String> {
-    let is_void = |base: &&Index| !install.keeps || **base <= install.last;
-    let segments = listing.segments.keys().filter(is_void).map(|base| JournalFile::Segment(*base).name());
-    let indexes = listing.indexes.iter().filter(is_void).map(|base| JournalFile::Index(*base).name());
-    let checkpoints = listing.checkpoints.iter().filter(is_void).filter(|covered| **covered != install.last);
-    let checkpoints = checkpoints.map(|covered| JournalFile::Checkpoint(*covered).name());
-    let local = listing.local_checkpoint.then(|| JournalFile::LocalCheckpoint.name());
-    segments.chain(indexes).chain(checkpoints).chain(local).collect()
+/// Takes from the listing everything that holds entries, or what they add up to, but for what is kept. The
+/// names of the files that go: the checkpoint itself is replaced.
+fn take_void(listing: &mut Listing, install: &Install) -> Vec<String> {
+    let is_void = |base: Index| !install.keeps || base <= install.last;
+    let segments = listing.segments.extract_if(.., |base, _| is_void(*base));
+    let indexes = listing.indexes.extract_if(.., |base| is_void(*base));
+    let checkpoints = listing.checkpoints.extract_if(.., |covered| is_void(*covered));
+    let segments = segments.map(|(base, _)| JournalFile::Segment(base).name());
+    let indexes = indexes.map(|base| JournalFile::Index(base).name());
+    let others = checkpoints.filter(|covered| *covered != install.last);
+    let others = others.map(|covered| JournalFile::Checkpoint(covered).name());
+    let local = core::mem::take(&mut listing.local_checkpoint).then(|| JournalFile::LocalCheckpoint.name());
+    segments.chain(indexes).chain(others).chain(local).collect()
 }
 
 async fn remove(context: &Context, path: &str) -> Result<(), DiskError> {

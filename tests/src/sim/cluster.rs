@@ -4,12 +4,14 @@
 //! finds all of it on every node. The whole cluster's simulator has clients and checkers of its
 //! own; this one is for scenarios that a test writes down step by step.
 
+use super::survey::{Found, journals, whole_entries};
 use super::world::{Happening, World, WorldOptions};
 use crate::check::Uid;
 use crate::workload::batches::{Recipe, build};
 use engine::batch::BatchHeader;
 use engine::batch::header::batch_crc;
 use engine::control::{Command, View, config::Statics, propose};
+use engine::disk::BLOCK;
 use engine::ids::{JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
 use engine::rng::Rng;
 use engine::shard::{
@@ -297,6 +299,20 @@ impl Cluster {
             self.happened(happening);
         }
         true
+    }
+
+    /// The whole entries of a journal on a node's disk.
+    pub fn entries(&self, node: usize, journal: JournalId) -> Vec<Found> {
+        let here = &self.world.nodes[node];
+        let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
+        whole_entries(here, &identity.expect("it is there"))
+    }
+
+    /// Turns a bit of an entry over: of its head or of its body.
+    pub fn flip(&mut self, node: usize, entry: &Found, in_head: bool) {
+        let within = if in_head { 50 } else { entry.entry_bytes - BLOCK / 2 };
+        let file = self.world.nodes[node].disk.file_mut(&entry.path).expect("surveyed");
+        file.flip(entry.position + within as u64, 3);
     }
 
     /// All records so far are deleted: the partition begins at its high watermark.
