@@ -82,6 +82,7 @@ struct Run {
 
 /// Runs the process to its exit code.
 pub fn main() -> ExitCode {
+    net::panics::end_the_process();
     match CommandLine::try_parse() {
         Ok(line) => match run(line.command) {
             Ok(()) => ExitCode::SUCCESS,

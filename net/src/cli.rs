@@ -6,7 +6,7 @@ use crate::logging;
 use crate::node::NodeError;
 use crate::options::Options;
 use crate::refusal::{EXIT_USAGE, Refusal};
-use crate::{signals, start, system};
+use crate::{panics, signals, start, system};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -53,6 +53,7 @@ enum Command {
 
 /// Runs the process to its exit code.
 pub fn main() -> ExitCode {
+    panics::end_the_process();
     if std::env::args_os().nth(1).is_some_and(|first| admin::NOUNS.iter().any(|noun| first == *noun)) {
         return admin::main(std::env::args_os());
     }

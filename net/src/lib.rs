@@ -23,6 +23,7 @@ pub mod mailbox;
 pub mod metrics;
 pub mod node;
 pub mod options;
+pub mod panics;
 pub mod peer;
 pub mod publication;
 pub mod refusal;

@@ -7,37 +7,43 @@ use std::sync::OnceLock;
 
 /// The path of `duramen`, as current as the source. `DURAMEN_TESTS_BINARY` names another one.
 pub fn duramen() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let given = || std::env::var_os("DURAMEN_TESTS_BINARY").map(PathBuf::from);
-    BINARY.get_or_init(|| given().unwrap_or_else(|| build("duramen", "duramen")))
+    static GIVEN: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let given = GIVEN.get_or_init(|| std::env::var_os("DURAMEN_TESTS_BINARY").map(PathBuf::from));
+    given.as_deref().unwrap_or_else(|| built("duramen"))
 }
 
 /// The path of `duramen-dump`.
 pub fn dump() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build("duramen-tools", "duramen-dump"))
+    built("duramen-dump")
 }
 
 /// The path of `duramen-bench`.
 pub fn bench() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build("duramen-bench", "duramen-bench"))
+    built("duramen-bench")
 }
 
-fn build(package: &str, binary: &str) -> PathBuf {
+/// The path of one of the binaries, which are built together: what they share is then built once.
+fn built(binary: &str) -> &'static Path {
+    static BINARIES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    let mut binaries = BINARIES.get_or_init(build).iter();
+    binaries.find(|path| path.file_name() == Some(binary.as_ref())).expect("cargo names the executable")
+}
+
+fn build() -> Vec<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--package", package, "--bin", binary, "--message-format", "json"])
+        .args(["build", "--quiet", "--bins", "--message-format", "json"])
+        .args(["--package", "duramen", "--package", "duramen-bench", "--package", "duramen-tools"])
         .current_dir(workspace_folder())
         .output()
         .expect("cargo runs");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{binary} does not build:\n{errors}");
-    // Cargo names the executable: the target folder may be anywhere.
+    assert!(output.status.success(), "the binaries do not build:\n{errors}");
+    // Cargo names the executables: the target folder may be anywhere.
     let messages = String::from_utf8(output.stdout).expect("cargo's messages are text");
-    let mut executables = messages.lines().filter_map(|line| {
+    let executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     });
-    executables.next_back().expect("cargo names the executable")
+    executables.collect()
 }
