@@ -177,8 +177,9 @@ pub async fn read_entry(
     place: Place,
     index: Index,
 ) -> Result<EntryBytes, ReadFault> {
-    let located = match place {
-        Place::Here(located) => located,
+    // A sealed segment is held until the read has ended: it could be deleted meanwhile.
+    let located = match &place {
+        Place::Here(located) => *located,
         Place::Sealed(sealed) => {
             let at = sealed.index.entry(index).await?.ok_or(ReadFault::Missing(index))?;
             located(sealed.file, sealed.base, at)
