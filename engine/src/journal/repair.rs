@@ -9,10 +9,11 @@
 //! behind says which header checksum the one before must have, and so each proves the next. What is
 //! known to be committed must besides be known so to its giver, for an entry of a tail that is to be cut
 //! there continues a chain too; or the chain comes down from an entry whose header knows it committed.
-//! That is proof enough, and the only one where all who know of the commit lost the same entry. Where
-//! no chain is left, the word of one whose own log is whole there will do. Damage above the commit is only ever
-//! replaced by the very same entry; where a committed other one proves that it is void, the bound is
-//! lowered and recovery cuts it.
+//! That is proof enough; so is a hard state whose commit covers the very entry that its synced bound
+//! names, for a bound is lowered before the log is written anew from there. Where all who know of the
+//! commit lost the same entry there is no other proof. Where no chain is left, the word of one whose
+//! own log is whole there will do. Damage above the commit is only ever replaced by the very same entry;
+//! where a committed other one proves that it is void, the bound is lowered and recovery cuts it.
 //!
 //! A journal that had lost heads at its start is quarantined, and opened anew once all is repaired.
 
@@ -288,7 +289,8 @@ impl Journal {
             return self.job_done(fx);
         }
         let checksum = expected.or(judged.own).unwrap_or(0);
-        let is_proven = judged.proven.is_some() || self.is_chain_proven(&job);
+        let is_bound_committed = bound.is_some() && expected == bound && job.at <= self.hard_state.commit;
+        let is_proven = judged.proven.is_some() || self.is_chain_proven(&job) || is_bound_committed;
         let any = checksum == 0 || self.repair.nobody_had_it;
         self.repair.step = Step::Due { wanted: Wanted { checksum, is_proven, any }, peers_asked: 0 };
         self.go_on_repairing(now, fx);
