@@ -37,9 +37,9 @@ const FAULTS: [Fault; 6] =
     [Fault::Killed, Fault::Stopped, Fault::CutOff, Fault::Mute, Fault::Deaf, Fault::OneWire];
 
 struct Scene {
+    verify: Verify,
     cluster: Cluster,
     wires: Wires,
-    verify: Verify,
 }
 
 impl Scene {
@@ -80,17 +80,14 @@ impl Scene {
     /// The load goes on during the fault and after it, and the node comes back in sync.
     fn suffer(&mut self, fault: Fault, node: usize) {
         let since = Instant::now();
+        print!("node {} {fault:?}: ", node + 1);
         self.begin_fault(fault, node);
         self.verify.wait_for_acks(ACKS);
         let went_on = since.elapsed();
         self.end_fault(fault, node);
         self.verify.wait_for_acks(ACKS);
         self.cluster.wait_in_sync(TOPIC, PATIENCE_SECONDS);
-        println!(
-            "node {} {fault:?}: {ACKS} acks after {went_on:?}, whole after {:?}",
-            node + 1,
-            since.elapsed()
-        );
+        println!("{ACKS} acks after {went_on:?}, whole after {:?}", since.elapsed());
     }
 
     /// Ends the load: its proof, and the replicas' equality.

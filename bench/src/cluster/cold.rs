@@ -30,6 +30,13 @@ impl Cold {
         Ok(Self { address: *address, stream, correlation: 0, frame: Vec::new() })
     }
 
+    /// From now on it waits so long for an answer.
+    pub fn within(self, answer: Duration) -> io::Result<Self> {
+        self.stream.set_read_timeout(Some(answer))?;
+        self.stream.set_write_timeout(Some(answer))?;
+        Ok(self)
+    }
+
     /// Asks and waits for the answer.
     pub fn call<R>(&mut self, version: i16, request: &R) -> io::Result<R::Response>
     where

@@ -12,7 +12,7 @@ use kafka_wire::{InitProducerIdRequest, MetadataRequest, MetadataResponse};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -21,17 +21,38 @@ const INIT_PRODUCER_ID_VERSION: i16 = 3;
 /// Leaders may move without anybody being told; Kafka's clients look every 5 minutes.
 const REFRESH_AT_LEAST: Duration = Duration::from_secs(30);
 
+/// A broker that is stopped takes connections and answers nothing: while a load runs it is waited for no longer.
+const ASK_THE_NEXT: Duration = Duration::from_secs(3);
+
 /// One view of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Leaders {
     pub brokers: BTreeMap<i32, SocketAddr>,
     /// By the partition's number among all of the run.
     pub leader: Vec<Option<i32>>,
+    /// The epoch in which it leads or led, likewise.
+    epoch: Vec<i32>,
 }
 
 impl Leaders {
     pub fn all_known(&self) -> bool {
         self.leader.iter().all(Option::is_some)
+    }
+
+    /// What a broker said that was behind the times (KIP-320) does not replace what is known.
+    fn keep_newer(&mut self, known: &Self) {
+        for (partition, epoch) in known.epoch.iter().enumerate() {
+            if *epoch <= self.epoch[partition] {
+                continue;
+            }
+            self.epoch[partition] = *epoch;
+            self.leader[partition] = known.leader[partition];
+            if let Some((id, address)) =
+                self.leader[partition].and_then(|id| known.brokers.get_key_value(&id))
+            {
+                self.brokers.entry(*id).or_insert(*address);
+            }
+        }
     }
 }
 
@@ -64,6 +85,9 @@ pub struct Directory {
     partitions: u32,
     leaders: Mutex<Arc<Leaders>>,
     generation: AtomicU64,
+    /// Which of the brokers is asked first: another one each time, since one that is cut off from the others does
+    /// not know better.
+    turn: AtomicUsize,
     wanted: Mutex<Wanted>,
     wake: Condvar,
 }
@@ -80,6 +104,7 @@ impl Directory {
             partitions: workload.partitions,
             leaders: Mutex::default(),
             generation: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
             wanted: Mutex::default(),
             wake: Condvar::new(),
         })
@@ -127,7 +152,7 @@ impl Directory {
             }
             // Each is answered, or stays for the next round.
             let refreshed = self.refresh().is_ok();
-            while let Some(slot) = identities.pop() {
+            while refreshed && let Some(slot) = identities.pop() {
                 match self.identity() {
                     Ok(identity) => *lock(&slot) = Some(identity),
                     Err(_) => {
@@ -161,13 +186,17 @@ impl Directory {
         }
     }
 
-    /// A connection to any broker: those of the command line, then those that they named.
+    /// A connection to any broker: those of the command line, then those that they named, from whose turn it is.
     pub fn any_broker(&self) -> io::Result<Cold> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no broker is named");
         let known = self.leaders();
         let named = self.bootstrap.iter().map(|text| (text.clone(), resolve(text)));
         let learned = known.brokers.values().map(|address| (address.to_string(), Ok(*address)));
-        for (text, address) in named.chain(learned) {
+        let mut order: Vec<_> = named.chain(learned).collect();
+        let turn = self.turn.load(Ordering::Relaxed);
+        let first = turn.checked_rem(order.len()).unwrap_or(0);
+        order.rotate_left(first);
+        for (text, address) in order {
             match address.and_then(|address| Cold::connect(&address)) {
                 Ok(cold) => return Ok(cold),
                 Err(error) => last = io::Error::new(error.kind(), format!("{text}: {error}")),
@@ -176,11 +205,14 @@ impl Directory {
         Err(last)
     }
 
-    /// Asks for the leaders now.
+    /// Asks for the leaders now, the next broker in turn.
     pub fn refresh(&self) -> io::Result<()> {
-        let response = self.metadata(&self.topics)?;
-        let fresh = self.read(&response)?;
+        self.turn.fetch_add(1, Ordering::Relaxed);
+        let response =
+            self.any_broker()?.within(ASK_THE_NEXT)?.call(METADATA_VERSION, &metadata_of(&self.topics))?;
+        let mut fresh = self.read(&response)?;
         let mut leaders = lock(&self.leaders);
+        fresh.keep_newer(&leaders);
         if leaders.brokers != fresh.brokers || leaders.leader != fresh.leader {
             *leaders = Arc::new(fresh);
             self.generation.fetch_add(1, Ordering::Release);
@@ -190,15 +222,7 @@ impl Directory {
 
     /// Never makes a topic.
     pub fn metadata(&self, topics: &[String]) -> io::Result<MetadataResponse> {
-        let mut request = MetadataRequest::default();
-        let wanted = topics.iter().map(|name| {
-            let mut topic = MetadataRequestTopic::default();
-            topic.name = Some(name.as_str().into());
-            topic
-        });
-        request.topics = Some(wanted.collect());
-        request.allow_auto_topic_creation = false;
-        self.any_broker()?.call(METADATA_VERSION, &request)
+        self.any_broker()?.call(METADATA_VERSION, &metadata_of(topics))
     }
 
     fn read(&self, response: &MetadataResponse) -> io::Result<Leaders> {
@@ -208,6 +232,7 @@ impl Directory {
             leaders.brokers.insert(broker.node_id, address);
         }
         leaders.leader.resize(self.topics.len() * self.partitions as usize, None);
+        leaders.epoch.resize(leaders.leader.len(), -1);
         for topic in &response.topics {
             let name = topic.name.as_ref().map_or("", |name| name.as_str());
             let Some(number) = self.topic_number(name) else { continue };
@@ -220,8 +245,12 @@ impl Directory {
         let first = number * self.partitions as usize;
         for partition in &topic.partitions {
             let within = usize::try_from(partition.partition_index).unwrap_or(usize::MAX);
+            if within >= self.partitions as usize {
+                continue;
+            }
+            leaders.epoch[first + within] = partition.leader_epoch;
             // A leader without an address is none yet: it is asked for again.
-            if within < self.partitions as usize && leaders.brokers.contains_key(&partition.leader_id) {
+            if leaders.brokers.contains_key(&partition.leader_id) {
                 leaders.leader[first + within] = Some(partition.leader_id);
             }
         }
@@ -244,7 +273,8 @@ impl Directory {
         request.transaction_timeout_ms = 60_000;
         request.producer_id = -1;
         request.producer_epoch = -1;
-        let response = self.any_broker()?.call(INIT_PRODUCER_ID_VERSION, &request)?;
+        let broker = self.any_broker()?.within(ASK_THE_NEXT);
+        let response = broker?.call(INIT_PRODUCER_ID_VERSION, &request)?;
         if response.error_code != 0 {
             return Err(io::Error::other(errors::name(response.error_code)));
         }
@@ -270,6 +300,18 @@ impl Directory {
     }
 }
 
+fn metadata_of(topics: &[String]) -> MetadataRequest {
+    let mut request = MetadataRequest::default();
+    let wanted = topics.iter().map(|name| {
+        let mut topic = MetadataRequestTopic::default();
+        topic.name = Some(name.as_str().into());
+        topic
+    });
+    request.topics = Some(wanted.collect());
+    request.allow_auto_topic_creation = false;
+    request
+}
+
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
@@ -280,12 +322,61 @@ mod tests {
     use crate::options::Options;
     use crate::workload::Purpose;
     use kafka_wire::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
+    use std::net::TcpListener;
+
+    fn view(leaders: &[(Option<i32>, i32)]) -> Leaders {
+        let brokers = leaders.iter().filter_map(|(leader, _)| *leader);
+        let address = |id| (id, SocketAddr::from(([127, 0, 0, 1], id as u16)));
+        let (leader, epoch) = leaders.iter().copied().unzip();
+        Leaders { brokers: brokers.map(address).collect(), leader, epoch }
+    }
+
+    #[test]
+    fn a_broker_behind_the_times_does_not_take_back_what_is_known() {
+        let known = view(&[(Some(1), 5), (Some(2), 6), (Some(3), 7)]);
+        let mut said = view(&[(Some(4), 6), (None, 6), (Some(1), 6)]);
+        said.keep_newer(&known);
+        assert_eq!(said.leader, [Some(4), None, Some(3)]);
+        assert_eq!(said.epoch, [6, 6, 7]);
+        assert_eq!(said.brokers.get(&3), known.brokers.get(&3), "a leader that is kept has its address");
+    }
+
+    fn of(bootstrap: Vec<String>) -> Arc<Directory> {
+        let options = Options { topic: Some("t".into()), partitions: Some(2), ..Options::default() };
+        let workload = Workload::resolve(options, Purpose::Produce).expect("a workload");
+        Directory::new(bootstrap, &workload)
+    }
+
+    /// Takes one connection and closes it; false when none comes for long.
+    fn hang_up(listener: &TcpListener) -> bool {
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            if listener.accept().is_ok() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    #[test]
+    fn each_refresh_asks_the_next_broker() {
+        let brokers = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+        brokers.iter().for_each(|broker| broker.set_nonblocking(true).expect("a socket"));
+        let address = |broker: &TcpListener| broker.local_addr().expect("bound").to_string();
+        let directory = of(brokers.iter().map(address).collect());
+        for broker in [&brokers[1], &brokers[0]] {
+            std::thread::scope(|scope| {
+                let refreshed = scope.spawn(|| directory.refresh());
+                assert!(hang_up(broker), "it is asked");
+                assert!(refreshed.join().expect("no panic").is_err());
+            });
+        }
+    }
 
     #[test]
     fn a_leader_without_an_address_is_none() {
-        let options = Options { topic: Some("t".into()), partitions: Some(2), ..Options::default() };
-        let workload = Workload::resolve(options, Purpose::Produce).expect("a workload");
-        let directory = Directory::new(Vec::new(), &workload);
+        let directory = of(Vec::new());
         let mut broker = MetadataResponseBroker::default();
         (broker.node_id, broker.host, broker.port) = (1000, "127.0.0.1".into(), 9092);
         let led_by = |(index, leader)| {

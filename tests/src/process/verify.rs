@@ -77,5 +77,11 @@ impl Drop for Verify {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{} acks; the last lines of verify:", self.acks());
+            let said = std::fs::read_to_string(self.folder.join("verify.log")).unwrap_or_default();
+            let tail: Vec<&str> = said.lines().rev().take(20).collect();
+            tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+        }
     }
 }
