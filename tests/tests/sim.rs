@@ -66,6 +66,8 @@ const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
     "formation waits",
     "leadership begun",
     "diverged tail cut",
+    "acknowledgement checked on the disk",
+    "commit checked on the disks",
     "link up",
     "link broken",
     "crash: power cut",

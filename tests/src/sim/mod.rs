@@ -8,6 +8,7 @@ pub mod disk;
 pub mod events;
 pub mod faults;
 mod group_faults;
+mod honesty;
 pub mod narrate;
 pub mod network;
 pub mod node;

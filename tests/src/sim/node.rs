@@ -2,6 +2,7 @@
 
 use super::coordinators::Coordinating;
 use super::disk::SimDisk;
+use super::honesty::Promises;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
@@ -38,6 +39,8 @@ pub struct ShardSlot {
 pub struct Node {
     pub number: usize,
     pub disk: SimDisk,
+    /// What its processes wrote there, and said of it.
+    pub(super) promises: Promises,
     pub shards: Vec<ShardSlot>,
     /// Processes started so far; events of an earlier one are void.
     pub run: u64,
@@ -71,6 +74,7 @@ impl Node {
         Self {
             number,
             disk: SimDisk::new(),
+            promises: Promises::default(),
             shards: Vec::new(),
             run: 0,
             mono_base_ns: 0,

@@ -3,52 +3,39 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-struct Item<E> {
-    at_ns: u64,
-    number: u64,
-    event: E,
-}
+/// When, which number, and where the event lies: in this order they are compared.
+type Item = (u64, u64, usize);
 
-/// Events to come.
+/// Events to come. They stay where they are while the heap sorts their times.
 pub struct Schedule<E> {
-    items: BinaryHeap<Reverse<Item<E>>>,
+    items: BinaryHeap<Reverse<Item>>,
     next_number: u64,
+    events: Vec<Option<E>>,
+    free: Vec<usize>,
 }
 
 impl<E> Default for Schedule<E> {
     fn default() -> Self {
-        Self { items: BinaryHeap::new(), next_number: 0 }
+        Self { items: BinaryHeap::new(), next_number: 0, events: Vec::new(), free: Vec::new() }
     }
 }
 
 impl<E> Schedule<E> {
     pub fn add(&mut self, at_ns: u64, event: E) {
         self.next_number += 1;
-        self.items.push(Reverse(Item { at_ns, number: self.next_number, event }));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.events.push(None);
+            self.events.len() - 1
+        });
+        self.events[place] = Some(event);
+        self.items.push(Reverse((at_ns, self.next_number, place)));
     }
 
     /// The next event and its time.
     pub fn pop(&mut self) -> Option<(u64, E)> {
-        self.items.pop().map(|Reverse(item)| (item.at_ns, item.event))
+        let Reverse((at_ns, _, place)) = self.items.pop()?;
+        self.free.push(place);
+        let event = self.events[place].take().expect("an event is taken once");
+        Some((at_ns, event))
     }
 }
-
-impl<E> Ord for Item<E> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at_ns, self.number).cmp(&(other.at_ns, other.number))
-    }
-}
-
-impl<E> PartialOrd for Item<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> PartialEq for Item<E> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<E> Eq for Item<E> {}

@@ -5,6 +5,7 @@
 
 use super::counts::Counts;
 use super::disk::{CutCounts, FaultKind, SimDisk};
+use super::honesty::Promises;
 use super::narrate::{self, step_name};
 use super::network::{Network, Way};
 use super::node::Node;
@@ -18,6 +19,7 @@ use engine::groups;
 use engine::ids::{JournalId, NodeId, Term};
 use engine::rng::Rng;
 use engine::shard::{Event, Fatal, Input, Output, RequestId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MS: u64 = 1_000_000;
@@ -94,6 +96,8 @@ pub struct World {
     pub network: Network,
     /// Nodes will lose their disks: what has one copy would be gone.
     pub loses_disks: bool,
+    /// The highest commit index that any leader told.
+    pub(super) committed: BTreeMap<JournalId, u64>,
     pub(super) schedule: Schedule<Due>,
     pub(super) rng: Rng,
     pub(super) happened: Vec<Happening>,
@@ -109,6 +113,7 @@ impl World {
             counts: Counts::default(),
             network: Network::default(),
             loses_disks: false,
+            committed: BTreeMap::new(),
             schedule: Schedule::default(),
             rng: Rng::new(options.seed ^ 0x0057_4f52_4c44),
             happened: Vec::new(),
@@ -203,6 +208,7 @@ impl World {
         assert!(!self.nodes[node].is_running(), "a disk in use is not taken away");
         self.trace.line(self.now_ns, format_args!("n{node} wiped"));
         self.nodes[node].disk = SimDisk::new();
+        self.nodes[node].promises = Promises::default();
         self.nodes[node].wipes += 1;
         self.counts.add("whole disk lost");
     }
@@ -363,7 +369,10 @@ impl World {
                 self.kill(node);
                 self.happened.push(Happening::Ended { node, fatal: Some(fatal) });
             }
-            Output::Peer { to, lane, message } => self.send_message(node, to, lane, &message),
+            Output::Peer { to, lane, message } => {
+                self.judge_promises(node, &message);
+                self.send_message(node, to, lane, &message);
+            }
             Output::Formation { to, report } => self.send_report(node, to, &report),
             Output::Leader { journal, term, leader, .. } => self.leader_known(node, journal, term, leader),
             Output::Room => self.happened.push(Happening::Room { node, shard }),
@@ -408,6 +417,7 @@ impl World {
     fn issue(&mut self, node: usize, shard: u16, op: OpId, request: DiskRequest) {
         let latency_ns = self.latency_ns(&request);
         let here = &mut self.nodes[node];
+        here.promises.written(&here.disk, shard, &request);
         here.disk.issue(shard, op, request);
         let at_ns = (self.now_ns + latency_ns).max(here.stalled_until_ns);
         self.schedule.add(at_ns, Due::Disk { node, run: here.run, shard, op });

@@ -273,6 +273,14 @@ impl SimFile {
         self.unreadable.insert(block);
     }
 
+    /// Whether a power cut would leave these bytes as they are.
+    pub fn is_durable(&self, bytes: core::ops::Range<u64>) -> bool {
+        let (position, length) = (bytes.start, (bytes.end - bytes.start) as usize);
+        let pending = self.completed.iter().chain(&self.doubtful).map(|(_, change)| change);
+        bytes.end <= self.durable.len()
+            && !self.in_flight.values().chain(pending).any(|change| overlaps(change, position, length))
+    }
+
     /// True when everything that programs see is durable.
     pub fn is_clean(&self) -> bool {
         self.in_flight.is_empty() && self.completed.is_empty() && self.doubtful.is_empty()

@@ -141,7 +141,7 @@ impl SimDisk {
         self.next
     }
 
-    fn inode(&self, owner: Owner, file: FileId) -> Inode {
+    pub fn inode(&self, owner: Owner, file: FileId) -> Inode {
         self.open.get(&(owner, file)).unwrap_or_else(|| panic!("shard {owner}: {file:?} is not open")).0
     }
 
@@ -176,6 +176,13 @@ impl SimDisk {
     /// Operations in flight, of all shards.
     pub fn in_flight(&self) -> impl Iterator<Item = (Owner, &DiskRequest)> {
         self.issued.iter().map(|((owner, _), issued)| (*owner, &issued.request))
+    }
+
+    /// Whether these bytes of a segment outlast a power cut, and so does its name; true of a file
+    /// that is there no more.
+    pub fn is_durable(&self, inode: Inode, bytes: core::ops::Range<u64>) -> bool {
+        let Some(file) = self.files.get(&inode) else { return true };
+        file.is_durable(bytes) && self.names.has_durable(inode, |path| path.ends_with(".seg"))
     }
 
     /// Bytes that the files take.

@@ -108,6 +108,11 @@ impl Names {
         self.durable.values().chain(changed).filter_map(of_node)
     }
 
+    /// Whether a name like that leads to the file, and will after a power cut.
+    pub fn has_durable(&self, inode: Inode, is_like: impl Fn(&str) -> bool) -> bool {
+        self.durable.iter().any(|(path, node)| *node == Node::File(inode) && is_like(path))
+    }
+
     /// What a sync of the folder that is issued now will make durable.
     pub fn sync_covers(&self, folder: &str) -> Vec<u64> {
         let of_folder = |change: &NameChange| match change {
