@@ -1,7 +1,6 @@
 //! Damaged replicas heal from the others: bodies and heads, on one node or on each a different one,
 //! with and without a leader.
 
-use engine::disk::BLOCK;
 use engine::ids::{JournalId, PartitionId};
 use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
@@ -43,6 +42,15 @@ fn in_tail(cluster: &Cluster, node: usize, journal: JournalId, from_end: usize) 
     assert!(all.len() > from_end + 1, "{} entries in {last}", all.len());
     let at = all.len() - 2 - from_end;
     all.swap_remove(at)
+}
+
+/// Up to where a node knew a journal to be committed when it recovered it, after so many events.
+fn knew_committed(cluster: &Cluster, after: usize, node: usize, journal: JournalId) -> u64 {
+    let recovered = cluster.events[after..].iter().find_map(|(of, event)| match event {
+        Event::Recovered(report) if *of == node && report.journal == journal => Some(report.commit.0),
+        _ => None,
+    });
+    recovered.expect("it was recovered")
 }
 
 /// All replicas come to hold the same whole entries, and nothing acknowledged is gone.
@@ -133,8 +141,7 @@ fn a_tail_that_the_disk_forgot_is_fetched_again() {
         cluster.kill(2, true);
         let all = cluster.entries(2, journal);
         for entry in &all[all.len() - 3..] {
-            let file = cluster.world.nodes[2].disk.file_mut(&entry.path).expect("surveyed");
-            file.erase(entry.position / BLOCK as u64, entry.entry_bytes / BLOCK);
+            cluster.erase(2, entry);
         }
         cluster.world.start(2);
         healed(&mut cluster, partition, journal);
@@ -160,11 +167,7 @@ fn who_has_the_entry_that_all_others_lost_need_not_know_it_committed() {
         let before = cluster.events.len();
         start_all(&mut cluster);
         healed(&mut cluster, partition, journal);
-        let knew = cluster.events[before..].iter().find_map(|(node, event)| match event {
-            Event::Recovered(report) if *node == 2 && report.journal == journal => Some(report.commit.0),
-            _ => None,
-        });
-        assert!(knew.expect("it was recovered") < victim.index, "seed {seed}");
+        assert!(knew_committed(&cluster, before, 2, journal) < victim.index, "seed {seed}");
         (0..2).for_each(|node| assert_eq!(repairs(&cluster, node), 1, "node {node} of seed {seed}"));
     }
 }
@@ -186,17 +189,12 @@ fn a_hard_state_proves_the_entry_that_its_commit_and_its_bound_name() {
         for node in (0..3).filter(|node| *node != away) {
             let last = cluster.entries(node, journal).pop().expect("it has some");
             assert_eq!(last.index, victim.index, "seed {seed}: nothing came behind it");
-            let file = cluster.world.nodes[node].disk.file_mut(&last.path).expect("surveyed");
-            file.erase(last.position / BLOCK as u64, last.entry_bytes / BLOCK);
+            cluster.erase(node, &last);
         }
         let before = cluster.events.len();
         start_all(&mut cluster);
         healed(&mut cluster, partition, journal);
-        let knew = cluster.events[before..].iter().find_map(|(node, event)| match event {
-            Event::Recovered(report) if *node == away && report.journal == journal => Some(report.commit.0),
-            _ => None,
-        });
-        assert!(knew.expect("it was recovered") < victim.index, "seed {seed}");
+        assert!(knew_committed(&cluster, before, away, journal) < victim.index, "seed {seed}");
         let mended = |node: &usize| repairs(&cluster, *node) == 1;
         assert_eq!((0..3).filter(mended).count(), 2, "seed {seed}");
     }

@@ -220,7 +220,6 @@ impl Directory {
         Ok(())
     }
 
-    /// Never makes a topic.
     pub fn metadata(&self, topics: &[String]) -> io::Result<MetadataResponse> {
         self.any_broker()?.call(METADATA_VERSION, &metadata_of(topics))
     }
@@ -300,6 +299,7 @@ impl Directory {
     }
 }
 
+/// Never makes a topic.
 fn metadata_of(topics: &[String]) -> MetadataRequest {
     let mut request = MetadataRequest::default();
     let wanted = topics.iter().map(|name| {

@@ -431,7 +431,6 @@ impl Appender {
         self.durable.index > before
     }
 
-    /// Bytes handed to the disk and not yet durable.
     /// What raft is told to be durable.
     pub fn told_durable(&self) -> Index {
         if is_planted(Bug::LaterWriteReleasedEarly) {

@@ -281,8 +281,7 @@ impl Journal {
     /// What this replica knows of the entry under way has been gathered.
     pub fn judged(&mut self, judged: Judged, now: Now, fx: &mut Effects) {
         let job = self.repair.jobs[0];
-        let synced = self.hard_state.synced;
-        let bound = Some(synced.checksum).filter(|sum| synced.index == job.at && *sum != 0);
+        let bound = self.bound_exact(job.at);
         let expected = judged.proven.or(job.chained).or(bound).or(judged.next);
         if job.at < job.first && (expected.is_none() || judged.own.is_none() || judged.own == expected) {
             // Not damaged, and what its neighbour says of it is so.
@@ -338,7 +337,7 @@ impl Journal {
             }
             let is_good = match was_committed {
                 true if is_same => is_committed || wanted.is_proven,
-                true => is_committed && is_sure && wanted.any && !self.is_bound_exact(index),
+                true => is_committed && is_sure && wanted.any && self.bound_exact(index).is_none(),
                 false => is_same,
             };
             if is_good {
@@ -348,9 +347,10 @@ impl Journal {
         self.go_on_repairing(now, fx);
     }
 
-    /// The synced bound names this very entry: no other will do.
-    fn is_bound_exact(&self, index: Index) -> bool {
-        self.hard_state.synced.index == index && self.hard_state.synced.checksum != 0
+    /// The checksum by which the synced bound names this very entry: no other will do.
+    fn bound_exact(&self, index: Index) -> Option<u32> {
+        let synced = self.hard_state.synced;
+        Some(synced.checksum).filter(|checksum| synced.index == index && *checksum != 0)
     }
 
     fn write_mended(&mut self, entry: EntryBytes, fx: &mut Effects) {

@@ -208,12 +208,16 @@ impl Drop for Broker {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            let log = self.log();
-            let tail: Vec<&str> = log.lines().rev().take(40).collect();
-            eprintln!("the broker's last lines:");
-            tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+            print_tail("the broker's last lines:", &self.log());
         }
     }
+}
+
+/// What a process logged last, for a test that fails.
+pub(super) fn print_tail(title: &str, log: &str) {
+    eprintln!("{title}");
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].iter().for_each(|line| eprintln!("  {line}"));
 }
 
 /// A test process that is itself killed must not leave others behind.

@@ -1,6 +1,6 @@
 //! `duramen-bench verify` as a process: load that proves itself, while the test does what it does.
 
-use super::broker::die_with_this_thread;
+use super::broker::{die_with_this_thread, print_tail};
 use super::{Deadline, binary};
 use serde_json::Value;
 use std::fs::File;
@@ -78,10 +78,8 @@ impl Drop for Verify {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("{} acks; the last lines of verify:", self.acks());
-            let said = std::fs::read_to_string(self.folder.join("verify.log")).unwrap_or_default();
-            let tail: Vec<&str> = said.lines().rev().take(20).collect();
-            tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+            let log = std::fs::read_to_string(self.folder.join("verify.log")).unwrap_or_default();
+            print_tail(&format!("{} acks; the last lines of verify:", self.acks()), &log);
         }
     }
 }

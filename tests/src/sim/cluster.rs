@@ -315,6 +315,12 @@ impl Cluster {
         file.flip(entry.position + within as u64, 3);
     }
 
+    /// An entry's blocks are as new: the disk never wrote what it said it had.
+    pub fn erase(&mut self, node: usize, entry: &Found) {
+        let file = self.world.nodes[node].disk.file_mut(&entry.path).expect("surveyed");
+        file.erase(entry.position / BLOCK as u64, entry.entry_bytes / BLOCK);
+    }
+
     /// All records so far are deleted: the partition begins at its high watermark.
     pub fn delete_all(&mut self, partition: PartitionId) {
         let journal = self.journal_of(partition);
