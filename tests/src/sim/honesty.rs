@@ -9,9 +9,12 @@ use super::node::Node;
 use super::world::World;
 use engine::disk::DiskRequest;
 use engine::entry::layout::{ENTRY_MAGIC, EntryHeader};
+use engine::folder;
 use engine::ids::{JournalId, NodeId, RaftId};
+use engine::journal::report::Damage;
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
-use std::collections::BTreeMap;
+use engine::shard::Event;
+use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::FromBytes;
 
 /// Where a node's processes wrote an entry last.
@@ -27,6 +30,8 @@ struct OfJournal {
     entries: BTreeMap<u64, Written>,
     /// Up to here the node acknowledged entries, and they were durable.
     kept: u64,
+    /// What the medium broke is repaired in its place, and nobody was promised that.
+    damaged: BTreeSet<u64>,
 }
 
 /// The entries that one disk was given, and the promises about them.
@@ -38,7 +43,10 @@ impl Promises {
     pub fn written(&mut self, disk: &SimDisk, owner: u16, request: &DiskRequest) {
         let DiskRequest::Write { file, position, buffer, .. } = request else { return };
         let Ok((header, _)) = EntryHeader::ref_from_prefix(buffer) else { return };
-        if header.magic != ENTRY_MAGIC {
+        let file_name = disk.path_of(owner, *file).strip_prefix(&folder::journal_dir(header.journal()));
+        // What is put by in quarantine is no entry of the journal any more.
+        let is_in_journal = file_name.is_some_and(|name| !name[1..].contains('/'));
+        if header.magic != ENTRY_MAGIC || !is_in_journal {
             return;
         }
         let written = Written {
@@ -53,7 +61,32 @@ impl Promises {
         let is_other = |before: Written| before.checksum != header.checksum.get();
         if journal.entries.insert(index, written).is_none_or(is_other) {
             journal.kept = journal.kept.min(index - 1);
+            journal.damaged.remove(&index);
         }
+    }
+
+    /// Takes note of what a node reports of its disk.
+    pub fn reported(&mut self, event: &Event) {
+        match event {
+            Event::Recovered(report) => report.damage.iter().for_each(|damage| self.damaged(damage)),
+            Event::Damaged(damage) => self.damaged(damage),
+            Event::Repaired { journal, first, last } => {
+                let journal = self.0.entry(*journal).or_default();
+                journal.damaged.retain(|index| !(first.0..=last.0).contains(index));
+            }
+            // A checkpoint stands for all entries up to there.
+            Event::Installed { journal, last } => {
+                let journal = self.0.entry(*journal).or_default();
+                journal.entries = journal.entries.split_off(&(last.0 + 1));
+                journal.kept = journal.kept.max(last.0);
+            }
+            _ => {}
+        }
+    }
+
+    fn damaged(&mut self, damage: &Damage) {
+        let journal = self.0.entry(damage.journal).or_default();
+        journal.damaged.extend(damage.first.0..=damage.last.0);
     }
 
     /// The first entry up to `index` that is acknowledged by that and would not outlast a power cut.
@@ -62,7 +95,8 @@ impl Promises {
         if of_journal.kept >= index {
             return None;
         }
-        let mut told = of_journal.entries.range(of_journal.kept + 1..=index);
+        let told = of_journal.entries.range(of_journal.kept + 1..=index);
+        let mut told = told.filter(|(index, _)| !of_journal.damaged.contains(index));
         let broken = told.find(|(_, written)| !is_durable(disk, written)).map(|(index, _)| *index);
         of_journal.kept = index;
         broken

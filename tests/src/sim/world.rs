@@ -363,6 +363,7 @@ impl World {
                 if let Event::Leading { journal, term } = event {
                     self.leader_known(node, journal, term, Some(NodeId(node as u32)));
                 }
+                self.nodes[node].promises.reported(&event);
                 self.happened.push(Happening::Event { node, shard, event });
             }
             Output::Fatal(fatal) => {

@@ -181,8 +181,9 @@ impl SimDisk {
     /// Whether these bytes of a segment outlast a power cut, and so does its name; true of a file
     /// that is there no more.
     pub fn is_durable(&self, inode: Inode, bytes: core::ops::Range<u64>) -> bool {
-        let Some(file) = self.files.get(&inode) else { return true };
-        file.is_durable(bytes) && self.names.has_durable(inode, |path| path.ends_with(".seg"))
+        let is_gone = self.names.files().all(|(_, of)| of != inode);
+        let is_named = |path: &str| path.ends_with(".seg");
+        is_gone || self.files[&inode].is_durable(bytes) && self.names.has_durable(inode, is_named)
     }
 
     /// Bytes that the files take.
