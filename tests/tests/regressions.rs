@@ -70,5 +70,6 @@ seeds! {
     who_goes_on_behind_what_is_deleted_everywhere_keeps_that: 758, 772;
     entries_next_to_damage_are_given_to_those_who_can_prove_them: 22;
     a_lost_entry_that_is_asked_for_is_not_there: 31;
+    what_was_cut_before_it_was_durable_is_not_acknowledged: 213;
     a_change_of_members_outlasts_a_crash_before_the_next_disk_is_lost: 9;
 }

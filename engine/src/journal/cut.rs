@@ -54,6 +54,7 @@ impl Journal {
         };
         for work in &mut self.works {
             work.last = work.last.map(|entry| entry.min(last));
+            work.hold.retain(|outgoing| !outgoing.acknowledges_beyond(last));
         }
         let files: Vec<_> = stale.iter().map(|(_, file)| *file).collect();
         let bound = SyncedBound { index: last, term, checksum };

@@ -15,6 +15,13 @@ pub struct Outgoing {
     pub entry: Option<(Index, Term)>,
 }
 
+impl Outgoing {
+    /// It says that entries above `last` are durable here.
+    pub fn acknowledges_beyond(&self, last: Index) -> bool {
+        matches!(self.message.kind, RaftKind::AppendResponse { index, reject: false, .. } if index > last)
+    }
+}
+
 /// raft-rs's form of a message that was checked.
 pub fn to_raft(message: &RaftMessage) -> Message {
     let mut raft =
