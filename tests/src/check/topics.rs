@@ -16,11 +16,20 @@ pub struct TopicModel {
     pub partitions_asked: u32,
     /// Time or size may have taken records, whatever the settings are now.
     pub retention_asked: bool,
-    /// Values that a setting may have; one, when the last change was answered.
+    /// Values that a setting may have; one, when all changes were answered.
     pub configs: BTreeMap<String, BTreeSet<Option<String>>>,
+    /// Values of changes whose answer nobody waited for: they may be made at any time.
+    pub configs_lost: BTreeSet<(String, Option<String>)>,
 }
 
 impl TopicModel {
+    /// A change of a setting was answered.
+    pub fn configured(&mut self, key: String, value: Option<String>) {
+        let lost = self.configs_lost.iter().filter(|(of, _)| *of == key).map(|(_, value)| value.clone());
+        let possible = lost.chain([value]).collect();
+        self.configs.insert(key, possible);
+    }
+
     /// A setting that lets records go was ever asked for.
     pub fn has_retention(&self) -> bool {
         let limits = |(key, values): (&String, &BTreeSet<Option<String>>)| {

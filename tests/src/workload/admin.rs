@@ -208,7 +208,7 @@ impl Admin {
                 ctx.world.counts.add("partitions added");
             }
             Asked::Configure(id, key, value) => {
-                topics.get_mut(&id).expect("asked").configs.insert(key, [value].into());
+                topics.get_mut(&id).expect("asked").configured(key, value);
                 ctx.world.counts.add("configuration changed");
             }
             Asked::Query(..) => unreachable!("a query is no command"),
@@ -270,8 +270,11 @@ impl Client for Admin {
         }
     }
 
-    fn lost(&mut self, _: &mut Ctx<'_>) {
-        self.under_way = None;
+    fn lost(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(Asked::Configure(id, key, value)) = self.under_way.take() {
+            let topic = ctx.model.topics.by_id.get_mut(&id).expect("asked");
+            topic.configs_lost.insert((key, value));
+        }
     }
 
     fn is_settled(&self) -> bool {

@@ -14,6 +14,8 @@ const UNDER_WAY_MAX: usize = 5;
 
 struct Unacked {
     uid: Uid,
+    /// Counts the lane's batches.
+    number: usize,
     /// Under way as this request.
     request: Option<RequestId>,
 }
@@ -22,11 +24,21 @@ struct Unacked {
 struct Lane {
     partition: PartitionId,
     next_sequence: i32,
+    next_number: usize,
     queue: VecDeque<Unacked>,
     /// A batch was refused: the others come home before anything is sent again.
     is_draining: bool,
     /// The last one acked, to be sent again for nothing.
     last_acked: Option<Uid>,
+}
+
+impl Lane {
+    /// Batches that may be begun. A broker knows the last five again: it counts from the first that
+    /// is not acked, for one behind it may be, when another leader answers earlier than the old one.
+    fn room(&self) -> usize {
+        let first = self.queue.front().map_or(self.next_number, |unacked| unacked.number);
+        UNDER_WAY_MAX.saturating_sub(self.next_number - first)
+    }
 }
 
 /// A request outside of the queues, and what it must give.
@@ -63,6 +75,7 @@ impl Producer {
             let lane = Lane {
                 partition,
                 next_sequence: 0,
+                next_number: 0,
                 queue: VecDeque::new(),
                 is_draining: false,
                 last_acked: None,
@@ -79,7 +92,8 @@ impl Producer {
         let batch = batches::build(ctx.rng, ctx.model.attempts.next_uid(), &recipe);
         lane.next_sequence += recipe.records as i32;
         let uid = ctx.model.attempts.add(lane.partition, recipe.sequence, batch);
-        lane.queue.push_back(Unacked { uid, request: None });
+        lane.queue.push_back(Unacked { uid, number: lane.next_number, request: None });
+        lane.next_number += 1;
     }
 
     /// Sends what may be sent of a lane.
@@ -274,8 +288,7 @@ impl Client for Producer {
                 if ctx.rng.one_in(12) {
                     self.send_aside(ctx, lane);
                 }
-                let room = UNDER_WAY_MAX.saturating_sub(self.lanes[lane].queue.len()) as u64;
-                for _ in 0..ctx.rng.below(room + 1) {
+                for _ in 0..ctx.rng.below(self.lanes[lane].room() as u64 + 1) {
                     self.enqueue(ctx, lane);
                 }
             }
