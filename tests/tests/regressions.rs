@@ -61,6 +61,8 @@ seeds! {
     who_has_the_entry_that_all_others_lost_need_not_know_it_committed: 1078;
     who_lost_an_entry_that_all_others_have_deleted_gets_the_start_of_the_log: 905;
     a_coordinator_that_was_deposed_by_one_that_has_ended_may_know_less: 717, 2636;
+    a_segment_that_an_entry_is_read_from_is_not_deleted: 24;
+    a_hard_state_proves_the_entry_that_its_commit_and_its_bound_name: 127;
 }
 
 seeds! {

@@ -326,8 +326,7 @@ impl Journal {
         self.phase = Phase::Running;
         // Peers may have a leader: they are asked when none is heard. But a journal that was just
         // made has none, and the node that is meant to lead it begins.
-        let is_first = self.meta.voters.first() == Some(&self.meta.raft_id) && self.cursor.next == Index(1);
-        if self.is_alone() || is_first {
+        if self.is_alone() || self.is_to_begin() {
             self.replica.campaign();
         }
         self.pump(now, fx);
@@ -337,6 +336,11 @@ impl Journal {
             self.queue_items(vec![Item::LossAccepted { first, last, skip }], Vec::new());
             self.propose_queued(now, fx);
         }
+    }
+
+    /// This replica is meant to lead the journal, which was just made and has nothing yet.
+    pub(super) fn is_to_begin(&self) -> bool {
+        self.meta.voters.first() == Some(&self.meta.raft_id) && self.cursor.next == Index(1)
     }
 
     /// Takes the completion of an operation of the append path; false when it is not one.

@@ -188,6 +188,7 @@ impl Journal {
             let leads = self.replica.is_leader();
             let may_stand = self.phase == Phase::Running && self.has_place_to_lead();
             match self.phase {
+                Phase::Running if may_stand && self.is_to_begin() => self.replica.tick_to_begin(),
                 Phase::Running | Phase::Stopping if leads || self.is_alone() || may_stand => {
                     self.replica.tick()
                 }

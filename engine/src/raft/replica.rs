@@ -30,6 +30,8 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// that stalls for 200 ms deposes nobody, and a dead leader is replaced within a second.
 pub const ELECTION_TICKS: usize = 30;
 pub const HEARTBEAT_TICKS: usize = 6;
+/// How often [`Replica::tick_to_begin`] asks for votes: over 600 ms, as long as any other waits at most.
+const BEGIN_ATTEMPTS: u64 = 10;
 /// [`CREDIT_BYTES`] in messages of one entry each, when entries are small.
 const CREDIT_MESSAGES: usize = 256;
 /// And when they are large: enough to overlap sending with writing.
@@ -224,6 +226,17 @@ impl Replica {
             self.attempts += 1;
         }
         self.fix_time_out();
+    }
+
+    /// [`Replica::tick`] of the member that is meant to lead a log nobody led yet: it asks for votes with every
+    /// heartbeat's time, since each peer makes its replica in its own time and does not hear before that.
+    pub fn tick_to_begin(&mut self) {
+        self.tick();
+        let raft = &self.node.raft;
+        let asks = matches!(raft.state, StateRole::Follower | StateRole::PreCandidate) && raft.leader_id == 0;
+        if asks && self.attempts < BEGIN_ATTEMPTS && raft.election_elapsed.is_multiple_of(HEARTBEAT_TICKS) {
+            self.campaign();
+        }
     }
 
     /// Takes a message from a peer whose entry, if it has one, is proven and staged.

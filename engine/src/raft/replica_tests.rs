@@ -68,6 +68,47 @@ fn a_restarted_voter_takes_a_new_term_and_commits_its_tail() {
     assert_eq!(replica.commit(), Index(7));
 }
 
+#[test]
+fn who_is_meant_to_begin_asks_until_its_peers_are_there() {
+    let members = Membership::first(&[1, 2, 3].map(RaftId));
+    let mut replica = Replica::new(&ReplicaStart { members, ..start() });
+    let asked = |replica: &mut Replica| {
+        let sent = drain(replica).into_iter().flat_map(|work| work.send.into_iter().chain(work.hold));
+        sent.filter(|outgoing| matches!(outgoing.message.kind, RaftKind::PreVote { .. })).count()
+    };
+    replica.campaign();
+    assert_eq!(asked(&mut replica), 2, "each peer");
+    for _ in 1..HEARTBEAT_TICKS {
+        replica.tick_to_begin();
+        assert_eq!(asked(&mut replica), 0);
+    }
+    replica.tick_to_begin();
+    assert_eq!(asked(&mut replica), 2, "they may not have been there");
+
+    let (commit, commit_term) = (Index(0), Term(0));
+    let kind = RaftKind::PreVoteResponse { reject: false, commit, commit_term };
+    replica
+        .step(&RaftMessage { from: RaftId(2), to: RaftId(1), term: Term(1), kind }, false)
+        .expect("believed");
+    assert_eq!(replica.term(), Term(1), "it stands");
+    drain(&mut replica);
+    for _ in 0..HEARTBEAT_TICKS {
+        replica.tick_to_begin();
+    }
+    assert_eq!(asked(&mut replica), 0, "an election under way is left alone");
+}
+
+#[test]
+fn who_is_meant_to_begin_and_has_nobody_to_hear_it_asks_as_others_do_at_last() {
+    let members = Membership::first(&[1, 2, 3].map(RaftId));
+    let mut replica = Replica::new(&ReplicaStart { members, ..start() });
+    let ticks = 1000;
+    (0..ticks).for_each(|_| replica.tick_to_begin());
+    let asked =
+        drain(&mut replica).into_iter().flat_map(|work| work.send.into_iter().chain(work.hold)).count();
+    assert!(asked <= 2 * (BEGIN_ATTEMPTS as usize + ticks / ELECTION_TICKS), "asked {asked} times");
+}
+
 /// A leader with 300 entries of this length, and how many of them it has under way to a follower
 /// after each answer of that one, which has none and then takes one at a time.
 fn under_way(entry_bytes: u32, answers: u64) -> Vec<u64> {
