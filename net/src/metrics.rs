@@ -73,6 +73,9 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_held_writes", "Writes that waited for zeros on their way to the same blocks", |j| {
         j.held_writes
     }),
+    ("journal_held_back_ms", "Milliseconds that producers waited for a follower that nearly keeps up", |j| {
+        j.held_back_ns / 1_000_000
+    }),
     ("journal_repaired_entries", "Damaged entries fetched from other replicas and written again", |j| {
         j.repaired_entries
     }),

@@ -68,6 +68,7 @@ const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
     "diverged tail cut",
     "acknowledgement checked on the disk",
     "commit checked on the disks",
+    "producers held back for a follower",
     "link up",
     "link broken",
     "crash: power cut",

@@ -3,7 +3,7 @@
 use engine::batch::{BatchBuilder, BatchHeader, NewRecord};
 use engine::disk::BufferPool;
 use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp};
-use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX};
+use engine::entry::layout::BatchDescriptor;
 use engine::entry::{EntryBytes, reader::Link};
 use engine::ids::{ClusterId, Index, JournalId, JournalIdentity, Term};
 
@@ -61,6 +61,9 @@ pub fn stamp(link: &Link, position: u64) -> Stamp {
     }
 }
 
+/// What the entries made here may have; the broker's own are up to twice as long.
+const ENTRY_BYTES: usize = 1 << 20;
+
 /// An entry as full as it gets of `batch`, one partition after the other; and what it teaches.
 pub fn entry(
     pool: &BufferPool,
@@ -69,7 +72,7 @@ pub fn entry(
     first_partition: u64,
     stamp: &Stamp,
 ) -> (EntryBytes, Hint) {
-    let mut open = OpenEntry::new(pool, hint, ENTRY_BYTES_MAX, batch.len());
+    let mut open = OpenEntry::new(pool, hint, ENTRY_BYTES, batch.len());
     let mut partition = first_partition;
     while open.fits(batch.len()) {
         open.append(pool, batch, placed(batch, partition, 0)).expect("its CRC is right");
@@ -98,7 +101,7 @@ pub fn segment(
     let records = i64::from(BatchHeader::of(batch).expect("a batch").record_count.get());
     let mut made = Vec::new();
     for _ in 0..entries {
-        let mut open = OpenEntry::new(pool, hint, ENTRY_BYTES_MAX, batch.len());
+        let mut open = OpenEntry::new(pool, hint, ENTRY_BYTES, batch.len());
         for _ in 0..batches {
             let offset = (turn / partitions) as i64 * records;
             open.append(pool, batch, placed(batch, turn % partitions, offset)).expect("its CRC is right");

@@ -15,8 +15,9 @@ pub const ENTRY_MAGIC: [u8; 8] = *b"DURAMENE";
 pub const ENTRY_VERSION: u16 = 1;
 pub const HEADER_BYTES: usize = 128;
 pub const DESCRIPTOR_BYTES: usize = 72;
-/// An entry is at most this long unless a single batch alone is larger.
-pub const ENTRY_BYTES_MAX: usize = 1 << 20;
+/// An entry is at most this long unless a single batch alone is larger. Every entry has a price of
+/// its own on each node, whatever its length; 4 MiB gain nothing over this.
+pub const ENTRY_BYTES_MAX: usize = 2 << 20;
 /// A batch is at most this long (`max.message.bytes`).
 pub const BATCH_BYTES_MAX: usize = 16 << 20;
 /// The longest entry there can be: one largest batch behind a head of one block.

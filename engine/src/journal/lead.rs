@@ -2,6 +2,7 @@
 //! hands over.
 
 use super::effects::Effects;
+use super::holding::{Bounds, Holding, Moved};
 use super::running::{Journal, Phase};
 use super::waiters::{REPLICAS_INLINE, Reached};
 use crate::clock::Now;
@@ -26,6 +27,9 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 /// behind waits with its writes instead.
 const KEEPS_UP_ENTRIES: u64 = 256;
 
+/// Followers lag by that all the time, whatever their entries' length.
+const FEW_ENTRIES: u64 = 2;
+
 /// What a leader keeps of a follower.
 #[derive(Clone, Copy, Debug)]
 struct Caught {
@@ -43,6 +47,7 @@ struct Caught {
     is_replaced: bool,
     /// When it was heard last.
     heard_ns: u64,
+    moved: Moved,
 }
 
 impl Caught {
@@ -51,11 +56,22 @@ impl Caught {
         let now_ns = now.mono_ns;
         let (caught_up_ns, heard_ns, mark) = (now_ns, now_ns, (last, now_ns));
         let (matched, space) = (Index::NONE, Space::Room);
-        Self { matched, caught_up_ns, mark, space, was_whole: false, is_voter, is_replaced: false, heard_ns }
+        Self {
+            matched,
+            caught_up_ns,
+            mark,
+            space,
+            was_whole: false,
+            is_voter,
+            is_replaced: false,
+            heard_ns,
+            moved: Moved::new(now),
+        }
     }
 
     fn note(&mut self, matched: Index, last: Index, now: Now) {
         self.matched = matched;
+        self.moved.note(matched, now);
         if matched >= last {
             self.caught_up_ns = now.mono_ns;
         } else if matched >= self.mark.0 {
@@ -85,6 +101,7 @@ pub struct Lead {
     pub(super) full_until_ns: u64,
     /// When raft was asked for its followers last.
     noted_ns: u64,
+    holding: Holding,
 }
 
 impl Lead {
@@ -161,7 +178,14 @@ impl Journal {
         let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
         let followers = self.replica.followers().map(caught).collect();
         let noted_ns = now.mono_ns;
-        self.lead = Some(Lead { term, followers, hand_over_ns: None, full_until_ns: 0, noted_ns });
+        self.lead = Some(Lead {
+            term,
+            followers,
+            hand_over_ns: None,
+            full_until_ns: 0,
+            noted_ns,
+            holding: Holding::new(now),
+        });
         self.counts.elections += 1;
         fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
         fx.partitions_changed = true;
@@ -209,6 +233,19 @@ impl Journal {
             let members = self.replica.members();
             lead.followers.retain(|id, _| members.contains(*id));
         }
+        let bounds = Bounds::of(self.limits.bytes);
+        let nearly_keeps_up = |caught: &Caught| {
+            let lags = caught.matched.0 + FEW_ENTRIES < last.0 && !caught.moved.is_still(now);
+            lags && caught.is_in_sync(now.mono_ns)
+                && bounds.wait_for(self.segments.bytes_from(caught.matched.next(), self.cursor.position))
+        };
+        let is_wanted = lead.followers.values().any(nearly_keeps_up);
+        self.counts.held_back_ns += lead.holding.note(is_wanted, now);
+    }
+
+    /// Producers wait for a follower that nearly keeps up.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.lead.as_ref().is_some_and(|lead| lead.holding.holds())
     }
 
     /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.

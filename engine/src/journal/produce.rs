@@ -16,8 +16,8 @@ use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::partition::producers::Verdict;
 use crate::shard::{Acks, Output, Produce, Produced, Refusal};
 
-/// What a leader takes before a quorum has it: four largest entries of each of its writes in
-/// flight. A quorum that is slow stops the producers, and never fills the memory.
+/// What a leader takes before a quorum has it: 16 of the longest entries of many batches. A quorum
+/// that is slow stops the producers, and never fills the memory.
 const UNCOMMITTED_BYTES_MAX: usize = 32 << 20;
 
 /// Whether a journal takes a batch now.
@@ -45,7 +45,8 @@ impl Journal {
         if self.open.is_some() && self.appender.in_flight() >= IN_FLIGHT_MAX {
             return Room::Wait;
         }
-        if self.replica.is_transferring() || self.uncommitted_bytes() > UNCOMMITTED_BYTES_MAX {
+        let is_late = self.uncommitted_bytes() > UNCOMMITTED_BYTES_MAX || self.is_held_back();
+        if is_late || self.replica.is_transferring() {
             return Room::Wait;
         }
         let before = self.open.as_ref().map_or(0, OpenEntry::bytes);

@@ -158,6 +158,8 @@ pub struct Counts {
     pub batches: u64,
     pub batch_bytes: u64,
     pub duplicates: u64,
+    /// For how long producers waited for a follower that nearly keeps up.
+    pub held_back_ns: u64,
     /// Times that this replica was elected.
     pub elections: u64,
     /// Messages from peers that were not believed.

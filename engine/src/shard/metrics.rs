@@ -43,6 +43,8 @@ pub struct JournalMetrics {
     pub zeroed_bytes: u64,
     /// Pieces of entries that waited for zeros on their way to the same blocks.
     pub held_writes: u64,
+    /// For how long producers waited for a follower that nearly keeps up.
+    pub held_back_ns: u64,
     pub duplicates: u64,
     pub segments: u64,
     pub live_bytes: u64,
@@ -85,6 +87,7 @@ impl Journal {
             synced_entries: counts.synced_entries,
             zeroed_bytes: counts.zeroed_bytes,
             held_writes: counts.held_writes,
+            held_back_ns: self.counts.held_back_ns,
             duplicates: self.counts.duplicates,
             segments: place.segments,
             live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),

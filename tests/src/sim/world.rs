@@ -238,9 +238,13 @@ impl World {
     fn end_process(&mut self, node: usize) -> Vec<BufferPool> {
         self.count_steps_in_flight(node);
         let journals = self.nodes[node].shards.iter().flat_map(|slot| slot.shard.metrics().journals);
-        let held: u64 = journals.map(|journal| journal.held_writes).sum();
-        if held > 0 {
-            self.counts.add_many("entry waited for zeros on their way", held);
+        for journal in journals.collect::<Vec<_>>() {
+            if journal.held_writes > 0 {
+                self.counts.add_many("entry waited for zeros on their way", journal.held_writes);
+            }
+            if journal.held_back_ns > 0 {
+                self.counts.add("producers held back for a follower");
+            }
         }
         std::mem::take(&mut self.nodes[node].shards).into_iter().map(|slot| slot.pool).collect()
     }
