@@ -1,16 +1,18 @@
 //! What a node says of its disk is so: an entry that it acknowledges is durable there at that
-//! moment, and one that a leader calls committed is durable on a quorum.
+//! moment, one that a leader calls committed is durable on a quorum, and a vote is written down.
 //!
 //! Whoever promises too early mostly keeps the promise a little later, and loses acknowledged
 //! records only when the power fails in between. Here it is caught as it speaks.
 
 use super::disk::{Inode, SimDisk};
 use super::node::Node;
+use super::survey::{content, journals};
 use super::world::World;
 use engine::disk::DiskRequest;
 use engine::entry::layout::{ENTRY_MAGIC, EntryHeader};
 use engine::folder;
 use engine::ids::{JournalId, NodeId, RaftId};
+use engine::journal::hard_state::HardState;
 use engine::journal::report::Damage;
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
 use engine::shard::Event;
@@ -138,11 +140,28 @@ impl World {
                 );
                 self.counts.add("acknowledgement checked on the disk");
             }
+            RaftKind::VoteResponse { reject: false, .. } => self.judge_vote(node, journal, message),
             RaftKind::Append { commit, .. } | RaftKind::Heartbeat { commit } => {
                 self.judge_commit(node, journal, commit.0);
             }
             _ => {}
         }
+    }
+
+    fn judge_vote(&self, node: usize, journal: JournalId, message: &RaftMessage) {
+        let here = &self.nodes[node];
+        let path = folder::hard_state_path(journal);
+        let file = here.disk.files().find(|(name, _)| *name == path).map(|(_, file)| file);
+        let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
+        let (file, identity) = (file.expect("it votes"), identity.expect("it votes"));
+        let state = HardState::read(&path, &content(file), &identity).expect("nothing breaks it");
+        let state = state.newest.unwrap_or_default();
+        let is_kept = state.term > message.term || (state.term, state.vote) == (message.term, message.to);
+        assert!(
+            is_kept,
+            "n{node} votes for {} in term {} of journal {journal}: its disk says {} in term {}",
+            message.to, message.term, state.vote, state.term
+        );
     }
 
     fn judge_commit(&mut self, node: usize, journal: JournalId, commit: u64) {
