@@ -254,3 +254,34 @@ fn mend(cluster: &mut Cluster, rng: &mut Rng) {
     }
     cluster.run_for(rng.below(3 * SECOND));
 }
+
+#[test]
+fn what_was_cut_before_it_was_durable_is_not_acknowledged() {
+    for seed in 90..94 {
+        let mut cluster = Cluster::new(seed, 5, 1, SEGMENT_BYTES);
+        cluster.start_all();
+        let partitions = cluster.create_topic(0, "t", 1, 5);
+        produce(&mut cluster, &partitions, 20);
+        let journal = cluster.journal_of(partitions[0]);
+        let leader = cluster.leader(journal).expect("somebody leads");
+        let follower = (leader + 1) % 5;
+        let others: Vec<usize> = (0..5).filter(|node| ![leader, follower].contains(node)).collect();
+        others.iter().for_each(|other| cluster.world.part(leader, *other));
+        // Entries that only the leader has, and the follower's disk does not write for long.
+        cluster.world.nodes[follower].stalled_until_ns = cluster.world.now_ns + 4 * SECOND;
+        for _ in 0..3 {
+            cluster.produce_to(leader, partitions[0]);
+            cluster.run_for(MS);
+        }
+        cluster.expect("one of the others leads", 3 * SECOND, |cluster| {
+            cluster.newest_leader(journal).is_some_and(|newest| others.contains(&newest))
+        });
+        // The simulator holds each acknowledgement against the disk.
+        cluster.expect("the follower's tail is cut", SECOND, |cluster| {
+            let cuts = |event: &Event| matches!(event, Event::LogCut { journal: of, .. } if *of == journal);
+            cluster.events.iter().any(|(node, event)| *node == follower && cuts(event))
+        });
+        others.iter().for_each(|other| cluster.world.heal(leader, *other));
+        cluster.check(&partitions);
+    }
+}
