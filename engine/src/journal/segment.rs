@@ -99,7 +99,9 @@ impl Segments {
     /// Bytes of the entries from this one on, up to a position in the segment being written.
     /// Within a sealed segment, whose index is on disk, in proportion.
     pub fn bytes_from(&self, from: Index, position: u64) -> u64 {
-        let sealed = self.sealed.iter().map(|segment| {
+        // Asked with every message from a follower: only those that it lacks are looked at.
+        let lacking = self.sealed.iter().rev().take_while(|segment| segment.last >= from);
+        let sealed = lacking.map(|segment| {
             let (base, last) = (segment.base.0, segment.last.0);
             let entries = (last + 1).saturating_sub(from.0.max(base));
             segment.bytes * entries / (last + 1 - base)
