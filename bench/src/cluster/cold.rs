@@ -24,10 +24,8 @@ pub struct Cold {
 impl Cold {
     pub fn connect(address: &SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(address, CONNECT_MAX)?;
-        stream.set_read_timeout(Some(ANSWER_MAX))?;
-        stream.set_write_timeout(Some(ANSWER_MAX))?;
         stream.set_nodelay(true)?;
-        Ok(Self { address: *address, stream, correlation: 0, frame: Vec::new() })
+        Self { address: *address, stream, correlation: 0, frame: Vec::new() }.within(ANSWER_MAX)
     }
 
     /// From now on it waits so long for an answer.

@@ -40,7 +40,7 @@ impl Bounds {
 /// Up to where a follower has acknowledged, and since when.
 #[derive(Clone, Copy, Debug)]
 pub struct Moved {
-    to: Index,
+    pub to: Index,
     at_ns: u64,
 }
 

@@ -33,7 +33,8 @@ const FEW_ENTRIES: u64 = 2;
 /// What a leader keeps of a follower.
 #[derive(Clone, Copy, Debug)]
 struct Caught {
-    matched: Index,
+    /// What it has acknowledged.
+    matched: Moved,
     /// The newest moment of which it is known that the follower later held all there was.
     caught_up_ns: u64,
     /// What there was at a moment that the follower has not reached yet.
@@ -47,7 +48,6 @@ struct Caught {
     is_replaced: bool,
     /// When it was heard last.
     heard_ns: u64,
-    moved: Moved,
 }
 
 impl Caught {
@@ -55,23 +55,12 @@ impl Caught {
     fn new(is_voter: bool, last: Index, now: Now) -> Self {
         let now_ns = now.mono_ns;
         let (caught_up_ns, heard_ns, mark) = (now_ns, now_ns, (last, now_ns));
-        let (matched, space) = (Index::NONE, Space::Room);
-        Self {
-            matched,
-            caught_up_ns,
-            mark,
-            space,
-            was_whole: false,
-            is_voter,
-            is_replaced: false,
-            heard_ns,
-            moved: Moved::new(now),
-        }
+        let (matched, space) = (Moved::new(now), Space::Room);
+        Self { matched, caught_up_ns, mark, space, was_whole: false, is_voter, is_replaced: false, heard_ns }
     }
 
     fn note(&mut self, matched: Index, last: Index, now: Now) {
-        self.matched = matched;
-        self.moved.note(matched, now);
+        self.matched.note(matched, now);
         if matched >= last {
             self.caught_up_ns = now.mono_ns;
         } else if matched >= self.mark.0 {
@@ -235,9 +224,9 @@ impl Journal {
         }
         let bounds = Bounds::of(self.limits.bytes);
         let nearly_keeps_up = |caught: &Caught| {
-            let lags = caught.matched.0 + FEW_ENTRIES < last.0 && !caught.moved.is_still(now);
+            let lags = caught.matched.to.0 + FEW_ENTRIES < last.0 && !caught.matched.is_still(now);
             lags && caught.is_in_sync(now.mono_ns)
-                && bounds.wait_for(self.segments.bytes_from(caught.matched.next(), self.cursor.position))
+                && bounds.wait_for(self.segments.bytes_from(caught.matched.to.next(), self.cursor.position))
         };
         let is_wanted = lead.followers.values().any(nearly_keeps_up);
         self.counts.held_back_ns += lead.holding.note(is_wanted, now);
@@ -274,7 +263,7 @@ impl Journal {
         let durable = self.appender.durable().index;
         let mut copies: SmallVec<[Index; REPLICAS_INLINE]> = SmallVec::new();
         copies.push(durable);
-        copies.extend(self.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched)));
+        copies.extend(self.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched.to)));
         copies.sort_unstable_by(|a, b| b.cmp(a));
         Reached { durable, committed: self.state.fold.applied, copies }
     }
@@ -284,13 +273,13 @@ impl Journal {
         let Some(lead) = &self.lead else { return Vec::new() };
         let last = self.cursor.next.0 - 1;
         let standing = |(id, caught): (&RaftId, &Caught)| {
-            let lag_entries = last - caught.matched.0.min(last);
+            let lag_entries = last - caught.matched.to.0.min(last);
             let lag_ns = if lag_entries == 0 { 0 } else { now_ns.saturating_sub(caught.caught_up_ns) };
             Some(FollowerStanding {
                 node: self.node_of(*id)?,
-                matched: caught.matched,
+                matched: caught.matched.to,
                 lag_entries,
-                lag_bytes: self.segments.bytes_from(caught.matched.next(), self.cursor.position),
+                lag_bytes: self.segments.bytes_from(caught.matched.to.next(), self.cursor.position),
                 lag_ns,
                 in_sync: caught.is_in_sync(now_ns),
                 space: caught.space,
@@ -311,7 +300,7 @@ impl Journal {
         let own = self.appender.durable().index;
         let away_ns = AWAY.as_nanos() as u64;
         let is_there = |caught: &&Caught| lead.noted_ns.saturating_sub(caught.heard_ns) <= away_ns;
-        let there = lead.followers.values().filter(is_there).map(|caught| caught.matched);
+        let there = lead.followers.values().filter(is_there).map(|caught| caught.matched.to);
         self.held_by_all.max(there.min().unwrap_or(own).min(own))
     }
 

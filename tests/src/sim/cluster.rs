@@ -4,7 +4,7 @@
 //! finds all of it on every node. The whole cluster's simulator has clients and checkers of its
 //! own; this one is for scenarios that a test writes down step by step.
 
-use super::survey::{Found, journals, whole_entries};
+use super::survey::{Found, identity, whole_entries};
 use super::world::{Happening, World, WorldOptions};
 use crate::check::Uid;
 use crate::workload::batches::{Recipe, build};
@@ -304,8 +304,7 @@ impl Cluster {
     /// The whole entries of a journal on a node's disk.
     pub fn entries(&self, node: usize, journal: JournalId) -> Vec<Found> {
         let here = &self.world.nodes[node];
-        let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
-        whole_entries(here, &identity.expect("it is there"))
+        whole_entries(here, &identity(here, journal).expect("it is there"))
     }
 
     /// Turns a bit of an entry over: of its head or of its body.

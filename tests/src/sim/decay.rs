@@ -2,13 +2,11 @@
 //! on any nodes, running or not; but each entry stays whole on one of them, and what recovery goes by
 //! still tells that it is damage.
 
-use super::survey::{Found, content, journals, whole_entries};
+use super::survey::{Found, content, hard_state, journals, whole_entries};
 use super::world::World;
 use crate::check::Model;
 use engine::disk::BLOCK;
-use engine::folder;
 use engine::ids::{JournalId, JournalIdentity};
-use engine::journal::hard_state::HardState;
 use engine::rng::Rng;
 use std::collections::BTreeSet;
 
@@ -47,10 +45,7 @@ pub fn strike(world: &mut World, model: &mut Model, node: usize, rng: &mut Rng) 
 /// The highest entry that recovery knows to have been durable, `without` one entry.
 fn bound(world: &World, node: usize, identity: &JournalIdentity, found: &[Found], without: u64) -> u64 {
     let told = found.iter().filter(|entry| entry.index != without).map(|entry| entry.commit).max();
-    let path = folder::hard_state_path(identity.journal);
-    let file = world.nodes[node].disk.files().find(|(name, _)| *name == path);
-    let state = file.and_then(|(_, file)| HardState::read(&path, &content(file), identity).ok()?.newest);
-    let state = state.unwrap_or_default();
+    let state = hard_state(&world.nodes[node], identity).unwrap_or_default();
     told.unwrap_or(0).max(state.commit.0).max(state.synced.index.0)
 }
 

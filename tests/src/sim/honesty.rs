@@ -5,14 +5,13 @@
 //! records only when the power fails in between. Here it is caught as it speaks.
 
 use super::disk::{Inode, SimDisk};
+use super::narrate::file_kind;
 use super::node::Node;
-use super::survey::{content, journals};
+use super::survey::{hard_state, identity};
 use super::world::World;
 use engine::disk::DiskRequest;
 use engine::entry::layout::{ENTRY_MAGIC, EntryHeader};
-use engine::folder;
 use engine::ids::{JournalId, NodeId, RaftId};
-use engine::journal::hard_state::HardState;
 use engine::journal::report::Damage;
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
 use engine::shard::Event;
@@ -45,10 +44,8 @@ impl Promises {
     pub fn written(&mut self, disk: &SimDisk, owner: u16, request: &DiskRequest) {
         let DiskRequest::Write { file, position, buffer, .. } = request else { return };
         let Ok((header, _)) = EntryHeader::ref_from_prefix(buffer) else { return };
-        let file_name = disk.path_of(owner, *file).strip_prefix(&folder::journal_dir(header.journal()));
         // What is put by in quarantine is no entry of the journal any more.
-        let is_in_journal = file_name.is_some_and(|name| !name[1..].contains('/'));
-        if header.magic != ENTRY_MAGIC || !is_in_journal {
+        if header.magic != ENTRY_MAGIC || file_kind(disk.path_of(owner, *file)) == "quarantined piece" {
             return;
         }
         let written = Written {
@@ -150,12 +147,8 @@ impl World {
 
     fn judge_vote(&self, node: usize, journal: JournalId, message: &RaftMessage) {
         let here = &self.nodes[node];
-        let path = folder::hard_state_path(journal);
-        let file = here.disk.files().find(|(name, _)| *name == path).map(|(_, file)| file);
-        let identity = journals(here).into_iter().find(|identity| identity.journal == journal);
-        let (file, identity) = (file.expect("it votes"), identity.expect("it votes"));
-        let state = HardState::read(&path, &content(file), &identity).expect("nothing breaks it");
-        let state = state.newest.unwrap_or_default();
+        let identity = identity(here, journal).expect("it votes");
+        let state = hard_state(here, &identity).expect("it votes, and nothing breaks that");
         let is_kept = state.term > message.term || (state.term, state.vote) == (message.term, message.to);
         assert!(
             is_kept,

@@ -9,7 +9,8 @@ use engine::entry::EntryKind;
 use engine::entry::layout::descriptors_of;
 use engine::entry::reader::{Expect, check_body_pieces, check_head};
 use engine::folder::{self, JournalFile};
-use engine::ids::{Index, JournalIdentity};
+use engine::ids::{Index, JournalId, JournalIdentity};
+use engine::journal::hard_state::HardState;
 use engine::journal::meta_record::JournalMeta;
 use engine::rng::Rng;
 
@@ -57,6 +58,17 @@ pub fn journals(node: &Node) -> Vec<JournalIdentity> {
     metas
         .filter_map(|(path, file)| Some(JournalMeta::decode(path, &content(file)).ok()?.0.identity()))
         .collect()
+}
+
+pub fn identity(node: &Node, journal: JournalId) -> Option<JournalIdentity> {
+    journals(node).into_iter().find(|identity| identity.journal == journal)
+}
+
+/// The newest good copy of a journal's hard state.
+pub fn hard_state(node: &Node, identity: &JournalIdentity) -> Option<HardState> {
+    let path = folder::hard_state_path(identity.journal);
+    let (_, file) = node.disk.files().find(|(name, _)| *name == path)?;
+    HardState::read(&path, &content(file), identity).ok()?.newest
 }
 
 /// All whole entries of a journal, whatever lies between them.
