@@ -152,11 +152,12 @@ impl Driver {
     }
 
     fn sleep(&self, now_ns: u64) -> Duration {
-        let due = self.producer.pace.borrow().next_due_ns();
-        let linger = self.producer.book.borrow().next_due_ns();
+        let book = self.producer.book.borrow();
+        let due = self.producer.pace.borrow().next_sendable_ns(&book);
+        let linger = book.next_due_ns();
         // What is overdue waits for an answer, which wakes its link.
         let next = [due, linger].into_iter().flatten().filter(|next_ns| *next_ns > now_ns).min();
-        let calm = !self.producer.shared.is_stopping() && !self.producer.book.borrow().is_holding();
+        let calm = !self.producer.shared.is_stopping() && !book.is_holding();
         let tick = if calm { TICK } else { SHORT_TICK };
         let left = next.map_or(tick, |next_ns| Duration::from_nanos(next_ns - now_ns));
         left.clamp(SLEEP_MIN, tick)

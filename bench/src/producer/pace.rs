@@ -58,9 +58,20 @@ impl Pace {
         self.start_ns + (record as f64 * interval_ns) as u64
     }
 
-    /// When the next record is due; `None` in a closed loop.
-    pub fn next_due_ns(&self) -> Option<u64> {
-        self.interval_ns.filter(|_| !self.is_done()).map(|interval_ns| self.time_of(self.made, interval_ns))
+    /// When records that are not made yet could be sent: as soon as one is old enough, or fills a batch.
+    /// Nothing is lost by making them no earlier, for they keep their times; `None` in a closed loop.
+    pub fn next_sendable_ns(&self, book: &Book) -> Option<u64> {
+        let interval_ns = self.interval_ns.filter(|_| !self.is_done())?;
+        let linger_ns = book.bounds().linger_ns;
+        let aged_ns = self.time_of(self.made, interval_ns) + linger_ns;
+        let filling = match self.chooser {
+            Chooser::Sticky => book.room(self.sticky),
+            // Which partition a record goes to is not known before it is made. A batch that is
+            // whole earlier is sent when it is old enough at the latest.
+            _ => book.bounds().batch_records,
+        };
+        let last = self.made + u64::from(filling) - 1;
+        Some(aged_ns.min(self.time_of(last, interval_ns)))
     }
 
     /// Records that were due by now and are not made.
@@ -123,5 +134,58 @@ impl Pace {
         }
         self.sticky_began = true;
         Some((self.sticky, book.room(self.sticky)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::directory::Identity;
+    use crate::options::Options;
+    use crate::producer::book::Bounds;
+    use crate::workload::Purpose;
+
+    /// 1,000 records/s, batches of four records, a linger of 10 ms, one partition.
+    fn pace_and_book() -> (Pace, Book) {
+        let options = Options { rate: Some(Rate::PerSecond(1_000.0)), ..Options::default() };
+        let workload = Workload::resolve(options, Purpose::Produce).unwrap();
+        let bounds = Bounds {
+            batch_records: 4,
+            record_bytes_in_batch: 100,
+            request_bytes: 1_000,
+            buffer_bytes: 5_000,
+            linger_ns: 10_000_000,
+        };
+        let mut book = Book::new(1, bounds, Identity { id: 7, epoch: 0 });
+        book.set_links(1);
+        book.route(0, Some(0), 0);
+        (Pace::new(&workload, 0, 0), book)
+    }
+
+    #[test]
+    fn records_are_made_when_something_can_be_sent() {
+        let (mut pace, mut book) = pace_and_book();
+        assert_eq!(pace.next_sendable_ns(&book), Some(3_000_000), "the fourth record fills a batch");
+        pace.make(&mut book, 1_000_000);
+        assert_eq!(pace.next_sendable_ns(&book), Some(3_000_000), "two are made, two are left");
+        assert!(!book.has_work(0, 2_999_999));
+        pace.make(&mut book, 3_000_000);
+        assert!(book.has_work(0, 3_000_000));
+        assert_eq!(taken(&mut book), [(4, 0, 3_000_000)], "they keep their times");
+        assert_eq!(pace.next_sendable_ns(&book), Some(7_000_000));
+    }
+
+    #[test]
+    fn a_record_is_old_enough_before_a_long_batch_is_whole() {
+        let (pace, book) = pace_and_book();
+        let slow = Pace { interval_ns: Some(8e6), ..pace };
+        assert_eq!(slow.next_sendable_ns(&book), Some(10_000_000), "the first record and the linger");
+    }
+
+    fn taken(book: &mut Book) -> Vec<(u32, u64, u64)> {
+        book.take_request(0, 3_000_000)
+            .iter()
+            .map(|batch| (batch.count, batch.first_ns, batch.last_ns))
+            .collect()
     }
 }
