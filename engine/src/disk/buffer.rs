@@ -14,6 +14,13 @@ use std::rc::Rc;
 /// Capacities are powers of two from 4 KiB to 1 MiB.
 const CLASSES: usize = (IO_BYTES_MAX / BLOCK).ilog2() as usize + 1;
 
+/// Buffers from this size on are in pages of 2 MiB where the system has them: the kernel copies and
+/// pins them at less cost. Smaller ones are not. Whoever touches a page first waits until the kernel
+/// has found and cleared it, in a virtual machine some 12 µs for 4 KiB and 6 ms for 2 MiB, and as long
+/// the whole shard stands still: with 40 MB/s of new memory in large pages eleven times a second.
+const LARGE_PAGES_FROM_BYTES: usize = 256 << 10;
+const LARGE_PAGE_BYTES: usize = 2 << 20;
+
 struct PoolState {
     free: RefCell<[Vec<DmaBuffer>; CLASSES]>,
     /// Bytes in the free lists.
@@ -51,6 +58,9 @@ impl BufferPool {
             }
             None => {
                 let mut memory = glommio::allocate_dma_buffer_global(capacity);
+                if capacity >= LARGE_PAGES_FROM_BYTES {
+                    ask_for_large_pages(memory.as_bytes_mut());
+                }
                 // glommio hands out uninitialised memory; a `&[u8]` over it needs a value.
                 memory.as_bytes_mut().fill(0);
                 memory
@@ -89,6 +99,15 @@ impl BufferPool {
             self.0.free.borrow_mut()[class_of(capacity)].push(memory);
         }
     }
+}
+
+/// Before memory is touched. It shares its first and its last large page with what is beside it.
+fn ask_for_large_pages(memory: &mut [u8]) {
+    let from = memory.as_ptr().addr() / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+    let to = (memory.as_ptr().addr() + memory.len()).next_multiple_of(LARGE_PAGE_BYTES);
+    // SAFETY: a hint about addresses, which may be anyone's or nobody's: it changes no content, and
+    // that it is refused changes nothing.
+    unsafe { libc::madvise(core::ptr::without_provenance_mut(from), to - from, libc::MADV_HUGEPAGE) };
 }
 
 /// The smallest class that holds `bytes`.
@@ -261,6 +280,33 @@ mod tests {
         drop(sealed);
         assert_eq!((pool.free_bytes(), pool.used_bytes()), (0, 0));
         assert_eq!(&held.as_bytes()[..5], b"held\0");
+    }
+
+    /// The flags of the mapping that holds `address`, as /proc tells them.
+    fn mapping_flags(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/smaps").expect("there is a /proc");
+        let hex = |text: &str| usize::from_str_radix(text, 16).ok();
+        let mut inside = false;
+        for line in maps.lines() {
+            let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+            if let Some((from, to)) = first.split_once('-').and_then(|(a, b)| Some((hex(a)?, hex(b)?))) {
+                inside = (from..to).contains(&address);
+            } else if inside && first == "VmFlags:" {
+                return rest.to_owned();
+            }
+        }
+        panic!("{address:#x} is not mapped");
+    }
+
+    #[test]
+    fn long_buffers_are_in_large_pages() {
+        if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            eprintln!("skipped: this kernel has no large pages");
+            return;
+        }
+        let buffer = BufferPool::new(0).take(IO_BYTES_MAX);
+        let flags = mapping_flags(buffer.as_ptr().addr() + IO_BYTES_MAX / 2);
+        assert!(flags.split(' ').any(|flag| flag == "hg"), "{flags}");
     }
 
     #[test]
