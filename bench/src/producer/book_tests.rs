@@ -4,9 +4,9 @@ use super::book::{Book, Bounds};
 use super::partition::Batch;
 use crate::cluster::directory::Identity;
 
-const LINGER_NS: u64 = 1_000;
+pub const LINGER_NS: u64 = 1_000;
 
-fn book(partitions: u32) -> Book {
+pub fn book(partitions: u32) -> Book {
     let bounds = Bounds {
         batch_records: 4,
         record_bytes_in_batch: 100,

@@ -24,7 +24,8 @@ pub async fn run(producer: Rc<Producer>) {
         driver.tick(now);
         if producer.shared.is_stopping() && !stopped {
             stopped = true;
-            let unmade = producer.pace.borrow().unmade(producer.shared.stopped_ns());
+            let mut book = producer.book.borrow_mut();
+            let unmade = producer.pace.borrow_mut().end(&mut book, producer.shared.stopped_ns());
             producer.recorder.lock().unmade += unmade;
         }
         if producer.shared.is_ending() {

@@ -58,6 +58,11 @@ impl Pace {
         self.start_ns + (record as f64 * interval_ns) as u64
     }
 
+    /// Records due by now, the one at the start among them.
+    fn due(&self, now_ns: u64, interval_ns: f64) -> u64 {
+        (((now_ns - self.start_ns) as f64 / interval_ns) as u64 + 1).min(self.records_max)
+    }
+
     /// When records that are not made yet could be sent: as soon as one is old enough, or fills a batch.
     /// Nothing is lost by making them no earlier, for they keep their times; `None` in a closed loop.
     pub fn next_sendable_ns(&self, book: &Book) -> Option<u64> {
@@ -74,11 +79,18 @@ impl Pace {
         Some(aged_ns.min(self.time_of(last, interval_ns)))
     }
 
+    /// Makes what was due when the load was stopped, and says how many of those records found no room.
+    pub fn end(&mut self, book: &mut Book, stopped_ns: u64) -> u64 {
+        if self.interval_ns.is_some() {
+            self.make(book, stopped_ns);
+        }
+        self.unmade(stopped_ns)
+    }
+
     /// Records that were due by now and are not made.
-    pub fn unmade(&self, now_ns: u64) -> u64 {
+    fn unmade(&self, now_ns: u64) -> u64 {
         let Some(interval_ns) = self.interval_ns.filter(|_| now_ns >= self.start_ns) else { return 0 };
-        let due = ((now_ns - self.start_ns) as f64 / interval_ns) as u64;
-        due.min(self.records_max).saturating_sub(self.made)
+        self.due(now_ns, interval_ns).saturating_sub(self.made)
     }
 
     /// Makes what is due.
@@ -93,8 +105,7 @@ impl Pace {
     }
 
     fn make_open(&mut self, book: &mut Book, now_ns: u64, interval_ns: f64) {
-        let due = ((now_ns - self.start_ns) as f64 / interval_ns) as u64 + 1;
-        let due = due.min(self.records_max);
+        let due = self.due(now_ns, interval_ns);
         // What finds no room now keeps its time.
         while self.made < due && !book.is_full() {
             let (partition, most) = self.next(book, |_, _| true).expect("every partition will do");
@@ -140,52 +151,45 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::directory::Identity;
     use crate::options::Options;
-    use crate::producer::book::Bounds;
+    use crate::producer::book_tests::{LINGER_NS, book};
     use crate::workload::Purpose;
 
-    /// 1,000 records/s, batches of four records, a linger of 10 ms, one partition.
-    fn pace_and_book() -> (Pace, Book) {
-        let options = Options { rate: Some(Rate::PerSecond(1_000.0)), ..Options::default() };
-        let workload = Workload::resolve(options, Purpose::Produce).unwrap();
-        let bounds = Bounds {
-            batch_records: 4,
-            record_bytes_in_batch: 100,
-            request_bytes: 1_000,
-            buffer_bytes: 5_000,
-            linger_ns: 10_000_000,
-        };
-        let mut book = Book::new(1, bounds, Identity { id: 7, epoch: 0 });
-        book.set_links(1);
-        book.route(0, Some(0), 0);
-        (Pace::new(&workload, 0, 0), book)
+    const INTERVAL_NS: u64 = LINGER_NS / 10;
+
+    /// One producer, ten records in a linger.
+    fn pace() -> Pace {
+        let options = Options { rate: Some(Rate::PerSecond(1e9 / INTERVAL_NS as f64)), ..Options::default() };
+        Pace::new(&Workload::resolve(options, Purpose::Produce).expect("resolves"), 0, 0)
     }
 
     #[test]
     fn records_are_made_when_something_can_be_sent() {
-        let (mut pace, mut book) = pace_and_book();
-        assert_eq!(pace.next_sendable_ns(&book), Some(3_000_000), "the fourth record fills a batch");
-        pace.make(&mut book, 1_000_000);
-        assert_eq!(pace.next_sendable_ns(&book), Some(3_000_000), "two are made, two are left");
-        assert!(!book.has_work(0, 2_999_999));
-        pace.make(&mut book, 3_000_000);
-        assert!(book.has_work(0, 3_000_000));
-        assert_eq!(taken(&mut book), [(4, 0, 3_000_000)], "they keep their times");
-        assert_eq!(pace.next_sendable_ns(&book), Some(7_000_000));
+        let (mut pace, mut book) = (pace(), book(1));
+        let filled_ns = 3 * INTERVAL_NS;
+        assert_eq!(pace.next_sendable_ns(&book), Some(filled_ns), "the fourth record fills a batch");
+        pace.make(&mut book, INTERVAL_NS);
+        assert_eq!(pace.next_sendable_ns(&book), Some(filled_ns), "two are made, two are left");
+        assert!(!book.has_work(0, filled_ns - 1));
+        pace.make(&mut book, filled_ns);
+        assert!(book.has_work(0, filled_ns));
+        let batch = book.take_request(0, filled_ns).remove(0);
+        assert_eq!((batch.count, batch.first_ns, batch.last_ns), (4, 0, filled_ns), "they keep their times");
+        assert_eq!(pace.next_sendable_ns(&book), Some(7 * INTERVAL_NS));
     }
 
     #[test]
     fn a_record_is_old_enough_before_a_long_batch_is_whole() {
-        let (pace, book) = pace_and_book();
-        let slow = Pace { interval_ns: Some(8e6), ..pace };
-        assert_eq!(slow.next_sendable_ns(&book), Some(10_000_000), "the first record and the linger");
+        let slow = Pace { interval_ns: Some(8.0 * INTERVAL_NS as f64), ..pace() };
+        assert_eq!(slow.next_sendable_ns(&book(1)), Some(LINGER_NS), "the first record and the linger");
     }
 
-    fn taken(book: &mut Book) -> Vec<(u32, u64, u64)> {
-        book.take_request(0, 3_000_000)
-            .iter()
-            .map(|batch| (batch.count, batch.first_ns, batch.last_ns))
-            .collect()
+    #[test]
+    fn what_was_due_when_the_load_was_stopped_is_made() {
+        let (mut pace, mut book) = (pace(), book(1));
+        assert_eq!(pace.end(&mut book, 2 * INTERVAL_NS), 0);
+        assert_eq!(book.room(0), 1, "three were due");
+        let (mut pace, mut book) = (self::pace(), self::book(1));
+        assert_eq!(pace.end(&mut book, 99 * INTERVAL_NS), 48, "100 were due, and a full buffer has 52");
     }
 }

@@ -58,11 +58,12 @@ impl BufferPool {
             }
             None => {
                 let mut memory = glommio::allocate_dma_buffer_global(capacity);
+                let bytes = memory.as_bytes_mut();
                 if capacity >= LARGE_PAGES_FROM_BYTES {
-                    ask_for_large_pages(memory.as_bytes_mut());
+                    ask_for_large_pages(bytes);
                 }
                 // glommio hands out uninitialised memory; a `&[u8]` over it needs a value.
-                memory.as_bytes_mut().fill(0);
+                bytes.fill(0);
                 memory
             }
         };
@@ -102,7 +103,7 @@ impl BufferPool {
 }
 
 /// Before memory is touched. It shares its first and its last large page with what is beside it.
-fn ask_for_large_pages(memory: &mut [u8]) {
+fn ask_for_large_pages(memory: &[u8]) {
     let from = memory.as_ptr().addr() / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
     let to = (memory.as_ptr().addr() + memory.len()).next_multiple_of(LARGE_PAGE_BYTES);
     // SAFETY: a hint about addresses, which may be anyone's or nobody's: it changes no content, and
