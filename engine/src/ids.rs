@@ -101,6 +101,20 @@ impl fmt::Debug for JournalIdentity {
     }
 }
 
+/// Where a log ends. Ordered as raft compares logs: by term, then by index; a longer log of an
+/// older term is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogEnd {
+    pub term: Term,
+    pub index: Index,
+}
+
+impl Term {
+    pub fn next(self) -> Term {
+        Term(self.0 + 1)
+    }
+}
+
 impl Index {
     pub const NONE: Index = Index(0);
     pub fn next(self) -> Index {

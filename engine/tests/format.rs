@@ -14,6 +14,7 @@ use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
 use engine::framing::FrameHeader;
 use engine::ids::*;
 use engine::journal::checkpoint_file::{Checkpoint, CheckpointHeader};
+use engine::journal::doubt::{Doubt, Hidden, Place};
 use engine::journal::hard_state::{HardState, HardStateBody, SyncedBound};
 use engine::journal::index::ActiveIndex;
 use engine::journal::index_file::*;
@@ -72,7 +73,8 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
         EntryRow { position, term, entry_bytes, checksum }
         HardStateBody {
             cluster, journal, generation, term, vote, commit, synced_index, synced_term,
-            synced_checksum, reserved
+            synced_checksum, reserved, opened, good_index, good_term, good_checksum, in_doubt, end_index,
+            end_term, first_term, first_checksum, reserved_2, segment, position, bytes
         }
         CheckpointHeader { cluster, journal, last, last_term, body_bytes, body_checksum, reserved }
         JournalMetaBody {
@@ -247,6 +249,13 @@ fn hard_state() -> Vec<u8> {
             vote: RaftId(1),
             commit: Index(3),
             synced: SyncedBound { index: Index(4), term: Term(2), checksum: 0xdead_beef },
+            opened: 12,
+            doubt: Some(Doubt {
+                good: Link { index: Index(4), term: Term(2), checksum: 0xdead_beef },
+                end: LogEnd { term: Term(2), index: Index(6) },
+                first: Hidden { term: Term(2), checksum: 0xfeed_f00d },
+                place: Place { segment: Index(1), position: 16384, bytes: 8192 },
+            }),
         };
         let (position, slot) = state.encode_slot(&IDENTITY);
         file[position as usize..][..slot.len()].copy_from_slice(&slot);
@@ -334,5 +343,8 @@ fn the_other_golden_files_are_read() {
     assert_eq!(Install::decode("i", &read("install"), &IDENTITY), Ok(install()));
     assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));
     let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
-    assert_eq!(state.newest.map(|newest| newest.generation), Some(7));
+    let newest = state.newest.expect("two good generations");
+    assert_eq!((newest.generation, newest.opened), (7, 12));
+    let old = HardState::read("h", &read("hard-state-1"), &IDENTITY).expect("an older version");
+    assert_eq!(old.newest, Some(HardState { opened: 0, doubt: None, ..newest }));
 }

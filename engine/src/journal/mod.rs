@@ -11,6 +11,7 @@ pub mod checkpoint_file;
 pub mod cursor;
 mod cut;
 pub mod digest;
+pub mod doubt;
 pub mod effects;
 pub mod ending;
 mod follow;

@@ -475,7 +475,7 @@ impl Journal {
         let (commit, synced) = self.bounds();
         let (term, vote) = self.vote;
         let generation = self.hard_state.generation + 1;
-        let state = HardState { generation, term, vote, commit, synced };
+        let state = HardState { generation, term, vote, commit, synced, ..self.hard_state };
         self.upkeep.hard_state_writing = Some((state, self.vote_number));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
         let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
