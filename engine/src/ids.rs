@@ -83,6 +83,15 @@ id!(
     TopicId(u128)
 );
 
+/// One process's run of a node, told in its handshakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run {
+    /// Counts the starts of the node on its data folder, from 1; 0 is not told.
+    pub start: u64,
+    /// Random per process, so that two processes on copies of one folder differ; 0 is not told.
+    pub nonce: u64,
+}
+
 /// The journal that holds the cluster's metadata.
 pub const META_JOURNAL: JournalId = JournalId(0);
 
