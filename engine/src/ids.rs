@@ -43,6 +43,10 @@ id!(
     PartitionId(u64)
 );
 id!(
+    /// A span's place in its partition's chain, from 0.
+    SpanNumber(u32)
+);
+id!(
     /// A raft index: the number of an entry in its journal, from 1.
     Index(u64)
 );

@@ -20,6 +20,7 @@ use engine::journal::index::ActiveIndex;
 use engine::journal::index_file::*;
 use engine::journal::install_file::{Install, InstallBody};
 use engine::journal::meta_record::{JournalMeta, JournalMetaBody};
+use engine::partition::Fold;
 use engine::raft::Change;
 use std::collections::BTreeMap;
 
@@ -153,6 +154,7 @@ fn items() -> Vec<u8> {
     let all = [
         Item::PartitionOpened {
             partition,
+            span: SpanNumber(0),
             first_offset: Offset(0),
             epoch_base: 0,
             producers: vec![producer],
@@ -216,6 +218,42 @@ fn entries() -> Vec<EntryBytes> {
         entries.push(open.seal(&stamp(index as u64, term, position, checksum)).0);
     }
     entries
+}
+
+/// A partition's first span sealed, and its third opened.
+fn later_span() -> (EntryHeader, Vec<u8>) {
+    let partition = PartitionId(11);
+    let producer = ProducerSnapshot {
+        producer: ProducerId(7),
+        epoch: 2,
+        last_sequence: 9,
+        last_offset: Offset(40),
+        last_wall_ms: 5,
+    };
+    let (first_offset, epoch_base) = (Offset(0), 0);
+    let all = [
+        Item::PartitionOpened { partition, span: SpanNumber(0), first_offset, epoch_base, producers: vec![] },
+        Item::SpanSealed { partition, end_offset: Offset(50) },
+        Item::PartitionOpened {
+            partition,
+            span: SpanNumber(2),
+            first_offset: Offset(70),
+            epoch_base: 3,
+            producers: vec![producer],
+        },
+    ];
+    let mut bytes = Vec::new();
+    all.iter().for_each(|item| item.encode(&mut bytes));
+    let pool = BufferPool::new(0);
+    let entry = head_only(&pool, EntryKind::Control, all.len() as u32, &bytes, &stamp(1, 1, 0, 0));
+    (*entry.header(), entry.copy(0..entry.len()))
+}
+
+fn later_span_folded() -> Fold {
+    let (header, entry) = later_span();
+    let mut fold = Fold::default();
+    fold.apply(&header, &entry[..header.head_bytes()]).expect("known items");
+    fold
 }
 
 fn install() -> Install {
@@ -313,6 +351,8 @@ fn the_golden_files_are_what_is_written_today() {
     golden("journal.meta", &journal_meta().encode());
     golden("node.meta", &node_meta().encode());
     golden("membership.seg", &membership());
+    golden("later-span.seg", &later_span().1);
+    golden("later-span.fold", &later_span_folded().encode());
     golden("install", &install().encode(&IDENTITY));
     golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
 }
@@ -342,6 +382,9 @@ fn the_other_golden_files_are_read() {
     assert_eq!(JournalMeta::decode("j", &read("journal.meta")), Ok((journal_meta(), 0)));
     assert_eq!(Install::decode("i", &read("install"), &IDENTITY), Ok(install()));
     assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));
+    let fold = Fold::decode(&read("later-span.fold")).expect("this version");
+    let partition = fold.partition(PartitionId(11)).expect("opened");
+    assert_eq!((partition.span, partition.next_offset), (SpanNumber(2), Offset(70)));
     let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
     let newest = state.newest.expect("two good generations");
     assert_eq!((newest.generation, newest.opened), (7, 12));

@@ -168,6 +168,7 @@ fn data_entries() -> Maker {
     maker.head(EntryKind::TermStart, 0, &[]);
     let opened = |partition| Item::PartitionOpened {
         partition: PartitionId(partition),
+        span: SpanNumber(0),
         first_offset: Offset(0),
         epoch_base: 0,
         producers: Vec::new(),
