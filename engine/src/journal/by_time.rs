@@ -6,10 +6,12 @@ use super::index::Item;
 use super::read::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
 use super::recovery::Context;
 use super::segment::Sealed;
-use crate::batch::records;
+use crate::batch::places::{RecordPlaces, Step};
+use crate::batch::records::{RecordPlace, RecordsError};
 use crate::entry::EntryBytes;
 use crate::entry::layout::BatchDescriptor;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
+use core::cell::Cell;
 
 /// A batch may grow to this when ListOffsets decompresses it.
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
@@ -30,7 +32,8 @@ pub async fn find_by_time(
     timestamp: i64,
     log_start: Offset,
 ) -> Result<Option<Found>, ReadFault> {
-    for sealed in &places.sealed {
+    for (at, sealed) in places.sealed.iter().enumerate() {
+        rest_now_and_then(context, at).await?;
         let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
         let mut from = item.first_offset.max(log_start);
         loop {
@@ -70,12 +73,26 @@ async fn find_in(
                 && batch.next_offset() > log_start
         });
         for batch in batches {
-            if let Some(found) = first_record(&entry, batch, timestamp, log_start) {
-                return Ok(Some(found));
+            let is_it = |place: &RecordPlace| place.timestamp_ms >= timestamp && place.offset >= log_start.0;
+            if let Some(place) = first_record(context, &entry, batch, is_it).await? {
+                return Ok(Some(Found {
+                    offset: Offset(place.offset),
+                    timestamp_ms: place.timestamp_ms,
+                    leader_epoch: batch.leader_epoch(),
+                }));
             }
         }
     }
     Ok(None)
+}
+
+/// Blocks of indexes that are in memory are read without a pause: after some segments there is one.
+async fn rest_now_and_then(context: &Context, segments: usize) -> Result<(), ReadFault> {
+    const SEGMENTS: usize = 32;
+    if segments % SEGMENTS == SEGMENTS - 1 {
+        context.io.rest().await?;
+    }
+    Ok(())
 }
 
 /// What a quorum holds may be served before the leader's own disk has it: then it is in memory alone.
@@ -87,21 +104,35 @@ async fn entry_of(context: &Context, places: &Places, located: &Located) -> Resu
     }
 }
 
-fn first_record(
+/// The first record of a batch that `is_it`. Between the steps others have their turn.
+async fn first_record(
+    context: &Context,
     entry: &EntryBytes,
     batch: &BatchDescriptor,
-    timestamp: i64,
-    log_start: Offset,
-) -> Option<Found> {
+    is_it: impl Fn(&RecordPlace) -> bool,
+) -> Result<Option<RecordPlace>, ReadFault> {
     let start = batch.position.get() as usize;
-    let bytes = entry.copy(start..start + batch.bytes.get() as usize);
-    let leader_epoch = batch.leader_epoch();
-    let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
-    opened.iter().map_while(Result::ok).find_map(|record| {
-        let is_it = record.timestamp_ms >= timestamp && record.offset >= log_start.0;
-        let found = Found { offset: Offset(record.offset), timestamp_ms: record.timestamp_ms, leader_epoch };
-        is_it.then_some(found)
-    })
+    let bytes = entry.reader(start..start + batch.bytes.get() as usize);
+    let mut found = None;
+    let opened = RecordPlaces::open(bytes, DECOMPRESSED_BYTES_MAX);
+    let ended = match opened {
+        Ok(mut places) => loop {
+            match places.step() {
+                Ok(Step::Record(place)) if is_it(&place) => {
+                    found = Some(place);
+                    break Ok(());
+                }
+                Ok(Step::Record(_)) => {}
+                Ok(Step::Pause) => context.io.rest().await?,
+                Ok(Step::End) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        },
+        Err(error) => Err(error),
+    };
+    // What cannot be opened is passed over, as far as it is.
+    drop::<Result<(), RecordsError>>(ended);
+    Ok(found)
 }
 
 /// The highest timestamp of a partition's records from `log_start` on, when there are any.
@@ -117,7 +148,8 @@ pub async fn max_timestamp(
     for segment in memory.chunk_by(|one, next| one.base == next.base) {
         newest = newest.max(max_in(context, places, segment, log_start).await?);
     }
-    for sealed in &places.sealed {
+    for (at, sealed) in places.sealed.iter().enumerate() {
+        rest_now_and_then(context, at).await?;
         let Some(summary) = sealed.index.partition(partition).await? else { continue };
         if summary.first_offset >= log_start {
             newest = newest.max(Some(summary.max_timestamp));
@@ -176,24 +208,34 @@ async fn max_read(
     let mut newest = None;
     for located in live {
         let entry = entry_of(context, places, located).await?;
-        newest = newest.max(max_in_entry(&entry, located.item.partition, log_start));
+        newest = newest.max(max_in_entry(context, &entry, located.item.partition, log_start).await?);
     }
     Ok(newest)
 }
 
 /// In the entry that the log starts in.
-fn max_in_entry(entry: &EntryBytes, partition: PartitionId, log_start: Offset) -> Option<i64> {
+async fn max_in_entry(
+    context: &Context,
+    entry: &EntryBytes,
+    partition: PartitionId,
+    log_start: Offset,
+) -> Result<Option<i64>, ReadFault> {
     let batches = entry.descriptors().iter();
-    let alive = batches.filter(|batch| batch.partition() == partition && batch.next_offset() > log_start);
-    let newest = alive.map(|batch| {
+    let mut newest = None;
+    for batch in batches.filter(|batch| batch.partition() == partition && batch.next_offset() > log_start) {
         if batch.base_offset() >= log_start {
-            return Some(batch.max_timestamp.get());
+            newest = newest.max(Some(batch.max_timestamp.get()));
+            continue;
         }
-        let start = batch.position.get() as usize;
-        let bytes = entry.copy(start..start + batch.bytes.get() as usize);
-        let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
-        let records = opened.iter().map_while(Result::ok);
-        records.filter(|record| record.offset >= log_start.0).map(|record| record.timestamp_ms).max()
-    });
-    newest.max().flatten()
+        let in_batch = Cell::new(None);
+        let look = |place: &RecordPlace| {
+            if place.offset >= log_start.0 {
+                in_batch.set(in_batch.get().max(Some(place.timestamp_ms)));
+            }
+            false
+        };
+        first_record(context, entry, batch, look).await?;
+        newest = newest.max(in_batch.get());
+    }
+    Ok(newest)
 }
