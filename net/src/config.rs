@@ -77,6 +77,8 @@ impl Config {
             shards,
             cpus: cpus(node_id, shards, &machine.cpus),
             memory_bytes: memory(options.memory, shards, machine)?,
+            // Asked of the machine when the node starts.
+            open_files_max: 0,
             segment_bytes: segment_bytes(options.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT))?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),

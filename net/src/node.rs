@@ -1,5 +1,6 @@
 //! A node: its shards' threads, from a checked configuration to the last one's end.
 
+use crate::descriptors::Descriptors;
 use crate::peer::addresses::Addresses;
 use crate::peer::config::ClusterConfig;
 use crate::shard_run::{self, ShardSetup};
@@ -26,6 +27,8 @@ pub struct NodeConfig {
     pub cpus: Vec<usize>,
     /// All shards together.
     pub memory_bytes: usize,
+    /// What the process may open, files and sockets.
+    pub open_files_max: usize,
     /// Used when the cluster is formed.
     pub segment_bytes: u64,
     /// Of all shards together; 0 is never.
@@ -134,6 +137,7 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
     let end = Arc::new(End::default());
     // Zero is not told.
     let nonce = entropy::random::<1>()[0] | 1;
+    let descriptors = Descriptors::new(config.open_files_max, config.shards);
     let others = config.cluster.as_ref().filter(|cluster| cluster.has_others());
     let peers = others.map(|cluster| peers(cluster, config.node)).transpose()?;
     for (shard, ends) in mailbox::ends(config.shards).into_iter().enumerate() {
@@ -145,6 +149,7 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
             listen: of_shard(config.listen, shard),
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             status: Arc::clone(&status),
+            descriptors: Arc::clone(&descriptors),
             end: Arc::clone(&end),
             ends,
         };

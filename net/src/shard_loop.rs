@@ -10,6 +10,7 @@ use crate::completion::{Slots, Waiters};
 use crate::leaders::{Leaders, Leadership};
 use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
+use crate::pace::Pace;
 use crate::peer::links::Links;
 use crate::publication::Publication;
 use crate::requests::{Asker, Refused, Requests};
@@ -159,6 +160,7 @@ impl ShardLoop {
         self.step(Input::Tick);
         self.with_mailbox(Mailbox::flush);
         self.tick_links();
+        self.requests.borrow_mut().expire(self.now().mono_ns);
         self.changes.notify();
     }
 
@@ -399,7 +401,11 @@ impl ShardLoop {
         }
         let slots = Slots::new(questions.len());
         let request = self.requests.borrow_mut().query(Rc::clone(&slots));
+        // Dropped when the client is gone: then what waits for its turn is forgotten.
+        let _asked = Asked { shard: self, request };
+        let mut pace = Pace::begin();
         for (slot, question) in questions.iter().enumerate() {
+            pace.rest_if_due().await;
             self.step(Input::Query(Query {
                 request,
                 slot: slot as u32,
@@ -412,9 +418,10 @@ impl ShardLoop {
     }
 
     /// Starts a produce of `batches` batches, which follow by [`Self::produce`].
-    pub fn begin_produce(&self, batches: usize) -> (RequestId, Rc<Slots<ProduceResult>>) {
+    /// What is not answered at `deadline_ns` is answered [`Refusal::TimedOut`].
+    pub fn begin_produce(&self, batches: usize, deadline_ns: u64) -> (RequestId, Rc<Slots<ProduceResult>>) {
         let slots = Slots::new(batches);
-        (self.requests.borrow_mut().produce(Rc::clone(&slots)), slots)
+        (self.requests.borrow_mut().produce(Rc::clone(&slots), deadline_ns), slots)
     }
 
     /// A request for all batches with acks=0 of a connection, until it is cancelled.
@@ -476,6 +483,18 @@ pub struct Question {
     /// The epoch the client believes current; −1 is unknown.
     pub leader_epoch: i32,
     pub kind: QueryKind,
+}
+
+/// A request for as long as somebody waits for it.
+struct Asked<'a> {
+    shard: &'a Rc<ShardLoop>,
+    request: RequestId,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.shard.cancel(self.request);
+    }
 }
 
 /// A command on its way.

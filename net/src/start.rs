@@ -25,6 +25,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, node.segment_bytes)?;
+    let open_files_max = environment::open_files(&folder.path, node.shards)?;
     let status = Status::new(node.shards);
     let http = http::start(config.http_listen, status.clone())?;
     signals::watch(status.clone()).map_err(|error| {
@@ -33,7 +34,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
             "raise the limit of processes (ulimit -u)",
         )
     })?;
-    let node = NodeConfig { data_dir: folder.path.clone(), ..node.clone() };
+    let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
     // Nobody has to read stdout.
     let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
     Ok(Prepared { config: node, folder, status })

@@ -132,6 +132,8 @@ pub struct TopicSettings {
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub min_insync_replicas: u16,
+    /// The topic says so itself, and has it not from the brokers' default.
+    pub min_insync_is_own: bool,
     /// `cleanup.policy` without `delete`: DeleteRecords is refused.
     pub compacted: bool,
 }

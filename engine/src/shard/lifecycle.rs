@@ -137,6 +137,7 @@ impl Shard {
                     None => Err(Refusal::NotLeader),
                 };
                 fx.out.push(Output::Answered { request, slot, result });
+                self.time_ended(fx);
             }
             other => self.journal_done(other, now, fx),
         }

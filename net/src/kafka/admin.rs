@@ -4,6 +4,7 @@
 use super::context::Context;
 use super::errors::{code, control_error};
 use super::wire::StrBytes;
+use crate::pace::Pace;
 use engine::control::{Command, CommandError, Outcome, View};
 use engine::ids::{ShardId, broker_id};
 use engine::shard::ControlRefusal;
@@ -57,8 +58,12 @@ pub async fn carry_out(
     timeout_ms: i32,
 ) -> Vec<Result<Outcome, Failure>> {
     let deadline_ns = context.admin_deadline_ns(timeout_ms);
-    let begun: Vec<_> =
-        planned.into_iter().map(|one| one.map(|command| context.shard.begin_control(command))).collect();
+    let mut begun = Vec::with_capacity(planned.len());
+    let mut pace = Pace::begin();
+    for one in planned {
+        pace.rest_if_late().await;
+        begun.push(one.map(|command| context.shard.begin_control(command)));
+    }
     let mut results = Vec::with_capacity(begun.len());
     for one in begun {
         results.push(match one {

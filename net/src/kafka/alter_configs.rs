@@ -4,6 +4,7 @@ use super::admin::{self, Failure};
 use super::config_resource::{ConfigResource, config_resource};
 use super::context::Context;
 use super::dispatch::Handler;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::ConfigChange;
 use engine::control::{Command, View, propose};
@@ -21,11 +22,20 @@ impl Handler for AlterConfigs {
     type Request = AlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
 
+    fn named(request: &Self::Request) -> usize {
+        request.resources.iter().map(|one| 1 + one.configs.len()).sum()
+    }
+
     async fn handle(context: &Context, _: i16, request: AlterConfigsRequest) -> AlterConfigsResponse {
         let view = context.view();
         let names = request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str()));
         let repeated = admin::repeated(names);
-        let planned = request.resources.iter().map(|resource| plan(&view, &repeated, resource)).collect();
+        let mut planned = Vec::with_capacity(request.resources.len());
+        let mut pace = Pace::begin();
+        for resource in &request.resources {
+            pace.rest_if_late().await;
+            planned.push(plan(&view, &repeated, resource));
+        }
         let results = carry_out(context, request.validate_only, planned).await;
         let mut response = AlterConfigsResponse::default();
         for (resource, result) in request.resources.iter().zip(&results) {

@@ -59,7 +59,8 @@ impl Context {
     pub fn new(shard: Rc<ShardLoop>) -> Self {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
         let settings = BrokerSettings::effective(&statics);
-        let (producer_ids, sessions) = (Cell::new((0, 0)), RefCell::default());
+        let producer_ids = Cell::new((0, 0));
+        let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
         let groups = Groups::start(Rc::clone(&shard), settings.groups.clone());
         let throttles = RefCell::default();
         Self { shard, producer_ids, sessions, statics, settings, throttles, groups }

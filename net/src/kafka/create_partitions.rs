@@ -6,6 +6,7 @@ use super::dispatch::Handler;
 use super::errors::code;
 use super::metadata::wait_until_usable;
 use super::wire::create_partitions_response::CreatePartitionsTopicResult;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::{Command, View, propose};
 use kafka_wire::create_partitions_request::CreatePartitionsTopic;
@@ -18,11 +19,22 @@ impl Handler for CreatePartitions {
     type Request = CreatePartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=3;
 
+    fn named(request: &Self::Request) -> usize {
+        let by_hand = |topic: &CreatePartitionsTopic| -> usize {
+            topic.assignments.iter().flatten().map(|one| 1 + one.broker_ids.len()).sum()
+        };
+        request.topics.iter().map(|topic| 1 + by_hand(topic)).sum()
+    }
+
     async fn handle(context: &Context, _: i16, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
         let view = context.view();
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
-        let planned: Vec<_> =
-            request.topics.iter().map(|topic| plan(&view, &repeated, topic, context.random())).collect();
+        let mut planned = Vec::with_capacity(request.topics.len());
+        let mut pace = Pace::begin();
+        for topic in &request.topics {
+            pace.rest_if_late().await;
+            planned.push(plan(&view, &repeated, topic, context.random()));
+        }
         let results: Vec<Result<(), Failure>> = if request.validate_only {
             planned.into_iter().map(|one| one.map(|_| ())).collect()
         } else {

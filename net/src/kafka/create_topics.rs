@@ -9,6 +9,7 @@ use super::metadata::wait_until_usable;
 use super::wire::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use super::wire::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use super::wire::{self, StrBytes};
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::config::effective::Configs;
 use engine::control::config::{BrokerConfigs, Statics, describe_topic};
@@ -24,6 +25,13 @@ impl Handler for CreateTopics {
     type Request = CreateTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=7;
 
+    fn named(request: &Self::Request) -> usize {
+        let by_hand = |topic: &CreatableTopic| -> usize {
+            topic.assignments.iter().map(|one| 1 + one.broker_ids.len()).sum()
+        };
+        request.topics.iter().map(|topic| 1 + topic.configs.len() + by_hand(topic)).sum()
+    }
+
     async fn handle(context: &Context, _: i16, request: CreateTopicsRequest) -> CreateTopicsResponse {
         let view = context.view();
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
@@ -31,14 +39,19 @@ impl Handler for CreateTopics {
             let random = (context.new_topic_id(), context.random());
             plan(&view, &context.statics, &repeated, topic, random)
         };
-        let planned: Vec<_> = request.topics.iter().map(plan).collect();
+        let mut planned = Vec::with_capacity(request.topics.len());
+        let mut pace = Pace::begin();
+        for topic in &request.topics {
+            pace.rest_if_late().await;
+            planned.push(plan(topic));
+        }
         let mut results: Vec<Result<(), Failure>> =
             planned.iter().map(|one| one.as_ref().map(|_| ()).map_err(Clone::clone)).collect();
-        let mut described: Vec<_> = planned
-            .iter()
-            .zip(&request.topics)
-            .map(|(planned, topic)| describe(&view, &context.statics, topic, planned))
-            .collect();
+        let mut described = Vec::with_capacity(request.topics.len());
+        for (planned, topic) in planned.iter().zip(&request.topics) {
+            pace.rest_if_late().await;
+            described.push(describe(&view, &context.statics, topic, planned));
+        }
         if !request.validate_only {
             results = admin::carry_out(context, planned, request.timeout_ms)
                 .await

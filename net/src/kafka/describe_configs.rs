@@ -4,10 +4,12 @@ use super::admin::{self, Failure};
 use super::config_resource::{ConfigResource, config_resource};
 use super::context::Context;
 use super::dispatch::Handler;
+use super::repeats;
 use super::wire::StrBytes;
 use super::wire::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::config::{
@@ -18,6 +20,7 @@ use engine::control::view::NodeView;
 use engine::ids::{ShardId, broker_id};
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
+use std::collections::BTreeSet;
 
 pub struct DescribeConfigs;
 
@@ -28,29 +31,41 @@ impl Handler for DescribeConfigs {
     type Request = DescribeConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
 
+    fn named(request: &Self::Request) -> usize {
+        request.resources.iter().map(|one| 1 + one.configuration_keys.as_ref().map_or(0, Vec::len)).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.resources, |one| (one.resource_type, one.resource_name.clone()));
+    }
+
     async fn handle(context: &Context, _: i16, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-        respond(&context.view(), context.broker_id(), &context.statics, &request)
+        let (view, own) = (context.view(), context.broker_id());
+        let mut response = DescribeConfigsResponse::default();
+        let mut pace = Pace::begin();
+        for resource in &request.resources {
+            pace.rest_if_late().await;
+            response.results.push(describe(&view, own, &context.statics, &request, resource));
+        }
+        response
     }
 }
 
-fn respond(
+fn describe(
     view: &View,
     own: i32,
     statics: &Statics,
     request: &DescribeConfigsRequest,
-) -> DescribeConfigsResponse {
-    let mut response = DescribeConfigsResponse::default();
-    for resource in &request.resources {
-        let found = find(view, own, statics, resource);
-        let mut result = DescribeConfigsResult::default();
-        result.resource_type = resource.resource_type;
-        result.resource_name = resource.resource_name.clone();
-        (result.error_code, result.error_message) = admin::error_fields(&found);
-        let shown = |config| show(config, request);
-        result.configs = found.unwrap_or_default().into_iter().map(shown).collect();
-        response.results.push(result);
-    }
-    response
+    resource: &DescribeConfigsResource,
+) -> DescribeConfigsResult {
+    let found = find(view, own, statics, resource);
+    let mut result = DescribeConfigsResult::default();
+    result.resource_type = resource.resource_type;
+    result.resource_name = resource.resource_name.clone();
+    (result.error_code, result.error_message) = admin::error_fields(&found);
+    let shown = |config| show(config, request);
+    result.configs = found.unwrap_or_default().into_iter().map(shown).collect();
+    result
 }
 
 fn find(
@@ -77,7 +92,8 @@ fn find(
     };
     // No list and an empty one both ask for all, as in Kafka.
     if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
-        all.retain(|config| keys.iter().any(|key| key.as_str() == config.name));
+        let keys: BTreeSet<&str> = keys.iter().map(StrBytes::as_str).collect();
+        all.retain(|config| keys.contains(config.name));
     }
     Ok(all)
 }
@@ -152,7 +168,9 @@ mod tests {
     fn answer(request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
         let view = Cluster::new(1).with_topic("a", 1, 1).view();
         let statics = Statics::new(&[("log.retention.hours".to_owned(), "2".to_owned())]).unwrap();
-        let response = respond(&view, 0, &statics, request);
+        let mut response = DescribeConfigsResponse::default();
+        let results = request.resources.iter().map(|one| describe(&view, 0, &statics, request, one));
+        response.results = results.collect();
         for version in DescribeConfigs::VERSIONS {
             wire::encode(&mut wire::BytesMut::new(), &response, version).expect("encodable");
         }

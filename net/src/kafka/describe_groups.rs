@@ -4,8 +4,10 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, group_code};
+use super::repeats;
 use super::wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use super::wire::{Bytes, StrBytes};
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::group::State;
 use engine::groups::request::Described;
@@ -21,13 +23,23 @@ impl Handler for DescribeGroups {
     type Request = DescribeGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=6;
 
+    fn named(request: &Self::Request) -> usize {
+        request.groups.len()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.groups, StrBytes::clone);
+    }
+
     async fn handle(
         context: &Context,
         version: i16,
         request: DescribeGroupsRequest,
     ) -> DescribeGroupsResponse {
         let mut response = DescribeGroupsResponse::default();
+        let mut pace = Pace::begin();
         for name in request.groups {
+            pace.rest_if_late().await;
             let group = name.as_str().to_owned();
             let described = match context.groups.ask(Request::Describe { group }).await {
                 Answer::Described(described) => described,

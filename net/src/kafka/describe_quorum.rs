@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
+use super::repeats;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::ids::{JournalId, broker_id};
@@ -20,6 +21,18 @@ const UNKNOWN: i64 = -1;
 impl Handler for DescribeQuorum {
     type Request = DescribeQuorumRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first_partitions(
+            &mut request.topics,
+            |topic| (topic.topic_name.clone(), &mut topic.partitions),
+            |one| one.partition_index,
+        );
+    }
 
     async fn handle(context: &Context, _: i16, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
         let view = context.view();

@@ -24,6 +24,10 @@ impl Handler for DescribeTopicPartitions {
     type Request = DescribeTopicPartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topics.len()
+    }
+
     async fn handle(
         context: &Context,
         _: i16,

@@ -1,6 +1,7 @@
 //! From a request's header to its handler, for all APIs off the hot path.
 
 use super::context::{Caller, Context};
+use super::repeats::NAMED_MAX;
 use super::wire::{self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
 use core::ops::RangeInclusive;
 
@@ -10,6 +11,14 @@ pub(crate) trait Handler {
     type Request: RequestResponsePair;
     /// The versions answered, all of which are advertised.
     const VERSIONS: RangeInclusive<i16>;
+
+    /// How many things the request names: none where it has no lists.
+    fn named(_request: &Self::Request) -> usize {
+        0
+    }
+
+    /// Drops what is named again, where Kafka answers it once.
+    fn merge(_request: &mut Self::Request) {}
 
     async fn handle(
         context: &Context,
@@ -39,8 +48,15 @@ pub(crate) async fn answer<H: Handler>(
     caller: Caller,
     version: i16,
     body: Bytes,
+    decoded: impl FnOnce(),
 ) -> Result<BytesMut, WireError> {
-    let request = wire::decode_owned::<H::Request>(body, version)?;
+    let mut request = wire::decode_owned::<H::Request>(body, version)?;
+    let named = H::named(&request);
+    if named > NAMED_MAX {
+        return Err(WireError::Named(named));
+    }
+    H::merge(&mut request);
+    decoded();
     let response = H::handle_from(context, caller, version, request).await;
     let mut bytes = BytesMut::new();
     if is_flexible::<H>(version) {

@@ -93,6 +93,7 @@ pub fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::Storage => code::KAFKA_STORAGE_ERROR,
         Refusal::NotEnoughReplicas => code::NOT_ENOUGH_REPLICAS,
         Refusal::NotEnoughReplicasAfterAppend => code::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        Refusal::TimedOut => code::REQUEST_TIMED_OUT,
         Refusal::PolicyViolation => code::POLICY_VIOLATION,
         // Clients look for the new leader, which is this node after its restart.
         Refusal::Stopping => code::NOT_LEADER_OR_FOLLOWER,

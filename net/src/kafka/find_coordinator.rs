@@ -5,8 +5,10 @@ use super::context::{Broker, Context};
 use super::dispatch::Handler;
 use super::errors::code;
 use super::metadata::wait_until_usable;
+use super::repeats;
 use super::wire::StrBytes;
 use super::wire::find_coordinator_response::Coordinator;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::groups::{OFFSETS_TOPIC, partition_of};
@@ -24,6 +26,14 @@ impl Handler for FindCoordinator {
     type Request = FindCoordinatorRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=6;
 
+    fn named(request: &Self::Request) -> usize {
+        request.coordinator_keys.len()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.coordinator_keys, StrBytes::clone);
+    }
+
     async fn handle(
         context: &Context,
         version: i16,
@@ -34,9 +44,11 @@ impl Handler for FindCoordinator {
         }
         let mut response = FindCoordinatorResponse::default();
         if version >= 4 {
-            let named = request.coordinator_keys.into_iter();
-            response.coordinators =
-                named.map(|key| coordinator(find(context, request.key_type, &key), key)).collect();
+            let mut pace = Pace::begin();
+            for key in request.coordinator_keys {
+                pace.rest_if_late().await;
+                response.coordinators.push(coordinator(find(context, request.key_type, &key), key));
+            }
             return response;
         }
         match find(context, request.key_type, &request.key) {

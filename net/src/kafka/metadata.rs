@@ -3,10 +3,12 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, control_error};
+use super::repeats;
 use super::wire::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use super::wire::{self, StrBytes, Uuid};
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::control::view::{PartitionView, TopicView};
@@ -29,16 +31,34 @@ impl Handler for Metadata {
     type Request = MetadataRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=13;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topics.as_ref().map_or(0, Vec::len)
+    }
+
+    fn merge(request: &mut Self::Request) {
+        if let Some(topics) = &mut request.topics {
+            repeats::keep_first(topics, |topic| (topic.name.clone(), topic.topic_id));
+        }
+    }
+
     async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
         let topics = match wanted(version, &request) {
             Wanted::All => {
                 let view = context.view();
-                view.topics.values().map(|topic| describe(context, &view, topic)).collect()
+                let mut topics = Vec::with_capacity(view.topics.len());
+                let mut pace = Pace::begin();
+                for topic in view.topics.values() {
+                    pace.rest_if_late().await;
+                    topics.push(describe(context, &view, topic));
+                }
+                topics
             }
             Wanted::Some(wanted) => {
                 let create = version < 4 || request.allow_auto_topic_creation;
                 let mut topics = Vec::with_capacity(wanted.len());
+                let mut pace = Pace::begin();
                 for one in wanted {
+                    pace.rest_if_late().await;
                     topics.push(one_topic(context, one, create).await);
                 }
                 topics
