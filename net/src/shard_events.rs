@@ -28,6 +28,10 @@ pub fn log(shard: ShardId, event: &Event) {
         Event::CheckpointWritten { journal, index, bytes } => {
             debug!(shard, journal = journal.0, index = index.0, bytes, "checkpoint written");
         }
+        Event::CheckpointBad { journal, index } => {
+            let (journal, index) = (journal.0, index.0);
+            error!(shard, journal, index, "a checkpoint is bad: what only it would cover is not deleted");
+        }
         Event::Damaged(damage) => damaged(shard, damage),
         Event::DigestAgrees { journal, base } => {
             debug!(shard, journal = journal.0, base = base.0, "a sealed segment is the same as the leader's");

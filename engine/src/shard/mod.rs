@@ -139,7 +139,7 @@ impl Shard {
             Input::View(view) => self.take_view(view, now, &mut fx),
             Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
             Input::Formation(report) => self.forming_step(Told::Received(report), &mut fx),
-            Input::Link { node, lane, up } => self.link(node, lane, up, now, &mut fx),
+            Input::Link { node, lane, run } => self.link(node, lane, run, now, &mut fx),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),
             Input::Stop => self.lifecycle.stopping = true,

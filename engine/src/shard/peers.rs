@@ -9,7 +9,7 @@ use super::{ControlRefusal, Shard};
 use crate::clock::Now;
 use crate::control::Command;
 use crate::folder::NodeMeta;
-use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Term};
+use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Run, Term};
 use crate::journal::effects::Effects;
 use crate::journal::lending::Asked;
 use crate::journal::waiters::Asker;
@@ -52,6 +52,8 @@ pub struct Peers {
     hinted_ns: u64,
     drifted_ns: u64,
     ticked_ns: Option<u64>,
+    /// The process that last linked with this one, by its node.
+    runs: BTreeMap<NodeId, Run>,
 }
 
 impl Shard {
@@ -132,12 +134,20 @@ impl Shard {
         }
     }
 
-    pub(super) fn link(&mut self, node: NodeId, lane: LaneId, up: bool, now: Now, fx: &mut Effects) {
+    /// The process of another node that last linked with this one.
+    pub fn run_of(&self, node: NodeId) -> Option<Run> {
+        self.peers.runs.get(&node).copied()
+    }
+
+    pub(super) fn link(&mut self, node: NodeId, lane: LaneId, run: Option<Run>, now: Now, fx: &mut Effects) {
+        if let Some(run) = run {
+            self.peers.runs.insert(node, run);
+        }
         let of_lane = |slot: &&mut Slot| slot.journal().is_some_and(|journal| journal.lane() == lane);
         for journal in self.journals.values_mut().filter(|slot| of_lane(slot)).filter_map(Slot::journal_mut) {
             journal.link_changed(node, now, fx);
         }
-        if up {
+        if run.is_some() {
             self.send_hints(&[node], now, fx);
         }
     }
