@@ -15,6 +15,7 @@ pub mod environment;
 pub mod frame;
 pub mod groups;
 pub mod http;
+pub mod just_deleted;
 pub mod kafka;
 pub mod kafka_settings;
 pub mod leaders;

@@ -1,10 +1,11 @@
 //! The engine's events as log lines.
 
+use engine::control::View;
 use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
 use engine::peer::Space;
 use engine::raft::Change;
-use engine::shard::Event;
+use engine::shard::{Event, ShardConfig};
 use tracing::{debug, error, info, warn};
 
 pub fn log(shard: ShardId, event: &Event) {
@@ -97,6 +98,17 @@ pub fn log(shard: ShardId, event: &Event) {
         | Event::Rejoined { .. } => replacement(shard, event),
         Event::Formed { nodes } => info!(shard, nodes, "the cluster is formed"),
         Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
+    }
+}
+
+/// What this node's brokers are called, once the metadata says so.
+pub fn log_broker_ids(config: &ShardConfig, view: &View) {
+    let (shards, stride) = (config.shards.min(view.lanes), view.broker_ids.stride());
+    let first = view.broker_ids.of(config.node, ShardId(0)).expect("shard 0 is a broker");
+    info!(first, last = first + i32::from(shards) - 1, stride, "the broker ids of this node");
+    if let Some(asked) = config.broker_ids.filter(|asked| *asked != view.broker_ids) {
+        let asked = asked.stride();
+        warn!(asked, stride, "--broker-id-stride has no effect: the cluster was formed with another one");
     }
 }
 

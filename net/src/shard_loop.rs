@@ -7,6 +7,7 @@
 pub mod peers;
 
 use crate::completion::{Slots, Waiters};
+use crate::just_deleted::JustDeleted;
 use crate::leaders::{Leaders, Leadership};
 use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
@@ -54,6 +55,8 @@ pub struct ShardLoop {
     pub changes: Waiters,
     /// The newest metadata here, and who leads which journal.
     view: RefCell<Arc<View>>,
+    /// Topics that clients shall not make again by asking for their metadata.
+    pub just_deleted: RefCell<JustDeleted>,
     pub leaders: RefCell<Leaders>,
     /// The other nodes that this one is linked to.
     living: RefCell<BTreeSet<NodeId>>,
@@ -99,6 +102,7 @@ impl ShardLoop {
             page: RefCell::default(),
             changes: Waiters::default(),
             view: RefCell::default(),
+            just_deleted: RefCell::default(),
             leaders: RefCell::default(),
             living: RefCell::default(),
             links: RefCell::default(),
@@ -264,7 +268,11 @@ impl ShardLoop {
     }
 
     fn apply_view(self: &Rc<Self>, view: Arc<View>) {
-        *self.view.borrow_mut() = Arc::clone(&view);
+        let before = self.view.replace(Arc::clone(&view));
+        if self.shard() == META_SHARD && !before.is_formed() {
+            shard_events::log_broker_ids(&self.config, &view);
+        }
+        self.just_deleted.borrow_mut().learn(&view, self.now());
         self.links_follow(&view);
         self.step(Input::View(view));
         self.changes.notify();

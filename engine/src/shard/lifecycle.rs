@@ -372,6 +372,7 @@ impl Shard {
                     members: node.formation.clone(),
                     lanes: node.lanes,
                     segment_bytes: node.segment_bytes,
+                    broker_ids: self.config.broker_ids.unwrap_or_default(),
                 };
                 meta.queue_command(Asker::Shard, form.encode());
             }

@@ -1,5 +1,6 @@
 //! `duramen cluster status`: nodes, shards, leaders, space and what is wrong.
 
+use super::broker_ids;
 use super::connection::Connection;
 use super::followers::{self, FollowerRow};
 use super::health::{self, JournalRow};
@@ -9,6 +10,7 @@ use super::reach::Reach;
 use super::topic_report;
 use crate::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
+use engine::ids::BrokerIds;
 use kafka_wire::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
 use kafka_wire::{DescribeLogDirsRequest, MetadataResponse};
 use serde::Serialize;
@@ -49,15 +51,12 @@ struct ClusterReport {
     problems: Vec<String>,
 }
 
-/// Broker id = node id × 1000 + shard.
-const BROKERS_PER_NODE: i32 = 1000;
-
 /// One shard of a node: a broker to clients.
 #[derive(Serialize)]
 struct BrokerRow {
     broker: i32,
-    node: i32,
-    shard: i32,
+    node: u32,
+    shard: u16,
     address: String,
     rack: Option<String>,
     /// Partitions that it leads, and those that it keeps a copy of.
@@ -80,8 +79,9 @@ impl ClusterReport {
     fn ask(connection: &mut Connection, reach: &Reach, metrics: &[String]) -> Result<Self, Refusal> {
         let metadata = topic_report::metadata(connection, None)?;
         let health = health::read(metrics, reach.timeout())?;
-        let brokers: Vec<BrokerRow> =
-            metadata.brokers.iter().map(|broker| BrokerRow::ask(reach, &metadata, broker)).collect();
+        let ids = broker_ids::ask(connection, &metadata)?;
+        let row = |broker| BrokerRow::ask(reach, &metadata, ids, broker);
+        let brokers: Vec<BrokerRow> = metadata.brokers.iter().map(row).collect();
         let mut report = Self {
             cluster: metadata.cluster_id.as_deref().unwrap_or_default().to_owned(),
             controller: (metadata.controller_id >= 0).then_some(metadata.controller_id),
@@ -150,13 +150,19 @@ fn is_under_replicated(partition: &MetadataResponsePartition) -> bool {
 }
 
 impl BrokerRow {
-    fn ask(reach: &Reach, metadata: &MetadataResponse, broker: &MetadataResponseBroker) -> Self {
+    fn ask(
+        reach: &Reach,
+        metadata: &MetadataResponse,
+        ids: BrokerIds,
+        broker: &MetadataResponseBroker,
+    ) -> Self {
         let id = broker.node_id;
+        let (node, shard) = ids.place(id).unwrap_or_default();
         let space = offsets::connect(reach, broker).and_then(|mut connection| space(&mut connection));
         Self {
             broker: id,
-            node: id / BROKERS_PER_NODE,
-            shard: id % BROKERS_PER_NODE,
+            node: node.0,
+            shard: shard.0,
             address: format!("{}:{}", broker.host.as_str(), broker.port),
             rack: broker.rack.as_deref().map(str::to_owned),
             leads: partitions(metadata).filter(|one| one.leader_id == id).count(),

@@ -10,7 +10,7 @@ use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
-use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId, broker_id};
+use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId};
 use engine::shard::Advertised;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,6 +22,9 @@ use std::time::Duration;
 const ADMIN_WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// Nor is a client's own wish taken beyond this: its connection answers nothing else meanwhile.
 const ADMIN_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Kafka's id of nobody.
+const NO_BROKER: i32 = -1;
 
 /// One per shard; handlers borrow it.
 pub struct Context {
@@ -71,36 +74,48 @@ impl Context {
         self.shard.view()
     }
 
-    /// This shard's broker id.
+    /// This shard's broker id; −1 while the metadata is not there that tells it, and for a shard
+    /// that has no lane.
     pub fn broker_id(&self) -> i32 {
-        broker_id(self.shard.config.node, self.shard.shard())
+        let view = self.view();
+        let id = view.broker_ids.of(self.shard.config.node, self.shard.shard());
+        id.filter(|_| view.is_formed()).unwrap_or(NO_BROKER)
     }
 
     /// The broker id of the shard that leads the meta journal, whose lane is 0; −1 while nobody is
     /// known to lead it.
     pub fn controller_id(&self) -> i32 {
+        let view = self.view();
         let leader = self.shard.leaders.borrow().get(META_JOURNAL).and_then(|known| known.leader);
-        leader.map_or(-1, |leader| broker_id(leader, ShardId(0)))
+        let id = leader.and_then(|leader| view.broker_ids.of(leader, ShardId(0)));
+        id.filter(|_| view.is_formed()).unwrap_or(NO_BROKER)
     }
 
     pub fn node(&self) -> NodeId {
         self.shard.config.node
     }
 
-    /// Every shard of every node that lives, as brokers.
+    /// Every shard of every node that lives, as brokers. None before there is metadata: their ids
+    /// are not known, and clients ask again.
     pub fn brokers(&self) -> Vec<Broker> {
         let view = self.view();
         let mut brokers = Vec::new();
+        if !view.is_formed() {
+            return brokers;
+        }
+        let broker = |node, shard, advertised: &Advertised| {
+            view.broker_ids.of(node, shard).map(|id| Broker::new(id, shard, advertised))
+        };
         for node in view.nodes.values().filter(|node| self.shard.is_living(node.node)) {
             // A shard beyond the lanes has nothing to serve.
             let shards = (0..node.shards.min(view.lanes)).map(ShardId);
-            brokers.extend(shards.map(|shard| broker(node.node, shard, &node.advertised)));
+            brokers.extend(shards.filter_map(|shard| broker(node.node, shard, &node.advertised)));
         }
         // Before this node's registration is committed it is there all the same.
         if !view.is_registered(self.node()) {
-            let shards = (0..self.shard.config.shards).map(ShardId);
+            let shards = (0..self.shard.config.shards.min(view.lanes)).map(ShardId);
             let advertised = &self.shard.config.advertised;
-            brokers.extend(shards.map(|shard| broker(self.node(), shard, advertised)));
+            brokers.extend(shards.filter_map(|shard| broker(self.node(), shard, advertised)));
         }
         brokers
     }
@@ -134,7 +149,7 @@ impl Context {
     fn broker_of(&self, view: &View, node: NodeId, lane: LaneId) -> i32 {
         let registered = view.nodes.get(&node).map_or(0, |node| node.shards);
         let shards = if registered == 0 { self.shard.config.shards } else { registered };
-        broker_id(node, lane.shard(shards))
+        view.broker_ids.of(node, lane.shard(shards)).expect("there are no more lanes than ids a node")
     }
 
     /// Whom a client should ask about a partition that this shard does not lead.
@@ -237,11 +252,13 @@ pub struct Placed {
     pub offline: Vec<i32>,
 }
 
-fn broker(node: NodeId, shard: ShardId, advertised: &Advertised) -> Broker {
-    Broker {
-        id: broker_id(node, shard),
-        host: advertised.host.clone(),
-        port: advertised.first_port.saturating_add(shard.0),
-        rack: advertised.rack.clone(),
+impl Broker {
+    fn new(id: i32, shard: ShardId, advertised: &Advertised) -> Self {
+        Self {
+            id,
+            host: advertised.host.clone(),
+            port: advertised.first_port.saturating_add(shard.0),
+            rack: advertised.rack.clone(),
+        }
     }
 }

@@ -152,6 +152,7 @@ fn command_code(error: &CommandError) -> i16 {
         CommandError::InvalidTopicName(_) => code::INVALID_TOPIC_EXCEPTION,
         CommandError::InvalidPartitions(_) => code::INVALID_PARTITIONS,
         CommandError::InvalidReplicationFactor(_) => code::INVALID_REPLICATION_FACTOR,
+        CommandError::InvalidPlace(_) => code::INVALID_REPLICA_ASSIGNMENT,
         CommandError::InvalidConfig(_) => code::INVALID_CONFIG,
         CommandError::InvalidRequest(_) => code::INVALID_REQUEST,
         CommandError::LimitReached(_) => code::POLICY_VIOLATION,

@@ -135,6 +135,7 @@ fn commands() -> Vec<u8> {
             members: vec![(NodeId(0), Incarnation(9))],
             lanes: 1,
             segment_bytes: SEGMENT_BYTES,
+            broker_ids: BrokerIds::default(),
         },
         Command::RegisterNode {
             node: NodeId(0),
@@ -149,6 +150,7 @@ fn commands() -> Vec<u8> {
             configs: vec![("retention.ms".into(), "1000".into())],
             life: Life::Finite,
             entropy: 5,
+            by_hand: Vec::new(),
         },
     ];
     let mut items = Vec::new();
