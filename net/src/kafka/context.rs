@@ -8,7 +8,7 @@ use crate::groups::Groups;
 use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
-use engine::control::view::{PartitionView, TopicView};
+use engine::control::view::{NodeView, PartitionView, TopicView};
 use engine::control::{Command, View};
 use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId, broker_id};
 use engine::shard::Advertised;
@@ -102,6 +102,14 @@ impl Context {
             brokers.extend(shards.map(|shard| broker(self.node(), shard, advertised)));
         }
         brokers
+    }
+
+    /// Every shard of the nodes that are in the metadata and that this one is not linked to.
+    pub fn brokers_away(&self) -> Vec<Broker> {
+        let view = self.view();
+        let away = view.nodes.values().filter(|node| !self.shard.is_living(node.node));
+        let shards = |node: &NodeView| (0..node.shards.min(view.lanes)).map(ShardId);
+        away.flat_map(|node| shards(node).map(|shard| broker(node.node, shard, &node.advertised))).collect()
     }
 
     /// A broker of this list by its id.
