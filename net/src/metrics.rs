@@ -1,7 +1,8 @@
 //! The metrics page: the shards' figures as OpenMetrics text. Reads pages, counts nothing itself.
 
 use crate::stats::{ApiStats, ShardPage};
-use crate::status::{Phase, Status};
+use crate::status::Status;
+use engine::health::{Finding, Kind};
 use engine::journal::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::peer::Space;
@@ -135,7 +136,8 @@ const FOLLOWER_GAUGES: &[FollowerRow] = &[
 /// The whole page.
 pub fn page(status: &Status) -> String {
     let mut registry = Registry::with_prefix("duramen");
-    registry.register_collector(Box::new(Page { shards: status.pages(), phase: status.phase() }));
+    let (shards, is_ready, findings) = (status.pages(), status.is_ready(), status.findings());
+    registry.register_collector(Box::new(Page { shards, is_ready, findings }));
     let mut text = String::with_capacity(16 << 10);
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string takes all");
     text
@@ -144,21 +146,22 @@ pub fn page(status: &Status) -> String {
 #[derive(Debug)]
 struct Page {
     shards: Vec<ShardPage>,
-    phase: Phase,
+    is_ready: bool,
+    findings: Vec<Finding>,
 }
 
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result {
-        let phase = u64::from(self.phase == Phase::Serving);
         gauge(
             &mut encoder.encode_descriptor(
                 "ready",
-                "1 while every shard answers clients",
+                "1 while every shard answers clients and what the node needs has a quorum",
                 None,
                 MetricType::Gauge,
             )?,
-            phase,
+            u64::from(self.is_ready),
         )?;
+        self.health(&mut encoder)?;
         let mut dropped = encoder.encode_descriptor(
             "log_lines_dropped",
             "Log lines that stderr did not take",
@@ -175,6 +178,17 @@ impl Collector for Page {
 }
 
 impl Page {
+    /// Every kind, so that an alert has a series before anything is wrong.
+    fn health(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        let help = "What is wrong, as far as this node knows: how many findings of each kind there are";
+        let mut family = encoder.encode_descriptor("health", help, None, MetricType::Gauge)?;
+        for kind in Kind::ALL {
+            let count = self.findings.iter().filter(|finding| finding.what.kind() == kind).count();
+            gauge(&mut family.encode_family(&[("what", kind.name())])?, count as u64)?;
+        }
+        Ok(())
+    }
+
     fn shard_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
         for (rows, kind) in [(SHARD_COUNTERS, MetricType::Counter), (SHARD_GAUGES, MetricType::Gauge)] {
             for (name, help, figure) in rows {

@@ -17,8 +17,10 @@ use crate::publication::Publication;
 use crate::requests::{Asker, Refused, Requests};
 use crate::settling;
 use crate::shard_events;
+use crate::slow_disk::SlowDisk;
 use crate::stats::ShardPage;
 use crate::status::Status;
+use crate::system::{self, FileSystem};
 use engine::clock::Now;
 use engine::control::{Command, Outcome, View};
 use engine::disk::glommio_disk::GlommioDisk;
@@ -29,6 +31,7 @@ use engine::shard::{
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -64,6 +67,7 @@ pub struct ShardLoop {
     links: RefCell<Option<Rc<Links>>>,
     engine: RefCell<Shard>,
     disk: Rc<GlommioDisk>,
+    slow_disk: RefCell<SlowDisk>,
     mailbox: RefCell<Option<Mailbox>>,
     requests: RefCell<Requests>,
     /// Commands that were carried out in this turn.
@@ -108,6 +112,7 @@ impl ShardLoop {
             links: RefCell::default(),
             engine: RefCell::new(engine),
             disk: Rc::new(disk),
+            slow_disk: RefCell::default(),
             mailbox: RefCell::default(),
             requests: RefCell::default(),
             done: RefCell::default(),
@@ -200,9 +205,11 @@ impl ShardLoop {
             Output::Disk { op, request } => {
                 let this = Rc::clone(self);
                 self.page.borrow_mut().disk_in_flight += 1;
+                self.slow_disk.borrow_mut().begun(op, Instant::now());
                 glommio::spawn_local(async move {
                     let result = this.disk.perform(request).await;
                     this.page.borrow_mut().disk_in_flight -= 1;
+                    this.slow_disk.borrow_mut().done(op, Instant::now());
                     this.step(Input::Disk { op, result });
                 })
                 .detach();
@@ -235,7 +242,8 @@ impl ShardLoop {
                 self.phase.set(ShardPhase::Stopped);
                 self.changes.notify();
             }
-            Output::Event(event) => self.event(event),
+            Output::Health(findings) => self.status.publish_findings(self.shard(), findings),
+            Output::Event(event) => self.event(&event),
             Output::Fatal(fatal) => self.fail(fatal),
         }
     }
@@ -246,15 +254,15 @@ impl ShardLoop {
         (self.on_fatal)(NodeError::Fatal(fatal));
     }
 
-    fn event(&self, event: Event) {
-        if let Event::Leading { journal, term } = event {
+    fn event(&self, event: &Event) {
+        if let Event::Leading { journal, term } = *event {
             let own = self.config.node;
             let known = self.leaders.borrow().get(journal).is_some_and(|known| known.term == term);
             if !known {
                 self.learn_leader(journal, Leadership { term, leader: Some(own), in_sync: vec![own] });
             }
         }
-        shard_events::log(self.shard(), &event);
+        shard_events::log(self.shard(), event, &self.view(), self.folder());
     }
 
     fn publish_view(self: &Rc<Self>, view: Arc<View>) {
@@ -471,6 +479,16 @@ impl ShardLoop {
     pub fn cancel(self: &Rc<Self>, request: RequestId) {
         if self.requests.borrow_mut().cancel(request) {
             self.step(Input::Cancel { request });
+        }
+    }
+
+    /// Looks at the disk, about once a second: how long it takes, and what room it has. The latter is a
+    /// look into the kernel's tables, not at the disk: it does not hold up the shard.
+    pub fn look_at_disk(self: &Rc<Self>) {
+        self.slow_disk.borrow_mut().look(self.shard(), self.folder(), Instant::now());
+        let space = File::open(self.folder()).and_then(|folder| system::file_system(&folder));
+        if let Ok(FileSystem { free_bytes, total_bytes, .. }) = space {
+            self.step(Input::Space { free_bytes, total_bytes });
         }
     }
 

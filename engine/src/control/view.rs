@@ -2,6 +2,7 @@
 
 use super::quotas::Quotas;
 use crate::collections::Map;
+use crate::health::Topics;
 use crate::ids::{
     BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId,
     TopicId,
@@ -157,6 +158,15 @@ impl View {
     /// Whether a partition of this number was there and is no more.
     pub fn was_deleted(&self, id: PartitionId) -> bool {
         id < self.next_partition && !self.partitions.contains_key(&id)
+    }
+
+    /// Some of the topics that take batches in a journal.
+    pub fn topics_of(&self, journal: JournalId) -> Topics {
+        let takes =
+            |partition: &PartitionView| partition.spans.last().is_some_and(|span| span.journal == journal);
+        let mut topics = self.topics.values().filter(|topic| topic.partitions.iter().any(takes));
+        let names = topics.by_ref().take(Topics::NAMED_MAX).map(|topic| topic.name.clone()).collect();
+        Topics { names, more: topics.count() }
     }
 
     /// Whether a node has told the cluster where its clients find it.

@@ -26,6 +26,11 @@ pub struct Forming {
 }
 
 impl Forming {
+    /// There was no room for what it wants stored.
+    pub fn waits_for_room(&self) -> bool {
+        self.unstored.is_some()
+    }
+
     /// What is durable.
     pub fn node(&self) -> &NodeMeta {
         self.formation.node()

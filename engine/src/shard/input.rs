@@ -45,6 +45,11 @@ pub enum Input<'a> {
     },
     /// What the first shard of another node says while the cluster forms.
     Formation(Report),
+    /// What the file system of the data folder has.
+    Space {
+        free_bytes: u64,
+        total_bytes: u64,
+    },
     /// The link of a lane to another node came up, with this process at its other end, or broke:
     /// what was sent before may be lost.
     Link {

@@ -85,7 +85,7 @@ pub struct Lifecycle {
     /// While this node asks for a number.
     pub(super) joining: Option<Joining>,
     /// There was no room to make this node's record.
-    begin_again_ns: Option<u64>,
+    pub(super) begin_again_ns: Option<u64>,
     proposed_form: bool,
     registered: bool,
     pub(super) ready: bool,

@@ -4,6 +4,7 @@ pub mod config;
 mod elect;
 mod fetches;
 mod forming;
+mod health;
 pub mod input;
 mod joining;
 mod lifecycle;
@@ -47,6 +48,7 @@ use core::cell::Cell;
 use elect::Asking;
 use fetches::Fetches;
 use forming::Forming;
+use health::Health;
 use lifecycle::{Lifecycle, Slot};
 use peers::Peers;
 use scrub::Scrub;
@@ -76,6 +78,7 @@ pub struct Shard {
     lifecycle: Lifecycle,
     peers: Peers,
     forming: Option<Forming>,
+    health: Health,
     /// Entries repaired in journals before they were opened anew.
     repaired: BTreeMap<JournalId, u64>,
     scrub: Scrub,
@@ -110,6 +113,7 @@ impl Shard {
             lifecycle: Lifecycle::default(),
             peers: Peers::default(),
             forming: None,
+            health: Health::default(),
             repaired: BTreeMap::new(),
             scrub: Scrub::default(),
             rng: Rng::new(seed),
@@ -144,9 +148,21 @@ impl Shard {
             Input::Control { request, command } => self.ask(Asker::Client(request), &command, now, &mut fx),
             Input::Elect { journal } => self.elect(journal, Asking::Operator, now, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
-            Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
-            Input::Formation(report) => self.forming_step(Told::Received(report), &mut fx),
-            Input::Link { node, lane, run } => self.link(node, lane, run, now, &mut fx),
+            Input::Peer { from, message } => {
+                self.health.heard(from, now);
+                self.peer(from, message, now, &mut fx);
+            }
+            Input::Formation(report) => {
+                self.health.heard(report.node, now);
+                self.forming_step(Told::Received(report), &mut fx);
+            }
+            Input::Link { node, lane, run } => {
+                if run.is_some() {
+                    self.health.heard(node, now);
+                }
+                self.link(node, lane, run, now, &mut fx);
+            }
+            Input::Space { free_bytes, total_bytes } => self.health.space = Some((free_bytes, total_bytes)),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),
             Input::Stop => self.lifecycle.stopping = true,
@@ -320,6 +336,7 @@ impl Shard {
         self.reopen_repaired(now, fx);
         self.tick_scrub(now, fx);
         self.fetches.expire(now);
+        self.tick_health(now, fx);
     }
 
     fn turn_end(&mut self, now: Now, fx: &mut Effects) {

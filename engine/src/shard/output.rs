@@ -5,6 +5,7 @@ use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
 use crate::formation::Report;
+use crate::health::Finding;
 use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, RaftId, Term};
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
@@ -63,6 +64,8 @@ pub enum Output {
     Ready,
     /// [`super::Input::Stop`] is done; nothing is in flight.
     Stopped,
+    /// All that is wrong, as far as this shard knows: it is another list than before.
+    Health(Vec<Finding>),
     /// Something for the log and the counters.
     Event(Event),
     /// The node cannot go on; end the process, retry nothing.
@@ -193,11 +196,11 @@ pub enum Event {
         from: Index,
         last: Index,
     },
-    /// A message from a peer was not believed.
+    /// A message from a peer was not believed; said once as long as it is the same.
     MessageRefused {
         journal: JournalId,
         from: NodeId,
-        why: String,
+        why: &'static str,
     },
     /// This replica lost what it may have acknowledged: it neither votes nor acks any more.
     Quarantined {
@@ -257,6 +260,15 @@ pub enum Event {
         journal: JournalId,
         term: Term,
     },
+    /// It no longer does.
+    LeadsNoMore {
+        journal: JournalId,
+        term: Term,
+    },
+    /// These findings begin to hold.
+    HealthBegan(Vec<Finding>),
+    /// These no longer do.
+    HealthEnded(Vec<Finding>),
     SegmentRolled {
         journal: JournalId,
         base: Index,

@@ -50,6 +50,11 @@ impl Connection {
         Ok(connection)
     }
 
+    /// From now on a request and its answer may take this long.
+    pub fn limit(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     pub fn address(&self) -> &str {
         &self.address
     }

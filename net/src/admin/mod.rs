@@ -16,6 +16,8 @@ mod offsets;
 mod out;
 mod reach;
 mod scrape;
+mod side_by_side;
+mod status_report;
 mod topic;
 mod topic_report;
 

@@ -103,21 +103,23 @@ impl Context {
         if !view.is_formed() {
             return brokers;
         }
-        let broker = |node, shard, advertised: &Advertised| {
-            view.broker_ids.of(node, shard).map(|id| Broker::new(id, shard, advertised))
-        };
         for node in view.nodes.values().filter(|node| self.shard.is_living(node.node)) {
             // A shard beyond the lanes has nothing to serve.
-            let shards = (0..node.shards.min(view.lanes)).map(ShardId);
-            brokers.extend(shards.filter_map(|shard| broker(node.node, shard, &node.advertised)));
+            brokers.extend(brokers_of(&view, node.node, node.shards, &node.advertised));
         }
         // Before this node's registration is committed it is there all the same.
         if !view.is_registered(self.node()) {
-            let shards = (0..self.shard.config.shards.min(view.lanes)).map(ShardId);
-            let advertised = &self.shard.config.advertised;
-            brokers.extend(shards.filter_map(|shard| broker(self.node(), shard, advertised)));
+            let config = &self.shard.config;
+            brokers.extend(brokers_of(&view, self.node(), config.shards, &config.advertised));
         }
         brokers
+    }
+
+    /// Every shard of the nodes that are in the metadata and that this one is not linked to.
+    pub fn brokers_away(&self) -> Vec<Broker> {
+        let view = self.view();
+        let away = view.nodes.values().filter(|node| !self.shard.is_living(node.node));
+        away.flat_map(|node| brokers_of(&view, node.node, node.shards, &node.advertised)).collect()
     }
 
     /// A broker of this list by its id.
@@ -250,6 +252,17 @@ pub struct Placed {
     pub in_sync: Vec<i32>,
     /// Replicas on nodes that this one is not linked to.
     pub offline: Vec<i32>,
+}
+
+/// The shards of a node that have a lane: one beyond the lanes has nothing to serve.
+fn brokers_of(
+    view: &View,
+    node: NodeId,
+    shards: u16,
+    advertised: &Advertised,
+) -> impl Iterator<Item = Broker> {
+    let shards = (0..shards.min(view.lanes)).map(ShardId);
+    shards.filter_map(move |shard| Some(Broker::new(view.broker_ids.of(node, shard)?, shard, advertised)))
 }
 
 impl Broker {

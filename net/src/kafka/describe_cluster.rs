@@ -1,4 +1,5 @@
-//! DescribeCluster: the brokers, the controller and the cluster's id.
+//! DescribeCluster: the brokers, the controller and the cluster's id; and what is wrong, for those who
+//! know to ask.
 
 use super::context::Context;
 use super::dispatch::Handler;
@@ -7,6 +8,7 @@ use super::metadata::cluster_id;
 use super::operations;
 use super::wire::StrBytes;
 use super::wire::describe_cluster_response::DescribeClusterBroker;
+use crate::health_row;
 use core::ops::RangeInclusive;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse};
 
@@ -39,6 +41,17 @@ impl Handler for DescribeCluster {
         response.cluster_id = cluster_id(&context.view()).into();
         response.controller_id = context.controller_id();
         response.brokers = context.brokers().into_iter().map(broker).collect();
+        if version >= 2 && request.include_fenced_brokers {
+            let fenced = |fenced| {
+                let mut described = broker(fenced);
+                described.is_fenced = true;
+                described
+            };
+            response.brokers.extend(context.brokers_away().into_iter().map(fenced));
+        }
+        if health_row::is_asked(&request.unknown_tagged_fields) {
+            response.unknown_tagged_fields = health_row::answer(&context.shard.status.findings());
+        }
         response
     }
 }

@@ -6,6 +6,7 @@ pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_replica_log_dirs;
 pub mod api_versions;
+pub mod audit;
 pub mod client;
 pub mod config_resource;
 pub mod context;

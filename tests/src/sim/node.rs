@@ -181,7 +181,8 @@ impl Node {
     /// A shard says who leads a journal.
     pub fn learn(&mut self, journal: JournalId, term: Term, leader: Option<NodeId>) {
         let known = self.leaders.entry(journal).or_default();
-        if (term, leader.is_some()) >= (known.0, known.1.is_some()) {
+        // What is said of the same term later is newer: also that nobody is known to lead any more.
+        if term >= known.0 {
             *known = (term, leader);
             self.leader_changes += 1;
         }
