@@ -234,8 +234,8 @@ fn items_text(entry: &Entry<'_>, names: &Names) -> Option<String> {
 
 fn item_text(item: &Item, names: &Names) -> String {
     match item {
-        Item::PartitionOpened { partition, first_offset, epoch_base, producers } => format!(
-            "{} opened at offset {first_offset}, epoch base {epoch_base}, {} producer(s)",
+        Item::PartitionOpened { partition, first_offset, epoch_base, producers, span } => format!(
+            "{} opened at offset {first_offset}, span {span}, epoch base {epoch_base}, {} producer(s)",
             names.partition(*partition),
             producers.len()
         ),
