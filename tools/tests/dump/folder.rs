@@ -212,8 +212,14 @@ fn group_entries(records: &[NewRecord<'_>]) -> Maker {
     maker.head(EntryKind::TermStart, 0, &[]);
     let mut items = Vec::new();
     let (partition, first_offset) = (PartitionId(3), Offset(0));
-    Item::PartitionOpened { partition, first_offset, epoch_base: 0, producers: Vec::new() }
-        .encode(&mut items);
+    Item::PartitionOpened {
+        partition,
+        span: SpanNumber(0),
+        first_offset,
+        epoch_base: 0,
+        producers: Vec::new(),
+    }
+    .encode(&mut items);
     maker.head(EntryKind::Control, 1, &items);
     let mut builder = BatchBuilder::new(1_750_000_000_000);
     for record in records {
@@ -299,6 +305,7 @@ pub fn with_groups(records: &[NewRecord<'_>]) -> TempDir {
         configs: Vec::new(),
         life: Life::Internal,
         entropy: 6,
+        by_hand: Vec::new(),
     };
     journal(dir.path(), &meta_entries(vec![offsets]), 0);
     journal(dir.path(), &data_entries(false), 2);
