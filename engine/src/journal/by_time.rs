@@ -98,10 +98,18 @@ fn first_record(
     let leader_epoch = batch.leader_epoch();
     let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
     opened.iter().map_while(Result::ok).find_map(|record| {
-        let is_it = record.timestamp_ms >= timestamp && record.offset >= log_start.0;
-        let found = Found { offset: Offset(record.offset), timestamp_ms: record.timestamp_ms, leader_epoch };
+        let timestamp_ms = counted_ms(record.timestamp_ms, entry, batch);
+        let is_it = timestamp_ms >= timestamp && record.offset >= log_start.0;
+        let found = Found { offset: Offset(record.offset), timestamp_ms, leader_epoch };
         is_it.then_some(found)
     })
+}
+
+/// The time that a record counts with. One without a time has that of its append, which is in the
+/// batch's descriptor, unless another record of the batch is later: then it is the entry's.
+fn counted_ms(timestamp_ms: i64, entry: &EntryBytes, batch: &BatchDescriptor) -> i64 {
+    let append_ms = || batch.max_timestamp.get().min(entry.header().wall_ms.get());
+    if timestamp_ms >= 0 { timestamp_ms } else { append_ms() }
 }
 
 /// The highest timestamp of a partition's records from `log_start` on, when there are any.
@@ -193,7 +201,8 @@ fn max_in_entry(entry: &EntryBytes, partition: PartitionId, log_start: Offset) -
         let bytes = entry.copy(start..start + batch.bytes.get() as usize);
         let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
         let records = opened.iter().map_while(Result::ok);
-        records.filter(|record| record.offset >= log_start.0).map(|record| record.timestamp_ms).max()
+        let live = records.filter(|record| record.offset >= log_start.0);
+        live.map(|record| counted_ms(record.timestamp_ms, entry, batch)).max()
     });
     newest.max().flatten()
 }
