@@ -142,7 +142,7 @@ impl Groups {
 
     fn append(self: &Rc<Self>, append: Append) {
         let (request, slots) = self.shard.begin_produce(1, u64::MAX);
-        self.shard.produce((request, 0), append.partition, append.acks, &append.batch);
+        self.shard.produce((request, 0), append.partition, append.acks, (&append.batch, None));
         let (this, ticket) = (Rc::clone(self), append.ticket);
         glommio::spawn_local(async move {
             let result = slots.wait().await.pop().expect("one slot");

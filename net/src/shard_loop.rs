@@ -21,6 +21,7 @@ use crate::slow_disk::SlowDisk;
 use crate::stats::ShardPage;
 use crate::status::Status;
 use crate::system::{self, FileSystem};
+use engine::batch::Checked;
 use engine::clock::Now;
 use engine::control::{Command, Outcome, View};
 use engine::disk::glommio_disk::GlommioDisk;
@@ -452,15 +453,15 @@ impl ShardLoop {
         }
     }
 
-    /// Hands one batch to the engine.
+    /// Hands one batch to the engine, with what is known of its records.
     pub fn produce(
         self: &Rc<Self>,
         (request, slot): (RequestId, u32),
         partition: PartitionId,
         acks: Acks,
-        records: &[u8],
+        (records, checked): (&[u8], Option<Checked>),
     ) {
-        self.step(Input::Produce(Produce { request, slot, partition, acks, records }));
+        self.step(Input::Produce(Produce { request, slot, partition, acks, records, checked }));
     }
 
     pub fn room_for(&self, partition: PartitionId, bytes: usize) -> bool {

@@ -1,6 +1,7 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
 use super::quotas::Quotas;
+use crate::batch::TimeBounds;
 use crate::collections::Map;
 use crate::health::Topics;
 use crate::ids::{
@@ -135,6 +136,8 @@ pub struct TopicSettings {
     pub retention_bytes: i64,
     pub max_message_bytes: u32,
     pub log_append_time: bool,
+    /// `duramen.validate.records=header`: no record is looked at, the header's times are believed.
+    pub trusts_header: bool,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub min_insync_replicas: u16,
@@ -142,6 +145,19 @@ pub struct TopicSettings {
     pub min_insync_is_own: bool,
     /// `cleanup.policy` without `delete`: DeleteRecords is refused.
     pub compacted: bool,
+}
+
+impl TopicSettings {
+    /// The times that records may have which come at `wall_ms`.
+    pub fn time_bounds(&self, wall_ms: i64) -> TimeBounds {
+        if self.log_append_time {
+            return TimeBounds::ANY;
+        }
+        TimeBounds {
+            oldest_ms: wall_ms.saturating_sub(self.timestamp_before_max_ms),
+            newest_ms: wall_ms.saturating_add(self.timestamp_after_max_ms),
+        }
+    }
 }
 
 impl View {

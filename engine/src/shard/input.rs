@@ -1,5 +1,6 @@
 //! What comes into a shard: a closed list.
 
+use crate::batch::Checked;
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
 use crate::formation::Report;
@@ -90,6 +91,9 @@ pub struct Produce<'a> {
     pub acks: Acks,
     /// The partition's records as received: exactly one batch v2.
     pub records: &'a [u8],
+    /// What a [`RecordCheck`](crate::batch::RecordCheck) of them came to, which can take long
+    /// where they are compressed. Without it they are looked at in the engine's step, if at all.
+    pub checked: Option<Checked>,
 }
 
 /// A fetch of partitions that this shard leads. Answered once, with one result per partition in

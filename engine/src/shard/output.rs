@@ -1,6 +1,7 @@
 //! What a shard asks for and answers: a closed list.
 
 use super::input::RequestId;
+use crate::batch::validate::BatchError;
 use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
@@ -155,16 +156,9 @@ pub enum Refusal {
     OffsetOutOfRange,
     /// OFFSET_NOT_AVAILABLE: a new leader does not know its watermark yet.
     OffsetNotAvailable,
-    /// CORRUPT_MESSAGE: lengths or CRC are wrong.
-    Corrupt,
-    /// INVALID_RECORD: well-formed bytes that may not be produced.
-    InvalidRecord,
-    /// INVALID_RECORD: magic 0 or 1, which Produce allows from no version that is spoken here.
-    OldFormat,
-    /// MESSAGE_TOO_LARGE: above `max.message.bytes`.
-    TooLarge,
-    /// INVALID_TIMESTAMP: outside `message.timestamp.before/after.max.ms`.
-    InvalidTimestamp,
+    /// The batch may not be stored: CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE or
+    /// INVALID_TIMESTAMP.
+    Batch(BatchError),
     /// OUT_OF_ORDER_SEQUENCE_NUMBER.
     OutOfOrderSequence,
     /// INVALID_PRODUCER_EPOCH.

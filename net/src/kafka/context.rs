@@ -2,6 +2,7 @@
 //! questions about partitions that this shard leads.
 
 use super::leader_hint::LeaderHint;
+use super::record_check::RecordChecks;
 use super::sessions::Sessions;
 use super::throttle::{Quota, Throttles};
 use crate::groups::Groups;
@@ -37,6 +38,7 @@ pub struct Context {
     pub settings: BrokerSettings,
     pub(crate) sessions: RefCell<Sessions>,
     throttles: RefCell<Throttles>,
+    pub(crate) record_checks: RecordChecks,
     /// The consumer groups that this shard coordinates.
     pub groups: Rc<Groups>,
 }
@@ -65,8 +67,8 @@ impl Context {
         let producer_ids = Cell::new((0, 0));
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
         let groups = Groups::start(Rc::clone(&shard), settings.groups.clone());
-        let throttles = RefCell::default();
-        Self { shard, producer_ids, sessions, statics, settings, throttles, groups }
+        let (throttles, record_checks) = (RefCell::default(), RecordChecks::default());
+        Self { shard, producer_ids, sessions, statics, settings, throttles, record_checks, groups }
     }
 
     /// The newest metadata that this shard has.

@@ -52,6 +52,7 @@ pub mod produce;
 pub mod produce_codec;
 pub mod quota_entity;
 pub mod reassignments;
+pub mod record_check;
 pub mod repeats;
 pub mod sessions;
 pub mod sync_group;

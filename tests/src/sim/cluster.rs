@@ -294,7 +294,7 @@ impl Cluster {
         let request = self.request();
         self.sent.insert(request, Sent { node, partition, crc: batch_crc(&records) });
         let acks = Acks::All;
-        let produce = Produce { request, slot: 0, partition, acks, records: &records };
+        let produce = Produce { request, slot: 0, partition, acks, records: &records, checked: None };
         self.world.input(node, shard, Input::Produce(produce));
         for happening in self.world.take_happened() {
             self.happened(happening);

@@ -131,7 +131,7 @@ fn placed(partition: u64, base_offset: i64, epoch: i32, bytes: &[u8]) -> Placed 
         crc: 0.into(),
         reserved: 0.into(),
     };
-    Placed { descriptor, log_append_time_ms: None }
+    Placed::as_it_is(descriptor)
 }
 
 fn commands(more: Vec<Command>) -> Vec<u8> {

@@ -65,6 +65,8 @@ pub const SETTINGS: &[TopicSetting] = &[
         "Without effect: batches keep the producer's compression."),
     topic("delete.retention.ms", ANY_LONG_FROM_0, "86400000", &[same("log.cleaner.delete.retention.ms")],
         "How long compaction keeps tombstones. Without effect until compaction is built."),
+    topic("duramen.validate.records", Kind::Choice(&["records", "header"]), "records", &[],
+        "What a batch's record count, lengths and timestamps are taken from. 'records': every record of a batch is looked at, compressed ones up to 64 MiB of them, and the batch's maximum timestamp is set from them. 'header': what the client wrote in the batch's header is believed: a wrong one deletes records too early, hides them from lookups by time, or stops consumers."),
     topic("file.delete.delay.ms", ANY_LONG_FROM_0, "60000", &[same("log.segment.delete.delay.ms")],
         "Without effect: a dead segment goes as soon as a checkpoint covers it."),
     topic("flush.messages", ANY_LONG_FROM_1, "9223372036854775807", &[same("log.flush.interval.messages")],
