@@ -43,6 +43,10 @@ id!(
     PartitionId(u64)
 );
 id!(
+    /// A span's place in its partition's chain, from 0.
+    SpanNumber(u32)
+);
+id!(
     /// A raft index: the number of an entry in its journal, from 1.
     Index(u64)
 );
@@ -83,6 +87,15 @@ id!(
     TopicId(u128)
 );
 
+/// One process's run of a node, told in its handshakes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run {
+    /// Counts the starts of the node on its data folder, from 1; 0 is not told.
+    pub start: u64,
+    /// Random per process, so that two processes on copies of one folder differ; 0 is not told.
+    pub nonce: u64,
+}
+
 /// The journal that holds the cluster's metadata.
 pub const META_JOURNAL: JournalId = JournalId(0);
 
@@ -98,6 +111,20 @@ impl fmt::Debug for JournalIdentity {
     // Without the secret: it must not reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JournalIdentity({:x}, {})", self.cluster.0, self.journal)
+    }
+}
+
+/// Where a log ends. Ordered as raft compares logs: by term, then by index; a longer log of an
+/// older term is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogEnd {
+    pub term: Term,
+    pub index: Index,
+}
+
+impl Term {
+    pub fn next(self) -> Term {
+        Term(self.0 + 1)
     }
 }
 

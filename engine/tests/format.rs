@@ -14,11 +14,13 @@ use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
 use engine::framing::FrameHeader;
 use engine::ids::*;
 use engine::journal::checkpoint_file::{Checkpoint, CheckpointHeader};
+use engine::journal::doubt::{Doubt, Hidden, Place};
 use engine::journal::hard_state::{HardState, HardStateBody, SyncedBound};
 use engine::journal::index::ActiveIndex;
 use engine::journal::index_file::*;
 use engine::journal::install_file::{Install, InstallBody};
 use engine::journal::meta_record::{JournalMeta, JournalMetaBody};
+use engine::partition::Fold;
 use engine::raft::Change;
 use std::collections::BTreeMap;
 
@@ -72,7 +74,8 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
         EntryRow { position, term, entry_bytes, checksum }
         HardStateBody {
             cluster, journal, generation, term, vote, commit, synced_index, synced_term,
-            synced_checksum, reserved
+            synced_checksum, reserved, opened, good_index, good_term, good_checksum, in_doubt, end_index,
+            end_term, first_term, first_checksum, reserved_2, segment, position, bytes
         }
         CheckpointHeader { cluster, journal, last, last_term, body_bytes, body_checksum, reserved }
         JournalMetaBody {
@@ -151,6 +154,7 @@ fn items() -> Vec<u8> {
     let all = [
         Item::PartitionOpened {
             partition,
+            span: SpanNumber(0),
             first_offset: Offset(0),
             epoch_base: 0,
             producers: vec![producer],
@@ -216,6 +220,42 @@ fn entries() -> Vec<EntryBytes> {
     entries
 }
 
+/// A partition's first span sealed, and its third opened.
+fn later_span() -> (EntryHeader, Vec<u8>) {
+    let partition = PartitionId(11);
+    let producer = ProducerSnapshot {
+        producer: ProducerId(7),
+        epoch: 2,
+        last_sequence: 9,
+        last_offset: Offset(40),
+        last_wall_ms: 5,
+    };
+    let (first_offset, epoch_base) = (Offset(0), 0);
+    let all = [
+        Item::PartitionOpened { partition, span: SpanNumber(0), first_offset, epoch_base, producers: vec![] },
+        Item::SpanSealed { partition, end_offset: Offset(50) },
+        Item::PartitionOpened {
+            partition,
+            span: SpanNumber(2),
+            first_offset: Offset(70),
+            epoch_base: 3,
+            producers: vec![producer],
+        },
+    ];
+    let mut bytes = Vec::new();
+    all.iter().for_each(|item| item.encode(&mut bytes));
+    let pool = BufferPool::new(0);
+    let entry = head_only(&pool, EntryKind::Control, all.len() as u32, &bytes, &stamp(1, 1, 0, 0));
+    (*entry.header(), entry.copy(0..entry.len()))
+}
+
+fn later_span_folded() -> Fold {
+    let (header, entry) = later_span();
+    let mut fold = Fold::default();
+    fold.apply(&header, &entry[..header.head_bytes()]).expect("known items");
+    fold
+}
+
 fn install() -> Install {
     Install { last: Index(4), term: Term(2), checksum: 0xdead_beef, keeps: false }
 }
@@ -247,6 +287,13 @@ fn hard_state() -> Vec<u8> {
             vote: RaftId(1),
             commit: Index(3),
             synced: SyncedBound { index: Index(4), term: Term(2), checksum: 0xdead_beef },
+            opened: 12,
+            doubt: Some(Doubt {
+                good: Link { index: Index(4), term: Term(2), checksum: 0xdead_beef },
+                end: LogEnd { term: Term(2), index: Index(6) },
+                first: Hidden { term: Term(2), checksum: 0xfeed_f00d },
+                place: Place { segment: Index(1), position: 16384, bytes: 8192 },
+            }),
         };
         let (position, slot) = state.encode_slot(&IDENTITY);
         file[position as usize..][..slot.len()].copy_from_slice(&slot);
@@ -304,6 +351,8 @@ fn the_golden_files_are_what_is_written_today() {
     golden("journal.meta", &journal_meta().encode());
     golden("node.meta", &node_meta().encode());
     golden("membership.seg", &membership());
+    golden("later-span.seg", &later_span().1);
+    golden("later-span.fold", &later_span_folded().encode());
     golden("install", &install().encode(&IDENTITY));
     golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
 }
@@ -333,6 +382,12 @@ fn the_other_golden_files_are_read() {
     assert_eq!(JournalMeta::decode("j", &read("journal.meta")), Ok((journal_meta(), 0)));
     assert_eq!(Install::decode("i", &read("install"), &IDENTITY), Ok(install()));
     assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));
+    let fold = Fold::decode(&read("later-span.fold")).expect("this version");
+    let partition = fold.partition(PartitionId(11)).expect("opened");
+    assert_eq!((partition.span, partition.next_offset), (SpanNumber(2), Offset(70)));
     let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
-    assert_eq!(state.newest.map(|newest| newest.generation), Some(7));
+    let newest = state.newest.expect("two good generations");
+    assert_eq!((newest.generation, newest.opened), (7, 12));
+    let old = HardState::read("h", &read("hard-state-1"), &IDENTITY).expect("an older version");
+    assert_eq!(old.newest, Some(HardState { opened: 0, doubt: None, ..newest }));
 }

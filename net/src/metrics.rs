@@ -103,6 +103,7 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
     ("journal_full", "1 when produce is refused for want of space", |j| u64::from(j.full)),
     ("journal_damaged_ranges", "Damaged ranges of entries, not repaired yet", |j| j.damaged_ranges),
+    ("journal_bad_checkpoints", "Checkpoints that cannot be read, not replaced yet", |j| j.bad_checkpoints),
     ("journal_quarantined", "1 while this replica neither votes nor acknowledges", |j| {
         u64::from(j.quarantined)
     }),

@@ -132,12 +132,14 @@ impl End {
 pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
     assert_eq!(config.cpus.len(), usize::from(config.shards));
     let end = Arc::new(End::default());
+    // Zero is not told.
+    let nonce = entropy::random::<1>()[0] | 1;
     let others = config.cluster.as_ref().filter(|cluster| cluster.has_others());
     let peers = others.map(|cluster| peers(cluster, config.node)).transpose()?;
     for (shard, ends) in mailbox::ends(config.shards).into_iter().enumerate() {
         let shard = ShardId(shard as u16);
         let setup = ShardSetup {
-            config: shard_config(&config, shard),
+            config: shard_config(&config, nonce, shard),
             memory_bytes: config.memory_bytes / usize::from(config.shards),
             data_dir: config.data_dir.clone(),
             listen: of_shard(config.listen, shard),
@@ -174,7 +176,7 @@ fn peers(cluster: &ClusterConfig, own: NodeId) -> Result<(SocketAddr, Arc<Addres
     Ok((cluster.listen, addresses))
 }
 
-fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
+fn shard_config(config: &NodeConfig, nonce: u64, shard: ShardId) -> ShardConfig {
     ShardConfig {
         node: config.node,
         peers: config.cluster.as_ref().map(ClusterConfig::nodes).unwrap_or_default(),
@@ -188,6 +190,7 @@ fn shard_config(config: &NodeConfig, shard: ShardId) -> ShardConfig {
         catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
         raft_window_entries: RAFT_WINDOW_ENTRIES,
         entropy: entropy::random(),
+        nonce,
         accept_loss: config.accept_loss.clone(),
         kafka: config.kafka.clone(),
         advertised: config.advertised.clone(),

@@ -2,7 +2,7 @@
 //! refusal names the difference, and nothing that comes there ends more than its own link.
 
 use engine::codec::Write as _;
-use engine::ids::{ClusterId, Incarnation, NodeId, RaftId, ShardId, Term};
+use engine::ids::{ClusterId, Incarnation, NodeId, RaftId, Run, ShardId, Term};
 use engine::ids::{Index, JournalId};
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
 use engine::rng::Rng;
@@ -82,6 +82,7 @@ fn answer_to(theirs: &Hello) -> Hello {
         shards: 1,
         lanes: theirs.lanes,
         to: Some((theirs.node, theirs.shard)),
+        run: Run { start: 1, nonce: 7 },
     }
 }
 

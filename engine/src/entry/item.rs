@@ -1,10 +1,10 @@
 //! Control items: decisions that the leader made once and wrote down, so that the fold needs
 //! nothing but the journal.
 //!
-//! An item is `tag: u16, bytes: u32, body`, little-endian; the body's layout is the tag's. An
-//! unknown tag is an error: it was written by a newer version.
+//! An item is `tag: u16, bytes: u32, body`, little-endian; the body's layout is the tag's, and another
+//! layout gets another tag. An unknown tag is an error: it was written by a newer version.
 
-use crate::ids::{Index, Offset, PartitionId, ProducerId};
+use crate::ids::{Index, Offset, PartitionId, ProducerId, SpanNumber};
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Item {
     /// A partition's span begins in this journal.
     PartitionOpened {
         partition: PartitionId,
+        /// Which of the partition's spans: one that is not above the last one known here is void.
+        span: SpanNumber,
         first_offset: Offset,
         /// The span's epoch base: leader epoch = base + journal term.
         epoch_base: i32,
@@ -63,6 +65,8 @@ const SPAN_SEALED: u16 = 3;
 const DROPPED: u16 = 4;
 const DIGEST: u16 = 5;
 const LOSS: u16 = 6;
+/// As `OPENED`, of a span that is not the partition's first: its number stands behind the partition.
+const OPENED_SPAN: u16 = 7;
 
 impl Item {
     /// Appends the item.
@@ -77,7 +81,9 @@ impl Item {
 
     fn tag(&self) -> u16 {
         match self {
-            Item::PartitionOpened { .. } => OPENED,
+            // A program that knows no spans reads the first one as it always did.
+            Item::PartitionOpened { span: SpanNumber(0), .. } => OPENED,
+            Item::PartitionOpened { .. } => OPENED_SPAN,
             Item::LogStartMoved { .. } => LOG_START,
             Item::SpanSealed { .. } => SPAN_SEALED,
             Item::PartitionDropped { .. } => DROPPED,
@@ -88,8 +94,11 @@ impl Item {
 
     fn encode_body(&self, to: &mut Vec<u8>) {
         match self {
-            Item::PartitionOpened { partition, first_offset, epoch_base, producers } => {
+            Item::PartitionOpened { partition, span, first_offset, epoch_base, producers } => {
                 to.extend_from_slice(&partition.0.to_le_bytes());
+                if *span != SpanNumber(0) {
+                    to.extend_from_slice(&span.0.to_le_bytes());
+                }
                 to.extend_from_slice(&first_offset.0.to_le_bytes());
                 to.extend_from_slice(&epoch_base.to_le_bytes());
                 for producer in producers {
@@ -135,8 +144,12 @@ impl Item {
     fn decode_body(tag: u16, mut body: &[u8]) -> Result<Item, ItemError> {
         let from = &mut body;
         let item = match tag {
-            OPENED => Item::PartitionOpened {
+            OPENED | OPENED_SPAN => Item::PartitionOpened {
                 partition: partition(from)?,
+                span: match tag {
+                    OPENED => SpanNumber(0),
+                    _ => SpanNumber(u32::from_le_bytes(take(from)?)),
+                },
                 first_offset: offset(from)?,
                 epoch_base: i32::from_le_bytes(take(from)?),
                 producers: ProducerSnapshot::decode_all(from)?,
@@ -225,9 +238,17 @@ mod tests {
         vec![
             Item::PartitionOpened {
                 partition,
+                span: SpanNumber(0),
                 first_offset: Offset(0),
                 epoch_base: -1,
                 producers: vec![producer, producer],
+            },
+            Item::PartitionOpened {
+                partition,
+                span: SpanNumber(2),
+                first_offset: Offset(70),
+                epoch_base: 4,
+                producers: vec![producer],
             },
             Item::LogStartMoved { partition, log_start: Offset(10), kept_bytes: 99 },
             Item::SpanSealed { partition, end_offset: Offset(50) },

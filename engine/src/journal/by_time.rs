@@ -6,7 +6,7 @@ use super::index::Item;
 use super::read::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
 use super::recovery::Context;
 use super::segment::Sealed;
-use crate::batch::records;
+use crate::batch::records::{Records, RecordsError};
 use crate::entry::EntryBytes;
 use crate::entry::layout::BatchDescriptor;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
@@ -70,8 +70,10 @@ async fn find_in(
                 && batch.next_offset() > log_start
         });
         for batch in batches {
-            if let Some(found) = first_record(&entry, batch, timestamp, log_start) {
-                return Ok(Some(found));
+            let found = first_record(&bytes_of(&entry, batch), timestamp, log_start);
+            let found = found.map_err(|error| undecodable(located, batch, error))?;
+            if let Some((offset, timestamp_ms)) = found {
+                return Ok(Some(Found { offset, timestamp_ms, leader_epoch: batch.leader_epoch() }));
             }
         }
     }
@@ -87,21 +89,41 @@ async fn entry_of(context: &Context, places: &Places, located: &Located) -> Resu
     }
 }
 
+fn bytes_of(entry: &EntryBytes, batch: &BatchDescriptor) -> Vec<u8> {
+    let start = batch.position.get() as usize;
+    entry.copy(start..start + batch.bytes.get() as usize)
+}
+
+/// What a fetch gives as it is, and no client can read, is no answer to a question either.
+fn undecodable(located: &Located, batch: &BatchDescriptor, error: RecordsError) -> ReadFault {
+    ReadFault::Batch { entry: located.item.entry, offset: batch.base_offset(), error }
+}
+
+/// The first record of a batch at or behind `log_start` that is not older than `timestamp`.
 fn first_record(
-    entry: &EntryBytes,
-    batch: &BatchDescriptor,
+    batch: &[u8],
     timestamp: i64,
     log_start: Offset,
-) -> Option<Found> {
-    let start = batch.position.get() as usize;
-    let bytes = entry.copy(start..start + batch.bytes.get() as usize);
-    let leader_epoch = batch.leader_epoch();
-    let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
-    opened.iter().map_while(Result::ok).find_map(|record| {
-        let is_it = record.timestamp_ms >= timestamp && record.offset >= log_start.0;
-        let found = Found { offset: Offset(record.offset), timestamp_ms: record.timestamp_ms, leader_epoch };
-        is_it.then_some(found)
-    })
+) -> Result<Option<(Offset, i64)>, RecordsError> {
+    for record in Records::open(batch, DECOMPRESSED_BYTES_MAX)?.iter() {
+        let record = record?;
+        if record.timestamp_ms >= timestamp && record.offset >= log_start.0 {
+            return Ok(Some((Offset(record.offset), record.timestamp_ms)));
+        }
+    }
+    Ok(None)
+}
+
+/// The highest time of a batch's records from `log_start` on.
+fn max_record(batch: &[u8], log_start: Offset) -> Result<Option<i64>, RecordsError> {
+    let mut newest = None;
+    for record in Records::open(batch, DECOMPRESSED_BYTES_MAX)?.iter() {
+        let record = record?;
+        if record.offset >= log_start.0 {
+            newest = newest.max(Some(record.timestamp_ms));
+        }
+    }
+    Ok(newest)
 }
 
 /// The highest timestamp of a partition's records from `log_start` on, when there are any.
@@ -176,24 +198,65 @@ async fn max_read(
     let mut newest = None;
     for located in live {
         let entry = entry_of(context, places, located).await?;
-        newest = newest.max(max_in_entry(&entry, located.item.partition, log_start));
+        newest = newest.max(max_in_entry(&entry, located, log_start)?);
     }
     Ok(newest)
 }
 
 /// In the entry that the log starts in.
-fn max_in_entry(entry: &EntryBytes, partition: PartitionId, log_start: Offset) -> Option<i64> {
-    let batches = entry.descriptors().iter();
-    let alive = batches.filter(|batch| batch.partition() == partition && batch.next_offset() > log_start);
-    let newest = alive.map(|batch| {
-        if batch.base_offset() >= log_start {
-            return Some(batch.max_timestamp.get());
+fn max_in_entry(entry: &EntryBytes, located: &Located, log_start: Offset) -> Result<Option<i64>, ReadFault> {
+    let mut newest = None;
+    for batch in entry.descriptors() {
+        if batch.partition() != located.item.partition || batch.next_offset() <= log_start {
+            continue;
         }
-        let start = batch.position.get() as usize;
-        let bytes = entry.copy(start..start + batch.bytes.get() as usize);
-        let opened = records::Records::open(&bytes, DECOMPRESSED_BYTES_MAX).ok()?;
-        let records = opened.iter().map_while(Result::ok);
-        records.filter(|record| record.offset >= log_start.0).map(|record| record.timestamp_ms).max()
-    });
-    newest.max().flatten()
+        let of_batch = match batch.base_offset() >= log_start {
+            true => Some(batch.max_timestamp.get()),
+            false => max_record(&bytes_of(entry, batch), log_start)
+                .map_err(|error| undecodable(located, batch, error))?,
+        };
+        newest = newest.max(of_batch);
+    }
+    Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::build::{BatchBuilder, NewRecord};
+    use crate::batch::header::BATCH_HEADER_BYTES;
+
+    fn batch() -> Vec<u8> {
+        let mut batch = BatchBuilder::new(100);
+        for time in [100, 300, 200] {
+            batch.push(NewRecord { timestamp_ms: time, ..NewRecord::value(b"v") });
+        }
+        batch.build()
+    }
+
+    #[test]
+    fn the_first_record_at_a_time_and_the_highest_time() {
+        let batch = batch();
+        assert_eq!(first_record(&batch, 150, Offset(0)), Ok(Some((Offset(1), 300))));
+        assert_eq!(first_record(&batch, 150, Offset(2)), Ok(Some((Offset(2), 200))));
+        assert_eq!(first_record(&batch, 301, Offset(0)), Ok(None));
+        assert_eq!(max_record(&batch, Offset(0)), Ok(Some(300)));
+        assert_eq!(max_record(&batch, Offset(2)), Ok(Some(200)));
+        assert_eq!(max_record(&batch, Offset(3)), Ok(None));
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_decoded_is_an_error_and_not_passed_over() {
+        let mut noise = batch();
+        noise[BATCH_HEADER_BYTES] = 0xFF;
+        assert!(first_record(&noise, 0, Offset(0)).is_err());
+        assert!(max_record(&noise, Offset(0)).is_err());
+        // What stands before the fault is found all the same.
+        let mut cut = batch();
+        // The last two records are as long as each other, the first one is a byte shorter.
+        let last = cut.len() - (cut.len() - BATCH_HEADER_BYTES + 1) / 3;
+        cut[last] = 0x7F;
+        assert!(first_record(&cut, 0, Offset(0)).is_ok_and(|found| found.is_some()));
+        assert!(first_record(&cut, 1000, Offset(0)).is_err());
+    }
 }

@@ -41,6 +41,7 @@ impl Journal {
         let term = self.replica.term_at(last).unwrap_or(Term(0));
         let was_last = Index(self.cursor.next.0 - 1);
         self.heads.truncate(at);
+        self.not_understood = self.not_understood.filter(|index| *index < from);
         self.cache.cut(from);
         let stale = self.segments.cut(from);
         let totals = self.segments.active.index.totals();

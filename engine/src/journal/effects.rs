@@ -1,6 +1,7 @@
 //! What a journal's step asks of its shard.
 
 use super::by_time::Found;
+use super::covering::Covering;
 use super::install::Offered;
 use super::lending::Asked;
 use super::mending::Judged;
@@ -149,6 +150,11 @@ pub enum Done {
         journal: JournalId,
         checksums: (u32, u32),
         result: Result<bool, DiskError>,
+    },
+    /// Checkpoints were read that are to cover what is deleted.
+    Covered {
+        journal: JournalId,
+        covering: Covering,
     },
     Deleted {
         journal: JournalId,

@@ -7,6 +7,7 @@ use super::segment::Next;
 use crate::disk::DiskError;
 use crate::disk::io::Io;
 use crate::ids::{FileId, NodeId, RaftId};
+use std::rc::Rc;
 
 /// The files that a journal had open.
 pub struct OpenFiles {
@@ -27,15 +28,20 @@ impl OpenFiles {
 }
 
 impl Journal {
-    /// No operation of this journal is under way, and none waits to be begun.
-    pub(super) fn is_quiet(&self) -> bool {
-        let is_read = self.segments.sealed.iter().any(|sealed| sealed.is_read());
+    /// Nothing is under way that still writes to the journal's files, reads from them or comes back to
+    /// this journal, and nothing waits to be begun: it may be closed, and opened anew.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_read =
+            Rc::strong_count(&self.readers) > 1 || self.segments.sealed.iter().any(|sealed| sealed.is_read());
         self.appender.is_idle()
             && self.pending_cut.is_none()
             && !self.upkeep.is_busy()
+            && self.durable_vote == self.vote_number
             && self.segments.next != Next::Preparing
             && !self.supply.is_reading()
             && !self.is_lending()
+            && !self.repair.is_under_way()
+            && !self.installing.is_under_way()
             && !is_read
     }
 

@@ -2,6 +2,8 @@
 
 use super::cursor::{Cursor, Place};
 use super::effects::Effects;
+use super::hard_state::SyncedBound;
+use super::proven_loss::ProvenLoss;
 use super::running::{Journal, Phase};
 use super::segment::Next;
 use crate::clock::Now;
@@ -56,7 +58,7 @@ impl Journal {
         match admitted {
             Ok(Admitted::Step) => {}
             Ok(Admitted::Pass) => return,
-            Err(refused) => return self.refuse(from, refused, now, fx),
+            Err(refused) => return self.refuse(from, &message, refused, now, fx),
         }
         if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
             self.staged.push_back(entry.clone());
@@ -69,17 +71,37 @@ impl Journal {
         self.staged.clear();
     }
 
-    fn refuse(&mut self, from: NodeId, refused: Refused, now: Now, fx: &mut Effects) {
+    fn refuse(&mut self, from: NodeId, message: &RaftMessage, refused: Refused, now: Now, fx: &mut Effects) {
         let journal = self.id;
         self.counts.refused_messages += 1;
-        if let Refused::Lost(why) = refused {
+        if let (Refused::Lost(why), Some(loss)) = (refused, self.loss_of(message)) {
             self.phase = Phase::Refusing;
             self.step_down(fx);
+            // Behind this write every start finds it, and opened anew the journal is repaired.
+            self.proven_loss = Some(loss);
+            self.write_hard_state(fx);
             fx.out.push(Output::Event(Event::Quarantined { journal, why }));
         }
         let (Refused::Drop(why) | Refused::Lost(why)) = refused;
         if self.refusals.note(from, why, now) {
             fx.out.push(Output::Event(Event::MessageRefused { journal, from, why }));
+        }
+    }
+
+    /// What a message proves lost, where it does.
+    fn loss_of(&self, message: &RaftMessage) -> Option<ProvenLoss> {
+        match &message.kind {
+            RaftKind::Heartbeat { commit } => Some(ProvenLoss::End(*commit)),
+            RaftKind::Append { entry: Some(entry), .. } => {
+                let header = entry.header();
+                let (segment_base, position) = (Index(header.segment_base.get()), header.position.get());
+                let expect = Expect { identity: self.meta.identity(), segment_base, position };
+                // An entry that does not prove itself proves nothing of others.
+                check_head(&entry.pieces()[0], &expect).ok()?;
+                let (index, term, checksum) = (header.index(), header.term(), header.checksum.get());
+                Some(ProvenLoss::Entry(SyncedBound { index, term, checksum }))
+            }
+            _ => None,
         }
     }
 
@@ -97,9 +119,7 @@ impl Journal {
         }
         self.replica.check(message, is_newer)?;
         match &message.kind {
-            RaftKind::TimeoutNow if self.phase == Phase::Stopping || !self.has_place_to_lead() => {
-                Ok(Admitted::Pass)
-            }
+            RaftKind::TimeoutNow if self.phase == Phase::Stopping || !self.may_lead() => Ok(Admitted::Pass),
             RaftKind::Append { previous, previous_term, entry: Some(entry), .. } => {
                 let follows = self.replica.term_at(*previous) == Some(*previous_term);
                 let term = entry.header().term();
@@ -173,9 +193,10 @@ impl Journal {
         })
     }
 
-    /// A term start must find its place, whenever this replica is elected.
-    pub(super) fn has_place_to_lead(&self) -> bool {
-        self.has_place_for_control(BLOCK)
+    /// A term start must find its place, whenever this replica is elected; and all that its log says
+    /// must be understood.
+    pub(super) fn may_lead(&self) -> bool {
+        self.has_place_for_control(BLOCK) && self.not_understood.is_none()
     }
 
     /// A leader's word that all voters hold all up to `index`: nobody needs it from here.

@@ -6,16 +6,19 @@
 //! ```
 //! Generation g goes to slot g mod 2, both copies in one write of two blocks. While one slot is
 //! being written the other holds the generation before; a rotten block leaves its twin, so that
-//! it never brings back an older vote.
+//! it never brings back an older vote. Version 1 ends before `opened`; it is read, and never
+//! written any more.
 
+use super::doubt::{Doubt, Hidden, Place};
 use crate::disk::BLOCK;
+use crate::entry::reader::Link;
 use crate::framing::{FormatError, FormatFault, FrameKind};
-use crate::ids::{Index, JournalIdentity, RaftId, Term};
+use crate::ids::{Index, JournalIdentity, LogEnd, RaftId, Term};
 use zerocopy::little_endian::{U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub const HARD_STATE_BYTES: usize = 4 * BLOCK;
-pub const HARD_STATE_KIND: FrameKind = FrameKind { magic: *b"DURAMENH", version: 1 };
+pub const HARD_STATE_KIND: FrameKind = FrameKind { magic: *b"DURAMENH", version: 2 };
 
 /// What a replica must not forget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +31,10 @@ pub struct HardState {
     /// A commit index known here, written lazily.
     pub commit: Index,
     pub synced: SyncedBound,
+    /// The node's start in which its register last let this replica vote; 0 is none.
+    pub opened: u64,
+    /// What may have been acknowledged here and is not there any more.
+    pub doubt: Option<Doubt>,
 }
 
 /// An entry that is known to have been synced here; index 0 is none.
@@ -54,7 +61,26 @@ pub struct HardStateBody {
     pub synced_checksum: U32,
     /// Zero.
     pub reserved: U32,
+    /// From here on: version 2.
+    pub opened: U64,
+    pub good_index: U64,
+    pub good_term: U64,
+    pub good_checksum: U32,
+    /// 1: something may have been acknowledged and is not there any more; 0: all below is zero.
+    pub in_doubt: U32,
+    pub end_index: U64,
+    pub end_term: U64,
+    pub first_term: U64,
+    pub first_checksum: U32,
+    /// Zero.
+    pub reserved_2: U32,
+    pub segment: U64,
+    pub position: U64,
+    pub bytes: U64,
 }
+
+/// What [`HardStateBody`] had in version 1.
+const BODY_BYTES_1: usize = core::mem::offset_of!(HardStateBody, opened);
 
 /// What the file says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +101,7 @@ impl HardState {
     /// One copy.
     pub fn encode_block(&self, identity: &JournalIdentity) -> [u8; BLOCK] {
         assert!(self.generation > 0, "generations count from 1");
+        let doubt = self.doubt.unwrap_or_default();
         let body = HardStateBody {
             cluster: identity.cluster.0.into(),
             journal: identity.journal.0.into(),
@@ -86,6 +113,19 @@ impl HardState {
             synced_term: self.synced.term.0.into(),
             synced_checksum: self.synced.checksum.into(),
             reserved: 0.into(),
+            opened: self.opened.into(),
+            good_index: doubt.good.index.0.into(),
+            good_term: doubt.good.term.0.into(),
+            good_checksum: doubt.good.checksum.into(),
+            in_doubt: u32::from(self.doubt.is_some()).into(),
+            end_index: doubt.end.index.0.into(),
+            end_term: doubt.end.term.0.into(),
+            first_term: doubt.first.term.0.into(),
+            first_checksum: doubt.first.checksum.into(),
+            reserved_2: 0.into(),
+            segment: doubt.place.segment.0.into(),
+            position: doubt.place.position.into(),
+            bytes: doubt.place.bytes.into(),
         };
         HARD_STATE_KIND.encode(identity.secret, body.as_bytes())
     }
@@ -129,8 +169,7 @@ impl HardState {
 
     fn decode_block(block: &[u8], identity: &JournalIdentity) -> Result<Self, FormatFault> {
         let body = HARD_STATE_KIND.decode(identity.secret, block)?;
-        let (body, _) =
-            HardStateBody::ref_from_prefix(body).map_err(|_| FormatFault::Value { position: 24 })?;
+        let body = body_of(body).ok_or(FormatFault::Value { position: 24 })?;
         if body.cluster.get() != identity.cluster.0 || body.journal.get() != identity.journal.0 {
             return Err(FormatFault::Foreign { position: 24 });
         }
@@ -144,7 +183,37 @@ impl HardState {
                 term: Term(body.synced_term.get()),
                 checksum: body.synced_checksum.get(),
             },
+            opened: body.opened.get(),
+            doubt: body.doubt(),
         })
+    }
+}
+
+/// The body of either version; what version 1 did not have is zero.
+fn body_of(bytes: &[u8]) -> Option<HardStateBody> {
+    let mut whole = [0; size_of::<HardStateBody>()];
+    let known = bytes.len().min(whole.len());
+    whole[..known].copy_from_slice(&bytes[..known]);
+    (known >= BODY_BYTES_1).then(|| zerocopy::transmute!(whole))
+}
+
+impl HardStateBody {
+    fn doubt(&self) -> Option<Doubt> {
+        let doubt = Doubt {
+            good: Link {
+                index: Index(self.good_index.get()),
+                term: Term(self.good_term.get()),
+                checksum: self.good_checksum.get(),
+            },
+            end: LogEnd { term: Term(self.end_term.get()), index: Index(self.end_index.get()) },
+            first: Hidden { term: Term(self.first_term.get()), checksum: self.first_checksum.get() },
+            place: Place {
+                segment: Index(self.segment.get()),
+                position: self.position.get(),
+                bytes: self.bytes.get(),
+            },
+        };
+        (self.in_doubt.get() != 0).then_some(doubt)
     }
 }
 
@@ -174,6 +243,13 @@ mod tests {
             vote: RaftId(1),
             commit: Index(4),
             synced: SyncedBound { index: Index(4), term: Term(2), checksum: 77 },
+            opened: 9,
+            doubt: Some(Doubt {
+                good: Link { index: Index(4), term: Term(2), checksum: 77 },
+                end: LogEnd { term: Term(generation), index: Index(6) },
+                first: Hidden { term: Term(2), checksum: 78 },
+                place: Place { segment: Index(1), position: 8192, bytes: 4096 },
+            }),
         }
     }
 
@@ -228,9 +304,35 @@ mod tests {
     }
 
     #[test]
+    fn version_1_is_read_and_knows_of_no_doubt() {
+        let (position, block) = (2 * BLOCK, state(5).encode_block(&IDENTITY));
+        let body = &HARD_STATE_KIND.decode(IDENTITY.secret, &block).expect("this version")[..BODY_BYTES_1];
+        let old = FrameKind { version: 1, ..HARD_STATE_KIND };
+        let mut file = vec![0; HARD_STATE_BYTES];
+        for copy in [position, position + BLOCK] {
+            file[copy..copy + BLOCK].copy_from_slice(&old.encode(IDENTITY.secret, body));
+        }
+        let expected = HardState { opened: 0, doubt: None, ..state(5) };
+        assert_eq!(read(&file).newest, Some(expected));
+        let short = old.encode(IDENTITY.secret, &body[..BODY_BYTES_1 - 1]);
+        file[position..position + BLOCK].copy_from_slice(&short);
+        file[position + BLOCK..position + 2 * BLOCK].copy_from_slice(&short);
+        assert!(read(&file).is_amnesia(), "a body that is cut short is bad");
+    }
+
+    #[test]
+    fn no_doubt_is_written_as_none() {
+        let certain = HardState { doubt: None, ..state(3) };
+        let (position, slot) = certain.encode_slot(&IDENTITY);
+        let mut file = vec![0; HARD_STATE_BYTES];
+        file[position as usize..][..slot.len()].copy_from_slice(&slot);
+        assert_eq!(read(&file).newest, Some(certain));
+    }
+
+    #[test]
     fn a_newer_hard_state_is_refused_by_name() {
-        let newer = FrameKind { version: 2, ..HARD_STATE_KIND }.encode(IDENTITY.secret, &[]);
+        let newer = FrameKind { version: 3, ..HARD_STATE_KIND }.encode(IDENTITY.secret, &[]);
         let error = HardState::read("x/hard-state", &newer, &IDENTITY);
-        assert_eq!(error, Err(FormatFault::Newer { found: 2, known: 1 }.of("x/hard-state")));
+        assert_eq!(error, Err(FormatFault::Newer { found: 3, known: 2 }.of("x/hard-state")));
     }
 }

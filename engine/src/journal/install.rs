@@ -72,6 +72,13 @@ struct Fetching {
     questions: u32,
 }
 
+impl Installing {
+    /// Files are read for other replicas.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.offering || self.lending > 0
+    }
+}
+
 /// What a leader can offer: the checksum before its first entry, and the checkpoint's length.
 pub type Offered = Option<(u32, u64)>;
 
@@ -291,15 +298,6 @@ impl Journal {
                 Done::Installed { journal, last: install.last, result }
             });
         }
-    }
-
-    /// Nothing is under way that could still write to the journal's files, or read from them.
-    fn is_at_rest(&self) -> bool {
-        self.is_quiet()
-            && !self.repair.is_under_way()
-            && self.durable_vote == self.vote_number
-            && !self.installing.offering
-            && self.installing.lending == 0
     }
 
     fn open_files(&mut self) -> (Vec<FileId>, Vec<SealedIndex>) {

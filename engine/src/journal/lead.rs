@@ -187,7 +187,8 @@ impl Journal {
         }
         for head in &self.heads {
             if let Some((header, bytes)) = head.known() {
-                self.tail.apply_entry(&self.state.fold, header, bytes);
+                let applied = self.tail.apply_entry(&self.state.fold, header, bytes);
+                applied.expect("a replica that does not understand an entry does not stand for election");
             }
         }
         let term = self.replica.term();

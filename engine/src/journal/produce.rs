@@ -156,7 +156,8 @@ impl Journal {
         match self.room_for(produce.records.len()) {
             Room::Yes => {}
             Room::Full => return Err(Refusal::Storage),
-            Room::Wait => panic!("room_for was not asked"),
+            // Whoever asks `room_for` first waits for it instead.
+            Room::Wait => return Err(Refusal::NotReady),
         }
         let stamp_ms = settings.log_append_time.then(|| self.leader_wall_ms(now));
         self.append_batch(produce, descriptor, (stamp_ms, copies), now, fx)?;

@@ -8,6 +8,7 @@ use super::read_thin::Thin;
 use super::recovery::Context;
 use super::sealed_index::IndexError;
 use super::segment::Sealed;
+use crate::batch::records::RecordsError;
 use crate::collections::Map;
 use crate::disk::io::Pending;
 use crate::disk::{BLOCK, Buffer, DiskError, IO_BYTES_MAX};
@@ -77,6 +78,8 @@ pub struct Places {
     /// finds those in the cache.
     pub not_durable: Vec<EntryBytes>,
     pub memory_spread: Spread,
+    /// Tells the journal that its files are being read.
+    pub reader: Rc<()>,
 }
 
 /// Some of a partition's items, and how it lies in the entries there.
@@ -135,6 +138,9 @@ pub enum ReadFault {
     Lost(Offset),
     #[error("entry {0} is in no segment")]
     Missing(Index),
+    /// Its bytes are those that were appended; what they say cannot be decoded.
+    #[error("the batch at offset {offset} in entry {entry} cannot be decoded: {error}")]
+    Batch { entry: Index, offset: Offset, error: RecordsError },
 }
 
 impl PartialEq for Located {

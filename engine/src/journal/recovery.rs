@@ -293,6 +293,7 @@ impl Recovery {
         for run in &verdict.damage {
             self.note_damage(&walk, run);
         }
+        self.compare_with_bound(&mut walk, &sealed, hard_state.synced).await;
         self.write_again(&walk, verdict.bound).await?;
         for segment in &walk.segments {
             // What was read may still be only in the device's cache.
@@ -525,6 +526,42 @@ impl Recovery {
             position: run.position,
             bytes: run.bytes,
             kind,
+        });
+    }
+
+    /// The synced bound names an entry by its checksum. Another one in its place is as lost as one that
+    /// cannot be read: with peers, the one that is named is fetched from them.
+    async fn compare_with_bound(
+        &mut self,
+        walk: &mut Walk,
+        sealed: &VecDeque<Rc<Sealed>>,
+        synced: SyncedBound,
+    ) {
+        let index = synced.index;
+        let is_known = self.report.damage.iter().any(|one| (one.first..=one.last).contains(&index));
+        if synced.checksum == 0 || is_known || self.meta.voters == [self.meta.raft_id] {
+            return;
+        }
+        let in_sealed = sealed.iter().find(|segment| (segment.base..=segment.last).contains(&index));
+        let (at, base) = match in_sealed {
+            Some(segment) => (segment.index.entry(index).await.ok().flatten(), segment.base),
+            None => {
+                let walked = walk.segments.iter().rfind(|segment| segment.base <= index);
+                let Some(walked) = walked else { return };
+                (walked.index.entry(index), walked.base)
+            }
+        };
+        let Some(at) = at.filter(|at| at.checksum != 0 && at.checksum != synced.checksum) else { return };
+        walk.lose_one(index, synced.term);
+        self.report.damage.push(Damage {
+            journal: self.meta.journal,
+            first: index,
+            last: index,
+            term: Some(synced.term),
+            file: folder::segment_path(self.meta.journal, base),
+            position: at.position,
+            bytes: u64::from(at.entry_bytes),
+            kind: DamageKind::Head,
         });
     }
 

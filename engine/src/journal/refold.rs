@@ -3,12 +3,12 @@
 
 use super::heads::Head;
 use super::segment::{Rolled, Sealing};
-use super::state::State;
+use super::state::{State, is_understood};
 use super::walk::Walked;
 use crate::entry::EntryKind;
 use crate::entry::item::Item;
-use crate::entry::layout::HEADER_BYTES;
 use crate::ids::{Index, Term};
+use crate::partition::fold;
 use crate::raft::EntryMeta;
 use std::collections::VecDeque;
 
@@ -23,13 +23,16 @@ pub(super) fn rolled_of(segment: Walked) -> Rolled {
     }
 }
 
+/// The items of an entry whose head is known and understood.
 pub(super) fn items_of(head: &Head) -> Vec<Item> {
-    match head.known() {
-        Some((header, bytes)) if header.kind() == Some(EntryKind::Control) => {
-            Item::decode_all(&bytes[HEADER_BYTES..]).unwrap_or_default()
-        }
-        _ => Vec::new(),
-    }
+    let items = head.known().map(|(header, bytes)| fold::items_of(header, bytes));
+    items.and_then(Result::ok).unwrap_or_default()
+}
+
+/// The first entry that a newer version wrote: a replica that has one does not lead.
+pub(super) fn first_not_understood(heads: &VecDeque<Head>) -> Option<Index> {
+    let is_not = |head: &&Head| head.known().is_some_and(|(header, bytes)| !is_understood(header, bytes));
+    heads.iter().find(is_not).map(Head::index)
 }
 
 pub(super) fn note_terms(terms: &mut Vec<(Index, Term)>, heads: &VecDeque<Head>) {
@@ -73,7 +76,8 @@ pub(super) fn fold_committed(
         take_checkpoint_before(head.index(), state, rolled);
         match head.known() {
             Some((header, bytes)) => {
-                state.apply(header, bytes)?;
+                let index = header.index();
+                state.apply(header, bytes).map_err(|text| format!("entry {index}: {text}"))?;
             }
             None => {
                 let Head::Lost { index, term } = head else { unreachable!("known heads are above") };

@@ -21,6 +21,7 @@ use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::mending::{self, Judged, PROOF_ENTRIES_MAX, Source, Target, is_whole};
 use super::procedures;
+use super::proven_loss::ProvenLoss;
 use super::report::Damage;
 use super::running::{Journal, Phase};
 use super::supply::Place;
@@ -155,6 +156,11 @@ impl Repair {
     /// Entries are missing that it may have acknowledged, and its vote is known.
     pub fn is_of_lost_entries(&self) -> bool {
         self.is_lost
+    }
+
+    /// Recovery will find more to be repaired than is known now.
+    pub fn open_anew(&mut self) {
+        (self.opens_anew, self.has_changed) = (true, true);
     }
 
     /// Reads or writes files.
@@ -361,6 +367,13 @@ impl Journal {
             self.repair.step = Step::Idle;
             return self.write_hard_state(fx);
         }
+        let (term, checksum) = (entry.header().term(), entry.header().checksum.get());
+        if self.bound_exact(index).is_some_and(|named| named != checksum) {
+            // Nor must it find one there that the bound does not name.
+            self.proven_loss = Some(ProvenLoss::Entry(SyncedBound { index, term, checksum }));
+            self.repair.step = Step::Idle;
+            return self.write_hard_state(fx);
+        }
         self.repair.step = Step::Writing;
         let base = Index(entry.header().segment_base.get());
         let target = self.target(base);
@@ -483,6 +496,6 @@ impl Journal {
             && self.repair.jobs.is_empty()
             && self.repair.has_changed
             && !self.repair.stale_index
-            && self.is_quiet()
+            && self.is_at_rest()
     }
 }

@@ -20,7 +20,9 @@ use super::lending::Lending;
 use super::members::Members;
 use super::meta_record::JournalMeta;
 use super::procedures;
+use super::proven_loss::ProvenLoss;
 use super::recovery::{Context, Recovered};
+use super::refold::first_not_understood;
 use super::repair::Repair;
 use super::report::Damage;
 use super::segment::Segments;
@@ -41,6 +43,7 @@ use crate::partition::{Fold, Tail};
 use crate::raft::{Change, EntryMeta, Outgoing, Replica, ReplicaStart};
 use crate::shard::{Fatal, Output};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// With something in flight an entry is sealed only from this size on: a 256 KiB write with its
 /// sync costs 0.11 to 0.14 core-seconds per GB, a 64 KiB one three times as much.
@@ -108,6 +111,8 @@ pub struct Journal {
     pub(super) vote_number: u64,
     pub(super) durable_vote: u64,
     pub(super) heads: VecDeque<Head>,
+    /// The first of them that this program does not understand: it does not lead.
+    pub(super) not_understood: Option<Index>,
     pub(super) state: State,
     pub(super) tail: Tail,
     pub(super) waiters: Waiters,
@@ -122,6 +127,8 @@ pub struct Journal {
     pub(super) pending_cut: Option<PendingCut>,
     pub(super) supply: Supply,
     pub(super) lending: Lending,
+    /// Held by each read for a client that is under way.
+    pub(super) readers: Rc<()>,
     pub(super) repair: Repair,
     pub(super) digests: Digests,
     pub(super) installing: Installing,
@@ -137,6 +144,8 @@ pub struct Journal {
     pub(super) lost: Option<(Index, Index)>,
     /// The same until the entry that accepts it is folded.
     pub(super) unaccepted: Option<(Index, Index)>,
+    /// A peer said that more was lost than recovery knew of.
+    pub(super) proven_loss: Option<ProvenLoss>,
     pub(super) refused: RefusedBatches,
     pub counts: Counts,
 }
@@ -224,6 +233,7 @@ impl Journal {
             durable_vote: 0,
             hard_state: recovered.hard_state,
             hard_state_file: recovered.hard_state_file,
+            not_understood: first_not_understood(&recovered.heads),
             heads: recovered.heads,
             state: recovered.state,
             tail: Tail::default(),
@@ -237,6 +247,7 @@ impl Journal {
             pending_cut: None,
             supply: Supply::default(),
             lending: Lending::default(),
+            readers: Rc::default(),
             repair,
             digests: Digests::default(),
             installing: Installing::default(),
@@ -248,6 +259,7 @@ impl Journal {
             upkeep,
             lost: recovered.unaccepted,
             unaccepted: recovered.unaccepted,
+            proven_loss: None,
             refused: RefusedBatches::default(),
             counts: Counts::default(),
             meta: recovered.meta,
@@ -464,10 +476,16 @@ impl Journal {
         self.pump(now, fx);
     }
 
-    /// The bounds that the hard state writes down: never above what is durable here.
+    /// The bounds that the hard state writes down: never above what is durable here, or was.
     pub(super) fn bounds(&self) -> (Index, SyncedBound) {
         let synced = self.appender.durable();
-        (self.state.fold.applied.min(synced.index), synced)
+        let bounds = (self.state.fold.applied.min(synced.index), synced);
+        self.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.last()))
+    }
+
+    /// The last entry of the log.
+    pub(super) fn last(&self) -> Index {
+        Index(self.cursor.next.0 - 1)
     }
 
     /// Writes the hard state, if none is being written.
@@ -478,7 +496,7 @@ impl Journal {
         let (commit, synced) = self.bounds();
         let (term, vote) = self.vote;
         let generation = self.hard_state.generation + 1;
-        let state = HardState { generation, term, vote, commit, synced };
+        let state = HardState { generation, term, vote, commit, synced, ..self.hard_state };
         self.upkeep.hard_state_writing = Some((state, self.vote_number));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
         let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
@@ -493,8 +511,12 @@ impl Journal {
         self.hard_state = state;
         let written = self.upkeep.hard_state_writing.take();
         self.durable_vote = written.map_or(self.durable_vote, |(_, number)| number);
-        if self.durable_vote < self.vote_number {
-            self.write_hard_state(fx);
+        let last = self.last();
+        match self.proven_loss {
+            Some(loss) if !loss.is_in(&state, last) => self.write_hard_state(fx),
+            _ if self.durable_vote < self.vote_number => self.write_hard_state(fx),
+            Some(_) if self.phase == Phase::Refusing => self.repair.open_anew(),
+            _ => self.proven_loss = None,
         }
         self.pump(now, fx);
     }

@@ -15,6 +15,7 @@ use crate::shard::{
     Acks, Answer, FetchPartition, FetchedPartition, PartitionStatus, ProducerStatus, Query, QueryKind,
     Refusal,
 };
+use std::rc::Rc;
 
 /// Index items in memory that one cold read works through.
 const MEMORY_ITEMS_MAX: usize = 256;
@@ -167,6 +168,7 @@ impl Journal {
             memory: items.filter(committed).take(MEMORY_ITEMS_MAX).collect(),
             memory_spread: self.spread(partition),
             not_durable: Vec::new(),
+            reader: Rc::clone(&self.readers),
         }
     }
 

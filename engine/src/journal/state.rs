@@ -39,23 +39,21 @@ impl State {
         Self { fold: Fold::default(), meta, first_members: members.clone(), members }
     }
 
-    /// Folds the next committed entry.
+    /// Folds the next committed entry. One that cannot be decoded changes nothing.
     pub fn apply(&mut self, header: &EntryHeader, head: &[u8]) -> Result<Applied, String> {
+        let Decoded { commands, change } = decode(header, head)?;
+        if !commands.is_empty() && self.meta.is_none() {
+            return Err("a command outside the meta journal".into());
+        }
+        if let Some(change) = change {
+            let index = header.index();
+            let wrong = || format!("entry {index}: {change:?} does not fit the members {:?}", self.members);
+            self.members = self.members.changed(change).ok_or_else(wrong)?;
+        }
         let items = self.fold.apply(header, head).map_err(|error| error.to_string())?;
         let mut outcomes = Vec::new();
-        if header.kind() == Some(EntryKind::Meta) {
-            let meta = self.meta.as_mut().ok_or("a command outside the meta journal")?;
-            for command in decode_commands(&head[HEADER_BYTES..])? {
-                outcomes.push(meta.apply(header.index(), &command));
-            }
-        }
-        let mut change = None;
-        if header.kind() == Some(EntryKind::Membership) {
-            let decoded = Change::decode(&head[HEADER_BYTES..])?;
-            let index = header.index();
-            let wrong = || format!("entry {index}: {decoded:?} does not fit the members {:?}", self.members);
-            self.members = self.members.changed(decoded).ok_or_else(wrong)?;
-            change = Some(decoded);
+        if let Some(meta) = &mut self.meta {
+            outcomes.extend(commands.iter().map(|command| meta.apply(header.index(), command)));
         }
         Ok(Applied { items, outcomes, change })
     }
@@ -97,6 +95,30 @@ impl State {
         let state = Self { fold, meta, members, first_members: first };
         if from.is_empty() { Ok(state) } else { Err("checkpoint body is too long".into()) }
     }
+}
+
+/// What an entry says to the state beside the fold.
+struct Decoded {
+    commands: Vec<Command>,
+    change: Option<Change>,
+}
+
+fn decode(header: &EntryHeader, head: &[u8]) -> Result<Decoded, String> {
+    let said = &head[HEADER_BYTES..];
+    let mut decoded = Decoded { commands: Vec::new(), change: None };
+    match header.kind() {
+        Some(EntryKind::Meta) => decoded.commands = decode_commands(said)?,
+        Some(EntryKind::Membership) => decoded.change = Some(Change::decode(said)?),
+        Some(EntryKind::Control) => drop(Item::decode_all(said).map_err(|error| error.to_string())?),
+        _ => {}
+    }
+    Ok(decoded)
+}
+
+/// Whether this program understands what an entry says, given its head: a newer one may have written it.
+/// Whoever does not understand it may keep it, but does not know what follows from it.
+pub fn is_understood(header: &EntryHeader, head: &[u8]) -> bool {
+    decode(header, head).is_ok()
 }
 
 /// The commands of a meta entry, each with its length before it.

@@ -1,6 +1,7 @@
 //! What a journal does beside serving: the next segment, sealing, retention, bounds, the stop.
 
 use super::checkpoint_file::{Checkpoint, body_checksum};
+use super::deleting::Deleting;
 use super::digest::{Digest, headers_sum};
 use super::effects::{Done, Effects};
 use super::hard_state::HardState;
@@ -18,7 +19,7 @@ use crate::control::View;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::entry::item::Item;
 use crate::folder;
-use crate::ids::{FileId, Index, PartitionId, Term};
+use crate::ids::{FileId, Index, PartitionId, SpanNumber, Term};
 use crate::raft::{HEARTBEAT_TICKS, TICK};
 use crate::shard::{Event, Fatal, Output};
 use core::time::Duration;
@@ -32,8 +33,6 @@ const IDLE: Duration = Duration::from_millis(200);
 const PASS_SPACING: Duration = Duration::from_secs(1);
 /// A wall clock that moves this far against the monotonic one is distrusted.
 const DRIFT_MS_MAX: i64 = 10 * 60 * 1000;
-/// Checkpoints kept: should the newest rot, the one before it still begins a recovery.
-const CHECKPOINTS_KEPT: usize = 2;
 
 /// State of the background work.
 #[derive(Debug)]
@@ -51,9 +50,8 @@ pub struct Upkeep {
     passing: bool,
     last_pass_ns: u64,
     pub log_starts_moved: bool,
-    deleting: bool,
+    pub deleting: Deleting,
     rebuilding: bool,
-    dead_segments: usize,
     pub dead_bytes: u64,
     pub pinned_bytes: u64,
     /// Of those that leaders' ticks come in, the last one.
@@ -95,9 +93,8 @@ impl Upkeep {
             last_pass_ns: now.mono_ns,
             // Segments may have been dead when the node stopped.
             log_starts_moved: true,
-            deleting: false,
+            deleting: Deleting::default(),
             rebuilding: false,
-            dead_segments: 0,
             dead_bytes: 0,
             pinned_bytes: 0,
             beat: 0,
@@ -131,7 +128,8 @@ impl Upkeep {
     pub fn is_busy(&self) -> bool {
         self.hard_state_writing.is_some()
             || self.sealing
-            || self.deleting
+            || self.deleting.is_under_way
+            || self.deleting.writes_covering
             || self.rebuilding
             || self.passing
             || self.lengthening
@@ -157,7 +155,7 @@ impl Journal {
         self.propose_digests();
         self.seal_rolled(now, fx);
         self.write_idle_bounds(now, fx);
-        self.delete_dead(fx);
+        self.delete_dead(now, fx);
         self.change_next(now, fx);
         self.offer_start(now, fx);
         let since = now.mono_ns - self.upkeep.last_pass_ns;
@@ -186,13 +184,16 @@ impl Journal {
     pub fn tick_raft(&mut self, ticks: u32, now: Now, fx: &mut Effects) {
         for _ in 0..ticks {
             let leads = self.replica.is_leader();
-            let may_stand = self.phase == Phase::Running && self.has_place_to_lead();
+            let may_stand = self.phase == Phase::Running && self.may_lead();
             match self.phase {
                 Phase::Running if may_stand && self.is_to_begin() => self.replica.tick_to_begin(),
                 Phase::Running | Phase::Stopping if leads || self.is_alone() || may_stand => {
                     self.replica.tick()
                 }
-                Phase::Running => self.prepare_next(now, fx),
+                Phase::Running => {
+                    self.replica.tick_without_standing();
+                    self.prepare_next(now, fx);
+                }
                 _ => return,
             }
             self.pump(now, fx);
@@ -276,7 +277,7 @@ impl Journal {
         matches!(self.segments.next, Next::Full { .. }) || self.upkeep.active_short
     }
 
-    fn retry_full(&mut self, now: Now, fx: &mut Effects) {
+    pub(super) fn retry_full(&mut self, now: Now, fx: &mut Effects) {
         if matches!(self.segments.next, Next::Full { .. }) {
             self.prepare_next(now, fx);
         }
@@ -396,7 +397,7 @@ impl Journal {
 
     /// Looks for log starts to move and segments that are dead.
     fn pass(&mut self, view: &View, now: Now, fx: &mut Effects) {
-        if self.upkeep.passing || self.upkeep.deleting {
+        if self.upkeep.passing || self.upkeep.deleting.is_under_way {
             return;
         }
         self.upkeep.passing = true;
@@ -427,66 +428,14 @@ impl Journal {
     pub fn passed(&mut self, result: Result<RetentionDone, ReadFault>, now: Now, fx: &mut Effects) {
         self.upkeep.passing = false;
         let Ok(done) = result else { return self.rebuild_bad_index(fx) };
-        self.upkeep.dead_segments = done.dead_segments;
+        self.upkeep.deleting.dead_segments = done.dead_segments;
         self.upkeep.dead_bytes = done.dead_bytes;
         self.upkeep.pinned_bytes = done.pinned_bytes;
         if self.is_leader() {
             self.queue_items(done.items, Vec::new());
             self.propose_queued(now, fx);
         }
-        self.delete_dead(fx);
-    }
-
-    /// Deletes dead segments from the front that a durable checkpoint covers and nobody reads.
-    fn delete_dead(&mut self, fx: &mut Effects) {
-        if self.upkeep.deleting || self.upkeep.dead_segments == 0 || self.repair.is_writing() {
-            return;
-        }
-        let covered = self.upkeep.checkpoints.last().copied().unwrap_or(Index::NONE);
-        let mut segments = Vec::new();
-        while self.upkeep.dead_segments > 0 {
-            // A replica that needs it could get it from nowhere else.
-            let held_by_all = self.held_by_all();
-            let deletable =
-                |front: &Rc<Sealed>| front.last <= covered && front.last <= held_by_all && !front.is_read();
-            if !self.segments.sealed.front().is_some_and(deletable) {
-                break;
-            }
-            segments.push(self.segments.sealed.pop_front().expect("there is a front"));
-            self.upkeep.dead_segments -= 1;
-        }
-        if segments.is_empty() {
-            return;
-        }
-        let journal = self.id;
-        for segment in &segments {
-            let (base, bytes) = (segment.base, segment.bytes);
-            fx.out.push(Output::Event(Event::SegmentDeleted { journal, base, bytes }));
-        }
-        let first = self.segments.first();
-        self.replica.compact(first);
-        self.cache.forget_below(first);
-        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
-        // The one at the log's start stands for what is gone, should a replica lack that.
-        let below = self.upkeep.checkpoints.iter().take_while(|last| last.next() < first).count();
-        let spare = self.upkeep.checkpoints.len().saturating_sub(CHECKPOINTS_KEPT);
-        let checkpoints: Vec<Index> = self.upkeep.checkpoints.drain(..below.min(spare)).collect();
-        self.upkeep.deleting = true;
-        let context = self.context.clone();
-        fx.start(async move {
-            Done::Deleted { journal, result: procedures::delete(context, segments, checkpoints).await }
-        });
-    }
-
-    pub fn deleted(&mut self, result: Result<(), DiskError>, now: Now, fx: &mut Effects) {
-        self.upkeep.deleting = false;
-        if let Err(error) = result {
-            return fx.out.push(Output::Fatal(Fatal::Write(error)));
-        }
-        if let Next::Full { retry_ns } = &mut self.segments.next {
-            *retry_ns = now.mono_ns;
-        }
-        self.retry_full(now, fx);
+        self.delete_dead(now, fx);
     }
 
     /// Opens partitions that the metadata placed here and drops those that it deleted.
@@ -500,9 +449,11 @@ impl Journal {
                 let Some(span) = partition.spans.last().filter(|span| span.journal == self.id) else {
                     continue;
                 };
-                if self.tail.head(&self.state.fold, partition.id).is_none() {
+                let number = SpanNumber(partition.spans.len() as u32 - 1);
+                if self.tail.span(&self.state.fold, partition.id).is_none_or(|known| known < number) {
                     items.push(Item::PartitionOpened {
                         partition: partition.id,
+                        span: number,
                         first_offset: crate::ids::Offset(span.first_offset),
                         epoch_base: span.epoch_base,
                         producers: Vec::new(),
@@ -514,7 +465,7 @@ impl Journal {
         let mut dropped: Vec<PartitionId> = fold
             .partitions()
             .map(|(id, _)| id)
-            .filter(|id| view.was_deleted(*id) && self.tail.head(fold, *id).is_some())
+            .filter(|id| view.was_deleted(*id) && self.tail.is_kept(fold, *id))
             .collect();
         dropped.sort_unstable();
         items.extend(dropped.into_iter().map(|partition| Item::PartitionDropped { partition }));
@@ -538,7 +489,9 @@ impl Journal {
     /// cannot be read.
     pub(super) fn rebuild_bad_index(&mut self, fx: &mut Effects) {
         let bad = self.segments.sealed.iter().find(|sealed| sealed.index.is_bad());
-        let Some(bad) = bad.cloned().filter(|_| !self.upkeep.rebuilding && !self.upkeep.deleting) else {
+        let Some(bad) =
+            bad.cloned().filter(|_| !self.upkeep.rebuilding && !self.upkeep.deleting.is_under_way)
+        else {
             return;
         };
         self.upkeep.rebuilding = true;
@@ -614,10 +567,11 @@ impl Journal {
         }
         match self.upkeep.stop_checkpoint {
             StopCheckpoint::Written => {}
-            StopCheckpoint::NotYet if self.has_unaccepted_loss() || self.ends_a_segment() => {}
+            StopCheckpoint::NotYet if !self.may_write_checkpoint() => {}
             StopCheckpoint::Writing => return false,
             StopCheckpoint::NotYet => {
-                self.write_stop_checkpoint(fx);
+                self.upkeep.stop_checkpoint = StopCheckpoint::Writing;
+                self.write_local_checkpoint(fx);
                 return false;
             }
         }
@@ -629,13 +583,15 @@ impl Journal {
         true
     }
 
-    /// The fold stands at the last entry of a segment that is not known to end there.
-    fn ends_a_segment(&self) -> bool {
-        self.segments.rolled.iter().any(|rolled| rolled.last == self.state.fold.applied)
+    /// Not while a loss is to be accepted, nor where the fold stands at the last entry of a segment that is
+    /// not known to end there.
+    pub(super) fn may_write_checkpoint(&self) -> bool {
+        let ends_a_segment = self.segments.rolled.iter().any(|rolled| rolled.last == self.state.fold.applied);
+        !self.has_unaccepted_loss() && !ends_a_segment
     }
 
-    fn write_stop_checkpoint(&mut self, fx: &mut Effects) {
-        self.upkeep.stop_checkpoint = StopCheckpoint::Writing;
+    /// A checkpoint of now, for the next start of this replica alone.
+    pub(super) fn write_local_checkpoint(&mut self, fx: &mut Effects) {
         let last = self.state.fold.applied;
         let term = self.replica.term_at(last).unwrap_or(Term(0));
         let checkpoint = Checkpoint { last, term, body: self.state.encode() };
@@ -653,7 +609,10 @@ impl Journal {
         result: Result<u64, DiskError>,
         fx: &mut Effects,
     ) {
-        self.upkeep.stop_checkpoint = StopCheckpoint::Written;
+        self.covering_written(result.is_ok());
+        if self.upkeep.stop_checkpoint == StopCheckpoint::Writing {
+            self.upkeep.stop_checkpoint = StopCheckpoint::Written;
+        }
         match result {
             Ok(bytes) => {
                 fx.out.push(Output::Event(Event::CheckpointWritten { journal: self.id, index, bytes }));

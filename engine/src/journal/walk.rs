@@ -265,6 +265,13 @@ impl Walk {
         self.end_position += bytes;
     }
 
+    /// The entry that stands at `index` is not the log's: it is as lost.
+    pub fn lose_one(&mut self, index: Index, term: Term) {
+        if let Some(head) = self.heads.iter_mut().find(|head| head.index() == index) {
+            *head = Head::Lost { index, term: Some(term) };
+        }
+    }
+
     /// What is not zero behind the last good entry of the last segment, in whole blocks.
     fn bad_tail_bytes(&self) -> u64 {
         let content_end = self.segments.last().map_or(0, |segment| segment.content_end);

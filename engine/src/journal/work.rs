@@ -4,8 +4,9 @@
 use super::effects::Effects;
 use super::heads::Head;
 use super::refold::take_checkpoint_before;
-use super::running::{HeldWork, Journal};
+use super::running::{HeldWork, Journal, Phase};
 use super::segment::{Active, Next, Rolled, Sealing};
+use super::state::is_understood;
 use crate::clock::Now;
 use crate::entry::builder::{Stamp, head_only};
 use crate::entry::{EntryBytes, EntryKind};
@@ -90,6 +91,9 @@ impl Journal {
         let allocated = if self.upkeep.active_short { 0 } else { self.limits.bytes };
         self.appender.zero_ahead(&self.context.pool, self.cursor.position, allocated);
         self.cache.push(entry.clone());
+        if self.not_understood.is_none() && !is_understood(&header, entry.head()) {
+            self.not_understood = Some(header.index());
+        }
         self.heads.push_back(Head::Entry(entry));
         if self.cursor.position * 2 >= self.limits.bytes {
             self.prepare_next(now, fx);
@@ -146,6 +150,10 @@ impl Journal {
         }
         let mut changes = Vec::new();
         while self.state.fold.applied < commit {
+            if self.not_understood == Some(self.state.fold.applied.next()) {
+                self.stop_at_not_understood(fx);
+                break;
+            }
             let Some(head) = self.heads.pop_front() else { break };
             if is_planted(Bug::FoldNotClosed) && self.replica.is_leader() {
                 self.state.fold.wall_ms += 1;
@@ -186,6 +194,18 @@ impl Journal {
         }
         self.seal_rolled(now, fx);
         changes.into_iter().for_each(|change| self.change_members(change, fx));
+    }
+
+    /// A newer version wrote what is committed: without it nothing that follows is known here.
+    fn stop_at_not_understood(&mut self, fx: &mut Effects) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.phase = Phase::Refusing;
+        self.step_down(fx);
+        let why =
+            "an entry holds what only a newer version of the program understands: run that version here";
+        fx.out.push(Output::Event(Event::Quarantined { journal: self.id, why }));
     }
 
     /// Answers whoever waited for what is now durable or committed.

@@ -9,10 +9,11 @@ use crate::codec::{Reader, Short, Write};
 use crate::collections::Map;
 use crate::entry::item::{Item, ItemError};
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
-use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, Term};
+use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, SpanNumber, Term};
 
-/// Layout of a checkpoint's body.
-pub const FOLD_VERSION: u16 = 1;
+/// Layout of a checkpoint's body: 2 where a partition is in another span than its first, else 1.
+pub const FOLD_VERSION: u16 = 2;
+const FOLD_VERSION_FIRST_SPANS: u16 = 1;
 /// Producers a journal remembers at a checkpoint; above it the longest silent are forgotten, so
 /// that a client that takes a new producer id for each record cannot fill the memory (about 200 B
 /// each).
@@ -40,6 +41,9 @@ pub struct Partition {
     pub epoch_base: i32,
     /// Bytes of batches at or above the log start, as leaders reckoned.
     pub kept_bytes: u64,
+    /// The newest span that was opened here.
+    pub span: SpanNumber,
+    /// That span takes no more batches.
     pub sealed: bool,
     /// (epoch, first offset), ascending in both.
     pub epochs: Vec<(LeaderEpoch, Offset)>,
@@ -49,8 +53,9 @@ pub struct Partition {
 }
 
 impl Partition {
-    pub fn opened(first_offset: Offset, epoch_base: i32) -> Self {
+    pub fn opened(span: SpanNumber, first_offset: Offset, epoch_base: i32) -> Self {
         Self {
+            span,
             next_offset: first_offset,
             log_start: first_offset,
             epoch_base,
@@ -60,6 +65,23 @@ impl Partition {
             producers: Map::default(),
             skipped_below: Offset(0),
         }
+    }
+
+    /// Whether an opening is one: of a span above the last one known, where that one ended or behind.
+    /// Any other is void, whoever wrote it.
+    pub fn opens(known: Option<(SpanNumber, Offset)>, span: SpanNumber, first_offset: Offset) -> bool {
+        known.is_none_or(|(known, next_offset)| known < span && next_offset <= first_offset)
+    }
+
+    /// Another span of it begins here.
+    fn open_again(&mut self, opened: Self) {
+        let Self { span, next_offset, epoch_base, producers, .. } = opened;
+        if next_offset > self.next_offset {
+            // What came between is in another journal.
+            self.skipped_below = next_offset;
+        }
+        self.producers.extend(producers);
+        (self.span, self.next_offset, self.epoch_base, self.sealed) = (span, next_offset, epoch_base, false);
     }
 
     fn append(&mut self, batch: &BatchDescriptor, index: Index, wall_ms: i64) {
@@ -110,6 +132,14 @@ impl Partition {
 /// An entry that cannot be folded: a newer version wrote it.
 pub type FoldError = ItemError;
 
+/// The items of an entry, given its head: none where it is of another kind.
+pub fn items_of(header: &EntryHeader, head: &[u8]) -> Result<Vec<Item>, ItemError> {
+    match header.kind() {
+        Some(EntryKind::Control) => Item::decode_all(&head[layout::HEADER_BYTES..]),
+        _ => Ok(Vec::new()),
+    }
+}
+
 impl Fold {
     pub fn partition(&self, id: PartitionId) -> Option<&Partition> {
         self.partitions.get(&id)
@@ -137,10 +167,12 @@ impl Fold {
         self.accepted.iter().any(|(first, last)| (*first..=*last).contains(&index))
     }
 
-    /// Folds the next entry, given its head. Items that were decoded come back.
+    /// Folds the next entry, given its head. Items that were decoded come back; where they cannot be,
+    /// nothing has changed.
     pub fn apply(&mut self, header: &EntryHeader, head: &[u8]) -> Result<Vec<Item>, FoldError> {
         let index = header.index();
         assert_eq!(index, self.applied.next(), "entries are folded in order");
+        let items = items_of(header, head)?;
         self.applied = index;
         self.note_term(index, header.term());
         self.wall_ms = self.wall_ms.max(header.wall_ms.get());
@@ -152,15 +184,10 @@ impl Fold {
                     // writes after a clock was set back would be forgotten at once.
                     self.append(batch, index, self.wall_ms);
                 }
-                Ok(Vec::new())
             }
-            Some(EntryKind::Control) => {
-                let items = Item::decode_all(&head[layout::HEADER_BYTES..])?;
-                items.iter().for_each(|item| self.apply_item(item, index));
-                Ok(items)
-            }
-            _ => Ok(Vec::new()),
+            _ => items.iter().for_each(|item| self.apply_item(item, index)),
         }
+        Ok(items)
     }
 
     /// Passes over an entry whose content is lost. Partitions may afterwards continue at an
@@ -185,9 +212,10 @@ impl Fold {
     }
 
     fn append(&mut self, batch: &BatchDescriptor, index: Index, wall_ms: i64) {
-        // A batch of a dropped partition can stand behind the drop only if a leader appended it
-        // before it knew; it is dead, and is not folded.
-        let Some(partition) = self.partitions.get_mut(&batch.partition()) else { return };
+        // A batch of a dropped partition or a sealed span can stand behind the drop or the seal only if
+        // a leader appended it before it knew; it is dead, and is not folded.
+        let partition = self.partitions.get_mut(&batch.partition());
+        let Some(partition) = partition.filter(|partition| !partition.sealed) else { return };
         if batch.base_offset() > partition.next_offset {
             // Only entries lost to damage explain a gap; what they held is unknown.
             partition.next_offset = batch.base_offset();
@@ -198,12 +226,18 @@ impl Fold {
 
     fn apply_item(&mut self, item: &Item, index: Index) {
         match item {
-            Item::PartitionOpened { partition, first_offset, epoch_base, producers } => {
-                let mut opened = Partition::opened(*first_offset, *epoch_base);
+            Item::PartitionOpened { partition, span, first_offset, epoch_base, producers } => {
+                let mut opened = Partition::opened(*span, *first_offset, *epoch_base);
                 for producer in producers {
                     opened.producers.insert(producer.producer, Producer::from_snapshot(producer, index));
                 }
-                self.partitions.entry(*partition).or_insert(opened);
+                let known = self.partitions.get_mut(partition);
+                let at = known.as_ref().map(|known| (known.span, known.next_offset));
+                match known {
+                    _ if !Partition::opens(at, *span, *first_offset) => {}
+                    Some(known) => known.open_again(opened),
+                    None => drop(self.partitions.insert(*partition, opened)),
+                }
             }
             Item::LogStartMoved { partition, log_start, kept_bytes } => {
                 if let Some(partition) = self.partitions.get_mut(partition) {
@@ -212,7 +246,10 @@ impl Fold {
             }
             Item::SpanSealed { partition, end_offset } => {
                 if let Some(partition) = self.partitions.get_mut(partition) {
-                    assert_eq!(partition.next_offset, *end_offset);
+                    if *end_offset > partition.next_offset {
+                        // As for a batch above its place.
+                        (partition.next_offset, partition.skipped_below) = (*end_offset, *end_offset);
+                    }
                     partition.sealed = true;
                 }
             }
@@ -264,7 +301,9 @@ impl Fold {
     /// The checkpoint's body: everything, in sorted order.
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Vec::with_capacity(64 + self.partitions.len() * 64);
-        to.put_u16(FOLD_VERSION);
+        // The same entries give the same bytes, whichever version of the program folds them.
+        let has_spans = self.partitions.values().any(|partition| partition.span > SpanNumber(0));
+        to.put_u16(if has_spans { FOLD_VERSION } else { FOLD_VERSION_FIRST_SPANS });
         to.put_u64(self.applied.0);
         to.put_i64(self.wall_ms);
         to.put_count(self.terms.len());
@@ -282,7 +321,7 @@ impl Fold {
         to.put_count(ids.len());
         for id in ids {
             to.put_u64(id.0);
-            self.partitions[&id].encode(&mut to);
+            self.partitions[&id].encode(&mut to, has_spans);
         }
         to
     }
@@ -291,7 +330,7 @@ impl Fold {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut from = Reader(bytes);
         let version = from.u16()?;
-        if version != FOLD_VERSION {
+        if !(FOLD_VERSION_FIRST_SPANS..=FOLD_VERSION).contains(&version) {
             return Err(DecodeError::Newer(version));
         }
         let mut fold = Self { applied: Index(from.u64()?), wall_ms: from.i64()?, ..Self::default() };
@@ -303,7 +342,7 @@ impl Fold {
         }
         for _ in 0..from.count(8)? {
             let id = PartitionId(from.u64()?);
-            fold.partitions.insert(id, Partition::decode(&mut from)?);
+            fold.partitions.insert(id, Partition::decode(&mut from, version == FOLD_VERSION)?);
         }
         if from.is_empty() { Ok(fold) } else { Err(DecodeError::Long(from.0.len())) }
     }
@@ -321,7 +360,10 @@ pub enum DecodeError {
 }
 
 impl Partition {
-    fn encode(&self, to: &mut Vec<u8>) {
+    fn encode(&self, to: &mut Vec<u8>, with_span: bool) {
+        if with_span {
+            to.put_u32(self.span.0);
+        }
         to.put_i64(self.next_offset.0);
         to.put_i64(self.log_start.0);
         to.put_i32(self.epoch_base);
@@ -342,8 +384,10 @@ impl Partition {
         }
     }
 
-    fn decode(from: &mut Reader<'_>) -> Result<Self, Short> {
+    fn decode(from: &mut Reader<'_>, with_span: bool) -> Result<Self, Short> {
+        let span = if with_span { SpanNumber(from.u32()?) } else { SpanNumber(0) };
         let mut partition = Self {
+            span,
             next_offset: Offset(from.i64()?),
             log_start: Offset(from.i64()?),
             epoch_base: from.i32()?,
@@ -401,10 +445,20 @@ mod tests {
         batch
     }
 
+    fn opened(span: u32, first_offset: i64) -> Item {
+        let (span, first_offset) = (SpanNumber(span), Offset(first_offset));
+        Item::PartitionOpened { partition: P, span, first_offset, epoch_base: 0, producers: vec![] }
+    }
+
+    fn apply(fold: &mut Fold, all: &[Item]) {
+        let index = fold.applied.0 + 1;
+        let (header, bytes) = head(index, 4, EntryKind::Control, &items(all), all.len() as u32);
+        fold.apply(&header, &bytes).expect("known items");
+    }
+
     fn folded() -> Fold {
         let mut fold = Fold::default();
-        let open =
-            Item::PartitionOpened { partition: P, first_offset: Offset(0), epoch_base: 0, producers: vec![] };
+        let open = opened(0, 0);
         let (header, bytes) = head(1, 1, EntryKind::Control, &items(&[open]), 1);
         fold.apply(&header, &bytes).expect("known items");
         let batches = [batch(0, 10, 1, 5, 0), batch(10, 5, 1, -1, -1)];
@@ -438,6 +492,41 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(Fold::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn an_opening_that_is_not_of_a_later_span_is_void() {
+        let mut fold = folded();
+        apply(&mut fold, &[Item::SpanSealed { partition: P, end_offset: Offset(16) }]);
+        let sealed = fold.clone();
+        apply(&mut fold, &[opened(0, 0), opened(0, 16), opened(1, 3)]);
+        assert_eq!(fold.partition(P), sealed.partition(P), "the same span again, or one that began earlier");
+        // A leader that did not know of the seal wrote this behind it.
+        let (header, bytes) = head(6, 4, EntryKind::Batches, [batch(0, 1, 4, -1, -1)].as_bytes(), 1);
+        fold.apply(&header, &bytes).expect("batches");
+        assert_eq!(fold.partition(P), sealed.partition(P));
+        apply(&mut fold, &[opened(2, 90)]);
+        let partition = fold.partition(P).expect("opened again");
+        assert_eq!((partition.span, partition.sealed), (SpanNumber(2), false));
+        assert_eq!((partition.log_start, partition.next_offset), (Offset(0), Offset(90)));
+        assert_eq!(partition.skipped_below, Offset(90));
+        assert_eq!(partition.producers.len(), 1, "who wrote before the seal is still known");
+        let bytes = fold.encode();
+        assert_eq!(bytes[..2], FOLD_VERSION.to_le_bytes());
+        assert_eq!(Fold::decode(&bytes).expect("just encoded").encode(), bytes);
+        assert_eq!(sealed.encode()[..2], FOLD_VERSION_FIRST_SPANS.to_le_bytes());
+        apply(&mut fold, &[Item::PartitionDropped { partition: P }]);
+        assert!(fold.is_empty(), "a drop is of sealed spans, too");
+    }
+
+    #[test]
+    fn an_entry_with_an_unknown_item_changes_nothing() {
+        let mut fold = folded();
+        let before = fold.encode();
+        let unknown = [items(&[opened(1, 90)]), vec![99, 0, 0, 0, 0, 0]].concat();
+        let (header, bytes) = head(4, 4, EntryKind::Control, &unknown, 2);
+        assert_eq!(fold.apply(&header, &bytes), Err(ItemError::Unknown(99)));
+        assert_eq!(fold.encode(), before);
     }
 
     #[test]

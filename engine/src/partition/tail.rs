@@ -1,11 +1,12 @@
 //! The leader's speculative part: what entries not yet committed will add to the fold.
 
-use super::fold::{Fold, Partition};
+use super::fold::{Fold, Partition, items_of};
 use super::producers::{Producer, Verdict};
 use crate::collections::Map;
-use crate::entry::item::Item;
+use crate::entry::item::{Item, ItemError};
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
-use crate::ids::{Index, Offset, PartitionId, ProducerId};
+use crate::ids::{Index, Offset, PartitionId, ProducerId, SpanNumber};
+use std::collections::BTreeSet;
 
 /// Partitions touched by entries above the commit. A partition leaves when the last entry that
 /// touched it is folded: from then on the fold says the same.
@@ -16,6 +17,7 @@ pub struct Tail {
 
 #[derive(Debug)]
 struct TailPartition {
+    span: SpanNumber,
     next_offset: Offset,
     epoch_base: i32,
     sealed: bool,
@@ -36,6 +38,7 @@ pub struct Head {
 impl TailPartition {
     fn over(partition: &Partition) -> Self {
         Self {
+            span: partition.span,
             next_offset: partition.next_offset,
             epoch_base: partition.epoch_base,
             sealed: partition.sealed,
@@ -64,6 +67,23 @@ impl Tail {
         }
         let partition = fold.partition(id).filter(|partition| !partition.sealed)?;
         Some(Head { next_offset: partition.next_offset, epoch_base: partition.epoch_base })
+    }
+
+    /// The newest span of a partition that was opened here, sealed or not.
+    pub fn span(&self, fold: &Fold, id: PartitionId) -> Option<SpanNumber> {
+        self.known(fold, id).map(|(span, _)| span)
+    }
+
+    fn known(&self, fold: &Fold, id: PartitionId) -> Option<(SpanNumber, Offset)> {
+        match self.partitions.get(&id) {
+            Some(tail) => (!tail.dropped).then_some((tail.span, tail.next_offset)),
+            None => fold.partition(id).map(|partition| (partition.span, partition.next_offset)),
+        }
+    }
+
+    /// Whether something of a partition is here that no entry drops yet.
+    pub fn is_kept(&self, fold: &Fold, id: PartitionId) -> bool {
+        self.known(fold, id).is_some()
     }
 
     /// Whether an idempotent producer's batch is new, a duplicate or wrong.
@@ -104,11 +124,12 @@ impl Tail {
     pub fn apply_items(&mut self, fold: &Fold, items: &[Item], index: Index) {
         for item in items {
             match item {
-                Item::PartitionOpened { partition, first_offset, epoch_base, producers } => {
-                    if self.head(fold, *partition).is_some() {
+                Item::PartitionOpened { partition, span, first_offset, epoch_base, producers } => {
+                    if !Partition::opens(self.known(fold, *partition), *span, *first_offset) {
                         continue;
                     }
-                    let mut opened = TailPartition::over(&Partition::opened(*first_offset, *epoch_base));
+                    let opened = Partition::opened(*span, *first_offset, *epoch_base);
+                    let mut opened = TailPartition::over(&opened);
                     for snapshot in producers {
                         let producer = Producer::from_snapshot(snapshot, index);
                         opened.producers.insert(snapshot.producer, producer);
@@ -116,9 +137,10 @@ impl Tail {
                     opened.last = index;
                     self.partitions.insert(*partition, opened);
                 }
-                Item::SpanSealed { partition, .. } => {
-                    self.touch(fold, *partition, index, |p| p.sealed = true)
-                }
+                Item::SpanSealed { partition, end_offset } => self.touch(fold, *partition, index, |p| {
+                    p.next_offset = p.next_offset.max(*end_offset);
+                    p.sealed = true;
+                }),
                 Item::PartitionDropped { partition } => {
                     self.touch(fold, *partition, index, |p| p.dropped = true);
                 }
@@ -139,14 +161,16 @@ impl Tail {
     }
 
     fn skip(&mut self, fold: &Fold, skip: u64, index: Index) {
-        let ids: Vec<_> = fold.partitions().map(|(id, _)| id).collect();
+        let opened_here = self.partitions.keys().copied();
+        let ids: BTreeSet<_> = fold.partitions().map(|(id, _)| id).chain(opened_here).collect();
         for id in ids {
             self.touch(fold, id, index, |tail| tail.next_offset.0 += skip as i64);
         }
     }
 
-    /// Adds an entry that is on disk but not committed: done once, when elected.
-    pub fn apply_entry(&mut self, fold: &Fold, header: &EntryHeader, head: &[u8]) {
+    /// Adds an entry that is on disk but not committed: done once, when elected. Who cannot decode it
+    /// does not know what comes next, and must not lead.
+    pub fn apply_entry(&mut self, fold: &Fold, header: &EntryHeader, head: &[u8]) -> Result<(), ItemError> {
         let index = header.index();
         match header.kind() {
             Some(EntryKind::Batches) => {
@@ -158,12 +182,9 @@ impl Tail {
                     }
                 }
             }
-            Some(EntryKind::Control) => {
-                let items = Item::decode_all(&head[layout::HEADER_BYTES..]).unwrap_or_default();
-                self.apply_items(fold, &items, index);
-            }
-            _ => {}
+            _ => self.apply_items(fold, &items_of(header, head)?, index),
         }
+        Ok(())
     }
 
     /// The entry at `index` was folded: partitions last touched by it leave.
@@ -192,5 +213,75 @@ impl Tail {
         if self.partitions.get(&id).is_some_and(|tail| tail.last <= index) {
             self.partitions.remove(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::layout::HEADER_BYTES;
+    use zerocopy::{FromZeros, IntoBytes};
+
+    const P: PartitionId = PartitionId(9);
+
+    fn opened(span: u32, first_offset: i64) -> Item {
+        let (span, first_offset) = (SpanNumber(span), Offset(first_offset));
+        Item::PartitionOpened { partition: P, span, first_offset, epoch_base: 0, producers: vec![] }
+    }
+
+    fn sealed(end_offset: i64) -> Item {
+        Item::SpanSealed { partition: P, end_offset: Offset(end_offset) }
+    }
+
+    fn control(items: &[u8]) -> (EntryHeader, Vec<u8>) {
+        let mut header = EntryHeader::new_zeroed();
+        header.index.set(1);
+        header.term.set(1);
+        header.kind = EntryKind::Control as u8;
+        let head = [header.as_bytes(), items].concat();
+        (header, head)
+    }
+
+    #[test]
+    fn a_sealed_span_takes_nothing_until_a_later_one_is_opened() {
+        let (fold, mut tail) = (Fold::default(), Tail::default());
+        tail.apply_items(&fold, &[opened(0, 0), sealed(16)], Index(1));
+        assert_eq!(tail.head(&fold, P), None);
+        // What a leader whose view is behind would write: it must not be taken for the next span.
+        tail.apply_items(&fold, &[opened(0, 0), opened(0, 16), opened(1, 3)], Index(2));
+        assert_eq!(tail.head(&fold, P), None);
+        assert_eq!((tail.span(&fold, P), tail.is_kept(&fold, P)), (Some(SpanNumber(0)), true));
+        tail.apply_items(&fold, &[opened(1, 20)], Index(3));
+        assert_eq!(tail.head(&fold, P).map(|head| head.next_offset), Some(Offset(20)));
+        tail.apply_items(&fold, &[Item::PartitionDropped { partition: P }], Index(4));
+        assert!(!tail.is_kept(&fold, P));
+    }
+
+    #[test]
+    fn the_committed_span_counts_where_the_tail_says_nothing() {
+        let (mut fold, mut tail) = (Fold::default(), Tail::default());
+        let mut bytes = Vec::new();
+        [opened(0, 0), sealed(5)].iter().for_each(|item| item.encode(&mut bytes));
+        let (header, head) = control(&bytes);
+        fold.apply(&header, &head).expect("known items");
+        tail.apply_items(&fold, &[opened(0, 0)], Index(2));
+        assert_eq!(tail.head(&fold, P), None);
+        assert!(tail.is_empty() && tail.is_kept(&fold, P));
+    }
+
+    #[test]
+    fn what_an_accepted_loss_skips_holds_for_partitions_of_the_tail() {
+        let (fold, mut tail) = (Fold::default(), Tail::default());
+        let loss = Item::LossAccepted { first: Index(1), last: Index(1), skip: 100 };
+        tail.apply_items(&fold, &[opened(0, 7), loss], Index(2));
+        assert_eq!(tail.head(&fold, P).map(|head| head.next_offset), Some(Offset(107)));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_decoded_is_told() {
+        let (fold, mut tail) = (Fold::default(), Tail::default());
+        let (header, head) = control(&[99, 0, 0, 0, 0, 0]);
+        assert_eq!(tail.apply_entry(&fold, &header, &head), Err(ItemError::Unknown(99)));
+        assert_eq!(head.len(), HEADER_BYTES + 6);
     }
 }

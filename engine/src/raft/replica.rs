@@ -228,6 +228,13 @@ impl Replica {
         self.fix_time_out();
     }
 
+    /// [`Replica::tick`] of a member that must not lead now. Time passes for it all the same: others whom it
+    /// hears no more of must get its vote.
+    pub fn tick_without_standing(&mut self) {
+        assert!(!self.is_leader(), "a leader ticks as such");
+        self.node.raft.election_elapsed += 1;
+    }
+
     /// [`Replica::tick`] of the member that is meant to lead a log nobody led yet: it asks for votes with every
     /// heartbeat's time, since each peer makes its replica in its own time and does not hear before that.
     pub fn tick_to_begin(&mut self) {

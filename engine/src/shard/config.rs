@@ -32,6 +32,8 @@ pub struct ShardConfig {
     /// 256 bits from the operating system: incarnation, cluster and journal secrets and the
     /// engine's random numbers are derived from it. The simulator gives them from its seed.
     pub entropy: [u64; 4],
+    /// Random per process, the same for all shards of the node; never 0.
+    pub nonce: u64,
     /// Journals whose lost entries the operator accepts as lost.
     pub accept_loss: Vec<JournalId>,
     /// Kafka settings of this node from its file and command line; names and values are valid.

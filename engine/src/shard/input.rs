@@ -3,7 +3,7 @@
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
 use crate::formation::Report;
-use crate::ids::{JournalId, LaneId, NodeId, Offset, PartitionId};
+use crate::ids::{JournalId, LaneId, NodeId, Offset, PartitionId, Run};
 use crate::peer::PeerMessage;
 use std::sync::Arc;
 
@@ -50,11 +50,12 @@ pub enum Input<'a> {
         free_bytes: u64,
         total_bytes: u64,
     },
-    /// The link of a lane to another node came up or broke: what was sent before may be lost.
+    /// The link of a lane to another node came up, with this process at its other end, or broke:
+    /// what was sent before may be lost.
     Link {
         node: NodeId,
         lane: LaneId,
-        up: bool,
+        run: Option<Run>,
     },
     /// About every 10 ms, also when idle.
     Tick,

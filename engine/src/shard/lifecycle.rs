@@ -158,6 +158,7 @@ impl Shard {
             | Done::Mended { journal, .. }
             | Done::Offered { journal, .. }
             | Done::PieceRead { journal, .. }
+            | Done::Covered { journal, .. }
             | Done::Deleted { journal, .. } => *journal,
             _ => unreachable!("handled by the caller"),
         };
@@ -174,6 +175,7 @@ impl Shard {
                 journal.local_checkpoint_written(index, result, fx)
             }
             Done::Retention { result, .. } => journal.passed(result, now, fx),
+            Done::Covered { covering, .. } => journal.covered(&covering, now, fx),
             Done::Deleted { result, .. } => journal.deleted(result, now, fx),
             Done::StaleRemoved { result, .. } => journal.stale_removed(result, now, fx),
             Done::Supplied { index, result, .. } => journal.supplied(index, *result, now, fx),

@@ -54,6 +54,8 @@ pub struct JournalMetrics {
     pub pinned_bytes: u64,
     pub full: bool,
     pub damaged_ranges: u64,
+    /// Checkpoints that cannot be read and are still there.
+    pub bad_checkpoints: u64,
     /// Entries fetched from other replicas and written again, since the process began.
     pub repaired_entries: u64,
     /// It neither votes nor acknowledges until it is repaired.
@@ -95,6 +97,7 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
+            bad_checkpoints: self.bad_checkpoints(),
             repaired_entries: self.repaired_entries(),
             quarantined: self.is_quarantined(),
             digests_compared: self.digests().compared,

@@ -149,11 +149,11 @@ impl Shard {
                 self.health.heard(report.node, now);
                 self.forming_step(Told::Received(report), &mut fx);
             }
-            Input::Link { node, lane, up } => {
-                if up {
+            Input::Link { node, lane, run } => {
+                if run.is_some() {
                     self.health.heard(node, now);
                 }
-                self.link(node, lane, up, now, &mut fx);
+                self.link(node, lane, run, now, &mut fx);
             }
             Input::Space { free_bytes, total_bytes } => self.health.space = Some((free_bytes, total_bytes)),
             Input::Tick => self.tick(now, &mut fx),

@@ -292,6 +292,11 @@ pub enum Event {
         index: Index,
         bytes: u64,
     },
+    /// A checkpoint cannot be read any more: an older one covers what may be deleted.
+    CheckpointBad {
+        journal: JournalId,
+        index: Index,
+    },
     /// Damage found while serving.
     Damaged(Damage),
     /// A segment sealed here comes to the same as the leader's.

@@ -9,7 +9,7 @@ use super::{ControlRefusal, Shard};
 use crate::clock::Now;
 use crate::control::Command;
 use crate::folder::NodeMeta;
-use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Term};
+use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Run, Term};
 use crate::journal::effects::Effects;
 use crate::journal::lending::Asked;
 use crate::journal::waiters::Asker;
@@ -57,6 +57,8 @@ pub struct Peers {
     hinted_ns: u64,
     drifted_ns: u64,
     ticked_ns: Option<u64>,
+    /// The process that last linked with this one, by its node.
+    runs: BTreeMap<NodeId, Run>,
 }
 
 impl Shard {
@@ -137,12 +139,20 @@ impl Shard {
         }
     }
 
-    pub(super) fn link(&mut self, node: NodeId, lane: LaneId, up: bool, now: Now, fx: &mut Effects) {
+    /// The process of another node that last linked with this one.
+    pub fn run_of(&self, node: NodeId) -> Option<Run> {
+        self.peers.runs.get(&node).copied()
+    }
+
+    pub(super) fn link(&mut self, node: NodeId, lane: LaneId, run: Option<Run>, now: Now, fx: &mut Effects) {
+        if let Some(run) = run {
+            self.peers.runs.insert(node, run);
+        }
         let of_lane = |slot: &&mut Slot| slot.journal().is_some_and(|journal| journal.lane() == lane);
         for journal in self.journals.values_mut().filter(|slot| of_lane(slot)).filter_map(Slot::journal_mut) {
             journal.link_changed(node, now, fx);
         }
-        if up {
+        if run.is_some() {
             self.send_hints(&[node], now, fx);
         }
     }
@@ -183,7 +193,6 @@ impl Shard {
         if now.mono_ns - self.peers.hinted_ns >= HINT_AGAIN.as_nanos() as u64 {
             self.peers.hinted_ns = now.mono_ns;
             self.tell_leaders(now, fx);
-            self.forget_leaders(now, fx);
             self.send_hints(&self.others(), now, fx);
             self.register(now, fx);
             self.ask_to_rejoin(now, fx);
@@ -251,12 +260,14 @@ impl Shard {
         true
     }
 
-    /// Leaders that nobody names any more: that they led is not what is known now.
-    fn forget_leaders(&mut self, now: Now, fx: &mut Effects) {
-        let forget_ns = FORGET_AFTER.as_nanos() as u64;
+    /// Leaders that nobody names any more, or whose nodes are down: that they led is not what is known
+    /// now. That this node leads it says itself, and that it does no more.
+    pub(super) fn forget_leaders(&mut self, now: Now, fx: &mut Effects) {
+        let (forget_ns, own, health) = (FORGET_AFTER.as_nanos() as u64, self.config.node, &self.health);
         for (journal, known) in &mut self.peers.known {
             let told_ns = self.peers.told_ns.get(journal).copied().unwrap_or(0);
-            if known.leader.is_some() && now.mono_ns.saturating_sub(told_ns) >= forget_ns {
+            let Some(leader) = known.leader.filter(|leader| *leader != own) else { continue };
+            if !health.hears(leader, now) || now.mono_ns.saturating_sub(told_ns) >= forget_ns {
                 (known.leader, known.in_sync) = (None, Vec::new());
                 let (journal, term, in_sync) = (*journal, known.term, Vec::new());
                 fx.out.push(Output::Leader { journal, term, leader: None, in_sync });

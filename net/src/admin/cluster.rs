@@ -5,12 +5,13 @@ use super::health;
 use super::out::Out;
 use super::reach::Reach;
 use super::side_by_side::{ask_all, first_of, left};
-use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
+use super::status_report::{BrokerRow, ClusterReport, Space, node_of, page_silent};
 use super::topic_report;
 use crate::address::Address;
 use crate::health_row::{self, HealthRow};
 use crate::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
+use engine::health::Kind;
 use kafka_wire::describe_cluster_response::DescribeClusterBroker;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, MetadataResponse};
 use std::process::ExitCode;
@@ -48,7 +49,11 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     let until = deadline - MARGIN.min(left(deadline) / 4);
     let first = first_of(reach.bootstrap()?, deadline, move |address: Address| First::ask(&address, until));
     let First { metadata, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
-    let brokers = all_brokers(&metadata, known);
+    let mut brokers = all_brokers(&metadata, known);
+    for broker in &mut brokers {
+        let is_it = |row: &HealthRow| row.what == Kind::NodeDown.name() && row.node == node_of(broker.id);
+        broker.is_away |= told.iter().any(is_it);
+    }
     let mut report =
         ClusterReport::of(&metadata, brokers.iter().map(|broker| broker_row(&metadata, broker)).collect());
     let questions: Vec<Question> =

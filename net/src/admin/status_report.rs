@@ -16,6 +16,11 @@ const BROKERS_PER_NODE: i32 = 1000;
 /// Findings of the same kind about the same node that are written out; the others are only counted.
 const ALIKE_MAX: usize = 3;
 
+/// The node of a broker.
+pub fn node_of(broker: i32) -> Option<u32> {
+    u32::try_from(broker / BROKERS_PER_NODE).ok()
+}
+
 #[derive(Serialize)]
 pub struct ClusterReport {
     pub cluster: String,

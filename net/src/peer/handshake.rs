@@ -4,10 +4,10 @@
 //! before it closes, so that both logs name the difference.
 
 use engine::codec::{Reader, Short, Write};
-use engine::ids::{ClusterId, Incarnation, NodeId, ShardId};
+use engine::ids::{ClusterId, Incarnation, NodeId, Run, ShardId};
 
 /// The newest version written and understood. Later ones add fields at the end.
-pub const HELLO_VERSION: u16 = 1;
+pub const HELLO_VERSION: u16 = 2;
 /// The least version of the peer protocol that this program still speaks.
 const VERSION_MIN: u16 = 1;
 /// Far above any machine's cores; broker ids have the same bound.
@@ -29,6 +29,8 @@ pub struct Hello {
     pub lanes: u16,
     /// Whom the sender believes to talk to; none when it was called.
     pub to: Option<(NodeId, ShardId)>,
+    /// The process that speaks; not told before version 2.
+    pub run: Run,
 }
 
 /// Bytes that are no hello.
@@ -85,6 +87,8 @@ impl Hello {
         bytes.put_u8(self.to.is_some().into());
         bytes.put_u32(node.0);
         bytes.put_u16(shard.0);
+        bytes.put_u64(self.run.start);
+        bytes.put_u64(self.run.nonce);
         bytes
     }
 
@@ -101,14 +105,18 @@ impl Hello {
             shards: reader.u16()?,
             lanes: reader.u16()?,
             to: None,
+            run: Run::default(),
         };
         let called = reader.u8()?;
         let to = (NodeId(reader.u32()?), ShardId(reader.u16()?));
         hello.to = (called == 1).then_some(to);
+        if version >= 2 {
+            hello.run = Run { start: reader.u64()?, nonce: reader.u64()? };
+        }
         let counts = (1..=SHARDS_MAX).contains(&hello.shards) && hello.shard.0 < hello.shards;
-        let extra = version == HELLO_VERSION && !reader.is_empty();
+        let extra = version <= HELLO_VERSION && !reader.is_empty();
         let versions = hello.versions.0 <= hello.versions.1;
-        if version < HELLO_VERSION || called > 1 || extra || !counts || !versions {
+        if version == 0 || called > 1 || extra || !counts || !versions {
             return Err(HelloError::Value);
         }
         Ok(hello)
@@ -184,6 +192,7 @@ mod tests {
             shards: 2,
             lanes: 4,
             to: None,
+            run: Run { start: 9, nonce: 0x0102_0304_0506_0708 },
         }
     }
 
@@ -202,9 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_version_1_stay_as_they_are() {
+    fn the_bytes_stay_as_they_are_and_those_of_version_1_are_read() {
         let hello = Hello { to: Some((NodeId(3), ShardId(1))), ..hello(2) };
-        let expected = [
+        let version_1 = [
             &b"\x01\0\x01\0\x01\0"[..],
             b"\x4d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
             b"\x02\0\0\0",
@@ -212,8 +221,15 @@ mod tests {
             b"\x01\0\x02\0\x04\0",
             b"\x01\x03\0\0\0\x01\0",
         ];
-        assert_eq!(hello.encode(), expected.concat());
-        assert_eq!(Hello::decode(&expected.concat()), Ok(hello));
+        let mut version_1 = version_1.concat();
+        assert_eq!(Hello::decode(&version_1), Ok(Hello { run: Run::default(), ..hello.clone() }));
+        version_1.push(0);
+        assert_eq!(Hello::decode(&version_1), Err(HelloError::Value));
+        version_1.pop();
+        let run = b"\x09\0\0\0\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01";
+        let expected = [b"\x02\0", &version_1[2..], run].concat();
+        assert_eq!(hello.encode(), expected);
+        assert_eq!(Hello::decode(&expected), Ok(hello));
     }
 
     #[test]
@@ -245,7 +261,7 @@ mod tests {
         let mut bytes = Hello { versions: (1, 2), ..hello(2) }.encode();
         bytes.push(1);
         assert_eq!(Hello::decode(&bytes), Err(HelloError::Value));
-        bytes[0] = 2;
+        bytes[0] = 3;
         let later = Hello::decode(&bytes).expect("read");
         assert_eq!(hello(1).judge(&later, |_| true), Ok(()));
     }
@@ -274,6 +290,7 @@ mod tests {
         #[test]
         fn a_hello_comes_back_and_ends_nowhere_early(
             node: u32, incarnation: u128, cluster: u128, shard in 0u16..1000, lanes: u16, called: Option<u32>,
+            start: u64, nonce: u64,
         ) {
             let hello = Hello {
                 versions: VERSIONS,
@@ -284,6 +301,7 @@ mod tests {
                 shards: 1000,
                 lanes,
                 to: called.map(|node| (NodeId(node), ShardId(0))),
+                run: Run { start, nonce },
             };
             let bytes = hello.encode();
             prop_assert_eq!(Hello::decode(&bytes), Ok(hello));

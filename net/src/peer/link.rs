@@ -195,7 +195,7 @@ async fn read_exact(socket: &Socket, into: &mut [u8], progress: &impl Progress) 
 mod tests {
     use super::*;
     use crate::peer::handshake::VERSIONS;
-    use engine::ids::{ClusterId, Incarnation, ShardId};
+    use engine::ids::{ClusterId, Incarnation, Run, ShardId};
     use glommio::LocalExecutor;
     use glommio::net::{TcpListener, TcpStream};
 
@@ -220,6 +220,7 @@ mod tests {
             shards: 1,
             lanes: 1,
             to: None,
+            run: Run { start: 3, nonce: u64::from(node) },
         }
     }
 

@@ -14,7 +14,7 @@ use engine::control::View;
 use engine::disk::BufferPool;
 use engine::entry::EntryBytes;
 use engine::formation::Report;
-use engine::ids::{ClusterId, Incarnation, LaneId, NodeId, ShardId};
+use engine::ids::{ClusterId, Incarnation, LaneId, NodeId, Run, ShardId};
 use engine::peer::PeerMessage;
 use glommio::net::{TcpListener, TcpStream};
 use std::cell::{Cell, RefCell};
@@ -43,6 +43,8 @@ pub struct Identity {
     /// Zero until the cluster is formed.
     pub cluster: ClusterId,
     pub incarnation: Incarnation,
+    /// This process.
+    pub run: Run,
 }
 
 /// What the links bring.
@@ -53,11 +55,11 @@ pub enum News {
         message: PeerMessage,
     },
     Formation(Report),
-    /// The link of a lane came up or broke.
+    /// The link of a lane came up, with this process at its other end, or broke.
     Link {
         node: NodeId,
         lane: LaneId,
-        up: bool,
+        run: Option<Run>,
     },
 }
 
@@ -301,10 +303,10 @@ impl Links {
     async fn greet(&self, socket: &Socket, to: Option<Other>) -> Result<Hello, LinkError> {
         // A caller may come before the folder was read.
         self.changed.until(|| self.identity.get().is_some()).await;
-        let Identity { cluster, incarnation } = self.identity.get().expect("waited for");
+        let Identity { cluster, incarnation, run } = self.identity.get().expect("waited for");
         let Place { node, shard, shards } = self.place;
         let lanes = self.roster.borrow().lanes();
-        let ours = Hello { versions: VERSIONS, cluster, node, incarnation, shard, shards, lanes, to };
+        let ours = Hello { versions: VERSIONS, cluster, node, incarnation, shard, shards, lanes, to, run };
         let is_listed = |node| self.addresses.is_listed(node) || self.roster.borrow().is_member(node);
         let theirs = link::greet(socket, &self.pool, &ours, is_listed).await?;
         let other = (theirs.node, theirs.shard);
@@ -334,11 +336,11 @@ impl Links {
     }
 
     fn tell_lanes(&self, link: &Rc<OpenLink>) {
-        let Hello { node, shard, shards, .. } = link.theirs;
+        let Hello { node, shard, shards, run, .. } = link.theirs;
         for lane in self.roster.borrow().common_lanes(self.place, (shard, shards)) {
             if !link.told.borrow().contains(&lane) {
                 link.told.borrow_mut().push(lane);
-                (self.deliver)(News::Link { node, lane, up: true });
+                (self.deliver)(News::Link { node, lane, run: Some(run) });
             }
         }
     }
@@ -380,7 +382,7 @@ impl Links {
         if is_current {
             self.open.borrow_mut().remove(&other);
             for lane in link.told.take() {
-                (self.deliver)(News::Link { node: other.0, lane, up: false });
+                (self.deliver)(News::Link { node: other.0, lane, run: None });
             }
         }
     }

@@ -21,8 +21,13 @@ fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
+/// The process that lives a life of this number here.
+fn run(life: u128) -> Run {
+    Run { start: 1, nonce: life as u64 + 100 }
+}
+
 fn identity(cluster: u128, incarnation: u128) -> Identity {
-    Identity { cluster: ClusterId(cluster), incarnation: Incarnation(incarnation) }
+    Identity { cluster: ClusterId(cluster), incarnation: Incarnation(incarnation), run: run(incarnation) }
 }
 
 impl Node {
@@ -46,7 +51,7 @@ impl Node {
         let mut up = false;
         for one in self.news.borrow().iter() {
             match one {
-                News::Link { node: NodeId(of), up: now, .. } if *of == node => up = *now,
+                News::Link { node: NodeId(of), run, .. } if *of == node => up = run.is_some(),
                 _ => {}
             }
         }
@@ -85,6 +90,12 @@ fn one_link_joins_two_nodes_and_brings_messages_in_order() {
         two.links.introduce(identity(5, 2));
         one.links.introduce(identity(5, 1));
         until("both are up", || one.is_up(2) && two.is_up(1)).await;
+        let told = |node: &Node, other: u128| {
+            let news = node.news.borrow();
+            assert!(matches!(news[0], News::Link { run: Some(of), .. } if of == run(other)), "{:?}", news[0]);
+        };
+        told(&one, 2);
+        told(&two, 1);
         for commit in 0..100 {
             one.links.send(NodeId(2), LaneId(0), &heartbeat(commit));
         }
@@ -117,7 +128,7 @@ fn a_broken_link_is_told_and_made_again() {
             node.news
                 .borrow()
                 .iter()
-                .map(|one| matches!(one, News::Link { up: true, .. }))
+                .map(|one| matches!(one, News::Link { run: Some(_), .. }))
                 .collect::<Vec<_>>()
         };
         assert_eq!((ups(&one), ups(&two)), (vec![true, false, true], vec![true, false, true]));
@@ -191,6 +202,7 @@ async fn after_hello(node: &Node, bytes: &[u8]) {
         shards: 1,
         lanes: 0,
         to: Some((NodeId(2), ShardId(0))),
+        run: run(1),
     };
     let pool = BufferPool::new(0);
     link::greet(&socket, &pool, &hello, |_| true).await.expect("greeted");

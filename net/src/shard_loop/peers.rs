@@ -10,7 +10,7 @@ use crate::peer::roster::Place;
 use engine::control::View;
 use engine::disk::BufferPool;
 use engine::formation::Report;
-use engine::ids::{JournalId, LaneId, NodeId, ShardId, Term};
+use engine::ids::{JournalId, LaneId, NodeId, Run, ShardId, Term};
 use engine::peer::PeerMessage;
 use engine::shard::Input;
 use std::collections::BTreeSet;
@@ -54,11 +54,11 @@ impl ShardLoop {
         match news {
             News::Message { from, message } => self.step(Input::Peer { from, message }),
             News::Formation(report) => self.step(Input::Formation(report)),
-            News::Link { node, lane, up } => {
+            News::Link { node, lane, run } => {
                 if lane == LaneId(0) {
-                    self.lives(node, up);
+                    self.lives(node, run.is_some());
                 }
-                self.step(Input::Link { node, lane, up });
+                self.step(Input::Link { node, lane, run });
             }
         }
     }
@@ -143,11 +143,12 @@ impl ShardLoop {
         if self.shard() != FIRST_SHARD {
             return;
         }
-        let found = self
-            .engine
-            .borrow()
-            .node()
-            .map(|node| Identity { cluster: node.cluster, incarnation: node.incarnation });
+        let run = Run { start: 0, nonce: self.config.nonce };
+        let found = self.engine.borrow().node().map(|node| Identity {
+            cluster: node.cluster,
+            incarnation: node.incarnation,
+            run,
+        });
         let Some(identity) = found.filter(|identity| links.identity() != Some(*identity)) else { return };
         for to in self.other_shards() {
             self.with_mailbox(|mailbox: &Mailbox| mailbox.send(to, Mail::Identity(identity)));

@@ -30,6 +30,7 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::SegmentSealed { .. } => counts.add("segment sealed"),
         Event::IndexRebuilt { .. } => counts.add("index made again while serving"),
         Event::SegmentDeleted { .. } => counts.add("segment deleted"),
+        Event::CheckpointBad { .. } => counts.add("bad checkpoint met before a deletion"),
         Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
         Event::DiskFull { .. } => counts.add("disk full"),
         Event::FollowerSpace { space: Space::Full, .. } => counts.add("follower without room"),

@@ -6,7 +6,7 @@ use super::honesty::Promises;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
-use engine::ids::{Index, JournalId, NodeId, ShardId, Term};
+use engine::ids::{Index, JournalId, NodeId, Run, ShardId, Term};
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
 use std::collections::BTreeMap;
@@ -131,6 +131,15 @@ impl Node {
         }
     }
 
+    fn nonce(&self, seed: u64) -> u64 {
+        mix(mix(seed ^ 0x6e_6f6e_6365) ^ (self.run << 8 | self.number as u64)) | 1
+    }
+
+    /// Its process, as a handshake would name it.
+    pub fn process(&self, seed: u64) -> Run {
+        Run { start: self.run, nonce: self.nonce(seed) }
+    }
+
     fn shard_config(
         &self,
         seed: u64,
@@ -153,6 +162,7 @@ impl Node {
             catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
             raft_window_entries: RAFT_WINDOW_ENTRIES,
             entropy: [draw(0), draw(1), draw(2), draw(3)],
+            nonce: self.nonce(seed),
             accept_loss: self.accept_loss.clone(),
             kafka: Vec::new(),
             advertised: Advertised { host: "sim".into(), first_port: 9092, rack: None },

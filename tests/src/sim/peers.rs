@@ -118,11 +118,12 @@ impl World {
     /// Each shard of `node` hears of its lanes' links with `peer`, as long as the node lives.
     fn tell_node(&mut self, node: usize, peer: usize, up: bool) {
         let run = self.nodes[node].run;
+        let process = up.then(|| self.nodes[peer].process(self.options.seed));
         for lane in 0..self.options.shards {
             if self.nodes[node].is_running() && self.nodes[node].run == run {
                 let lane = LaneId(lane);
                 let shard = lane.shard(self.nodes[node].shards.len() as u16).0;
-                self.input(node, shard, Input::Link { node: node_id(peer), lane, up });
+                self.input(node, shard, Input::Link { node: node_id(peer), lane, run: process });
             }
         }
     }

@@ -47,6 +47,7 @@ fn one_copy(bytes: &[u8], position: usize, journal: &Journal) -> HardStateRead {
 
 fn copy_row(journal: &Journal, position: usize, copy: &HardStateRead, newest: Option<HardState>) -> Row {
     let state = copy.newest;
+    let doubt = state.and_then(|state| state.doubt);
     let status = match (state, copy) {
         (None, copy) if copy.bad_copies > 0 => "bad",
         (None, _) => "unwritten",
@@ -65,6 +66,13 @@ fn copy_row(journal: &Journal, position: usize, copy: &HardStateRead, newest: Op
         "synced_index" => state.map(|state| state.synced.index.0),
         "synced_term" => state.map(|state| state.synced.term.0),
         "synced_checksum" => state.map(|state| format!("{:08x}", state.synced.checksum)),
+        "opened" => state.map(|state| state.opened),
+        "doubt_good" => doubt.map(|doubt| doubt.good.index.0),
+        "doubt_end" => doubt.map(|doubt| doubt.end.index.0),
+        "doubt_end_term" => doubt.map(|doubt| doubt.end.term.0),
+        "doubt_segment" => doubt.map(|doubt| doubt.place.segment.0),
+        "doubt_position" => doubt.map(|doubt| doubt.place.position),
+        "doubt_bytes" => doubt.map(|doubt| doubt.place.bytes),
     }
 }
 

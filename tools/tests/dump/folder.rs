@@ -168,6 +168,7 @@ fn data_entries() -> Maker {
     maker.head(EntryKind::TermStart, 0, &[]);
     let opened = |partition| Item::PartitionOpened {
         partition: PartitionId(partition),
+        span: SpanNumber(0),
         first_offset: Offset(0),
         epoch_base: 0,
         producers: Vec::new(),
@@ -265,7 +266,14 @@ fn journal(root: &Path, maker: &Maker, sealed: usize) {
     let bound = SyncedBound { index: synced.index(), term: synced.term(), checksum: synced.checksum.get() };
     let mut hard_state = vec![0; 4 * 4096];
     for generation in [1, 2] {
-        let state = HardState { generation, term: Term(2), vote: RaftId(1), commit: Index(1), synced: bound };
+        let state = HardState {
+            generation,
+            term: Term(2),
+            vote: RaftId(1),
+            commit: Index(1),
+            synced: bound,
+            ..HardState::default()
+        };
         let (position, slot) = state.encode_slot(&identity);
         hard_state[position as usize..][..slot.len()].copy_from_slice(&slot);
     }
