@@ -67,6 +67,14 @@ impl Share {
         state.held.insert(self.order, held + more);
         true
     }
+
+    /// Gives back what the share holds beyond `bytes`.
+    pub fn shrink_to(&self, bytes: usize) {
+        let mut state = self.budget.state.borrow_mut();
+        let held = state.held[&self.order];
+        state.used_bytes -= held.saturating_sub(bytes);
+        state.held.insert(self.order, held.min(bytes));
+    }
 }
 
 impl Drop for Share {
@@ -91,6 +99,19 @@ mod tests {
         drop(first);
         assert!(second.grow_to(400), "it is the oldest now");
         drop(second);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_not_needed_any_more_goes_back() {
+        let budget = FrameBudget::new(100);
+        let share = budget.begin();
+        assert!(share.grow_to(80));
+        share.shrink_to(90);
+        assert_eq!(budget.used_bytes(), 80);
+        share.shrink_to(30);
+        assert_eq!(budget.used_bytes(), 30);
+        drop(share);
         assert_eq!(budget.used_bytes(), 0);
     }
 }

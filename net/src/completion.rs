@@ -34,6 +34,20 @@ impl<T> Slots<T> {
         true
     }
 
+    /// Gives every value that has not arrived.
+    pub fn fill_rest(&self, value: impl Fn() -> T) {
+        if self.is_complete() {
+            return;
+        }
+        self.values.borrow_mut().iter_mut().for_each(|slot| {
+            slot.get_or_insert_with(&value);
+        });
+        self.missing.set(0);
+        if let Some(waiter) = self.waiter.borrow_mut().take() {
+            waiter.wake();
+        }
+    }
+
     pub fn is_complete(&self) -> bool {
         self.missing.get() == 0
     }
@@ -101,6 +115,15 @@ mod tests {
             assert!(slots.fill(0, 'a'));
         };
         assert_eq!(block_on(zip(Rc::clone(&slots).wait(), fill)).0, ['a', 'b']);
+    }
+
+    #[test]
+    fn what_is_missing_is_filled_at_once_and_nobody_waits_any_more() {
+        let slots = Slots::new(3);
+        slots.fill(1, 'b');
+        let over = async { slots.fill_rest(|| 'x') };
+        assert_eq!(block_on(zip(Rc::clone(&slots).wait(), over)).0, ['x', 'b', 'x']);
+        slots.fill_rest(|| panic!("nothing is missing"));
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! durable; a fetch may be parked meanwhile. A client that does not read its answers fills its
 //! own queue and stops only itself. An idle connection holds no buffer.
 
+use crate::budget::Share;
 use crate::completion::Waiters;
 use crate::connections::Connections;
+use crate::descriptors::ClientPlace;
 use crate::frame::Frame;
 use crate::kafka::context::Caller;
 use crate::kafka::cursor::Malformed;
@@ -14,8 +16,9 @@ use crate::kafka::fetch::FetchWork;
 use crate::kafka::header::{self, Opened, RequestHeader};
 use crate::kafka::outgoing::Outgoing;
 use crate::kafka::produce::{Begun, ProduceWork};
-use crate::kafka::wire::{Bytes, WireError};
+use crate::kafka::wire::{Bytes, DECODED_TIMES, DECODED_TIMES_HELD, WireError};
 use crate::kafka::{api_versions, fetch, produce, versions};
+use crate::pace::{self, WORK_MAX};
 use crate::socket::Socket;
 use engine::shard::RequestId;
 use futures_lite::future::or;
@@ -30,9 +33,13 @@ use std::time::Duration;
 /// Requests of one connection that are read and not yet answered; then reading rests. Above what
 /// clients have in flight (Java and librdkafka: 5, unless told otherwise).
 const REQUESTS_IN_FLIGHT_MAX: usize = 128;
-/// After this much work without a pause a reader lets the reactor poll (notes, G6).
-const WORK_NS_MAX: u64 = 100_000;
-const REACTOR_PAUSE: Duration = Duration::from_micros(2);
+
+/// Bytes of answers of one connection that wait to be written; then reading rests. More than one
+/// answer may be longer, and is there alone.
+const ANSWER_BYTES_WAITING_MAX: usize = 1 << 20;
+/// What a request that was handed on takes of the budget until it is answered, when it is longer
+/// than this: what waits for minutes is short, and has its own bounds (see `engine::groups`).
+const BODY_BYTES_FREE: usize = 64 << 10;
 
 /// What is written next, once it is there.
 enum Answer {
@@ -47,6 +54,14 @@ impl Answer {
             Answer::Ready(_) => true,
             Answer::Produce(work) => work.is_complete(),
             Answer::Fetch(work) => work.is_complete(),
+        }
+    }
+
+    /// What it takes while it waits.
+    fn ready_bytes(&self) -> usize {
+        match self {
+            Answer::Ready(outgoing) => outgoing.bytes(),
+            Answer::Produce(_) | Answer::Fetch(_) => 0,
         }
     }
 
@@ -67,17 +82,37 @@ impl Answer {
     }
 }
 
+/// A request off the hot path.
+struct Other {
+    api: i16,
+    version: i16,
+    correlation: i32,
+    body: Bytes,
+    share: Share,
+}
+
 struct Queued {
     answer: Answer,
     api_key: i16,
     received_ns: u64,
 }
 
+/// What a connection's next progress is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    Request,
+    RestOfFrame,
+    Answer,
+}
+
 pub struct Connection {
     pub peer: SocketAddr,
     socket: Socket,
+    _place: ClientPlace,
     shared: Rc<Connections>,
     queue: RefCell<VecDeque<Queued>>,
+    /// Bytes of the answers in the queue and of the one that is written.
+    answer_bytes: Cell<usize>,
     /// Fetches read and not yet written: one, so that a slow consumer pins one answer at most.
     fetches: Cell<usize>,
     /// Notified when the queue or one of the flags below changed.
@@ -88,6 +123,8 @@ pub struct Connection {
     /// The engine's name for this connection's batches with acks=0.
     silent: Cell<Option<RequestId>>,
     within_frame: Cell<bool>,
+    /// A whole request is being handed on.
+    handling: Cell<bool>,
     last_progress_ns: Cell<u64>,
     /// No request is read or handed on before: a quota was exceeded.
     muted_until_ns: Cell<u64>,
@@ -96,22 +133,29 @@ pub struct Connection {
 }
 
 /// Starts a connection's two tasks.
-pub fn serve(stream: TcpStream, shared: &Rc<Connections>) {
+pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
     // Answers are whole messages: waiting for more to send would only delay them.
     let options = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
     let Ok(peer) = options else { return };
+    if !shared.admits(peer.ip()) {
+        tracing::debug!(%peer, "closed: as many connections from its address as max.connections.per.ip");
+        return;
+    }
     let now_ns = shared.shard.now().mono_ns;
     let connection = Rc::new(Connection {
         peer,
         socket: Socket::new(stream),
+        _place: place,
         shared: Rc::clone(shared),
         queue: RefCell::default(),
+        answer_bytes: Cell::new(0),
         fetches: Cell::new(0),
         changed: Waiters::default(),
         reading_ended: Cell::new(false),
         closed: Cell::new(false),
         silent: Cell::new(None),
         within_frame: Cell::new(false),
+        handling: Cell::new(false),
         last_progress_ns: Cell::new(now_ns),
         muted_until_ns: Cell::new(0),
         last_rest_ns: Cell::new(now_ns),
@@ -131,8 +175,14 @@ pub fn serve(stream: TcpStream, shared: &Rc<Connections>) {
 }
 
 impl Connection {
-    pub fn is_within_frame(&self) -> bool {
-        self.within_frame.get()
+    pub fn waits_for(&self) -> WaitsFor {
+        if self.handling.get() || !self.queue.borrow().is_empty() {
+            WaitsFor::Answer
+        } else if self.within_frame.get() {
+            WaitsFor::RestOfFrame
+        } else {
+            WaitsFor::Request
+        }
     }
 
     pub fn last_progress_ns(&self) -> u64 {
@@ -167,7 +217,10 @@ impl Connection {
             match self.read_frame(last_bytes).await {
                 Ok(Some(frame)) => {
                     last_bytes = frame.len();
-                    if let Err(malformed) = self.take_request(frame).await {
+                    self.handling.set(true);
+                    let taken = self.take_request(frame).await;
+                    self.handling.set(false);
+                    if let Err(malformed) = taken {
                         tracing::info!(peer = %self.peer, "closed: {malformed}");
                         self.shared.shard.page.borrow_mut().connections_refused += 1;
                         break;
@@ -187,8 +240,8 @@ impl Connection {
     /// Lets the reactor poll when this task has long had something to do.
     async fn rest_if_due(&self) {
         let now_ns = self.shared.shard.now().mono_ns;
-        if now_ns.saturating_sub(self.last_rest_ns.get()) > WORK_NS_MAX {
-            glommio::timer::sleep(REACTOR_PAUSE).await;
+        if u128::from(now_ns.saturating_sub(self.last_rest_ns.get())) > WORK_MAX.as_nanos() {
+            pace::rest().await;
             self.last_rest_ns.set(self.shared.shard.now().mono_ns);
         }
     }
@@ -279,7 +332,11 @@ impl Connection {
         let received_ns = self.last_progress_ns.get();
         // The answer to a fetch may have muted it while this request was on its way.
         self.rest_while_muted().await;
-        self.changed.until(|| self.queue.borrow().len() < REQUESTS_IN_FLIGHT_MAX || self.closed.get()).await;
+        let has_place = || {
+            let is_short = self.queue.borrow().len() < REQUESTS_IN_FLIGHT_MAX;
+            is_short && self.answer_bytes.get() < ANSWER_BYTES_WAITING_MAX
+        };
+        self.changed.until(|| has_place() || self.closed.get()).await;
         let (header, body) = match header::open(&frame, &self.shared.apis)? {
             Opened::Request { header, body } => (header, body),
             Opened::UnknownApiVersions { correlation } => {
@@ -313,10 +370,12 @@ impl Connection {
                 let RequestHeader { version, correlation, client_id, .. } = header;
                 let client_id = client_id.unwrap_or_default().to_owned();
                 let caller = Caller { client_id, host: format!("/{}", self.peer.ip()) };
+                let share = self.room_to_decode(body.len()).await?;
                 let body = Bytes::copy_from_slice(body);
                 // Some answers take minutes (a group's rebalance): the frame's memory does not.
                 drop(frame);
-                Answer::Ready(self.take_other(caller, (api_key, version), correlation, body).await?)
+                let request = Other { api: api_key, version, correlation, body, share };
+                Answer::Ready(self.take_other(caller, request).await?)
             }
         };
         self.push(answer, api_key, received_ns);
@@ -355,14 +414,15 @@ impl Connection {
         Ok(Answer::Fetch(work))
     }
 
-    async fn take_other(
-        &self,
-        caller: Caller,
-        (api, version): (i16, i16),
-        correlation: i32,
-        body: Bytes,
-    ) -> Result<Outgoing, Malformed> {
-        let handled = versions::handle(&self.shared.context, caller, api, version, body);
+    async fn take_other(&self, caller: Caller, request: Other) -> Result<Outgoing, Malformed> {
+        let Other { api, version, correlation, body, share } = request;
+        let bytes = body.len();
+        let decoded = || {
+            let rest = if bytes > BODY_BYTES_FREE { DECODED_TIMES_HELD * bytes } else { 0 };
+            share.shrink_to(rest);
+            self.shared.shard.changes.notify();
+        };
+        let handled = versions::handle(&self.shared.context, caller, api, version, body, decoded);
         let closed = async {
             self.changed.until(|| self.closed.get()).await;
             None
@@ -372,7 +432,7 @@ impl Connection {
         };
         let answered = handled.expect("the surface was checked").map_err(|error| {
             match error {
-                WireError::Request(_) => tracing::debug!(api, version, "{error}"),
+                WireError::Request(_) | WireError::Named(_) => tracing::debug!(api, version, "{error}"),
                 WireError::Answer(_) => tracing::error!(api, version, "{error}"),
             }
             Malformed("it has no answer")
@@ -383,7 +443,36 @@ impl Connection {
         Ok(Outgoing::of(answer))
     }
 
+    /// Reserves what a request may take when it is decoded, and waits until answers have room.
+    async fn room_to_decode(&self, bytes: usize) -> Result<Share, Malformed> {
+        if bytes > self.shared.body_bytes_max {
+            return Err(Malformed("it is too long for a request without records"));
+        }
+        let share = self.shared.decoding.begin();
+        let has_room = || share.grow_to(DECODED_TIMES * bytes) && self.shared.has_room_for_answers();
+        if !has_room() {
+            self.shared.shard.changes.until(|| has_room() || self.closed.get()).await;
+            self.progress();
+        }
+        Ok(share)
+    }
+
+    pub fn answer_bytes(&self) -> usize {
+        self.answer_bytes.get()
+    }
+
+    fn add_answer_bytes(&self, bytes: usize) {
+        self.answer_bytes.set(self.answer_bytes.get() + bytes);
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() + bytes);
+    }
+
+    fn remove_answer_bytes(&self, bytes: usize) {
+        self.answer_bytes.set(self.answer_bytes.get() - bytes);
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() - bytes);
+    }
+
     fn push(&self, answer: Answer, api_key: i16, received_ns: u64) {
+        self.add_answer_bytes(answer.ready_bytes());
         self.queue.borrow_mut().push_back(Queued { answer, api_key, received_ns });
         self.shared.shard.page.borrow_mut().requests_in_flight += 1;
         self.changed.notify();
@@ -424,6 +513,7 @@ impl Connection {
     async fn write(&self, queued: Queued) -> io::Result<()> {
         let context = &self.shared.context;
         let is_fetch = matches!(queued.answer, Answer::Fetch(_));
+        let counted = queued.answer.ready_bytes();
         let (outgoing, errors) = match queued.answer {
             Answer::Ready(outgoing) => (outgoing, 0),
             Answer::Produce(work) => work.finish(context),
@@ -434,14 +524,15 @@ impl Connection {
             }
         };
         self.count(queued.api_key, queued.received_ns, errors);
-        let pinned = outgoing.slice_bytes();
-        self.shared.answer_bytes.set(self.shared.answer_bytes.get() + pinned);
+        // Those that are made only now are counted from now on.
+        let bytes = outgoing.bytes();
+        self.add_answer_bytes(bytes - counted);
         let result = self.send(&outgoing).await;
-        self.shared.answer_bytes.set(self.shared.answer_bytes.get() - pinned);
+        self.remove_answer_bytes(bytes);
         if is_fetch {
             self.fetches.set(self.fetches.get() - 1);
-            self.changed.notify();
         }
+        self.changed.notify();
         result
     }
 
@@ -468,6 +559,7 @@ impl Connection {
             self.shared.shard.cancel(request);
         }
         for queued in self.queue.take() {
+            self.remove_answer_bytes(queued.answer.ready_bytes());
             self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
             if let Answer::Fetch(work) = queued.answer {
                 work.cancel(&self.shared.context);

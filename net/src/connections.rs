@@ -1,24 +1,27 @@
 //! The connections of one shard and what they share: budgets, the handlers' context, time-outs.
 
 use crate::budget::FrameBudget;
-use crate::connection::Connection;
+use crate::connection::{Connection, WaitsFor};
+use crate::descriptors::{ClientPlace, Descriptors};
 use crate::frame::{FRAME_BYTES_MAX, FrameBuffers};
 use crate::kafka::context::Context;
 use crate::kafka::versions::{self, Api};
+use crate::kafka::wire::BODY_BYTES_MAX;
 use crate::shard_loop::ShardLoop;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A frame of which nothing arrives for this long closes its connection.
 const FRAME_PROGRESS_MAX: Duration = Duration::from_secs(30);
-/// Kafka's `connections.max.idle.ms`.
-const IDLE_MAX: Duration = Duration::from_secs(600);
+/// A client that takes no answer for this long is gone, however long it may be idle otherwise. Above
+/// what answers are waited for.
+const ANSWER_PROGRESS_MAX: Duration = Duration::from_secs(600);
 /// What one fetch answer may always hold, however little memory is left.
 const FETCH_BYTES_MIN: usize = 1 << 20;
-/// Kafka's `fetch.max.bytes` of a broker.
-const FETCH_BYTES_MAX: usize = 55 << 20;
 
 pub struct Connections {
     pub shard: Rc<ShardLoop>,
@@ -28,30 +31,44 @@ pub struct Connections {
     pub frame_buffers: FrameBuffers,
     /// Longer frames close their connection.
     pub frame_bytes_max: usize,
-    /// Bytes of stored records that answers pin on their way to sockets.
+    /// Off the hot path longer requests close their connection.
+    pub body_bytes_max: usize,
+    /// What such requests take decoded.
+    pub decoding: FrameBudget,
+    /// Bytes of answers that wait for their sockets, stored records that they pin included.
     pub answer_bytes: Cell<usize>,
     answer_bytes_max: usize,
     open: RefCell<BTreeMap<u64, Rc<Connection>>>,
+    by_address: RefCell<BTreeMap<IpAddr, usize>>,
+    descriptors: Arc<Descriptors>,
     next: Cell<u64>,
     stopping: Cell<bool>,
 }
 
 impl Connections {
     /// `memory_bytes` is the shard's whole budget. An eighth of it is for frames, a quarter is
-    /// the reserve of one largest frame, an eighth is for answers; the engine has the other half.
-    pub fn new(shard: Rc<ShardLoop>, memory_bytes: usize) -> Rc<Self> {
+    /// the reserve of one largest frame or of one request that grows as it is decoded, an eighth is
+    /// for answers; the engine has the other half. Half of what frames may take is also enough for
+    /// the requests that are decoded: their frames are gone by then.
+    pub fn new(shard: Rc<ShardLoop>, memory_bytes: usize, descriptors: Arc<Descriptors>) -> Rc<Self> {
         let frame_bytes = memory_bytes / 8;
         shard.page.borrow_mut().memory_budget_bytes = memory_bytes as u64 / 2;
+        let context = Context::new(Rc::clone(&shard));
+        let request_bytes_max = (context.settings.request_bytes_max as usize).min(FRAME_BYTES_MAX);
         Rc::new(Self {
-            context: Context::new(Rc::clone(&shard)),
+            context,
             shard,
             apis: versions::apis(),
             frames: FrameBudget::new(frame_bytes),
             frame_buffers: FrameBuffers::new(frame_bytes / 2),
-            frame_bytes_max: FRAME_BYTES_MAX.min(memory_bytes / 4),
+            frame_bytes_max: request_bytes_max.min(memory_bytes / 4),
+            body_bytes_max: BODY_BYTES_MAX.min(memory_bytes / 128),
+            decoding: FrameBudget::new(memory_bytes / 16),
             answer_bytes: Cell::new(0),
             answer_bytes_max: memory_bytes / 8,
             open: RefCell::default(),
+            by_address: RefCell::default(),
+            descriptors,
             next: Cell::new(0),
             stopping: Cell::new(false),
         })
@@ -65,10 +82,41 @@ impl Connections {
     /// consumers get ever less each and none gets nothing.
     pub fn fetch_bytes_max(&self) -> usize {
         let left = self.answer_bytes_max.saturating_sub(self.answer_bytes.get());
-        (left / 2).clamp(FETCH_BYTES_MIN, FETCH_BYTES_MAX)
+        (left / 2).max(FETCH_BYTES_MIN).min(self.context.settings.fetch_max_bytes as usize)
+    }
+
+    /// Waits until one more client can be served; `None` when the shard stops before.
+    pub async fn place(&self) -> Option<ClientPlace> {
+        let open_max = self.context.settings.connections_max as usize;
+        let mut place = None;
+        let found = || {
+            if place.is_none() && self.open.borrow().len() < open_max {
+                place = self.descriptors.take();
+            }
+            place.is_some() || self.is_stopping()
+        };
+        self.shard.changes.until(found).await;
+        place.filter(|_| !self.is_stopping())
+    }
+
+    /// Whether a client of this address may have one more connection. Kafka closes it otherwise,
+    /// too: others that wait must not wait for it.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        let here = self.by_address.borrow().get(&address).copied().unwrap_or(0);
+        let admits = here < self.context.settings.connections_per_ip_max as usize;
+        if !admits {
+            self.shard.page.borrow_mut().connections_refused += 1;
+        }
+        admits
+    }
+
+    /// Whether an answer of any length may be made now.
+    pub fn has_room_for_answers(&self) -> bool {
+        self.answer_bytes.get() < self.answer_bytes_max
     }
 
     pub fn add(&self, connection: &Rc<Connection>) -> u64 {
+        *self.by_address.borrow_mut().entry(connection.peer.ip()).or_default() += 1;
         self.next.set(self.next.get() + 1);
         self.open.borrow_mut().insert(self.next.get(), Rc::clone(connection));
         let mut page = self.shard.page.borrow_mut();
@@ -78,8 +126,13 @@ impl Connections {
     }
 
     pub fn remove(&self, id: u64) {
-        if self.open.borrow_mut().remove(&id).is_some() {
-            self.shard.page.borrow_mut().connections_open -= 1;
+        let Some(connection) = self.open.borrow_mut().remove(&id) else { return };
+        self.shard.page.borrow_mut().connections_open -= 1;
+        let mut by_address = self.by_address.borrow_mut();
+        let here = by_address.get_mut(&connection.peer.ip()).expect("it was counted");
+        *here -= 1;
+        if *here == 0 {
+            by_address.remove(&connection.peer.ip());
         }
     }
 
@@ -90,9 +143,15 @@ impl Connections {
     /// Closes what is idle or makes no progress; called about every second.
     pub fn sweep(&self) {
         let now_ns = self.shard.now().mono_ns;
-        let limit = |connection: &Connection| match connection.is_within_frame() {
-            true => FRAME_PROGRESS_MAX,
-            false => IDLE_MAX,
+        let idle_max = Duration::from_millis(self.context.settings.connection_idle_max_ms);
+        let limit = |connection: &Connection| match connection.waits_for() {
+            WaitsFor::Request => idle_max,
+            WaitsFor::RestOfFrame => idle_max.min(FRAME_PROGRESS_MAX),
+            // Others wait for the memory that its answers take.
+            WaitsFor::Answer if connection.answer_bytes() > 0 && !self.has_room_for_answers() => {
+                idle_max.min(FRAME_PROGRESS_MAX)
+            }
+            WaitsFor::Answer => idle_max.max(ANSWER_PROGRESS_MAX),
         };
         for connection in self.open.borrow().values() {
             let still_ns = now_ns.saturating_sub(connection.last_progress_ns());
@@ -102,9 +161,29 @@ impl Connections {
                 connection.close();
             }
         }
+        self.make_room_for_files();
         let mut page = self.shard.page.borrow_mut();
         page.groups = self.context.groups.figures();
-        page.memory_used_bytes = (self.frames.used_bytes() + self.answer_bytes.get()) as u64;
+        let used_bytes = self.frames.used_bytes() + self.decoding.used_bytes() + self.answer_bytes.get();
+        page.memory_used_bytes = used_bytes as u64;
+    }
+
+    /// Closes the clients that were still for longest where files need their descriptors.
+    fn make_room_for_files(&self) {
+        let too_many = self.descriptors.too_many_clients().div_ceil(usize::from(self.shard.config.shards));
+        if too_many == 0 {
+            return;
+        }
+        let open = self.open.borrow();
+        let mut by_progress: Vec<_> = open.values().collect();
+        by_progress.sort_by_key(|connection| {
+            (connection.waits_for() != WaitsFor::Request, connection.last_progress_ns())
+        });
+        for connection in by_progress.into_iter().take(too_many) {
+            tracing::info!(peer = %connection.peer, "closed: its descriptor is needed for a file");
+            self.shard.page.borrow_mut().connections_refused += 1;
+            connection.close();
+        }
     }
 
     /// Takes no more requests; what is in flight is answered, parked fetches are not.

@@ -1,18 +1,18 @@
 //! Whether this machine can run the node: io_uring, limits, ports. Each refusal says what to do.
 
+use crate::descriptors;
 use crate::refusal::Refusal;
 use crate::system::{self, Limit, Resource};
+use engine::folder::JOURNALS;
 use engine::ids::ShardId;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// glommio registers rings and buffers; it refuses to start below this.
 const LOCKED_MEMORY_MIN: u64 = 512 << 10;
-/// A shard takes a few dozen; the rest is for segments and clients.
-const OPEN_FILES_MIN: u64 = 1024;
-
 /// Checks everything but the data folder, and raises the limits as far as they go.
 pub fn check(
     listen: SocketAddr,
@@ -22,7 +22,6 @@ pub fn check(
 ) -> Result<(), Refusal> {
     io_uring(system::try_io_uring())?;
     locked_memory(limit(Resource::LockedMemory)?)?;
-    open_files(limit(Resource::OpenFiles)?)?;
     let listeners = [("--listen", Some(listen)), ("--peer-listen", peer_listen)];
     for (option, listen) in listeners.into_iter().filter_map(|(option, listen)| Some((option, listen?))) {
         for shard in 0..shards {
@@ -72,15 +71,36 @@ fn locked_memory(limit: Limit) -> Result<(), Refusal> {
     ))
 }
 
-fn open_files(limit: Limit) -> Result<(), Refusal> {
-    if limit.soft >= OPEN_FILES_MIN {
+/// What the process may open, after raising it as far as it goes; refused when that does not leave
+/// the segments in the data folder, the shards and a few clients their descriptors.
+pub fn open_files(data_dir: &Path, shards: u16) -> Result<usize, Refusal> {
+    let limit = usize::try_from(limit(Resource::OpenFiles)?.soft).unwrap_or(usize::MAX);
+    enough_open_files(limit, shards, files_in(data_dir))?;
+    Ok(limit)
+}
+
+fn enough_open_files(limit: usize, shards: u16, files: usize) -> Result<(), Refusal> {
+    let needed = descriptors::needed(shards, files);
+    if limit >= needed {
         return Ok(());
     }
-    let what = format!("only {} files may be open; {OPEN_FILES_MIN} is the least", limit.soft);
+    let what = format!(
+        "only {limit} files may be open; {shards} shard(s), the {files} files in the data folder and a few \
+         clients need {needed}"
+    );
+    let enough = needed.next_power_of_two().max(65536);
     Err(Refusal::environment(
         what,
-        "ulimit -n 65536, LimitNOFILE=65536 in a systemd unit, or docker --ulimit nofile=65536",
+        format!(
+            "ulimit -n {enough}, LimitNOFILE={enough} in a systemd unit, or docker --ulimit nofile={enough}"
+        ),
     ))
+}
+
+/// Files of all journals. What cannot be listed is told by those who need it.
+fn files_in(data_dir: &Path) -> usize {
+    let list = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    list(&data_dir.join(JOURNALS)).map(|journal| list(&journal.path()).count()).sum()
 }
 
 /// A killed broker's listening sockets live on after the process: its io_uring holds them until the
@@ -153,6 +173,15 @@ mod tests {
         let refusal = locked_memory(Limit { soft: 64 << 10, hard: 64 << 10 }).expect_err("refused");
         assert!(refusal.what.contains("64 KiB"), "{refusal}");
         assert!(locked_memory(Limit { soft: 512 << 10, hard: 512 << 10 }).is_ok());
+    }
+
+    #[test]
+    fn too_few_open_files_for_what_is_in_the_folder_are_refused_with_the_number() {
+        assert!(enough_open_files(1024, 2, 100).is_ok());
+        let refusal = enough_open_files(1024, 2, 1000).expect_err("refused");
+        assert_eq!(refusal.exit_code, crate::refusal::EXIT_ENVIRONMENT);
+        assert!(refusal.what.contains("the 1000 files in the data folder"), "{refusal}");
+        assert!(refusal.remedy.contains("ulimit -n 65536"), "{refusal}");
     }
 
     #[test]

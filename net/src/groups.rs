@@ -141,7 +141,7 @@ impl Groups {
     }
 
     fn append(self: &Rc<Self>, append: Append) {
-        let (request, slots) = self.shard.begin_produce(1);
+        let (request, slots) = self.shard.begin_produce(1, u64::MAX);
         self.shard.produce((request, 0), append.partition, append.acks, &append.batch);
         let (this, ticket) = (Rc::clone(self), append.ticket);
         glommio::spawn_local(async move {

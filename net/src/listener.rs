@@ -18,13 +18,16 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
         .map_err(|error| NodeError::Environment(format!("cannot listen on {address}: {error}")))
 }
 
-/// Accepts until the shard stops; each connection is two tasks.
+/// Accepts until the shard stops; each connection is two tasks. Where there is no place for one more
+/// nothing is accepted, as in Kafka: who comes then waits in the kernel's queue, and is served when
+/// somebody leaves.
 pub async fn accept(listener: TcpListener, connections: Rc<Connections>) {
     while !connections.is_stopping() {
+        let Some(place) = connections.place().await else { return };
         match listener.accept().await {
-            Ok(stream) => connection::serve(stream, &connections),
+            Ok(stream) => connection::serve(stream, place, &connections),
             Err(error) => {
-                // Out of descriptors, or a client that left again: neither ends the listener.
+                // The machine is out of descriptors, or a client that left again: neither ends the listener.
                 tracing::warn!("a connection was not accepted: {error}");
                 glommio::timer::sleep(NO_DESCRIPTORS_PAUSE).await;
             }

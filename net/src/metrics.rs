@@ -44,6 +44,10 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("memory_budget_bytes", "Memory that frames and answers may take", |p| p.memory_budget_bytes),
     ("memory_used_bytes", "Memory reserved for frames and answers", |p| p.memory_used_bytes),
     ("parked_fetches", "Fetches waiting for records", |p| p.engine.parked_fetches),
+    ("time_queries_running", "Lookups of offsets by time under way", |p| p.engine.time_questions.0),
+    ("time_queries_waiting", "Lookups of offsets by time that wait for their turn", |p| {
+        p.engine.time_questions.1
+    }),
     ("replicas_joining", "Replicas of this node that do not count yet; until 0 no other disk may go", |p| {
         p.engine.replicas_joining
     }),

@@ -1,11 +1,12 @@
 //! A node: its shards' threads, from a checked configuration to the last one's end.
 
+use crate::descriptors::Descriptors;
 use crate::peer::addresses::Addresses;
 use crate::peer::config::ClusterConfig;
 use crate::shard_run::{self, ShardSetup};
 use crate::status::Status;
 use crate::{entropy, mailbox};
-use engine::ids::{JournalId, NodeId, ShardId};
+use engine::ids::{BrokerIds, JournalId, NodeId, ShardId};
 use engine::shard::{Advertised, Fatal, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use std::net::SocketAddr;
@@ -26,8 +27,12 @@ pub struct NodeConfig {
     pub cpus: Vec<usize>,
     /// All shards together.
     pub memory_bytes: usize,
+    /// What the process may open, files and sockets.
+    pub open_files_max: usize,
     /// Used when the cluster is formed.
     pub segment_bytes: u64,
+    /// Used when the cluster is formed.
+    pub broker_ids: Option<BrokerIds>,
     /// Of all shards together; 0 is never.
     pub scrub_bytes_per_second: u64,
     /// Of all shards together.
@@ -134,6 +139,7 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
     let end = Arc::new(End::default());
     // Zero is not told.
     let nonce = entropy::random::<1>()[0] | 1;
+    let descriptors = Descriptors::new(config.open_files_max, config.shards);
     let others = config.cluster.as_ref().filter(|cluster| cluster.has_others());
     let peers = others.map(|cluster| peers(cluster, config.node)).transpose()?;
     for (shard, ends) in mailbox::ends(config.shards).into_iter().enumerate() {
@@ -145,6 +151,7 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
             listen: of_shard(config.listen, shard),
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             status: Arc::clone(&status),
+            descriptors: Arc::clone(&descriptors),
             end: Arc::clone(&end),
             ends,
         };
@@ -186,6 +193,7 @@ fn shard_config(config: &NodeConfig, nonce: u64, shard: ShardId) -> ShardConfig 
         // The other half is for frames and answers (see `connections`).
         memory_bytes: config.memory_bytes / usize::from(config.shards) / 2,
         segment_bytes: config.segment_bytes,
+        broker_ids: config.broker_ids,
         scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
         catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
         raft_window_entries: RAFT_WINDOW_ENTRIES,

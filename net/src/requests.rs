@@ -4,7 +4,8 @@ use crate::completion::Slots;
 use crate::shard_loop::{ProduceResult, QueryResult};
 use engine::collections::Map;
 use engine::ids::ShardId;
-use engine::shard::{FetchedPartition, RequestId};
+use engine::shard::{FetchedPartition, Refusal, RequestId};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Who asked for a command to be carried out.
@@ -21,7 +22,8 @@ pub enum Asker {
 pub type Refused = Rc<dyn Fn()>;
 
 enum Pending {
-    Produce(Rc<Slots<ProduceResult>>),
+    /// With when its client waits no longer.
+    Produce(Rc<Slots<ProduceResult>>, u64),
     /// All batches with acks=0 of a connection: told of errors, until it ends.
     Silent(Refused),
     Fetch(Rc<Slots<Vec<FetchedPartition>>>),
@@ -36,6 +38,8 @@ enum Pending {
 #[derive(Default)]
 pub struct Requests {
     last: u64,
+    /// Of produce requests.
+    deadlines: BTreeSet<(u64, RequestId)>,
     pending: Map<RequestId, Pending>,
 }
 
@@ -47,8 +51,30 @@ impl Requests {
         request
     }
 
-    pub fn produce(&mut self, slots: Rc<Slots<ProduceResult>>) -> RequestId {
-        self.add(Pending::Produce(slots))
+    pub fn produce(&mut self, slots: Rc<Slots<ProduceResult>>, deadline_ns: u64) -> RequestId {
+        let request = self.add(Pending::Produce(slots, deadline_ns));
+        self.deadlines.insert((deadline_ns, request));
+        request
+    }
+
+    /// Answers the produce requests whose time is over. Their batches may be stored all the same.
+    pub fn expire(&mut self, now_ns: u64) {
+        while let Some((deadline_ns, request)) = self.deadlines.first().copied()
+            && deadline_ns <= now_ns
+        {
+            match self.remove(request) {
+                Some(Pending::Produce(slots, _)) => slots.fill_rest(|| Err(Refusal::TimedOut)),
+                _ => panic!("{request:?} has a deadline and is no produce request"),
+            }
+        }
+    }
+
+    fn remove(&mut self, request: RequestId) -> Option<Pending> {
+        let pending = self.pending.remove(&request)?;
+        if let Pending::Produce(_, deadline_ns) = &pending {
+            self.deadlines.remove(&(*deadline_ns, request));
+        }
+        Some(pending)
     }
 
     pub fn fetch(&mut self, slots: Rc<Slots<Vec<FetchedPartition>>>) -> RequestId {
@@ -83,8 +109,8 @@ impl Requests {
     pub fn produced(&mut self, request: RequestId, slot: u32, result: ProduceResult) -> Option<Refused> {
         match self.pending.get(&request)? {
             Pending::Silent(refused) => return result.is_err().then(|| Rc::clone(refused)),
-            Pending::Produce(slots) if slots.fill(slot, result) => {
-                self.pending.remove(&request);
+            Pending::Produce(slots, _) if slots.fill(slot, result) => {
+                self.remove(request);
             }
             _ => {}
         }
@@ -113,7 +139,7 @@ impl Requests {
 
     /// Forgets a request; true when the engine had not answered it.
     pub fn cancel(&mut self, request: RequestId) -> bool {
-        self.pending.remove(&request).is_some()
+        self.remove(request).is_some()
     }
 
     pub fn len(&self) -> usize {
@@ -128,13 +154,11 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::shard::Refusal;
-
     #[test]
     fn a_request_is_forgotten_with_its_last_answer_or_its_requester() {
         let mut requests = Requests::default();
         let slots = Slots::new(2);
-        let request = requests.produce(Rc::clone(&slots));
+        let request = requests.produce(Rc::clone(&slots), 9);
         assert!(requests.produced(request, 1, Err(Refusal::NotLeader)).is_none());
         assert_eq!(requests.len(), 1);
         assert!(requests.produced(request, 0, Err(Refusal::NotReady)).is_none());
@@ -145,5 +169,22 @@ mod tests {
         let silent = requests.silent(Rc::new(|| ()));
         assert!(requests.produced(silent, 0, Err(Refusal::NotLeader)).is_some());
         assert!(requests.cancel(silent) && requests.is_empty());
+        assert!(requests.deadlines.is_empty());
+    }
+
+    #[test]
+    fn a_produce_is_answered_when_its_time_is_over_whatever_is_missing() {
+        let mut requests = Requests::default();
+        let (soon, later) = (Slots::new(2), Slots::new(1));
+        let request = requests.produce(Rc::clone(&soon), 10);
+        requests.produce(Rc::clone(&later), 11);
+        requests.produced(request, 1, Err(Refusal::Corrupt));
+        requests.expire(9);
+        assert!(!soon.is_complete());
+        requests.expire(10);
+        assert_eq!(soon.take(), [Err(Refusal::TimedOut), Err(Refusal::Corrupt)]);
+        assert!(!later.is_complete() && requests.len() == 1);
+        // What the engine says of it now is said into nothing.
+        assert!(requests.produced(request, 0, Err(Refusal::NotLeader)).is_none());
     }
 }

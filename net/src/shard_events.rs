@@ -6,7 +6,7 @@ use engine::health::{Finding, Kind, Severity};
 use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
 use engine::raft::Change;
-use engine::shard::Event;
+use engine::shard::{Event, ShardConfig};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -201,6 +201,17 @@ fn segments(shard: u16, event: &Event, topics: &dyn Fn(&JournalId) -> Option<Str
             debug!(shard, journal = journal.0, base = base.0, "a sealed segment is the same as the leader's");
         }
         other => unreachable!("{other:?} is logged by the caller"),
+    }
+}
+
+/// What this node's brokers are called, once the metadata says so.
+pub fn log_broker_ids(config: &ShardConfig, view: &View) {
+    let (shards, stride) = (config.shards.min(view.lanes), view.broker_ids.stride());
+    let first = view.broker_ids.of(config.node, ShardId(0)).expect("shard 0 is a broker");
+    info!(first, last = first + i32::from(shards) - 1, stride, "the broker ids of this node");
+    if let Some(asked) = config.broker_ids.filter(|asked| *asked != view.broker_ids) {
+        let asked = asked.stride();
+        warn!(asked, stride, "--broker-id-stride has no effect: the cluster was formed with another one");
     }
 }
 

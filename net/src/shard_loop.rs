@@ -7,9 +7,11 @@
 pub mod peers;
 
 use crate::completion::{Slots, Waiters};
+use crate::just_deleted::JustDeleted;
 use crate::leaders::{Leaders, Leadership};
 use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
+use crate::pace::Pace;
 use crate::peer::links::Links;
 use crate::publication::Publication;
 use crate::requests::{Asker, Refused, Requests};
@@ -56,6 +58,8 @@ pub struct ShardLoop {
     pub changes: Waiters,
     /// The newest metadata here, and who leads which journal.
     view: RefCell<Arc<View>>,
+    /// Topics that clients shall not make again by asking for their metadata.
+    pub just_deleted: RefCell<JustDeleted>,
     pub leaders: RefCell<Leaders>,
     /// The other nodes that this one is linked to.
     living: RefCell<BTreeSet<NodeId>>,
@@ -102,6 +106,7 @@ impl ShardLoop {
             page: RefCell::default(),
             changes: Waiters::default(),
             view: RefCell::default(),
+            just_deleted: RefCell::default(),
             leaders: RefCell::default(),
             living: RefCell::default(),
             links: RefCell::default(),
@@ -164,6 +169,7 @@ impl ShardLoop {
         self.step(Input::Tick);
         self.with_mailbox(Mailbox::flush);
         self.tick_links();
+        self.requests.borrow_mut().expire(self.now().mono_ns);
         self.changes.notify();
     }
 
@@ -270,7 +276,11 @@ impl ShardLoop {
     }
 
     fn apply_view(self: &Rc<Self>, view: Arc<View>) {
-        *self.view.borrow_mut() = Arc::clone(&view);
+        let before = self.view.replace(Arc::clone(&view));
+        if self.shard() == META_SHARD && !before.is_formed() {
+            shard_events::log_broker_ids(&self.config, &view);
+        }
+        self.just_deleted.borrow_mut().learn(&view, self.now());
         self.links_follow(&view);
         self.step(Input::View(view));
         self.changes.notify();
@@ -407,7 +417,11 @@ impl ShardLoop {
         }
         let slots = Slots::new(questions.len());
         let request = self.requests.borrow_mut().query(Rc::clone(&slots));
+        // Dropped when the client is gone: then what waits for its turn is forgotten.
+        let _asked = Asked { shard: self, request };
+        let mut pace = Pace::begin();
         for (slot, question) in questions.iter().enumerate() {
+            pace.rest_if_due().await;
             self.step(Input::Query(Query {
                 request,
                 slot: slot as u32,
@@ -420,9 +434,10 @@ impl ShardLoop {
     }
 
     /// Starts a produce of `batches` batches, which follow by [`Self::produce`].
-    pub fn begin_produce(&self, batches: usize) -> (RequestId, Rc<Slots<ProduceResult>>) {
+    /// What is not answered at `deadline_ns` is answered [`Refusal::TimedOut`].
+    pub fn begin_produce(&self, batches: usize, deadline_ns: u64) -> (RequestId, Rc<Slots<ProduceResult>>) {
         let slots = Slots::new(batches);
-        (self.requests.borrow_mut().produce(Rc::clone(&slots)), slots)
+        (self.requests.borrow_mut().produce(Rc::clone(&slots), deadline_ns), slots)
     }
 
     /// A request for all batches with acks=0 of a connection, until it is cancelled.
@@ -494,6 +509,18 @@ pub struct Question {
     /// The epoch the client believes current; −1 is unknown.
     pub leader_epoch: i32,
     pub kind: QueryKind,
+}
+
+/// A request for as long as somebody waits for it.
+struct Asked<'a> {
+    shard: &'a Rc<ShardLoop>,
+    request: RequestId,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.shard.cancel(self.request);
+    }
 }
 
 /// A command on its way.

@@ -1,6 +1,7 @@
 //! One shard's life on its thread: recover, listen, serve, stop.
 
 use crate::connections::Connections;
+use crate::descriptors::Descriptors;
 use crate::listener;
 use crate::mailbox::Ends;
 use crate::node::{End, NodeError};
@@ -28,6 +29,7 @@ pub struct ShardSetup {
     /// Where this shard listens for other nodes, and where they are.
     pub peers: Option<(SocketAddr, Arc<Addresses>)>,
     pub status: Arc<Status>,
+    pub descriptors: Arc<Descriptors>,
     pub end: Arc<End>,
     pub ends: Ends,
 }
@@ -44,8 +46,8 @@ const LINK_QUEUE_BYTES_MIN: usize = LARGE_ENTRY_BYTES_MAX + (4 << 20);
 
 /// Runs a shard to its end.
 pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
-    let ShardSetup { config, memory_bytes, data_dir, listen, peers, status, end, ends } = setup;
-    let disk = GlommioDisk::open(&data_dir).await;
+    let ShardSetup { config, memory_bytes, data_dir, listen, peers, status, descriptors, end, ends } = setup;
+    let disk = GlommioDisk::open_counted(&data_dir, Arc::clone(&descriptors.files)).await;
     let disk = disk.map_err(|error| NodeError::Environment(error.to_string()))?;
     let (shards, engine_bytes) = (config.shards, config.memory_bytes);
     // A quarter of the engine's part may lie in free lists, ready for the next burst.
@@ -60,7 +62,7 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         linked.map_err(|error| NodeError::Environment(format!("cannot listen on {listen}: {error}")))?;
     }
     shard.start(ends);
-    let connections = Connections::new(Rc::clone(&shard), memory_bytes);
+    let connections = Connections::new(Rc::clone(&shard), memory_bytes, Arc::clone(&descriptors));
     let ticking = (Rc::clone(&shard), Rc::clone(&connections));
     glommio::spawn_local(async move { tick(ticking.0, &ticking.1).await }).detach();
 
@@ -71,6 +73,7 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
     shard.changes.until(|| end.recovered() == shards || status.stopping()).await;
     let over = || status.stopping() || shard.phase.get() >= ShardPhase::Stopped;
     if !status.stopping() && shard.phase.get() == ShardPhase::Ready {
+        descriptors.count_own();
         let socket = listener::bind(listen)?;
         let accepting = listener::accept(socket, Rc::clone(&connections));
         glommio::spawn_local(accepting).detach();

@@ -7,6 +7,7 @@ use crate::peer::config::ClusterConfig;
 use crate::refusal::Refusal;
 use crate::status::Status;
 use crate::{environment, http, signals};
+use engine::ids::NodeId;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, node.segment_bytes)?;
+    let open_files_max = environment::open_files(&folder.path, node.shards)?;
     let status = Status::new(node.shards);
     let http = http::start(config.http_listen, status.clone())?;
     signals::watch(status.clone()).map_err(|error| {
@@ -33,7 +35,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
             "raise the limit of processes (ulimit -u)",
         )
     })?;
-    let node = NodeConfig { data_dir: folder.path.clone(), ..node.clone() };
+    let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
     // Nobody has to read stdout.
     let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
     Ok(Prepared { config: node, folder, status })
@@ -66,9 +68,10 @@ fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
         let host = &node.advertised.host;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let advertised = format!("{host}:{}", node.advertised.first_port + shard);
-        let broker = engine::ids::broker_id(node.node, engine::ids::ShardId(shard));
+        // Of another node the metadata tells: its cluster may be older than the option.
+        let broker = if node.node == NodeId(0) { format!("broker {shard} ") } else { String::new() };
         text += &format!(
-            "  shard {shard}: broker {broker} on core {}, listens on {listen}, advertised as {advertised}\n",
+            "  shard {shard}: {broker}on core {}, listens on {listen}, advertised as {advertised}\n",
             node.cpus[usize::from(shard)]
         );
     }

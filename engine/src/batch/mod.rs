@@ -6,7 +6,9 @@
 pub mod build;
 pub mod codec;
 pub mod header;
+pub mod places;
 pub mod records;
+mod snappy_stream;
 pub mod validate;
 pub mod varint;
 

@@ -2,22 +2,26 @@
 //! that replicas with the same state write the same bytes.
 
 use super::bytes::{DecodeError, Reader, Writer};
-use super::encoding::{read_advertised, read_life, write_advertised};
+use super::encoding::{read_advertised, read_life, read_stride, write_advertised};
 use super::placement::Journals;
 use super::quotas;
 use super::state::{MetaState, Topic};
 use super::view::{JournalView, NodeView, PartitionView, SpanView};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{
+    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
+};
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 4;
+pub const META_CHECKPOINT_VERSION: u16 = 5;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
 const OWN_SETTINGS_SINCE: u16 = 3;
 /// Since this one the raft ids of lost disks follow; likewise.
 const FORMER_SINCE: u16 = 4;
+/// Since this one the stride of broker ids follows; likewise.
+const STRIDE_SINCE: u16 = 5;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -54,12 +58,17 @@ impl MetaState {
                 to.u64(former.0);
             });
         }
+        if version >= STRIDE_SINCE {
+            to.u16(self.broker_ids.stride());
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.former().is_empty() {
+        if self.broker_ids != BrokerIds::default() {
+            STRIDE_SINCE
+        } else if !self.former().is_empty() {
             FORMER_SINCE
         } else if !self.own_broker_configs.is_empty() {
             OWN_SETTINGS_SINCE
@@ -126,6 +135,9 @@ impl MetaState {
                     node.ok_or(DecodeError::Contradiction("a lost disk is of a node that there is not"))?;
                 Arc::make_mut(node).former.push(former);
             }
+        }
+        if version >= STRIDE_SINCE {
+            state.broker_ids = read_stride(&mut from)?;
         }
         from.end()?;
         Ok(state)

@@ -4,10 +4,10 @@ use super::quotas::Quotas;
 use crate::collections::Map;
 use crate::health::Topics;
 use crate::ids::{
-    ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId, TopicId,
-    broker_id,
+    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId,
+    TopicId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Shared by all shards; made by [`super::ViewBuilder`] when commands were applied.
@@ -17,6 +17,7 @@ pub struct View {
     pub version: Index,
     pub cluster: ClusterId,
     pub lanes: u16,
+    pub broker_ids: BrokerIds,
     pub nodes: BTreeMap<NodeId, Arc<NodeView>>,
     pub topics: BTreeMap<Arc<str>, Arc<TopicView>>,
     pub topic_ids: BTreeMap<TopicId, Arc<str>>,
@@ -27,6 +28,9 @@ pub struct View {
     /// Those of single brokers, by their id; stronger than those of all.
     pub own_broker_configs: Arc<BTreeMap<i32, BTreeMap<String, String>>>,
     pub quotas: Arc<Quotas>,
+    /// The topics that were deleted last, oldest first, each with the version that had it no more.
+    /// Not part of the metadata: what this node has seen since its start.
+    pub deleted: Arc<VecDeque<(Arc<str>, Index)>>,
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
     pub next_partition: PartitionId,
@@ -56,6 +60,7 @@ pub struct NodeView {
 pub struct TopicView {
     pub name: Arc<str>,
     pub id: TopicId,
+    pub replication_factor: u16,
     /// By partition number.
     pub partitions: Vec<PartitionView>,
     /// What was set on the topic itself; effective values come from `config`.
@@ -133,19 +138,23 @@ pub struct TopicSettings {
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub min_insync_replicas: u16,
+    /// The topic says so itself, and has it not from the brokers' default.
+    pub min_insync_is_own: bool,
     /// `cleanup.policy` without `delete`: DeleteRecords is refused.
     pub compacted: bool,
 }
 
-impl NodeView {
-    /// Whether Kafka's id names a shard of this node.
-    pub fn has_broker(&self, id: i32) -> bool {
-        let first = broker_id(self.node, ShardId(0));
-        (first..first + i32::from(self.shards)).contains(&id)
-    }
-}
-
 impl View {
+    /// Whether the cluster is formed and this view says so: before that no broker has an id.
+    pub fn is_formed(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
+    /// The node and the shard of it that Kafka's id names.
+    pub fn broker(&self, id: i32) -> Option<(&NodeView, ShardId)> {
+        broker(self.broker_ids, &self.nodes, id)
+    }
+
     /// Whether a partition of this number was there and is no more.
     pub fn was_deleted(&self, id: PartitionId) -> bool {
         id < self.next_partition && !self.partitions.contains_key(&id)
@@ -171,4 +180,15 @@ impl View {
         let topic = self.topics.get(&at.topic)?;
         Some((topic, topic.partitions.get(at.number as usize)?))
     }
+}
+
+/// The registered node and the shard of it that Kafka's id names.
+pub(super) fn broker(
+    ids: BrokerIds,
+    nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+    id: i32,
+) -> Option<(&NodeView, ShardId)> {
+    let (node, shard) = ids.place(id)?;
+    let node = nodes.get(&node).filter(|node| shard.0 < node.shards)?;
+    Some((node, shard))
 }

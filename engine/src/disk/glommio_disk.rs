@@ -3,31 +3,44 @@
 //! It holds no order: whatever is asked for runs at once, and operations in flight together
 //! complete as they like. It knows paths and descriptors, nothing of what lies in the files.
 
+use super::open_files::{Held, OpenFiles};
 use super::{BLOCK, Buffer, DirEntry, DiskDone, DiskError, DiskErrorKind, DiskRequest, DiskResult};
 use crate::collections::Map;
 use crate::ids::FileId;
 use core::cell::RefCell;
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
+use smallvec::SmallVec;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The file in a data folder that each shard opens first: glommio judges the whole device by the
 /// first file a thread opens, and judges an empty one wrongly. It holds at least one block.
 pub const PROBE_FILE: &str = "probe";
 
+/// How long a computation rests; the reactor polls once meanwhile.
+const REST: Duration = Duration::from_micros(2);
+
+/// How long an open rests that found no descriptor.
+const NO_DESCRIPTOR_PAUSE: Duration = Duration::from_millis(20);
+
 /// One shard's open files in a data folder.
 pub struct GlommioDisk {
     folder: PathBuf,
     files: RefCell<Map<FileId, OpenFile>>,
+    descriptors: Arc<OpenFiles>,
 }
 
 struct OpenFile {
     file: Rc<DmaFile>,
     /// The same with O_DSYNC, opened when it is first written through.
     through: Option<Rc<DmaFile>>,
+    /// One for each of the two.
+    held: SmallVec<[Held; 2]>,
 }
 
 impl GlommioDisk {
@@ -39,12 +52,17 @@ impl GlommioDisk {
     /// The disk under `folder`, which holds a probe file. Must be called on the shard's thread
     /// before that thread opens any other file.
     pub async fn open(folder: &Path) -> Result<Self, DiskError> {
+        Self::open_counted(folder, Arc::default()).await
+    }
+
+    /// The same; what it opens counts among `descriptors`.
+    pub async fn open_counted(folder: &Path, descriptors: Arc<OpenFiles>) -> Result<Self, DiskError> {
         let path = folder.join(PROBE_FILE);
         let failed = |error| disk_error(&error, &format!("open {}", path.display()));
         let probe = OpenOptions::new().read(true).write(true).dma_open(&path).await.map_err(failed)?;
         assert!(length_of(&probe).map_err(failed)? >= BLOCK as u64, "the probe file is empty");
         probe.close().await.map_err(failed)?;
-        Ok(Self { folder: folder.to_owned(), files: RefCell::default() })
+        Ok(Self { folder: folder.to_owned(), files: RefCell::default(), descriptors })
     }
 
     /// Carries out one operation. The future must run to its end: dropping it leaves the outcome
@@ -84,6 +102,11 @@ impl GlommioDisk {
                 }
                 Ok(DiskDone::Done)
             }
+            DiskRequest::Rest => {
+                // A yield alone would not let the reactor poll (notes, G6).
+                glommio::timer::sleep(REST).await;
+                Ok(DiskDone::Done)
+            }
             other => self.perform_on_names(other).await,
         }
     }
@@ -106,12 +129,20 @@ impl GlommioDisk {
             }
             DiskRequest::SyncDir { path } => {
                 let full = self.folder.join(&path);
-                let result = blocking(move || std::fs::File::open(full)?.sync_all()).await;
+                let sync = || {
+                    let full = full.clone();
+                    blocking(move || std::fs::File::open(full)?.sync_all())
+                };
+                let result = self.with_descriptor(sync, io::Error::raw_os_error).await;
                 named(&format!("sync folder {path}"), result)
             }
             DiskRequest::List { path } => {
                 let full = self.folder.join(&path);
-                let listed = blocking(move || list(&full)).await;
+                let look = || {
+                    let full = full.clone();
+                    blocking(move || list(&full))
+                };
+                let listed = self.with_descriptor(look, io::Error::raw_os_error).await;
                 listed.map(DiskDone::Listed).map_err(|error| io_error(&error, &format!("list {path}")))
             }
             other => unreachable!("{other:?} concerns an open file"),
@@ -124,12 +155,33 @@ impl GlommioDisk {
             |error| disk_error(&error, &format!("{} {path}", if create { "create" } else { "open" }));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(create).mode(0o640);
-        let opened = options.dma_open(&full).await.map_err(failed)?;
+        let open = || options.dma_open(&full);
+        let opened = self.with_descriptor(open, GlommioError::raw_os_error).await.map_err(failed)?;
         let bytes = length_of(&opened).map_err(failed)?;
-        let opened = OpenFile { file: Rc::new(opened), through: None };
+        let held = SmallVec::from_iter([self.descriptors.opened()]);
+        let opened = OpenFile { file: Rc::new(opened), through: None, held };
         let before = self.files.borrow_mut().insert(file, opened);
         assert!(before.is_none(), "file number {file} is in use");
         Ok(DiskDone::Opened { bytes })
+    }
+
+    /// Tries again while the process may open no more files: that is nothing of the disk's, and goes
+    /// when clients leave. What waits for the file takes longer meanwhile, and nothing is lost.
+    async fn with_descriptor<T, E, F: Future<Output = Result<T, E>>>(
+        &self,
+        open: impl Fn() -> F,
+        errno: impl Fn(&E) -> Option<i32>,
+    ) -> Result<T, E> {
+        let is_short = |error: &E| matches!(errno(error), Some(libc::EMFILE | libc::ENFILE));
+        let mut result = open().await;
+        if result.as_ref().is_err_and(is_short) {
+            let _waits = self.descriptors.waits();
+            while result.as_ref().is_err_and(is_short) {
+                glommio::timer::sleep(NO_DESCRIPTOR_PAUSE).await;
+                result = open().await;
+            }
+        }
+        result
     }
 
     fn file(&self, file: FileId) -> Rc<DmaFile> {
@@ -159,6 +211,7 @@ impl GlommioDisk {
         let mut files = self.files.borrow_mut();
         let open = files.get_mut(&file).expect("a file is open while it is written");
         open.through = Some(Rc::clone(&opened));
+        open.held.push(self.descriptors.opened());
         Ok(opened)
     }
 }

@@ -201,6 +201,11 @@ impl Io {
         self.done(DiskRequest::SyncDir { path: path.to_owned() }).await
     }
 
+    /// Lets everything else that waits have its turn; between the steps of a long computation.
+    pub async fn rest(&self) -> Result<(), DiskError> {
+        self.done(DiskRequest::Rest).await
+    }
+
     pub async fn list(&self, path: &str) -> Result<Vec<DirEntry>, DiskError> {
         match self.submit(DiskRequest::List { path: path.to_owned() }).await? {
             DiskDone::Listed(entries) => Ok(entries),

@@ -7,6 +7,7 @@
 pub mod buffer;
 pub mod glommio_disk;
 pub mod io;
+pub mod open_files;
 
 pub use buffer::{Buffer, BufferMut, BufferPool};
 
@@ -52,6 +53,9 @@ pub enum DiskRequest {
     SyncDir { path: String },
     /// Lists a folder, sorted by name. A folder that does not exist is `NotFound`.
     List { path: String },
+    /// Touches no disk: complete once the driver has looked at everything else that waits. A long
+    /// computation rests so between its steps.
+    Rest,
 }
 
 /// What a completed operation gives.

@@ -5,6 +5,7 @@ use crate::disk::{BLOCK, Buffer};
 use core::fmt;
 use core::ops::Range;
 use smallvec::SmallVec;
+use std::io;
 use zerocopy::FromBytes;
 
 /// An entry in one or more buffers. All but the last are full, and header and descriptors lie in
@@ -107,6 +108,11 @@ impl EntryBytes {
         })
     }
 
+    /// Reads `range` in place.
+    pub fn reader(&self, range: Range<usize>) -> Reader {
+        Reader { slices: self.slices(range).collect(), at: 0 }
+    }
+
     /// A copy of `range`, for what is small or rare.
     pub fn copy(&self, range: Range<usize>) -> Vec<u8> {
         let mut copy = Vec::with_capacity(range.len());
@@ -120,6 +126,38 @@ impl EntryBytes {
 impl fmt::Debug for EntryBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EntryBytes({} bytes, index {})", self.bytes, self.header().index)
+    }
+}
+
+/// See [`EntryBytes::reader`].
+pub struct Reader {
+    slices: SmallVec<[Slice; 2]>,
+    at: usize,
+}
+
+impl io::BufRead for Reader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.slices.get(self.at).map_or(&[][..], |slice| slice))
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let slice = &mut self.slices[self.at];
+        slice.start += bytes as u32;
+        assert!(slice.start <= slice.end, "more was consumed than is there");
+        self.at += usize::from(slice.start == slice.end);
+    }
+}
+
+impl io::Read for Reader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let here = io::BufRead::fill_buf(self)?;
+        let bytes = here.len().min(into.len());
+        into[..bytes].copy_from_slice(&here[..bytes]);
+        io::BufRead::consume(self, bytes);
+        Ok(bytes)
     }
 }
 

@@ -9,6 +9,10 @@ use super::timers::Timer;
 use crate::shard::RequestId;
 use std::sync::Arc;
 
+/// Protocols that one member may offer; clients have one to three. Those that all members have are
+/// looked for at each join.
+const PROTOCOLS_MAX: usize = 64;
+
 impl Group {
     /// The answer comes at once, or when the rebalance ends.
     pub fn join(&mut self, request: RequestId, join: Join, turn: &mut Turn<'_>) {
@@ -29,6 +33,9 @@ impl Group {
         }
         if !self.accepts(&join.member, turn.config.group_size_max.min(MEMBERS_MAX)) {
             return Err((GroupError::GroupMaxSizeReached, Arc::default()));
+        }
+        if join.protocols.len() > PROTOCOLS_MAX {
+            return Err(refused(GroupError::InconsistentGroupProtocol));
         }
         if !self.supports(&join.protocol_type, &join.protocols) {
             return Err(refused(GroupError::InconsistentGroupProtocol));

@@ -6,10 +6,12 @@ use super::index::Item;
 use super::read::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
 use super::recovery::Context;
 use super::segment::Sealed;
-use crate::batch::records::{Records, RecordsError};
+use crate::batch::places::{RecordPlaces, Step};
+use crate::batch::records::RecordPlace;
 use crate::entry::EntryBytes;
 use crate::entry::layout::BatchDescriptor;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
+use core::cell::Cell;
 
 /// A batch may grow to this when ListOffsets decompresses it.
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
@@ -30,7 +32,8 @@ pub async fn find_by_time(
     timestamp: i64,
     log_start: Offset,
 ) -> Result<Option<Found>, ReadFault> {
-    for sealed in &places.sealed {
+    for (at, sealed) in places.sealed.iter().enumerate() {
+        rest_now_and_then(context, at).await?;
         let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
         let mut from = item.first_offset.max(log_start);
         loop {
@@ -70,14 +73,26 @@ async fn find_in(
                 && batch.next_offset() > log_start
         });
         for batch in batches {
-            let found = first_record(&bytes_of(&entry, batch), timestamp, log_start);
-            let found = found.map_err(|error| undecodable(located, batch, error))?;
-            if let Some((offset, timestamp_ms)) = found {
-                return Ok(Some(Found { offset, timestamp_ms, leader_epoch: batch.leader_epoch() }));
+            let is_it = |place: &RecordPlace| place.timestamp_ms >= timestamp && place.offset >= log_start.0;
+            if let Some(place) = first_record(context, located, &entry, batch, is_it).await? {
+                return Ok(Some(Found {
+                    offset: Offset(place.offset),
+                    timestamp_ms: place.timestamp_ms,
+                    leader_epoch: batch.leader_epoch(),
+                }));
             }
         }
     }
     Ok(None)
+}
+
+/// Blocks of indexes that are in memory are read without a pause: after some segments there is one.
+async fn rest_now_and_then(context: &Context, segments: usize) -> Result<(), ReadFault> {
+    const SEGMENTS: usize = 32;
+    if segments % SEGMENTS == SEGMENTS - 1 {
+        context.io.rest().await?;
+    }
+    Ok(())
 }
 
 /// What a quorum holds may be served before the leader's own disk has it: then it is in memory alone.
@@ -89,41 +104,28 @@ async fn entry_of(context: &Context, places: &Places, located: &Located) -> Resu
     }
 }
 
-fn bytes_of(entry: &EntryBytes, batch: &BatchDescriptor) -> Vec<u8> {
+/// The first record of a batch that `is_it`. Between the steps others have their turn. A batch that cannot be
+/// decoded is an error, as it is one for whoever fetches it.
+async fn first_record(
+    context: &Context,
+    located: &Located,
+    entry: &EntryBytes,
+    batch: &BatchDescriptor,
+    is_it: impl Fn(&RecordPlace) -> bool,
+) -> Result<Option<RecordPlace>, ReadFault> {
     let start = batch.position.get() as usize;
-    entry.copy(start..start + batch.bytes.get() as usize)
-}
-
-/// What a fetch gives as it is, and no client can read, is no answer to a question either.
-fn undecodable(located: &Located, batch: &BatchDescriptor, error: RecordsError) -> ReadFault {
-    ReadFault::Batch { entry: located.item.entry, offset: batch.base_offset(), error }
-}
-
-/// The first record of a batch at or behind `log_start` that is not older than `timestamp`.
-fn first_record(
-    batch: &[u8],
-    timestamp: i64,
-    log_start: Offset,
-) -> Result<Option<(Offset, i64)>, RecordsError> {
-    for record in Records::open(batch, DECOMPRESSED_BYTES_MAX)?.iter() {
-        let record = record?;
-        if record.timestamp_ms >= timestamp && record.offset >= log_start.0 {
-            return Ok(Some((Offset(record.offset), record.timestamp_ms)));
+    let bytes = entry.reader(start..start + batch.bytes.get() as usize);
+    let undecodable =
+        |error| ReadFault::Batch { entry: located.item.entry, offset: batch.base_offset(), error };
+    let mut places = RecordPlaces::open(bytes, DECOMPRESSED_BYTES_MAX).map_err(undecodable)?;
+    loop {
+        match places.step().map_err(undecodable)? {
+            Step::Record(place) if is_it(&place) => return Ok(Some(place)),
+            Step::Record(_) => {}
+            Step::Pause => context.io.rest().await?,
+            Step::End => return Ok(None),
         }
     }
-    Ok(None)
-}
-
-/// The highest time of a batch's records from `log_start` on.
-fn max_record(batch: &[u8], log_start: Offset) -> Result<Option<i64>, RecordsError> {
-    let mut newest = None;
-    for record in Records::open(batch, DECOMPRESSED_BYTES_MAX)?.iter() {
-        let record = record?;
-        if record.offset >= log_start.0 {
-            newest = newest.max(Some(record.timestamp_ms));
-        }
-    }
-    Ok(newest)
 }
 
 /// The highest timestamp of a partition's records from `log_start` on, when there are any.
@@ -139,7 +141,8 @@ pub async fn max_timestamp(
     for segment in memory.chunk_by(|one, next| one.base == next.base) {
         newest = newest.max(max_in(context, places, segment, log_start).await?);
     }
-    for sealed in &places.sealed {
+    for (at, sealed) in places.sealed.iter().enumerate() {
+        rest_now_and_then(context, at).await?;
         let Some(summary) = sealed.index.partition(partition).await? else { continue };
         if summary.first_offset >= log_start {
             newest = newest.max(Some(summary.max_timestamp));
@@ -198,65 +201,35 @@ async fn max_read(
     let mut newest = None;
     for located in live {
         let entry = entry_of(context, places, located).await?;
-        newest = newest.max(max_in_entry(&entry, located, log_start)?);
+        newest = newest.max(max_in_entry(context, &entry, located, log_start).await?);
     }
     Ok(newest)
 }
 
 /// In the entry that the log starts in.
-fn max_in_entry(entry: &EntryBytes, located: &Located, log_start: Offset) -> Result<Option<i64>, ReadFault> {
+async fn max_in_entry(
+    context: &Context,
+    entry: &EntryBytes,
+    located: &Located,
+    log_start: Offset,
+) -> Result<Option<i64>, ReadFault> {
+    let partition = located.item.partition;
+    let batches = entry.descriptors().iter();
     let mut newest = None;
-    for batch in entry.descriptors() {
-        if batch.partition() != located.item.partition || batch.next_offset() <= log_start {
+    for batch in batches.filter(|batch| batch.partition() == partition && batch.next_offset() > log_start) {
+        if batch.base_offset() >= log_start {
+            newest = newest.max(Some(batch.max_timestamp.get()));
             continue;
         }
-        let of_batch = match batch.base_offset() >= log_start {
-            true => Some(batch.max_timestamp.get()),
-            false => max_record(&bytes_of(entry, batch), log_start)
-                .map_err(|error| undecodable(located, batch, error))?,
+        let in_batch = Cell::new(None);
+        let look = |place: &RecordPlace| {
+            if place.offset >= log_start.0 {
+                in_batch.set(in_batch.get().max(Some(place.timestamp_ms)));
+            }
+            false
         };
-        newest = newest.max(of_batch);
+        first_record(context, located, entry, batch, look).await?;
+        newest = newest.max(in_batch.get());
     }
     Ok(newest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::batch::build::{BatchBuilder, NewRecord};
-    use crate::batch::header::BATCH_HEADER_BYTES;
-
-    fn batch() -> Vec<u8> {
-        let mut batch = BatchBuilder::new(100);
-        for time in [100, 300, 200] {
-            batch.push(NewRecord { timestamp_ms: time, ..NewRecord::value(b"v") });
-        }
-        batch.build()
-    }
-
-    #[test]
-    fn the_first_record_at_a_time_and_the_highest_time() {
-        let batch = batch();
-        assert_eq!(first_record(&batch, 150, Offset(0)), Ok(Some((Offset(1), 300))));
-        assert_eq!(first_record(&batch, 150, Offset(2)), Ok(Some((Offset(2), 200))));
-        assert_eq!(first_record(&batch, 301, Offset(0)), Ok(None));
-        assert_eq!(max_record(&batch, Offset(0)), Ok(Some(300)));
-        assert_eq!(max_record(&batch, Offset(2)), Ok(Some(200)));
-        assert_eq!(max_record(&batch, Offset(3)), Ok(None));
-    }
-
-    #[test]
-    fn a_batch_that_cannot_be_decoded_is_an_error_and_not_passed_over() {
-        let mut noise = batch();
-        noise[BATCH_HEADER_BYTES] = 0xFF;
-        assert!(first_record(&noise, 0, Offset(0)).is_err());
-        assert!(max_record(&noise, Offset(0)).is_err());
-        // What stands before the fault is found all the same.
-        let mut cut = batch();
-        // The last two records are as long as each other, the first one is a byte shorter.
-        let last = cut.len() - (cut.len() - BATCH_HEADER_BYTES + 1) / 3;
-        cut[last] = 0x7F;
-        assert!(first_record(&cut, 0, Offset(0)).is_ok_and(|found| found.is_some()));
-        assert!(first_record(&cut, 1000, Offset(0)).is_err());
-    }
 }

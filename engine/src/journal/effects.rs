@@ -20,7 +20,7 @@ use crate::ids::{FileId, Index, JournalId, NodeId, PartitionId, RaftId};
 use crate::journal::hard_state::HardState;
 use crate::journal::meta_record::JournalMeta;
 use crate::peer::Committed;
-use crate::shard::{Output, RequestId};
+use crate::shard::{Output, Query, RequestId};
 use core::future::Future;
 use core::pin::Pin;
 use std::rc::Rc;
@@ -43,6 +43,8 @@ pub struct Effects {
     pub leaders_changed: bool,
     /// Commands that are done, and who asked for them.
     pub commands: Vec<(Asker, Result<Committed, ControlRefusal>)>,
+    /// Questions about time whose turn it is.
+    pub time_questions: Vec<Query>,
 }
 
 impl Effects {

@@ -131,7 +131,7 @@ impl Journal {
             wall_ms: now.wall_ms,
         };
         let header = check_envelope(produce.records, &limits)?;
-        let copies = settings.min_insync_replicas.max(1);
+        let copies = self.copies_wanted(settings);
         if produce.acks == Acks::All && self.in_sync_count(now) < copies {
             return Err(Refusal::NotEnoughReplicas);
         }
@@ -162,6 +162,15 @@ impl Journal {
         let stamp_ms = settings.log_append_time.then(|| self.leader_wall_ms(now));
         self.append_batch(produce, descriptor, (stamp_ms, copies), now, fx)?;
         Ok(None)
+    }
+
+    /// Copies that acks=all waits for. The brokers' default is one for topics of all kinds, so that
+    /// one with fewer replicas asks for those that it has, as in Kafka; what a topic says itself is
+    /// what its producers were promised, and is never lowered.
+    fn copies_wanted(&self, settings: &TopicSettings) -> u16 {
+        let replicas = u16::try_from(self.meta.voters.len()).unwrap_or(u16::MAX);
+        let wanted = settings.min_insync_replicas.max(1);
+        if settings.min_insync_is_own { wanted } else { wanted.min(replicas.max(1)) }
     }
 
     fn check_phase(&self) -> Result<(), Refusal> {

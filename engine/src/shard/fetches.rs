@@ -13,6 +13,10 @@ use crate::latency::Latency;
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
+/// Partitions that one fetch reads from the disk. For each a list of places is made, and an entry
+/// may be read of which nothing fits the answer.
+const COLD_MAX: usize = 128;
+
 #[derive(Debug)]
 struct Parked {
     fetch: Fetch,
@@ -120,6 +124,8 @@ impl Shard {
         for (slot, wanted) in fetch.partitions.iter().enumerate() {
             let bytes_max = left.min(wanted.max_bytes as usize);
             let at_least_one = found == 0;
+            // The others are told without records: the client asks for them again.
+            let bytes_max = if cold.len() < COLD_MAX { bytes_max } else { 0 };
             let part = match self.route(wanted.partition) {
                 Ok(journal) => match journal.fetch(wanted, bytes_max, at_least_one) {
                     Part::Done(part) => part,

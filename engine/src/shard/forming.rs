@@ -58,7 +58,8 @@ impl Shard {
             return fx.out.push(Output::Fatal(Fatal::Data(text)));
         }
         if listed.len() > 1 {
-            let formation = Formation::new(node.clone(), &listed, self.rng.next_u64());
+            let formation =
+                Formation::new(node.clone(), self.config.broker_ids, &listed, self.rng.next_u64());
             self.forming = Some(Forming { formation, ticks: REPORT_TICKS, said: None, unstored: None });
         }
         if node.is_final {

@@ -137,6 +137,7 @@ impl Shard {
                     None => Err(Refusal::NotLeader),
                 };
                 fx.out.push(Output::Answered { request, slot, result });
+                self.time_ended(fx);
             }
             other => self.journal_done(other, now, fx),
         }
@@ -371,6 +372,7 @@ impl Shard {
                     members: node.formation.clone(),
                     lanes: node.lanes,
                     segment_bytes: node.segment_bytes,
+                    broker_ids: self.config.broker_ids.unwrap_or_default(),
                 };
                 meta.queue_command(Asker::Shard, form.encode());
             }

@@ -11,6 +11,8 @@ use crate::latency::Latency;
 pub struct ShardMetrics {
     pub journals: Vec<JournalMetrics>,
     pub parked_fetches: u64,
+    /// Questions about time that run, and that wait for their turn.
+    pub time_questions: (u64, u64),
     /// Replicas that this node is to have here and that do not count yet, or not for good.
     pub replicas_joining: u64,
     pub scrub: ScrubCounts,

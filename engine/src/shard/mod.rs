@@ -13,6 +13,7 @@ pub mod output;
 mod peers;
 mod reopen;
 pub mod scrub;
+mod times;
 
 pub use crate::control::ControlRefusal;
 pub use crate::control::view::Advertised;
@@ -54,6 +55,7 @@ use scrub::Scrub;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use times::{Times, Turn};
 
 /// Of a shard's memory, the part that blocks of sealed indexes may take: one in so many.
 const INDEX_SHARE: usize = 16;
@@ -72,6 +74,7 @@ pub struct Shard {
     view: Arc<View>,
     views: ViewBuilder,
     fetches: Fetches,
+    times: Times,
     lifecycle: Lifecycle,
     peers: Peers,
     forming: Option<Forming>,
@@ -106,6 +109,7 @@ impl Shard {
             view: Arc::default(),
             views: ViewBuilder::new(statics),
             fetches: Fetches::default(),
+            times: Times::new(config.memory_bytes),
             lifecycle: Lifecycle::default(),
             peers: Peers::default(),
             forming: None,
@@ -137,7 +141,10 @@ impl Shard {
             Input::Produce(produce) => self.produce(&produce, now, &mut fx),
             Input::Fetch(fetch) => self.fetch(fetch, now, &mut fx),
             Input::Query(query) => self.query(&query, now, &mut fx),
-            Input::Cancel { request } => self.fetches.cancel(request),
+            Input::Cancel { request } => {
+                self.fetches.cancel(request);
+                self.times.cancel(request);
+            }
             Input::Control { request, command } => self.ask(Asker::Client(request), &command, now, &mut fx),
             Input::Elect { journal } => self.elect(journal, Asking::Operator, now, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
@@ -196,12 +203,16 @@ impl Shard {
             for fetch in self.fetches.take_woken() {
                 self.fetch(fetch, now, fx);
             }
+            for query in core::mem::take(&mut fx.time_questions) {
+                self.ask_journal(&query, now, fx);
+            }
             if fx.procedures.is_empty()
                 && fx.raised.is_empty()
                 && !fx.metadata_changed
                 && !fx.partitions_changed
                 && !fx.leaders_changed
                 && fx.commands.is_empty()
+                && fx.time_questions.is_empty()
             {
                 break;
             }
@@ -258,6 +269,30 @@ impl Shard {
     }
 
     fn query(&mut self, query: &Query, now: Now, fx: &mut Effects) {
+        let turn = if Times::concerns(query.kind) { self.times.begin(query) } else { Turn::Now };
+        match turn {
+            Turn::Now => self.ask_journal(query, now, fx),
+            Turn::Waits => {}
+            Turn::Refused => {
+                let (request, slot) = (query.request, query.slot);
+                // Clients ask again, and look for no other leader.
+                fx.out.push(Output::Answered { request, slot, result: Err(Refusal::OffsetNotAvailable) });
+            }
+        }
+    }
+
+    /// A question about time is answered: the next one runs. One that needs no disk, and so is
+    /// answered at once, gives its place to the one behind it.
+    fn time_ended(&mut self, fx: &mut Effects) {
+        if self.lifecycle.stopping {
+            self.times.refuse_waiting(Refusal::Stopping, fx);
+        }
+        if let Some(next) = self.times.ended() {
+            fx.time_questions.push(next);
+        }
+    }
+
+    fn ask_journal(&mut self, query: &Query, now: Now, fx: &mut Effects) {
         let compacted =
             self.view.partition(query.partition).is_some_and(|(topic, _)| topic.settings.compacted);
         let asked = match self.route(query.partition) {
@@ -266,6 +301,9 @@ impl Shard {
         };
         if let Asked::Now(result) = asked {
             fx.out.push(Output::Answered { request: query.request, slot: query.slot, result });
+            if Times::concerns(query.kind) {
+                self.time_ended(fx);
+            }
         }
     }
 
@@ -362,6 +400,7 @@ impl Shard {
             journals: journals.map(|journal| self.journal_metrics(journal)).collect(),
             scrub: self.scrub_counts(),
             replicas_joining: self.replicas_joining(),
+            time_questions: (self.times.running() as u64, self.times.waiting() as u64),
             parked_fetches: self.fetches.parked() as u64,
             pool_used_bytes: self.pool.used_bytes() as u64,
             pool_free_bytes: self.pool.free_bytes() as u64,

@@ -177,6 +177,8 @@ pub enum Refusal {
     NotEnoughReplicas,
     /// NOT_ENOUGH_REPLICAS_AFTER_APPEND.
     NotEnoughReplicasAfterAppend,
+    /// The client's own time for it is over: what becomes of it is not known. Never said by the engine.
+    TimedOut,
     /// POLICY_VIOLATION: DeleteRecords where the topic's settings forbid it.
     PolicyViolation,
     /// The node is stopping: close the connection.

@@ -1,17 +1,19 @@
 //! `duramen cluster status`: asks every node, side by side, and shows what they tell.
 
+use super::broker_ids;
 use super::connection::Connection;
 use super::health;
 use super::out::Out;
 use super::reach::Reach;
 use super::side_by_side::{ask_all, first_of, left};
-use super::status_report::{BrokerRow, ClusterReport, Space, node_of, page_silent};
+use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
 use super::topic_report;
 use crate::address::Address;
 use crate::health_row::{self, HealthRow};
 use crate::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
 use engine::health::Kind;
+use engine::ids::BrokerIds;
 use kafka_wire::describe_cluster_response::DescribeClusterBroker;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, MetadataResponse};
 use std::process::ExitCode;
@@ -48,14 +50,15 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     let pages: Vec<Address> = pages.collect::<Result<_, Refusal>>()?;
     let until = deadline - MARGIN.min(left(deadline) / 4);
     let first = first_of(reach.bootstrap()?, deadline, move |address: Address| First::ask(&address, until));
-    let First { metadata, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
+    let First { metadata, ids, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
     let mut brokers = all_brokers(&metadata, known);
     for broker in &mut brokers {
-        let is_it = |row: &HealthRow| row.what == Kind::NodeDown.name() && row.node == node_of(broker.id);
+        let node = ids.place(broker.id).map(|(node, _)| node.0);
+        let is_it = |row: &HealthRow| row.what == Kind::NodeDown.name() && row.node == node;
         broker.is_away |= told.iter().any(is_it);
     }
-    let mut report =
-        ClusterReport::of(&metadata, brokers.iter().map(|broker| broker_row(&metadata, broker)).collect());
+    let rows = brokers.iter().map(|broker| broker_row(&metadata, ids, broker)).collect();
+    let mut report = ClusterReport::of(&metadata, rows);
     let questions: Vec<Question> =
         brokers.into_iter().map(Question::Broker).chain(pages.into_iter().map(Question::Page)).collect();
     let answers = ask_all(questions, deadline, move |question| question.ask(until));
@@ -87,6 +90,7 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
 /// What the first node that answers says of the cluster.
 struct First {
     metadata: MetadataResponse,
+    ids: BrokerIds,
     /// All brokers, those included that it does not hear; empty where it cannot say.
     known: Vec<DescribeClusterBroker>,
     told: Vec<HealthRow>,
@@ -98,6 +102,8 @@ impl First {
         let mut connection = Connection::open(&address.host, address.port, left(until)).map_err(failed)?;
         connection.limit(left(until));
         let metadata = topic_report::metadata(&mut connection, None).map_err(failed)?;
+        connection.limit(left(until));
+        let ids = broker_ids::ask(&mut connection, &metadata).map_err(failed)?;
         let described = describe(&mut connection);
         let (known, told) = described.map_or_else(
             |_| (Vec::new(), Vec::new()),
@@ -106,7 +112,7 @@ impl First {
                 (described.brokers, told)
             },
         );
-        Ok(Self { metadata, known, told })
+        Ok(Self { metadata, ids, known, told })
     }
 }
 
@@ -154,9 +160,9 @@ fn all_brokers(metadata: &MetadataResponse, known: Vec<DescribeClusterBroker>) -
     all
 }
 
-fn broker_row(metadata: &MetadataResponse, broker: &Broker) -> BrokerRow {
+fn broker_row(metadata: &MetadataResponse, ids: BrokerIds, broker: &Broker) -> BrokerRow {
     let address = format!("{}:{}", broker.host, broker.port);
-    BrokerRow::of(metadata, broker.id, address, broker.rack.clone())
+    BrokerRow::of(metadata, (broker.id, ids), address, broker.rack.clone())
 }
 
 enum Question {

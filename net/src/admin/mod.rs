@@ -3,6 +3,7 @@
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
+mod broker_ids;
 mod cluster;
 mod connection;
 mod followers;

@@ -6,20 +6,14 @@ use super::health::{self, JournalRow};
 use super::out;
 use crate::health_row::{HealthRow, now_ms};
 use engine::health::{Kind, Severity, Subject, merge};
+use engine::ids::BrokerIds;
 use kafka_wire::MetadataResponse;
 use kafka_wire::metadata_response::MetadataResponsePartition;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Broker id = node id × 1000 + shard.
-const BROKERS_PER_NODE: i32 = 1000;
 /// Findings of the same kind about the same node that are written out; the others are only counted.
 const ALIKE_MAX: usize = 3;
-
-/// The node of a broker.
-pub fn node_of(broker: i32) -> Option<u32> {
-    u32::try_from(broker / BROKERS_PER_NODE).ok()
-}
 
 #[derive(Serialize)]
 pub struct ClusterReport {
@@ -41,8 +35,8 @@ pub struct ClusterReport {
 #[derive(Serialize)]
 pub struct BrokerRow {
     pub broker: i32,
-    pub node: i32,
-    pub shard: i32,
+    pub node: u32,
+    pub shard: u16,
     pub address: String,
     pub rack: Option<String>,
     /// It answered in time.
@@ -100,15 +94,18 @@ impl ClusterReport {
             let meaning = "topics, settings and groups cannot be changed until one is elected";
             own.push(row("no_controller", None, "there is no controller".to_owned(), meaning, SEE_NODES));
         }
-        let is_down = |node: i32| {
-            let node = u32::try_from(node).ok();
-            told.iter().any(|row| row.what == Kind::NodeDown.name() && row.node == node)
-        };
+        let is_down =
+            |node: u32| told.iter().any(|row| row.what == Kind::NodeDown.name() && row.node == Some(node));
         for broker in self.brokers.iter().filter(|broker| !broker.answers && !is_down(broker.node)) {
             let text = format!("broker {} ({}) does not answer", broker.broker, broker.address);
             let meaning = "clients of the partitions that it leads wait, unless they reach it otherwise";
-            let node = u32::try_from(broker.node).ok();
-            own.push(row("no_answer", node, text, meaning, "see that it runs, its log, and the way there"));
+            own.push(row(
+                "no_answer",
+                Some(broker.node),
+                text,
+                meaning,
+                "see that it runs, its log, and the way there",
+            ));
         }
         if self.without_leader > 0 {
             let text = format!("{} partition(s) without a leader", self.without_leader);
@@ -203,11 +200,17 @@ fn is_under_replicated(partition: &MetadataResponsePartition) -> bool {
 
 impl BrokerRow {
     /// Before it was asked.
-    pub fn of(metadata: &MetadataResponse, id: i32, address: String, rack: Option<String>) -> Self {
+    pub fn of(
+        metadata: &MetadataResponse,
+        (id, ids): (i32, BrokerIds),
+        address: String,
+        rack: Option<String>,
+    ) -> Self {
+        let (node, shard) = ids.place(id).unwrap_or_default();
         Self {
             broker: id,
-            node: id / BROKERS_PER_NODE,
-            shard: id % BROKERS_PER_NODE,
+            node: node.0,
+            shard: shard.0,
             address,
             rack,
             answers: false,

@@ -18,6 +18,10 @@ impl Handler for AlterClientQuotas {
     type Request = AlterClientQuotasRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
 
+    fn named(request: &Self::Request) -> usize {
+        request.entries.iter().map(|entry| 1 + entry.entity.len() + entry.ops.len()).sum()
+    }
+
     async fn handle(
         context: &Context,
         _: i16,

@@ -19,6 +19,10 @@ impl Handler for AlterReplicaLogDirs {
     type Request = AlterReplicaLogDirsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=2;
 
+    fn named(request: &Self::Request) -> usize {
+        request.dirs.iter().flat_map(|dir| &dir.topics).map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
     async fn handle(
         context: &Context,
         _: i16,

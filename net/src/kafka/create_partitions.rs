@@ -6,6 +6,7 @@ use super::dispatch::Handler;
 use super::errors::code;
 use super::metadata::wait_until_usable;
 use super::wire::create_partitions_response::CreatePartitionsTopicResult;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::{Command, View, propose};
 use kafka_wire::create_partitions_request::CreatePartitionsTopic;
@@ -18,11 +19,23 @@ impl Handler for CreatePartitions {
     type Request = CreatePartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=3;
 
+    fn named(request: &Self::Request) -> usize {
+        let by_hand = |topic: &CreatePartitionsTopic| -> usize {
+            topic.assignments.iter().flatten().map(|one| 1 + one.broker_ids.len()).sum()
+        };
+        request.topics.iter().map(|topic| 1 + by_hand(topic)).sum()
+    }
+
     async fn handle(context: &Context, _: i16, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
         let view = context.view();
+        let living = admin::living(context);
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
-        let planned: Vec<_> =
-            request.topics.iter().map(|topic| plan(&view, &repeated, topic, context.random())).collect();
+        let mut planned = Vec::with_capacity(request.topics.len());
+        let mut pace = Pace::begin();
+        for topic in &request.topics {
+            pace.rest_if_late().await;
+            planned.push(plan((&view, &living), &repeated, topic, context.random()));
+        }
         let results: Vec<Result<(), Failure>> = if request.validate_only {
             planned.into_iter().map(|one| one.map(|_| ())).collect()
         } else {
@@ -43,7 +56,7 @@ impl Handler for CreatePartitions {
 }
 
 fn plan(
-    view: &View,
+    (view, living): (&View, &BTreeSet<i32>),
     repeated: &BTreeSet<&str>,
     topic: &CreatePartitionsTopic,
     entropy: u64,
@@ -51,16 +64,25 @@ fn plan(
     if repeated.contains(topic.name.as_str()) {
         return Err(Failure::request("Duplicate topic name."));
     }
-    let command = propose::add_partitions(view, &topic.name, topic.count, entropy)?;
-    if let Some(assignments) = &topic.assignments {
-        let current = view.topics[topic.name.as_str()].partitions.len();
-        if assignments.len() != topic.count as usize - current {
-            let reason = format!("{} assignments for {} partitions", assignments.len(), topic.count);
-            return Err(Failure::new(code::INVALID_REPLICA_ASSIGNMENT, reason));
-        }
-        admin::check_by_hand(view, assignments.iter().map(|one| one.broker_ids.as_slice()))?;
+    let Some(assignments) = &topic.assignments else {
+        return Ok(propose::add_partitions(view, &topic.name, topic.count, entropy, Vec::new())?);
+    };
+    // What is wrong with the number comes first.
+    propose::add_partitions(view, &topic.name, topic.count, entropy, Vec::new())?;
+    let there = &view.topics[topic.name.as_str()];
+    let more = topic.count as usize - there.partitions.len();
+    if assignments.len() != more {
+        return Err(Failure::new(
+            code::INVALID_REPLICA_ASSIGNMENT,
+            format!(
+                "Attempted to add {more} additional partition(s), but {} assignment(s) were specified.",
+                assignments.len()
+            ),
+        ));
     }
-    Ok(command)
+    let lists: Vec<&[i32]> = assignments.iter().map(|one| one.broker_ids.as_slice()).collect();
+    let places = admin::places(view, living, &lists, Some(there.replication_factor))?;
+    Ok(propose::add_partitions(view, &topic.name, topic.count, entropy, places)?)
 }
 
 #[cfg(test)]
@@ -80,7 +102,10 @@ mod tests {
             assignment
         };
         topic.assignments = brokers.map(|all| all.iter().map(assignment).collect());
-        plan(&view, &BTreeSet::from(["twice"]), &topic, 1).map(|_| ()).map_err(|failure| failure.code)
+        let living = BTreeSet::from([0]);
+        plan((&view, &living), &BTreeSet::from(["twice"]), &topic, 1)
+            .map(|_| ())
+            .map_err(|failure| failure.code)
     }
 
     #[test]
@@ -99,5 +124,7 @@ mod tests {
         assert_eq!(planned("a", 3, Some(&[&[0]])), Ok(()));
         assert_eq!(planned("a", 3, Some(&[])), Err(code::INVALID_REPLICA_ASSIGNMENT));
         assert_eq!(planned("a", 3, Some(&[&[1]])), Err(code::INVALID_REPLICA_ASSIGNMENT));
+        assert_eq!(planned("a", 4, Some(&[&[0], &[0, 0]])), Err(code::INVALID_REPLICA_ASSIGNMENT));
+        assert_eq!(planned("a", 2, Some(&[])), Err(code::INVALID_PARTITIONS));
     }
 }

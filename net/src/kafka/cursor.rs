@@ -6,6 +6,10 @@
 #[error("malformed request: {0}")]
 pub struct Malformed(pub &'static str);
 
+/// Partitions of one Produce or Fetch, empty ones included: each takes some hundred bytes until the
+/// answer is written, and is worked on in one step with the others.
+pub const PARTITIONS_MAX: usize = 20_000;
+
 pub type Parsed<T> = Result<T, Malformed>;
 
 /// What remains of a message. `flexible` chooses compact lengths and tagged fields.
@@ -107,6 +111,16 @@ impl<'a> Cursor<'a> {
 
     pub fn nullable_bytes(&mut self) -> Parsed<Option<&'a [u8]>> {
         self.length()?.map(|length| self.take(length)).transpose()
+    }
+
+    /// The same where elements take memory of their own: refused when, with those `before`, they are
+    /// more than one request may name.
+    pub fn count_named(&mut self, element_bytes_min: usize, before: usize) -> Parsed<usize> {
+        let count = self.count(element_bytes_min)?;
+        if before + count > PARTITIONS_MAX {
+            return Err(Malformed("it names more than 20,000 partitions"));
+        }
+        Ok(count)
     }
 
     /// The number of elements of an array, each at least `element_bytes_min` long; null is none.

@@ -3,7 +3,9 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::group_result_code;
+use super::repeats;
 use super::wire::delete_groups_response::DeletableGroupResult;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::{Answer, Request};
 use kafka_wire::{DeleteGroupsRequest, DeleteGroupsResponse};
@@ -14,12 +16,25 @@ impl Handler for DeleteGroups {
     type Request = DeleteGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
 
+    fn named(request: &Self::Request) -> usize {
+        request.groups_names.len()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.groups_names, super::wire::StrBytes::clone);
+    }
+
     async fn handle(context: &Context, _: i16, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
         // All at once, so that they share an entry and its sync.
         let begin = |name: &super::wire::StrBytes| {
             context.groups.begin(Request::Delete { group: name.as_str().to_owned() })
         };
-        let begun: Vec<_> = request.groups_names.iter().map(begin).collect();
+        let mut begun = Vec::with_capacity(request.groups_names.len());
+        let mut pace = Pace::begin();
+        for name in &request.groups_names {
+            pace.rest_if_late().await;
+            begun.push(begin(name));
+        }
         let mut response = DeleteGroupsResponse::default();
         for (name, ticket) in request.groups_names.into_iter().zip(begun) {
             let mut result = DeletableGroupResult::default();

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
 use super::partition_questions::{PartitionQuestions, find_partition};
+use super::repeats;
 use super::wire::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use core::ops::RangeInclusive;
 use engine::control::{View, names};
@@ -19,6 +20,21 @@ const TO_HIGH_WATERMARK: i64 = -1;
 impl Handler for DeleteRecords {
     type Request = DeleteRecordsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        // The last one counts, as in Kafka.
+        request.topics.reverse();
+        request.topics.iter_mut().for_each(|topic| topic.partitions.reverse());
+        repeats::keep_first_partitions(
+            &mut request.topics,
+            |topic| (topic.name.clone(), &mut topic.partitions),
+            |one| one.partition_index,
+        );
+    }
 
     async fn handle(context: &Context, _: i16, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
         let view = context.view();

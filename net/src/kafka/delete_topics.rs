@@ -16,6 +16,10 @@ impl Handler for DeleteTopics {
     type Request = DeleteTopicsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=6;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topics.len() + request.topic_names.len()
+    }
+
     async fn handle(context: &Context, version: i16, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
         let allowed = context.settings.delete_topic;
         let wanted = plan(&context.view(), version, allowed, &request);

@@ -22,6 +22,10 @@ impl Handler for DescribeClientQuotas {
     type Request = DescribeClientQuotasRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
 
+    fn named(request: &Self::Request) -> usize {
+        request.components.len()
+    }
+
     async fn handle(
         context: &Context,
         _: i16,

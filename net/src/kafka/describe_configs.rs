@@ -4,53 +4,64 @@ use super::admin::{self, Failure};
 use super::config_resource::{ConfigResource, config_resource};
 use super::context::Context;
 use super::dispatch::Handler;
+use super::repeats;
 use super::wire::StrBytes;
 use super::wire::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::config::{
     BrokerConfigs, DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker,
     describe_topic,
 };
-use engine::control::view::NodeView;
-use engine::ids::{ShardId, broker_id};
+use engine::ids::BrokerIds;
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
+use std::collections::BTreeSet;
 
 pub struct DescribeConfigs;
-
-/// See [`broker_id`].
-const BROKERS_PER_NODE: i32 = 1000;
 
 impl Handler for DescribeConfigs {
     type Request = DescribeConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
 
+    fn named(request: &Self::Request) -> usize {
+        request.resources.iter().map(|one| 1 + one.configuration_keys.as_ref().map_or(0, Vec::len)).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.resources, |one| (one.resource_type, one.resource_name.clone()));
+    }
+
     async fn handle(context: &Context, _: i16, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-        respond(&context.view(), context.broker_id(), &context.statics, &request)
+        let (view, own) = (context.view(), context.broker_id());
+        let mut response = DescribeConfigsResponse::default();
+        let mut pace = Pace::begin();
+        for resource in &request.resources {
+            pace.rest_if_late().await;
+            response.results.push(describe(&view, own, &context.statics, &request, resource));
+        }
+        response
     }
 }
 
-fn respond(
+fn describe(
     view: &View,
     own: i32,
     statics: &Statics,
     request: &DescribeConfigsRequest,
-) -> DescribeConfigsResponse {
-    let mut response = DescribeConfigsResponse::default();
-    for resource in &request.resources {
-        let found = find(view, own, statics, resource);
-        let mut result = DescribeConfigsResult::default();
-        result.resource_type = resource.resource_type;
-        result.resource_name = resource.resource_name.clone();
-        (result.error_code, result.error_message) = admin::error_fields(&found);
-        let shown = |config| show(config, request);
-        result.configs = found.unwrap_or_default().into_iter().map(shown).collect();
-        response.results.push(result);
-    }
-    response
+    resource: &DescribeConfigsResource,
+) -> DescribeConfigsResult {
+    let found = find(view, own, statics, resource);
+    let mut result = DescribeConfigsResult::default();
+    result.resource_type = resource.resource_type;
+    result.resource_name = resource.resource_name.clone();
+    (result.error_code, result.error_message) = admin::error_fields(&found);
+    let shown = |config| show(config, request);
+    result.configs = found.unwrap_or_default().into_iter().map(shown).collect();
+    result
 }
 
 fn find(
@@ -63,9 +74,10 @@ fn find(
         ConfigResource::Topic(name) => {
             describe_topic(&view.topics[&name].configs, BrokerConfigs::of(view, own, statics))
         }
+        ConfigResource::Bare(_) => Vec::new(),
         ConfigResource::AllBrokers => describe_all_brokers(&view.broker_configs),
         // What stands in another node's file is known there alone.
-        ConfigResource::Broker(id) if id / BROKERS_PER_NODE != own / BROKERS_PER_NODE => {
+        ConfigResource::Broker(id) if !share_a_node(view, id, own) => {
             let reason = format!("Unexpected broker id, expected {own}, but received {id}");
             return Err(Failure::request(reason));
         }
@@ -77,18 +89,23 @@ fn find(
     };
     // No list and an empty one both ask for all, as in Kafka.
     if let Some(keys) = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty()) {
-        all.retain(|config| keys.iter().any(|key| key.as_str() == config.name));
+        let keys: BTreeSet<&str> = keys.iter().map(StrBytes::as_str).collect();
+        all.retain(|config| keys.contains(config.name));
     }
     Ok(all)
 }
 
+fn share_a_node(view: &View, one: i32, other: i32) -> bool {
+    let node = |id| view.broker_ids.place(id).map(|(node, _)| node);
+    node(one) == node(other)
+}
+
 /// What a broker is, by the names that Kafka's tools look for; set where the node is started.
 fn facts(view: &View, id: i32) -> Vec<DescribedConfig> {
-    let in_node = |node: &NodeView| id - broker_id(node.node, ShardId(0));
-    let node = view.nodes.values().find(|node| (0..i32::from(node.shards)).contains(&in_node(node)));
-    let Some(node) = node else { return Vec::new() };
+    let Some((node, shard)) = view.broker(id) else { return Vec::new() };
     let advertised = &node.advertised;
-    let port = i32::from(advertised.first_port) + in_node(node);
+    let port = u32::from(advertised.first_port) + u32::from(shard.0);
+    let stride = view.broker_ids.stride().to_string();
     let host = if advertised.host.contains(':') {
         format!("[{}]", advertised.host)
     } else {
@@ -97,7 +114,12 @@ fn facts(view: &View, id: i32) -> Vec<DescribedConfig> {
     vec![
         fact("advertised.listeners", Some(format!("PLAINTEXT://{host}:{port}")), "Where clients connect."),
         fact("broker.rack", advertised.rack.clone(), "The rack of the node."),
-        fact("node.id", Some(id.to_string()), "The broker id: node id × 1000 + shard."),
+        fact("node.id", Some(id.to_string()), "The broker id: node × stride + shard."),
+        fact(
+            BrokerIds::SETTING,
+            Some(stride),
+            "Broker ids are node × this + shard; set when the cluster was formed.",
+        ),
     ]
 }
 
@@ -152,7 +174,9 @@ mod tests {
     fn answer(request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
         let view = Cluster::new(1).with_topic("a", 1, 1).view();
         let statics = Statics::new(&[("log.retention.hours".to_owned(), "2".to_owned())]).unwrap();
-        let response = respond(&view, 0, &statics, request);
+        let mut response = DescribeConfigsResponse::default();
+        let results = request.resources.iter().map(|one| describe(&view, 0, &statics, request, one));
+        response.results = results.collect();
         for version in DescribeConfigs::VERSIONS {
             wire::encode(&mut wire::BytesMut::new(), &response, version).expect("encodable");
         }
@@ -188,6 +212,8 @@ mod tests {
             .collect();
         assert!(facts.contains(&("advertised.listeners", Some("PLAINTEXT://h:9092"))), "{facts:?}");
         assert!(counts[0] > 30 && counts[0] == counts[1] && counts[2] > 30 && counts[3] == 0, "{counts:?}");
+        let bare = answer(&request(&[(16, "any", None), (32, "any", None)]));
+        assert!(bare.results.iter().all(|result| result.error_code == 0 && result.configs.is_empty()));
         let response = answer(&request(&[(2, "no", None), (4, "9", None)]));
         let codes: Vec<i16> = response.results.iter().map(|result| result.error_code).collect();
         assert_eq!(codes, [code::UNKNOWN_TOPIC_OR_PARTITION, code::INVALID_REQUEST]);

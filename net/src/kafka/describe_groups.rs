@@ -4,8 +4,11 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, group_code};
+use super::operations;
+use super::repeats;
 use super::wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use super::wire::{Bytes, StrBytes};
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::group::State;
 use engine::groups::request::Described;
@@ -21,19 +24,32 @@ impl Handler for DescribeGroups {
     type Request = DescribeGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=6;
 
+    fn named(request: &Self::Request) -> usize {
+        request.groups.len()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.groups, StrBytes::clone);
+    }
+
     async fn handle(
         context: &Context,
         version: i16,
         request: DescribeGroupsRequest,
     ) -> DescribeGroupsResponse {
         let mut response = DescribeGroupsResponse::default();
+        let mut pace = Pace::begin();
         for name in request.groups {
+            pace.rest_if_late().await;
             let group = name.as_str().to_owned();
             let described = match context.groups.ask(Request::Describe { group }).await {
                 Answer::Described(described) => described,
                 other => panic!("a group was asked for and {other:?} answered"),
             };
-            response.groups.push(answer(version, name, described));
+            let mut group = answer(version, name, described);
+            let asked = request.include_authorized_operations && group.error_code == code::NONE;
+            group.authorized_operations = operations::if_asked(asked, operations::GROUP);
+            response.groups.push(group);
         }
         response
     }

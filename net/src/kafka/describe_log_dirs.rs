@@ -5,6 +5,7 @@ use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
 use super::partition_questions::PartitionQuestions;
+use super::repeats;
 use super::wire::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
@@ -24,6 +25,20 @@ const UNKNOWN_BYTES: i64 = -1;
 impl Handler for DescribeLogDirs {
     type Request = DescribeLogDirsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().flatten().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        if let Some(topics) = &mut request.topics {
+            repeats::keep_first_partitions(
+                topics,
+                |topic| (topic.topic.clone(), &mut topic.partitions),
+                |number| *number,
+            );
+        }
+    }
 
     async fn handle(context: &Context, _: i16, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
         let view = context.view();

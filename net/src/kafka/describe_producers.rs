@@ -4,6 +4,7 @@ use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
 use super::partition_questions::{PartitionQuestions, find_partition};
+use super::repeats;
 use super::wire::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use core::ops::RangeInclusive;
 use engine::control::names;
@@ -15,6 +16,18 @@ pub struct DescribeProducers;
 impl Handler for DescribeProducers {
     type Request = DescribeProducersRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partition_indexes.len()).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first_partitions(
+            &mut request.topics,
+            |topic| (topic.name.clone(), &mut topic.partition_indexes),
+            |number| *number,
+        );
+    }
 
     async fn handle(
         context: &Context,

@@ -2,6 +2,7 @@
 
 use super::audit::Audit;
 use super::context::{Caller, Context};
+use super::repeats::NAMED_MAX;
 use super::wire::{self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
 use core::ops::RangeInclusive;
 
@@ -11,6 +12,14 @@ pub(crate) trait Handler {
     type Request: RequestResponsePair + 'static;
     /// The versions answered, all of which are advertised.
     const VERSIONS: RangeInclusive<i16>;
+
+    /// How many things the request names: none where it has no lists.
+    fn named(_request: &Self::Request) -> usize {
+        0
+    }
+
+    /// Drops what is named again, where Kafka answers it once.
+    fn merge(_request: &mut Self::Request) {}
 
     async fn handle(
         context: &Context,
@@ -40,12 +49,19 @@ pub(crate) async fn answer<H>(
     caller: Caller,
     version: i16,
     body: Bytes,
+    decoded: impl FnOnce(),
 ) -> Result<BytesMut, WireError>
 where
     H: Handler,
     <H::Request as RequestResponsePair>::Response: 'static,
 {
-    let request = wire::decode_owned::<H::Request>(body, version)?;
+    let mut request = wire::decode_owned::<H::Request>(body, version)?;
+    let named = H::named(&request);
+    if named > NAMED_MAX {
+        return Err(WireError::Named(named));
+    }
+    H::merge(&mut request);
+    decoded();
     let audit = Audit::of(&caller, &request);
     let response = H::handle_from(context, caller, version, request).await;
     if let Some(audit) = audit {

@@ -4,6 +4,8 @@
 use super::context::{Context, Placed};
 use super::dispatch::Handler;
 use super::errors::code;
+use super::repeats;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use engine::control::View;
@@ -31,6 +33,20 @@ impl Handler for ElectLeaders {
     type Request = ElectLeadersRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topic_partitions.iter().flatten().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        if let Some(topics) = &mut request.topic_partitions {
+            repeats::keep_first_partitions(
+                topics,
+                |topic| (topic.topic.clone(), &mut topic.partitions),
+                |number| *number,
+            );
+        }
+    }
+
     async fn handle(context: &Context, version: i16, request: ElectLeadersRequest) -> ElectLeadersResponse {
         let view = context.view();
         // Version 0 knows the preferred kind only.
@@ -40,7 +56,12 @@ impl Handler for ElectLeaders {
             let placed = one.partition.as_ref().map(|partition| context.placed(&view, partition));
             placed.map_or(code::UNKNOWN_TOPIC_OR_PARTITION, |placed| judge(kind, &placed))
         };
-        let mut codes: Vec<i16> = asked.iter().map(judge).collect();
+        let mut codes: Vec<i16> = Vec::with_capacity(asked.len());
+        let mut pace = Pace::begin();
+        for one in &asked {
+            pace.rest_if_late().await;
+            codes.push(judge(one));
+        }
         let moves: Vec<usize> = (0..asked.len()).filter(|at| codes[*at] == code::NONE).collect();
         let journals = moves.iter().filter_map(|at| journal_of(&asked[*at])).collect();
         hand_over(context, journals, request.timeout_ms).await;

@@ -93,6 +93,7 @@ pub fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::Storage => code::KAFKA_STORAGE_ERROR,
         Refusal::NotEnoughReplicas => code::NOT_ENOUGH_REPLICAS,
         Refusal::NotEnoughReplicasAfterAppend => code::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        Refusal::TimedOut => code::REQUEST_TIMED_OUT,
         Refusal::PolicyViolation => code::POLICY_VIOLATION,
         // Clients look for the new leader, which is this node after its restart.
         Refusal::Stopping => code::NOT_LEADER_OR_FOLLOWER,
@@ -151,6 +152,7 @@ fn command_code(error: &CommandError) -> i16 {
         CommandError::InvalidTopicName(_) => code::INVALID_TOPIC_EXCEPTION,
         CommandError::InvalidPartitions(_) => code::INVALID_PARTITIONS,
         CommandError::InvalidReplicationFactor(_) => code::INVALID_REPLICATION_FACTOR,
+        CommandError::InvalidPlace(_) => code::INVALID_REPLICA_ASSIGNMENT,
         CommandError::InvalidConfig(_) => code::INVALID_CONFIG,
         CommandError::InvalidRequest(_) => code::INVALID_REQUEST,
         CommandError::LimitReached(_) => code::POLICY_VIOLATION,

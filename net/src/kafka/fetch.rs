@@ -9,7 +9,7 @@ use super::fetch_codec::{
 };
 use super::header::RequestHeader;
 use super::outgoing::Outgoing;
-use super::sessions::{Followed, SessionError, Told};
+use super::sessions::{Followed, Key, SessionError, Told};
 use super::throttle::{self, Quota};
 use crate::completion::Slots;
 use crate::shard_loop::FetchTicket;
@@ -18,6 +18,8 @@ use engine::control::quotas::QuotaKind;
 use engine::ids::{Offset, PartitionId, TopicId};
 use engine::shard::{Fetch, FetchPartition, FetchedPartition, Refusal};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +62,7 @@ pub fn begin(
         read_committed: request.read_committed,
         throttle_ms: 0,
     };
-    let named: Vec<Followed> = request.partitions.iter().map(|one| follow(&view, one)).collect();
+    let named = named(&view, &request);
     let (incremental, followed) = match session(context, &request, &view, named) {
         Ok(Joined { session_id, incremental, followed }) => {
             head.session_id = session_id;
@@ -144,7 +146,7 @@ fn session(
                 .iter()
                 .map(|(topic, number)| {
                     let (name, id) = known_topic(view, *topic);
-                    (name, id, *number)
+                    Key::of(&name, id, *number)
                 })
                 .collect();
             match sessions.advance((id, epoch), now_ns, &named, &forgotten) {
@@ -166,6 +168,25 @@ fn known_topic(view: &View, topic: WireTopic<'_>) -> (Arc<str>, TopicId) {
         }
         WireTopic::Id(id) => (view.topic_ids.get(&id).cloned().unwrap_or_default(), id),
     }
+}
+
+/// The partitions named. One that is named again counts once, with what was said last, as in
+/// Kafka: read as often as it is named, a small request would take all memory.
+fn named(view: &View, request: &FetchRequest<'_>) -> Vec<Followed> {
+    let mut named: Vec<Followed> = Vec::with_capacity(request.partitions.len());
+    // Sorted: whoever sends the names could make all of them one in a hash map.
+    let mut places: BTreeMap<(WireTopic<'_>, i32), usize> = BTreeMap::new();
+    for wanted in &request.partitions {
+        let followed = follow(view, wanted);
+        match places.entry((wanted.topic, wanted.number)) {
+            Entry::Occupied(place) => named[*place.get()] = followed,
+            Entry::Vacant(place) => {
+                place.insert(named.len());
+                named.push(followed);
+            }
+        }
+    }
+    named
 }
 
 fn follow(view: &View, wanted: &WantedPartition<'_>) -> Followed {
@@ -244,7 +265,7 @@ fn is_news(context: &Context, session_id: i32, partition: &AnsweredPartition) ->
         return true;
     }
     let mut sessions = context.sessions.borrow_mut();
-    let key = (Arc::clone(&partition.topic), partition.topic_id, partition.number);
+    let key = Key::of(&partition.topic, partition.topic_id, partition.number);
     if partition.error_code != code::NONE || partition.diverging.is_some() {
         sessions.forget_told(session_id, &key);
         return true;

@@ -28,7 +28,7 @@ pub struct FetchRequest<'a> {
 }
 
 /// A topic as a request names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WireTopic<'a> {
     Name(&'a str),
     Id(TopicId),
@@ -63,17 +63,17 @@ impl<'a> FetchRequest<'a> {
             partitions: SmallVec::new(),
             forgotten: Vec::new(),
         };
-        for _ in 0..cursor.count(2)? {
+        for _ in 0..cursor.count_named(2, 0)? {
             let topic = wire_topic(&mut cursor, version)?;
-            for _ in 0..cursor.count(16)? {
+            for _ in 0..cursor.count_named(16, request.partitions.len())? {
                 request.partitions.push(wanted_partition(&mut cursor, version, topic)?);
             }
             cursor.skip_tags()?;
         }
         if version >= 7 {
-            for _ in 0..cursor.count(2)? {
+            for _ in 0..cursor.count_named(2, 0)? {
                 let topic = wire_topic(&mut cursor, version)?;
-                for _ in 0..cursor.count(4)? {
+                for _ in 0..cursor.count_named(4, request.forgotten.len())? {
                     request.forgotten.push((topic, cursor.i32()?));
                 }
                 cursor.skip_tags()?;

@@ -5,6 +5,7 @@ use super::alter_configs::{Repeated, alter, carry_out, null_value};
 use super::context::Context;
 use super::dispatch::Handler;
 use super::wire::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::ConfigChange;
 use engine::control::{Command, View};
@@ -17,6 +18,10 @@ impl Handler for IncrementalAlterConfigs {
     type Request = IncrementalAlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
 
+    fn named(request: &Self::Request) -> usize {
+        request.resources.iter().map(|one| 1 + one.configs.len()).sum()
+    }
+
     async fn handle(
         context: &Context,
         _: i16,
@@ -25,7 +30,12 @@ impl Handler for IncrementalAlterConfigs {
         let view = context.view();
         let names = request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str()));
         let repeated = admin::repeated(names);
-        let planned = request.resources.iter().map(|resource| plan(&view, &repeated, resource)).collect();
+        let mut planned = Vec::with_capacity(request.resources.len());
+        let mut pace = Pace::begin();
+        for resource in &request.resources {
+            pace.rest_if_late().await;
+            planned.push(plan(&view, &repeated, resource));
+        }
         let results = carry_out(context, request.validate_only, planned).await;
         let mut response = IncrementalAlterConfigsResponse::default();
         for (resource, result) in request.resources.iter().zip(&results) {

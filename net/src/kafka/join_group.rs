@@ -23,6 +23,10 @@ impl Handler for JoinGroup {
     type Request = JoinGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=9;
 
+    fn named(request: &Self::Request) -> usize {
+        request.protocols.len()
+    }
+
     async fn handle(context: &Context, version: i16, request: JoinGroupRequest) -> JoinGroupResponse {
         Self::handle_from(context, Caller::default(), version, request).await
     }

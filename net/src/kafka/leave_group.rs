@@ -19,6 +19,10 @@ impl Handler for LeaveGroup {
     type Request = LeaveGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
 
+    fn named(request: &Self::Request) -> usize {
+        request.members.len()
+    }
+
     async fn handle(context: &Context, version: i16, request: LeaveGroupRequest) -> LeaveGroupResponse {
         let listed = request.members.iter().map(|member| {
             let id = member.member_id.as_str().to_owned();

@@ -3,12 +3,14 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
+use super::repeats;
 use super::wire::StrBytes;
 use super::wire::list_groups_response::ListedGroup;
 use core::ops::RangeInclusive;
 use engine::groups::request::Listed;
 use engine::groups::{Answer, Request};
 use kafka_wire::{ListGroupsRequest, ListGroupsResponse};
+use std::collections::BTreeSet;
 
 pub struct ListGroups;
 
@@ -18,6 +20,15 @@ const TYPE: &str = "classic";
 impl Handler for ListGroups {
     type Request = ListGroupsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+    fn named(request: &Self::Request) -> usize {
+        request.states_filter.len() + request.types_filter.len()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.states_filter, StrBytes::clone);
+        repeats::keep_first(&mut request.types_filter, StrBytes::clone);
+    }
 
     async fn handle(context: &Context, _: i16, request: ListGroupsRequest) -> ListGroupsResponse {
         match context.groups.ask(Request::List).await {
@@ -35,8 +46,11 @@ fn answer(request: &ListGroupsRequest, listed: Listed) -> ListGroupsResponse {
     if !passes(&request.types_filter, TYPE) {
         return response;
     }
+    // Looked up once for each group: a filter may be long.
+    let states: BTreeSet<String> =
+        request.states_filter.iter().map(|state| state.to_ascii_lowercase()).collect();
     for group in listed.groups {
-        if passes(&request.states_filter, group.state.name()) {
+        if states.is_empty() || states.contains(&group.state.name().to_ascii_lowercase()) {
             let mut one = ListedGroup::default();
             one.group_id = (&*group.group).into();
             one.protocol_type = group.protocol_type.into();

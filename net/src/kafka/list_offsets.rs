@@ -1,5 +1,6 @@
 //! ListOffsets: the earliest, the latest, and offsets by time.
 
+use super::admin;
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, refusal_code};
@@ -15,8 +16,16 @@ impl Handler for ListOffsets {
     type Request = ListOffsetsRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=7;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
     async fn handle(context: &Context, version: i16, request: ListOffsetsRequest) -> ListOffsetsResponse {
         let view = context.view();
+        let named = request.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|wanted| (topic.name.as_str(), wanted.partition_index))
+        });
+        let repeated = admin::repeated(named);
         let mut questions = Vec::new();
         // One for each partition wanted: its question's number, or the error.
         let mut asked = Vec::new();
@@ -25,7 +34,9 @@ impl Handler for ListOffsets {
             for wanted in &topic.partitions {
                 let number = usize::try_from(wanted.partition_index).ok();
                 let found = known.and_then(|topic| topic.partitions.get(number?));
+                let is_repeated = repeated.contains(&(topic.name.as_str(), wanted.partition_index));
                 asked.push(match (found, kind(wanted.timestamp, version)) {
+                    _ if is_repeated => Err(code::INVALID_REQUEST),
                     (None, _) => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
                     (_, None) => Err(code::UNSUPPORTED_VERSION),
                     (Some(found), Some(kind)) => {

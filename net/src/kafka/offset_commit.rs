@@ -18,6 +18,10 @@ impl Handler for OffsetCommit {
     type Request = OffsetCommitRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=9;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
     async fn handle(context: &Context, _: i16, request: OffsetCommitRequest) -> OffsetCommitResponse {
         let offsets = known_offsets(&context.view(), &request);
         let commit = Commit {

@@ -16,6 +16,10 @@ impl Handler for OffsetDelete {
     type Request = OffsetDeleteRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
     async fn handle(context: &Context, _: i16, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
         let view = context.view();
         let is_known = |topic: &str, number| find_partition(&view, topic, number).is_ok();

@@ -4,6 +4,7 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, group_code};
+use super::repeats;
 use super::wire::StrBytes;
 use super::wire::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -12,6 +13,7 @@ use super::wire::offset_fetch_response::{
 use core::ops::RangeInclusive;
 use engine::groups::request::{FetchOffsets, FetchedOffset};
 use engine::groups::{Answer, GroupError, Request};
+use kafka_wire::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_wire::{OffsetFetchRequest, OffsetFetchResponse};
 use std::sync::Arc;
 
@@ -27,6 +29,32 @@ type Fetched = Result<Vec<FetchedOffset>, GroupError>;
 impl Handler for OffsetFetch {
     type Request = OffsetFetchRequest;
     const VERSIONS: RangeInclusive<i16> = 1..=9;
+
+    fn named(request: &Self::Request) -> usize {
+        let of_group = |group: &OffsetFetchRequestGroup| -> usize {
+            group.topics.iter().flatten().map(|topic| 1 + topic.partition_indexes.len()).sum()
+        };
+        let of_one = request.topics.iter().flatten().map(|topic| 1 + topic.partition_indexes.len());
+        of_one.sum::<usize>() + request.groups.iter().map(|group| 1 + of_group(group)).sum::<usize>()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        if let Some(topics) = &mut request.topics {
+            repeats::keep_first_partitions(
+                topics,
+                |one| (one.name.clone(), &mut one.partition_indexes),
+                |number| *number,
+            );
+        }
+        repeats::keep_first(&mut request.groups, |group| group.group_id.clone());
+        for topics in request.groups.iter_mut().filter_map(|group| group.topics.as_mut()) {
+            repeats::keep_first_partitions(
+                topics,
+                |one| (one.name.clone(), &mut one.partition_indexes),
+                |number| *number,
+            );
+        }
+    }
 
     async fn handle(context: &Context, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
         let require_stable = request.require_stable;

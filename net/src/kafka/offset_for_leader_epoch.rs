@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, refusal_code};
+use super::repeats;
 use super::wire::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use crate::shard_loop::{QueryResult, Question};
 use core::ops::RangeInclusive;
@@ -14,6 +15,18 @@ pub struct OffsetForLeaderEpoch;
 impl Handler for OffsetForLeaderEpoch {
     type Request = OffsetForLeaderEpochRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=4;
+
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first_partitions(
+            &mut request.topics,
+            |topic| (topic.topic.clone(), &mut topic.partitions),
+            |one| one.partition,
+        );
+    }
 
     async fn handle(
         context: &Context,

@@ -9,6 +9,7 @@ use super::outgoing::Outgoing;
 use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
 use super::throttle;
 use crate::completion::Slots;
+use crate::pace::Pace;
 use crate::shard_loop::ProduceResult;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
@@ -19,6 +20,10 @@ use std::time::Duration;
 
 /// Below this version batches have the old formats: advertised (see `versions`), not answered.
 const VERSION_MIN: i16 = 3;
+
+/// What a sync of a busy disk may take. Kafka with one replica answers from memory, so that there a
+/// `timeout_ms` of 0 is one that is met.
+const WAIT_MIN: Duration = Duration::from_millis(500);
 
 /// A produce request whose batches are with the engine.
 pub struct ProduceWork {
@@ -52,7 +57,7 @@ pub enum Begun {
 }
 
 /// Decodes a request and hands its batches on; waits where a journal has no room, for at most
-/// the request's own time-out. `closed` tells that the client is gone, `silent` gives the
+/// the request's own time-out, which also bounds the wait for the answer. `closed` tells that the client is gone, `silent` gives the
 /// connection's request for batches with acks=0.
 pub async fn begin(
     context: &Context,
@@ -66,13 +71,14 @@ pub async fn begin(
     let refused = refused_whole(&request, header.version);
     let mut partitions = resolve(&view, &request, refused);
     let throttle = context.charge_produce(&view, header.client_id, body.len());
+    let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
     if request.acks == 0 {
-        hand_all_on(context, silent(), &request, &mut partitions, &closed).await;
+        hand_all_on(context, silent(), &request, &mut partitions, (deadline_ns, &closed)).await;
         let refused = partitions.iter().any(|part| part.refused.is_some());
         return Ok(Begun::Silent { refused, throttle });
     }
-    let (id, slots) = context.shard.begin_produce(partitions.len());
-    hand_all_on(context, id, &request, &mut partitions, &closed).await;
+    let (id, slots) = context.shard.begin_produce(partitions.len(), deadline_ns);
+    hand_all_on(context, id, &request, &mut partitions, (deadline_ns, &closed)).await;
     // The engine answers each batch that it was given; the others are not waited for.
     fill_refused(&slots, &partitions);
     context.shard.forget_if_complete(id, &slots);
@@ -87,17 +93,18 @@ async fn hand_all_on(
     id: RequestId,
     request: &ProduceRequest<'_>,
     parts: &mut [Part],
-    closed: &impl Fn() -> bool,
+    until: (u64, &impl Fn() -> bool),
 ) {
     let acks = acks_of(request.acks).unwrap_or(Acks::All);
-    let wait_max = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let mut pace = Pace::begin();
     for (slot, (part, wire)) in parts.iter_mut().zip(&request.partitions).enumerate() {
         if part.refused.is_some() {
             continue;
         }
+        pace.rest_if_late().await;
         let records = wire.records.unwrap_or_default();
         let batch = Batch { request: id, slot: slot as u32, partition: part.id, acks, records };
-        if !hand_on(context, batch, wait_max, closed).await {
+        if !hand_on(context, batch, until).await {
             part.refused = Some(code::REQUEST_TIMED_OUT);
         }
     }
@@ -115,19 +122,26 @@ struct Batch<'a> {
 async fn hand_on(
     context: &Context,
     batch: Batch<'_>,
-    wait_max: Duration,
-    closed: &impl Fn() -> bool,
+    (deadline_ns, closed): (u64, &impl Fn() -> bool),
 ) -> bool {
     let shard = &context.shard;
     let has_room = || shard.room_for(batch.partition, batch.records.len());
     if !has_room() {
-        context.wait_for(wait_max, || has_room() || closed()).await;
+        let over = || has_room() || closed() || shard.now().mono_ns >= deadline_ns;
+        shard.changes.until(over).await;
         if !has_room() {
             return false;
         }
     }
     shard.produce((batch.request, batch.slot), batch.partition, batch.acks, batch.records);
     true
+}
+
+/// How long a request's answer may take, by its own `timeout_ms`. It ends also when a follower
+/// that stands still is waited for: clients take the time they give their requests from it, and one
+/// without an answer then closes the connection with all that is in flight there.
+fn wait_of(timeout_ms: i32) -> Duration {
+    Duration::from_millis(timeout_ms.max(0) as u64).max(WAIT_MIN)
 }
 
 /// The error that all partitions get, whatever they hold.
@@ -178,6 +192,10 @@ fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> V
 }
 
 fn fill_refused(slots: &Slots<ProduceResult>, parts: &[Part]) {
+    if slots.is_complete() {
+        // Its time was over meanwhile.
+        return;
+    }
     for (slot, part) in parts.iter().enumerate() {
         if part.refused.is_some() {
             slots.fill(slot as u32, Err(Refusal::UnknownPartition));

@@ -30,9 +30,9 @@ impl<'a> ProduceRequest<'a> {
         let transactional_id = if version >= 3 { cursor.nullable_string()? } else { None };
         let (acks, timeout_ms) = (cursor.i16()?, cursor.i32()?);
         let (mut topics, mut partitions) = (SmallVec::new(), SmallVec::new());
-        for _ in 0..cursor.count(2)? {
+        for _ in 0..cursor.count_named(2, 0)? {
             let name = cursor.string()?;
-            let count = cursor.count(5)?;
+            let count = cursor.count_named(5, partitions.len())?;
             for _ in 0..count {
                 let number = cursor.i32()?;
                 partitions.push(ProducePartition { number, records: cursor.nullable_bytes()? });

@@ -5,6 +5,8 @@ use super::admin::{Failure, error_fields};
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
+use super::repeats;
+use crate::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use kafka_wire::alter_partition_reassignments_request::ReassignablePartition;
@@ -22,6 +24,23 @@ impl Handler for AlterPartitionReassignments {
     type Request = AlterPartitionReassignmentsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
 
+    fn named(request: &Self::Request) -> usize {
+        request
+            .topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .map(|partition| 1 + partition.replicas.as_ref().map_or(0, Vec::len))
+            .sum()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first_partitions(
+            &mut request.topics,
+            |topic| (topic.name.clone(), &mut topic.partitions),
+            |one| one.partition_index,
+        );
+    }
+
     async fn handle(
         context: &Context,
         _: i16,
@@ -31,9 +50,11 @@ impl Handler for AlterPartitionReassignments {
         let mut response = AlterPartitionReassignmentsResponse::default();
         response.allow_replication_factor_change = request.allow_replication_factor_change;
         response.error_message = None;
+        let mut pace = Pace::begin();
         for topic in request.topics {
             let mut answered = ReassignableTopicResponse::default();
             for wanted in &topic.partitions {
+                pace.rest_if_late().await;
                 let now = replicas(context, &view, &topic.name, wanted.partition_index);
                 answered.partitions.push(answer(wanted, now.as_deref()));
             }

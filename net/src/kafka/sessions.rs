@@ -2,15 +2,14 @@
 //! changes, and is told only what changed. The cache is bounded; a client that finds no place
 //! gets session id 0 and goes on without one.
 
+use super::cursor::PARTITIONS_MAX;
 use engine::collections::Map;
 use engine::ids::TopicId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Kafka's `max.incremental.fetch.session.cache.slots`.
-const SESSIONS_MAX: usize = 1000;
 /// Partitions in all sessions of a shard: 200,000 of about 150 bytes are 30 MB.
-const PARTITIONS_MAX: usize = 200_000;
+const ALL_PARTITIONS_MAX: usize = 200_000;
 /// A session unused for this long gives its place to a new one, as in Kafka.
 const EVICTABLE_AFTER_NS: u64 = 120_000_000_000;
 
@@ -26,6 +25,12 @@ pub struct Followed {
     pub max_bytes: i32,
 }
 
+impl Followed {
+    pub fn key(&self) -> Key {
+        Key::of(&self.topic, self.topic_id, self.number)
+    }
+}
+
 /// What the client was last told of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Told {
@@ -33,7 +38,27 @@ pub struct Told {
     pub log_start: i64,
 }
 
-type Key = (Arc<str>, TopicId, i32);
+/// A partition as a session names it. By id alone where the client names topics by id: the name is
+/// gone with the topic, and a client forgets it after that (KIP-516).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    Name(Arc<str>, i32),
+    Id(TopicId, i32),
+}
+
+impl Key {
+    /// A topic named by its name has no id here.
+    pub fn of(name: &Arc<str>, id: TopicId, number: i32) -> Self {
+        match id {
+            TopicId(0) => Self::Name(Arc::clone(name), number),
+            id => Self::Id(id, number),
+        }
+    }
+
+    fn is_by_id(&self) -> bool {
+        matches!(self, Self::Id(..))
+    }
+}
 
 struct Session {
     /// The epoch of the next request.
@@ -41,7 +66,8 @@ struct Session {
     used_ns: u64,
     /// In the order of fetching: what gave records goes to the end, so that none starves.
     order: BTreeMap<u64, (Followed, Option<Told>)>,
-    places: Map<Key, u64>,
+    /// Sorted: clients choose the keys, and could make all of them one in a hash map.
+    places: BTreeMap<Key, u64>,
     next_place: u64,
 }
 
@@ -55,17 +81,22 @@ pub enum SessionError {
 }
 
 /// One shard's sessions.
-#[derive(Default)]
 pub struct Sessions {
+    /// Kafka's `max.incremental.fetch.session.cache.slots`.
+    sessions_max: usize,
     by_id: Map<i32, Session>,
     partitions: usize,
 }
 
 impl Sessions {
+    pub fn new(sessions_max: usize) -> Self {
+        Self { sessions_max, by_id: Map::default(), partitions: 0 }
+    }
+
     /// A new session with these partitions; 0 when there is no place for it. `id` is random.
     pub fn open(&mut self, id: i32, now_ns: u64, partitions: &[Followed]) -> i32 {
         let no_room = |this: &Self| {
-            this.by_id.len() >= SESSIONS_MAX || this.partitions + partitions.len() > PARTITIONS_MAX
+            this.by_id.len() >= this.sessions_max || this.partitions + partitions.len() > ALL_PARTITIONS_MAX
         };
         if no_room(self) {
             self.evict(now_ns);
@@ -77,7 +108,7 @@ impl Sessions {
             epoch: 1,
             used_ns: now_ns,
             order: BTreeMap::new(),
-            places: Map::default(),
+            places: BTreeMap::new(),
             next_place: 0,
         };
         for partition in partitions {
@@ -108,9 +139,8 @@ impl Sessions {
         }
         if let Some((followed, _)) = session.order.values().next() {
             let by_id = followed.topic_id != TopicId(0);
-            let mut ids =
-                changed.iter().map(|followed| followed.topic_id).chain(forgotten.iter().map(|key| key.1));
-            if ids.any(|id| (id != TopicId(0)) != by_id) {
+            let named = changed.iter().map(|followed| followed.topic_id != TopicId(0));
+            if named.chain(forgotten.iter().map(Key::is_by_id)).any(|named| named != by_id) {
                 return Err(SessionError::OtherNames);
             }
         }
@@ -126,6 +156,11 @@ impl Sessions {
             session.follow(partition.clone());
         }
         self.partitions = self.partitions - before + session.order.len();
+        if session.order.len() > PARTITIONS_MAX {
+            // What no single request may name is not brought together by many.
+            self.close(id);
+            return Err(SessionError::NotFound);
+        }
         Ok(session.order.values().map(|(followed, _)| followed.clone()).collect())
     }
 
@@ -171,7 +206,7 @@ impl Sessions {
 
 impl Session {
     fn follow(&mut self, followed: Followed) {
-        let key = (Arc::clone(&followed.topic), followed.topic_id, followed.number);
+        let key = followed.key();
         let told = match self.places.get(&key) {
             Some(place) => return self.order.get_mut(place).expect("a place is in the order").0 = followed,
             None => None,
@@ -186,6 +221,8 @@ impl Session {
 mod tests {
     use super::*;
 
+    const SESSIONS_MAX: usize = 1000;
+
     fn followed(number: i32, offset: i64) -> Followed {
         Followed {
             topic: Arc::from("t"),
@@ -199,12 +236,12 @@ mod tests {
     }
 
     fn key(number: i32) -> Key {
-        (Arc::from("t"), TopicId(1), number)
+        Key::Id(TopicId(1), number)
     }
 
     #[test]
     fn a_session_remembers_what_is_fetched_and_what_was_told() {
-        let mut sessions = Sessions::default();
+        let mut sessions = Sessions::new(SESSIONS_MAX);
         assert_eq!(sessions.open(7, 0, &[followed(0, 0), followed(1, 0)]), 7);
         let told = Told { high_watermark: 5, log_start: 0 };
         assert!(sessions.tell(7, &key(0), told, true), "the first telling is news");
@@ -220,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_wrong_epoch_and_an_unknown_session_are_refused() {
-        let mut sessions = Sessions::default();
+        let mut sessions = Sessions::new(SESSIONS_MAX);
         sessions.open(7, 0, &[followed(0, 0)]);
         assert_eq!(sessions.advance((7, 2), 0, &[], &[]), Err(SessionError::WrongEpoch));
         assert_eq!(sessions.advance((8, 1), 0, &[], &[]), Err(SessionError::NotFound));
@@ -232,8 +269,28 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_is_gone_is_forgotten_by_its_id_alone() {
+        let mut sessions = Sessions::new(SESSIONS_MAX);
+        sessions.open(7, 0, &[followed(0, 0), followed(1, 0)]);
+        // When it is forgotten, nobody knows its name any more.
+        let gone = Key::of(&Arc::from(""), TopicId(1), 0);
+        assert_eq!(sessions.advance((7, 1), 0, &[], &[gone]), Ok(vec![followed(1, 0)]));
+        let renamed = Followed { topic: Arc::from(""), ..followed(1, 9) };
+        assert_eq!(
+            sessions.advance((7, 2), 0, std::slice::from_ref(&renamed), &[]),
+            Ok(vec![renamed.clone()])
+        );
+    }
+
+    #[test]
+    fn no_slots_are_no_sessions() {
+        let mut sessions = Sessions::new(0);
+        assert_eq!(sessions.open(7, u64::MAX, &[followed(0, 0)]), 0);
+    }
+
+    #[test]
     fn a_full_cache_gives_no_session_until_one_is_old() {
-        let mut sessions = Sessions::default();
+        let mut sessions = Sessions::new(SESSIONS_MAX);
         for id in 1..=SESSIONS_MAX as i32 {
             assert_eq!(sessions.open(id, u64::from(id as u32), &[followed(0, 0)]), id);
         }

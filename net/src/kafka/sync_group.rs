@@ -15,6 +15,10 @@ impl Handler for SyncGroup {
     type Request = SyncGroupRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
 
+    fn named(request: &Self::Request) -> usize {
+        request.assignments.len()
+    }
+
     async fn handle(context: &Context, _: i16, request: SyncGroupRequest) -> SyncGroupResponse {
         let assignments = request.assignments.iter();
         let sync = Sync {

@@ -77,10 +77,11 @@ macro_rules! surface {
             key: i16,
             version: i16,
             body: Bytes,
+            decoded: impl FnOnce(),
         ) -> Option<Result<BytesMut, WireError>> {
             $(if key == dispatch::key_of::<$handler>() {
                 // Boxed: the largest handler's state would otherwise be each connection's.
-                return Some(Box::pin(dispatch::answer::<$handler>(context, caller, version, body)).await);
+                return Some(Box::pin(dispatch::answer::<$handler>(context, caller, version, body, decoded)).await);
             })*
             None
         }

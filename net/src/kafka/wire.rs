@@ -18,19 +18,30 @@ pub use kafka_wire_core::{
     StrBytes, Uuid,
 };
 
+use super::repeats::NAMED_MAX;
 use engine::ids::TopicId;
 
-/// Bounds on one request off the hot path. 10,000 topics of 100 partitions named in one request
-/// are within them; a structure of 100 bytes for each two bytes received is the worst there is.
+/// A request off the hot path that is longer closes its connection, and a shard with little memory
+/// takes even less. A group's assignments, or the names of 100,000 topics, fit.
+pub const BODY_BYTES_MAX: usize = 4 << 20;
+/// What decoding may take, in times of the body: a structure of up to a hundred bytes for each four
+/// or five received is the worst there is (see the test `harm`). It is reserved before.
+pub const DECODED_TIMES: usize = 32;
+
+/// What its handler goes on holding, in the same measure.
+pub const DECODED_TIMES_HELD: usize = 4;
+
+/// Bounds on one request off the hot path.
 fn limits() -> DecodeLimits {
     let mut limits = DecodeLimits::default();
-    limits.max_frame_bytes = 16 << 20;
+    limits.max_frame_bytes = BODY_BYTES_MAX;
     limits.max_string_bytes = 32 << 10;
-    limits.max_bytes_bytes = 16 << 20;
-    limits.max_array_elements = 100_000;
-    limits.max_tagged_fields = 64;
-    limits.max_tag_bytes = 64 << 10;
-    limits.max_total_tag_bytes = 64 << 10;
+    limits.max_bytes_bytes = BODY_BYTES_MAX;
+    limits.max_array_elements = 2 * NAMED_MAX;
+    // Each takes 40 bytes for the two that a client sends. None is known that is sent.
+    limits.max_tagged_fields = 4;
+    limits.max_tag_bytes = 4 << 10;
+    limits.max_total_tag_bytes = 4 << 10;
     limits
 }
 
@@ -67,6 +78,8 @@ pub fn encode<T: KafkaEncode>(to: &mut BytesMut, message: &T, version: i16) -> R
 pub enum WireError {
     #[error("its body cannot be decoded: {0}")]
     Request(#[from] DecodeError),
+    #[error("it names {0} things; {NAMED_MAX} is the most")]
+    Named(usize),
     #[error("the answer cannot be encoded: {0}")]
     Answer(#[from] EncodeError),
 }

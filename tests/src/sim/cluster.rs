@@ -238,6 +238,7 @@ impl Cluster {
             configs: Vec::new(),
             topic_id: TopicId(u128::from(self.next) + 1),
             entropy: self.next,
+            by_hand: Vec::new(),
         };
         let command = propose::create_topic(&view, &Statics::default(), new).expect("it may be made");
         let output = self.command(node, command);

@@ -96,6 +96,7 @@ pub fn step_name(request: &DiskRequest, path: &str) -> String {
         DiskRequest::CreateDir { .. } => "create folder",
         DiskRequest::SyncDir { .. } => "sync folder",
         DiskRequest::List { .. } => "list",
+        DiskRequest::Rest => "rest",
     };
     format!("{what} {}", file_kind(path))
 }

@@ -158,6 +158,7 @@ impl Node {
             lanes: shards,
             memory_bytes: SHARD_MEMORY_BYTES,
             segment_bytes,
+            broker_ids: None,
             scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
             catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
             raft_window_entries: RAFT_WINDOW_ENTRIES,

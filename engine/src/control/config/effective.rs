@@ -61,6 +61,7 @@ impl TopicSettings {
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             min_insync_replicas: u16::try_from(number("min.insync.replicas")).expect("checked when set"),
+            min_insync_is_own: topic.contains_key("min.insync.replicas"),
             compacted: !list_of(&value("cleanup.policy")).any(|policy| policy == "delete"),
         }
     }
@@ -93,6 +94,8 @@ pub struct BrokerSettings {
     pub request_bytes_max: u32,
     pub connection_idle_max_ms: u64,
     pub fetch_sessions_max: u32,
+    pub connections_max: u32,
+    pub connections_per_ip_max: u32,
     pub retention_check_interval_ms: u64,
     pub offsets_partitions: i32,
     /// `None`: not set.
@@ -112,6 +115,8 @@ impl BrokerSettings {
             request_bytes_max: static_number(statics, "socket.request.max.bytes"),
             connection_idle_max_ms: static_number(statics, "connections.max.idle.ms"),
             fetch_sessions_max: static_number(statics, "max.incremental.fetch.session.cache.slots"),
+            connections_max: static_number(statics, "max.connections"),
+            connections_per_ip_max: static_number(statics, "max.connections.per.ip"),
             retention_check_interval_ms: static_number(statics, "log.retention.check.interval.ms"),
             offsets_partitions: static_number(statics, "offsets.topic.num.partitions"),
             offsets_replication_factor: statics

@@ -169,6 +169,7 @@ impl SimDisk {
             | DiskRequest::SyncDir { path }
             | DiskRequest::List { path } => path,
             DiskRequest::Rename { from, .. } => from,
+            DiskRequest::Rest => "",
             other => self.path_of(owner, file_of(other).expect("every other operation names a file")),
         }
     }

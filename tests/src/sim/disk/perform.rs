@@ -51,6 +51,7 @@ impl SimDisk {
                 Ok(DiskDone::Done)
             }
             DiskRequest::List { path } => self.list(path),
+            DiskRequest::Rest => Ok(DiskDone::Done),
         }
     }
 

@@ -1,0 +1,44 @@
+//! Long work on a shard, in parts: after a while it lets the reactor and the other tasks have
+//! their turn.
+
+use std::time::{Duration, Instant};
+
+/// After this much work without a pause others have their turn (notes, G6).
+pub const WORK_MAX: Duration = Duration::from_micros(100);
+/// A yield alone would not let the reactor poll.
+const REACTOR_PAUSE: Duration = Duration::from_micros(2);
+/// The clock is looked at once per so many parts.
+const PARTS: u32 = 16;
+
+/// One piece of work, from its first part to its last.
+pub struct Pace {
+    since: Instant,
+    parts: u32,
+}
+
+impl Pace {
+    pub fn begin() -> Self {
+        Self { since: Instant::now(), parts: 0 }
+    }
+
+    /// Called between parts that take about a microsecond each.
+    pub async fn rest_if_due(&mut self) {
+        self.parts += 1;
+        if self.parts.is_multiple_of(PARTS) {
+            self.rest_if_late().await;
+        }
+    }
+
+    /// Called between longer parts.
+    pub async fn rest_if_late(&mut self) {
+        if self.since.elapsed() > WORK_MAX {
+            rest().await;
+            self.since = Instant::now();
+        }
+    }
+}
+
+/// Lets the reactor poll once.
+pub async fn rest() {
+    glommio::timer::sleep(REACTOR_PAUSE).await;
+}
