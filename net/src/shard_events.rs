@@ -14,18 +14,14 @@ use tracing::{debug, error, info, warn};
 
 pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
     let shard = shard.0;
-    let topics = |journal: &JournalId| view.topics_of(*journal).to_string();
+    let topics = |journal: &JournalId| {
+        let topics = view.topics_of(*journal);
+        (!topics.names.is_empty()).then(|| topics.to_string())
+    };
     match event {
-        Event::Recovered(report) => recovered(shard, report, &topics(&report.journal)),
+        Event::Recovered(report) => recovered(shard, report, topics(&report.journal)),
         Event::Leading { journal, term } => {
             info!(shard, journal = journal.0, term = term.0, topics = topics(journal), "leads");
-        }
-        Event::CheckpointBad { journal, index } => {
-            let (journal, index, topics) = (journal.0, index.0, topics(journal));
-            error!(
-                shard,
-                journal, index, topics, "a checkpoint is bad: what only it would cover is not deleted"
-            );
         }
         Event::LeadsNoMore { journal, term } => {
             info!(shard, journal = journal.0, term = term.0, topics = topics(journal), "leads no more");
@@ -37,8 +33,9 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
         | Event::IndexRebuilt { .. }
         | Event::SegmentDeleted { .. }
         | Event::CheckpointWritten { .. }
+        | Event::CheckpointBad { .. }
         | Event::DigestAgrees { .. } => segments(shard, event, &topics),
-        Event::Damaged(damage) => damaged(shard, damage, &topics(&damage.journal)),
+        Event::Damaged(damage) => damaged(shard, damage, topics(&damage.journal)),
         Event::DigestDiffers { journal, base, last, entries } => {
             digest_differs(shard, *journal, (*base, *last), *entries)
         }
@@ -162,7 +159,7 @@ fn disk(finding: &Finding, folder: &Path) -> String {
 }
 
 /// What becomes of segments and what is beside them.
-fn segments(shard: u16, event: &Event, topics: &dyn Fn(&JournalId) -> String) {
+fn segments(shard: u16, event: &Event, topics: &dyn Fn(&JournalId) -> Option<String>) {
     match event {
         Event::SegmentRolled { journal, base } => {
             debug!(shard, journal = journal.0, base = base.0, "segment rolled");
@@ -191,6 +188,14 @@ fn segments(shard: u16, event: &Event, topics: &dyn Fn(&JournalId) -> String) {
         }
         Event::CheckpointWritten { journal, index, bytes } => {
             debug!(shard, journal = journal.0, index = index.0, bytes, "checkpoint written");
+        }
+        Event::CheckpointBad { journal, index } => {
+            let (index, topics) = (index.0, topics(journal));
+            let journal = journal.0;
+            error!(
+                shard,
+                journal, index, topics, "a checkpoint is bad: what only it would cover is not deleted"
+            );
         }
         Event::DigestAgrees { journal, base } => {
             debug!(shard, journal = journal.0, base = base.0, "a sealed segment is the same as the leader's");
@@ -293,7 +298,7 @@ fn forming(shard: u16, unheard: &[NodeId], undecided: &[NodeId]) {
     }
 }
 
-fn recovered(shard: u16, report: &RecoveryReport, topics: &str) {
+fn recovered(shard: u16, report: &RecoveryReport, topics: Option<String>) {
     info!(
         shard,
         journal = report.journal.0,
@@ -330,11 +335,11 @@ fn recovered(shard: u16, report: &RecoveryReport, topics: &str) {
         warn!(shard, journal = report.journal.0, "every copy of the hard state was bad");
     }
     for damage in &report.damage {
-        damaged(shard, damage, topics);
+        damaged(shard, damage, topics.clone());
     }
 }
 
-fn damaged(shard: u16, damage: &Damage, topics: &str) {
+fn damaged(shard: u16, damage: &Damage, topics: Option<String>) {
     error!(
         shard,
         journal = damage.journal.0,

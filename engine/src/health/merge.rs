@@ -20,14 +20,17 @@ impl Subject {
     }
 }
 
+/// One finding is kept for each: its group of kinds, its journal, its node.
+type Place = (Kind, Option<JournalId>, Option<NodeId>);
+
 /// Keeps of all findings about the same the one that says most, and of those the oldest; and nothing of
 /// replicas that only says again that their node is down.
 pub fn merge<T>(findings: impl IntoIterator<Item = T>, subject: impl Fn(&T) -> Subject) -> Vec<T> {
-    let mut kept: BTreeMap<(u8, Option<JournalId>, Option<NodeId>), (Subject, T)> = BTreeMap::new();
+    let mut kept: BTreeMap<Place, (Subject, T)> = BTreeMap::new();
     for one in findings {
         let of_one = subject(&one);
         let group = if of_one.kind.is_of_replica() { Kind::ReplicaNotMember } else { of_one.kind };
-        let key = (group as u8, of_one.journal, of_one.node);
+        let key = (group, of_one.journal, of_one.node);
         let is_better =
             |(before, _): &(Subject, T)| (of_one.kind, of_one.since_ms) < (before.kind, before.since_ms);
         if kept.get(&key).is_none_or(is_better) {

@@ -2,19 +2,14 @@
 //! advised here can lose data.
 
 use super::finding::{Finding, Kind, Topics, What};
+use crate::ids::META_JOURNAL;
 use core::fmt;
 
 impl fmt::Display for Finding {
     /// What is so.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node.map_or_else(|| "?".to_owned(), |node| node.to_string());
-        if let Some(journal) = self.journal {
-            write!(f, "journal {journal}")?;
-            if !self.topics.names.is_empty() {
-                write!(f, " ({})", self.topics)?;
-            }
-            write!(f, ": ")?;
-        }
+        write!(f, "{}", self.place())?;
         match self.what {
             What::NodeDown => write!(f, "node {node} is down: nothing is heard of it"),
             What::NoQuorum { heard, replicas } => {
@@ -69,11 +64,24 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
+    /// The journal, by what an operator knows of it.
+    fn place(&self) -> String {
+        match self.journal {
+            None => String::new(),
+            Some(META_JOURNAL) => format!("journal {META_JOURNAL} (the cluster's metadata): "),
+            Some(journal) if self.topics.names.is_empty() => format!("journal {journal}: "),
+            Some(journal) => format!("journal {journal} ({}): ", self.topics),
+        }
+    }
+
     pub fn meaning(&self) -> &'static str {
         match self.what {
             What::NodeDown => {
                 "clients are served by the others; what has a replica there has one copy less, and one more node \
                  lost may stop it"
+            }
+            What::NoQuorum { .. } if self.journal == Some(META_JOURNAL) => {
+                "topics, settings, groups and members cannot be changed until more than half of the nodes take part"
             }
             What::NoQuorum { heard, replicas } if heard > replicas / 2 => {
                 "its topics take and give nothing: enough nodes are heard, but not enough of their replicas can vote"
@@ -109,11 +117,7 @@ impl Finding {
     /// What is so once it no longer holds.
     pub fn over(&self) -> String {
         let node = self.node.map_or_else(|| "?".to_owned(), |node| node.to_string());
-        let of_journal =
-            self.journal.map_or_else(String::new, |journal| match self.topics.names.as_slice() {
-                [] => format!("journal {journal}: "),
-                _ => format!("journal {journal} ({}): ", self.topics),
-            });
+        let of_journal = self.place();
         match self.what.kind() {
             Kind::NodeDown => format!("node {node} is heard again"),
             Kind::NoQuorum => format!("{of_journal}quorum regained"),

@@ -5,7 +5,9 @@ use super::forming::Forming;
 use super::lifecycle::Slot;
 use super::output::{Event, Output};
 use crate::clock::Now;
-use crate::health::{DiskFacts, Finding, JournalFacts, Known, NodeFacts, ReplicaState, Watch, judge};
+use crate::health::{
+    DOWN_AFTER, DiskFacts, Finding, JournalFacts, Known, NodeFacts, ReplicaState, Watch, judge,
+};
 use crate::ids::{JournalId, LaneId, META_JOURNAL, NodeId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
@@ -37,6 +39,12 @@ impl Health {
     /// Something came from another node.
     pub(super) fn heard(&mut self, node: NodeId, now: Now) {
         self.heard_ns.insert(node, now.mono_ns);
+    }
+
+    /// A node that is not down, as far as is known here.
+    pub(super) fn hears(&self, node: NodeId, now: Now) -> bool {
+        let heard_ns = self.heard_ns.get(&node);
+        heard_ns.is_some_and(|heard_ns| now.mono_ns.saturating_sub(*heard_ns) < DOWN_AFTER.as_nanos() as u64)
     }
 }
 
@@ -75,6 +83,9 @@ impl Shard {
     }
 
     fn look(&mut self, now: Now, fx: &mut Effects) {
+        if self.has_peers() {
+            self.forget_leaders(now, fx);
+        }
         let known = self.known(now);
         let view = std::sync::Arc::clone(&self.view);
         let name_topics = |finding: &mut Finding| {
@@ -157,17 +168,19 @@ impl Shard {
             Slot::Opening { .. } => return facts_of(id),
         };
         let has_peers = !journal.is_alone();
-        let is_leaderless = has_peers && journal.leader().1.is_none() && self.leader_of(id).is_none();
+        let is_leaderless = has_peers && journal.leader().1.is_none();
         let leaderless_ns =
             is_leaderless.then(|| *self.health.leaderless_ns.entry(id).or_insert(now.mono_ns));
         if !is_leaderless {
             self.health.leaderless_ns.remove(&id);
         }
+        // Others have a leader, as it says itself: this replica is not one of its own, or not yet.
+        let is_led = self.leader_of(id).is_some_and(|leader| leader != own && self.health.hears(leader, now));
         JournalFacts {
             journal: id,
             replicas: replicas.unwrap_or_else(|| journal.nodes()),
             is_needed,
-            leaderless_ns,
+            leaderless_ns: leaderless_ns.filter(|_| !is_led),
             own: journal.replica_state(),
             followers: journal.follower_facts(now),
             strangers: journal.strangers(now),

@@ -193,7 +193,6 @@ impl Shard {
         if now.mono_ns - self.peers.hinted_ns >= HINT_AGAIN.as_nanos() as u64 {
             self.peers.hinted_ns = now.mono_ns;
             self.tell_leaders(now, fx);
-            self.forget_leaders(now, fx);
             self.send_hints(&self.others(), now, fx);
             self.register(now, fx);
             self.ask_to_rejoin(now, fx);
@@ -261,12 +260,14 @@ impl Shard {
         true
     }
 
-    /// Leaders that nobody names any more: that they led is not what is known now.
-    fn forget_leaders(&mut self, now: Now, fx: &mut Effects) {
-        let forget_ns = FORGET_AFTER.as_nanos() as u64;
+    /// Leaders that nobody names any more, or whose nodes are down: that they led is not what is known
+    /// now. That this node leads it says itself, and that it does no more.
+    pub(super) fn forget_leaders(&mut self, now: Now, fx: &mut Effects) {
+        let (forget_ns, own, health) = (FORGET_AFTER.as_nanos() as u64, self.config.node, &self.health);
         for (journal, known) in &mut self.peers.known {
             let told_ns = self.peers.told_ns.get(journal).copied().unwrap_or(0);
-            if known.leader.is_some() && now.mono_ns.saturating_sub(told_ns) >= forget_ns {
+            let Some(leader) = known.leader.filter(|leader| *leader != own) else { continue };
+            if !health.hears(leader, now) || now.mono_ns.saturating_sub(told_ns) >= forget_ns {
                 (known.leader, known.in_sync) = (None, Vec::new());
                 let (journal, term, in_sync) = (*journal, known.term, Vec::new());
                 fx.out.push(Output::Leader { journal, term, leader: None, in_sync });

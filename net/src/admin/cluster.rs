@@ -12,6 +12,7 @@ use crate::address::Address;
 use crate::health_row::{self, HealthRow};
 use crate::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
+use engine::health::Kind;
 use engine::ids::BrokerIds;
 use kafka_wire::describe_cluster_response::DescribeClusterBroker;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, MetadataResponse};
@@ -50,11 +51,14 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     let until = deadline - MARGIN.min(left(deadline) / 4);
     let first = first_of(reach.bootstrap()?, deadline, move |address: Address| First::ask(&address, until));
     let First { metadata, ids, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
-    let brokers = all_brokers(&metadata, known);
-    let mut report = ClusterReport::of(
-        &metadata,
-        brokers.iter().map(|broker| broker_row(&metadata, ids, broker)).collect(),
-    );
+    let mut brokers = all_brokers(&metadata, known);
+    for broker in &mut brokers {
+        let node = ids.place(broker.id).map(|(node, _)| node.0);
+        let is_it = |row: &HealthRow| row.what == Kind::NodeDown.name() && row.node == node;
+        broker.is_away |= told.iter().any(is_it);
+    }
+    let rows = brokers.iter().map(|broker| broker_row(&metadata, ids, broker)).collect();
+    let mut report = ClusterReport::of(&metadata, rows);
     let questions: Vec<Question> =
         brokers.into_iter().map(Question::Broker).chain(pages.into_iter().map(Question::Page)).collect();
     let answers = ask_all(questions, deadline, move |question| question.ask(until));
