@@ -3,6 +3,7 @@
 
 use crate::config::nearest;
 use crate::refusal::Refusal;
+use engine::control::config::elsewhere::elsewhere;
 use engine::control::config::{Statics, StaticsError, broker};
 
 /// The file's settings with those of the command line over them, each of them valid.
@@ -38,6 +39,9 @@ fn check(key: &str, value: &str) -> Result<(), Refusal> {
     match Statics::new(&[(key.to_owned(), value.to_owned())]) {
         Ok(_) => Ok(()),
         Err(StaticsError::Unknown(_)) => {
+            if let Some(place) = elsewhere(key) {
+                return Err(Refusal::usage(format!("Kafka's setting '{key}' has no meaning here"), place));
+            }
             let nearest = nearest(key, names()).expect("there are names");
             let what = format!("unknown Kafka setting '{key}'");
             Err(Refusal::usage(what, format!("did you mean '{nearest}'?")))
@@ -106,6 +110,15 @@ mod tests {
         assert!(merge(Vec::new(), &["num.partitions".to_owned()]).is_err());
         let refusal = merge(Vec::new(), &["num.partitions=0".to_owned()]).expect_err("refused");
         assert!(refusal.to_string().contains("between 1 and"), "{refusal}");
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused_with_the_place_where_it_belongs() {
+        let refused = |set: &str| merge(Vec::new(), &[set.to_owned()]).expect_err("refused").to_string();
+        assert!(refused("num.io.threads=8").contains("--shards"));
+        assert!(
+            refused("log.segment.bytes=1000000").contains("their size is set when the cluster is formed")
+        );
     }
 
     #[test]

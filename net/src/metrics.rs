@@ -173,6 +173,7 @@ impl Collector for Page {
         self.journal_rows(&mut encoder)?;
         self.follower_rows(&mut encoder)?;
         self.stages(&mut encoder)?;
+        self.delays(&mut encoder)?;
         self.apis(&mut encoder)
     }
 }
@@ -254,6 +255,26 @@ impl Page {
             for (stage, latency) in all {
                 let labels = [("shard", shard.to_string()), ("stage", stage.to_owned())];
                 histogram(&mut family.encode_family(&labels)?, latency)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How late what is to come in time came.
+    fn delays(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        type Delay = (&'static str, &'static str, fn(&ShardPage) -> &Latency);
+        let delays: [Delay; 2] = [
+            ("fetch_late_seconds", "Fetches answered later than they asked to wait, by how much", |p| {
+                &p.fetches_late
+            }),
+            ("tick_late_seconds", "How late a shard's timer of 10 ms came: all waited as long", |p| {
+                &p.ticks_late
+            }),
+        ];
+        for (name, help, delay) in delays {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for (shard, page) in self.shards.iter().enumerate() {
+                histogram(&mut family.encode_family(&[("shard", shard.to_string())])?, delay(page))?;
             }
         }
         Ok(())

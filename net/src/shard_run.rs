@@ -94,7 +94,10 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
 /// The engine's tick, and about every second the figures and the look at connections.
 async fn tick(shard: Rc<ShardLoop>, connections: &Connections) {
     for ticks in 1u64.. {
+        let due_ns = shard.now().plus(TICK);
         glommio::timer::sleep(TICK).await;
+        let late_ns = shard.now().mono_ns.saturating_sub(due_ns);
+        shard.page.borrow_mut().ticks_late.record(late_ns);
         shard.tick();
         if ticks.is_multiple_of(TICKS_PER_SECOND) {
             connections.sweep();

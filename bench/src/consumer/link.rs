@@ -15,6 +15,8 @@ use std::time::Duration;
 /// An answer may be longer than what was asked for by one batch.
 const ANSWER_BYTES_MAX: usize = 512 << 20;
 const BUFFER_BYTES_MIN: usize = 256 << 10;
+/// What an answer may take beyond the wait that was asked for; Kafka's clients take 30 s in all.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_millis(5);
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 
@@ -91,7 +93,7 @@ impl Link {
             self.encode(correlation);
             let sent = socket.write_all(&[&self.request], |_| {}).await;
             sent.map_err(|error| format!("send: {}", error.kind()))?;
-            let length = receive(&socket, buffer).await?;
+            let length = self.in_time(receive(&socket, buffer)).await?;
             let round = self.take(&buffer[4..4 + length], correlation)?;
             if round.failed {
                 *failures += 1;
@@ -103,6 +105,17 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// An answer later than the wait that was asked for and a while is none: the broker stands still.
+    async fn in_time(&self, answer: impl Future<Output = Result<usize, String>>) -> Result<usize, String> {
+        let wait_ms = self.consumer.shared.workload.fetch_wait_ms.max(0) as u64;
+        let timer = glommio::timer::sleep(Duration::from_millis(wait_ms) + ANSWER_WAIT);
+        let late = async {
+            timer.await;
+            Err("fetch: no answer in time".to_owned())
+        };
+        futures_lite::future::or(answer, late).await
     }
 
     /// Chooses what to ask for; false when this broker leads nothing that is wanted.
@@ -188,6 +201,7 @@ impl Link {
             // What was there is deleted: go on with the oldest that is left.
             let moved = part.log_start > position.next_offset;
             position.next_offset = position.next_offset.max(part.log_start);
+            self.consumer.moved_ns.set(now_ns());
             return moved;
         }
         if part.error_code != 0 {
@@ -205,6 +219,7 @@ impl Link {
             }
             sink.take(partition, batch);
             position.next_offset = position.next_offset.max(next_offset(header));
+            self.consumer.moved_ns.set(now_ns());
         }
         true
     }

@@ -2,7 +2,7 @@
 //! before an entry is spent on it. `apply` has the last word.
 
 use super::command::{Command, CommandError, ConfigChange, Place, Resource};
-use super::config::{BrokerSettings, Statics, apply_changes, life_of};
+use super::config::{BrokerSettings, Statics, apply_changes, brokers_changes, life_of};
 use super::rules::{self, Existing, Wanted};
 use super::view::{TopicView, View};
 use crate::groups::OFFSETS_TOPIC;
@@ -101,6 +101,7 @@ pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Resul
 
 /// The same of one broker, which the view knows.
 pub fn alter_broker(view: &View, id: i32, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    let changes = brokers_changes(changes)?;
     let resource = Resource::Broker(id);
     let none = Default::default();
     apply_changes(&resource, view.own_broker_configs.get(&id).unwrap_or(&none), &changes)?;
@@ -109,6 +110,7 @@ pub fn alter_broker(view: &View, id: i32, changes: Vec<ConfigChange>) -> Result<
 
 /// The same of all brokers.
 pub fn alter_brokers(view: &View, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    let changes = brokers_changes(changes)?;
     apply_changes(&Resource::Brokers, &view.broker_configs, &changes)?;
     Ok(Command::AlterConfigs { resource: Resource::Brokers, changes })
 }
