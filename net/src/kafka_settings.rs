@@ -34,17 +34,49 @@ fn names() -> impl Iterator<Item = &'static str> {
     broker::settings().map(|setting| setting.name)
 }
 
+/// Kafka's settings whose place here is an option of the node, and which.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("advertised.host.name", "--advertise HOST:PORT"),
+    ("advertised.listeners", "--advertise HOST:PORT"),
+    ("advertised.port", "--advertise HOST:PORT"),
+    ("broker.id", "--node-id N"),
+    ("broker.rack", "--rack NAME"),
+    ("controller.quorum.bootstrap.servers", "--peers ID=HOST:PORT,..."),
+    ("controller.quorum.voters", "--peers ID=HOST:PORT,..."),
+    ("host.name", "--listen HOST:PORT"),
+    ("listeners", "--listen HOST:PORT"),
+    ("log.dir", "--data-dir DIR"),
+    ("log.dirs", "--data-dir DIR"),
+    ("node.id", "--node-id N"),
+    ("num.io.threads", "--shards N"),
+    ("num.network.threads", "--shards N"),
+    ("port", "--listen HOST:PORT"),
+];
+/// How alike a name must be to be taken for a slip of the pen.
+const LIKENESS_MIN: f64 = 0.9;
+
+/// What to do about a name that is none.
+fn remedy_of_unknown(key: &str) -> String {
+    if let Some((_, option)) = ELSEWHERE.iter().find(|(name, _)| *name == key) {
+        return format!("it is an option of the node here: {option}, in the file without the dashes");
+    }
+    match nearest(key, names()).filter(|name| strsim::jaro_winkler(key, name) >= LIKENESS_MIN) {
+        Some(nearest) => format!("did you mean '{nearest}'?"),
+        None => "leave it out: it has no meaning here".to_owned(),
+    }
+}
+
 fn check(key: &str, value: &str) -> Result<(), Refusal> {
     match Statics::new(&[(key.to_owned(), value.to_owned())]) {
         Ok(_) => Ok(()),
         Err(StaticsError::Unknown(_)) => {
-            let nearest = nearest(key, names()).expect("there are names");
             let what = format!("unknown Kafka setting '{key}'");
-            Err(Refusal::usage(what, format!("did you mean '{nearest}'?")))
+            Err(Refusal::usage(what, remedy_of_unknown(key)))
         }
         Err(StaticsError::Invalid { reason, .. }) => {
             let setting = broker::setting(key).expect("it is known");
-            Err(Refusal::usage(reason, format!("{key}: {}", setting.doc)))
+            let remedy = format!("give {}. {key}: {}", setting.kind.values(), setting.doc);
+            Err(Refusal::usage(reason, remedy))
         }
     }
 }
@@ -106,6 +138,21 @@ mod tests {
         assert!(merge(Vec::new(), &["num.partitions".to_owned()]).is_err());
         let refusal = merge(Vec::new(), &["num.partitions=0".to_owned()]).expect_err("refused");
         assert!(refusal.to_string().contains("between 1 and"), "{refusal}");
+        let refusal = merge(Vec::new(), &["num.partitions=abc".to_owned()]).expect_err("refused");
+        assert!(refusal.remedy.starts_with("give a whole number from 1 to 2147483647."), "{refusal}");
+    }
+
+    #[test]
+    fn what_is_an_option_here_is_named_and_what_is_nothing_like_it_suggests_nothing() {
+        for (name, option) in
+            [("listeners", "--listen"), ("advertised.listeners", "--advertise"), ("log.dirs", "--data-dir")]
+        {
+            let refusal = merge(Vec::new(), &[format!("{name}=x")]).expect_err("refused");
+            assert!(refusal.remedy.contains(option) && !refusal.remedy.contains("did you mean"), "{refusal}");
+        }
+        assert!(ELSEWHERE.iter().all(|(name, _)| !is_known(name)), "what has a meaning is not elsewhere");
+        let refusal = merge(Vec::new(), &["zookeeper.connect=x".to_owned()]).expect_err("refused");
+        assert!(!refusal.remedy.contains("did you mean"), "{refusal}");
     }
 
     #[test]

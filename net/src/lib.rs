@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod admin;
+pub mod blocking;
 pub mod budget;
 pub mod cli;
 pub mod completion;
@@ -11,6 +12,7 @@ pub mod connections;
 pub mod data_folder;
 pub mod entropy;
 pub mod environment;
+pub mod exposition;
 pub mod frame;
 pub mod groups;
 pub mod http;
