@@ -14,6 +14,7 @@ use crate::kafka::context::Caller;
 use crate::kafka::cursor::Malformed;
 use crate::kafka::fetch::FetchWork;
 use crate::kafka::header::{self, Opened, RequestHeader};
+use crate::kafka::other_protocol::OtherProtocol;
 use crate::kafka::outgoing::Outgoing;
 use crate::kafka::produce::{Begun, ProduceWork};
 use crate::kafka::wire::{Bytes, DECODED_TIMES, DECODED_TIMES_HELD, WireError};
@@ -277,7 +278,14 @@ impl Connection {
         }
         let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if bytes > self.shared.frame_bytes_max || bytes < 8 {
-            tracing::info!(peer = %self.peer, "closed: a frame of {} bytes", i32::from_be_bytes(length));
+            match OtherProtocol::of(length) {
+                Some(other) => tracing::info!(peer = %self.peer, "closed: {}", other.client()),
+                None => {
+                    let max = self.shared.frame_bytes_max;
+                    let bytes = i32::from_be_bytes(length);
+                    tracing::info!(peer = %self.peer, "closed: a frame of {bytes} bytes, allowed are 8 to {max}");
+                }
+            }
             self.shared.shard.page.borrow_mut().connections_refused += 1;
             return Ok(None);
         }

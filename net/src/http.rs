@@ -1,12 +1,13 @@
 //! The HTTP thread: health and metrics, away from the shards.
 
+use crate::exposition::Form;
 use crate::health_row::{HealthRow, now_ms};
 use crate::metrics;
 use crate::refusal::Refusal;
 use crate::status::{Phase, Status};
 use axum::Router;
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::io;
@@ -82,8 +83,10 @@ async fn started(State(status): State<Arc<Status>>) -> impl IntoResponse {
     health(phase != Phase::Starting, phase)
 }
 
-async fn metrics_page(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::page(&status))
+async fn metrics_page(State(status): State<Arc<Status>>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let form = Form::accepted(accept);
+    ([(header::CONTENT_TYPE, form.content_type())], form.write(metrics::page(&status)))
 }
 
 #[cfg(test)]
@@ -134,6 +137,8 @@ mod tests {
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 503"));
         assert!(get(address, "/startupz").starts_with("HTTP/1.1 200"));
         let page = get(address, "/metrics");
+        assert!(page.contains("text/plain; version=0.0.4") && !page.contains("# EOF"), "{page}");
+        let page = get(address, "/metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\nX: ");
         assert!(page.contains("application/openmetrics-text") && page.ends_with("# EOF\n"), "{page}");
         assert!(get(address, "/nothing").starts_with("HTTP/1.1 404"));
     }

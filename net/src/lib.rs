@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod admin;
+pub mod blocking;
 pub mod budget;
 pub mod cli;
 pub mod completion;
@@ -12,6 +13,7 @@ pub mod data_folder;
 pub mod descriptors;
 pub mod entropy;
 pub mod environment;
+pub mod exposition;
 pub mod frame;
 pub mod groups;
 pub mod health_row;

@@ -15,8 +15,6 @@ use std::time::Duration;
 /// An answer may be longer than what was asked for by one batch.
 const ANSWER_BYTES_MAX: usize = 512 << 20;
 const BUFFER_BYTES_MIN: usize = 256 << 10;
-/// What an answer may take beyond the wait that was asked for; Kafka's clients take 30 s in all.
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_millis(5);
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 
@@ -82,18 +80,27 @@ impl Link {
     async fn converse(&mut self, buffer: &mut Vec<u8>, failures: &mut u32) -> Result<(), String> {
         let address = self.consumer.shared.directory.leaders().brokers.get(&self.broker).copied();
         let address = address.ok_or("fetch: the broker is not known")?;
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| format!("connect: {}", std::io::Error::from(error).kind()))?;
+        let workload = &self.consumer.shared.workload;
+        let waiting = Duration::from_millis(workload.fetch_wait_ms.max(0) as u64);
+        let in_time = Duration::from_nanos(workload.timeout_ns()) + waiting;
+        let connect = async {
+            TcpStream::connect(address)
+                .await
+                .map_err(|error| format!("connect: {}", std::io::Error::from(error).kind()))
+        };
+        let stream = within(in_time, connect).await?;
         let _ = stream.set_nodelay(true);
         let socket = Socket::new(stream);
         let mut correlation = 0;
         while !self.consumer.is_over() && self.choose() {
             correlation += 1;
             self.encode(correlation);
-            let sent = socket.write_all(&[&self.request], |_| {}).await;
-            sent.map_err(|error| format!("send: {}", error.kind()))?;
-            let length = self.in_time(receive(&socket, buffer)).await?;
+            let exchange = async {
+                let sent = socket.write_all(&[&self.request], |_| {}).await;
+                sent.map_err(|error| format!("send: {}", error.kind()))?;
+                receive(&socket, buffer).await
+            };
+            let length = within(in_time, exchange).await?;
             let round = self.take(&buffer[4..4 + length], correlation)?;
             if round.failed {
                 *failures += 1;
@@ -105,17 +112,6 @@ impl Link {
             }
         }
         Ok(())
-    }
-
-    /// An answer later than the wait that was asked for and a while is none: the broker stands still.
-    async fn in_time(&self, answer: impl Future<Output = Result<usize, String>>) -> Result<usize, String> {
-        let wait_ms = self.consumer.shared.workload.fetch_wait_ms.max(0) as u64;
-        let timer = glommio::timer::sleep(Duration::from_millis(wait_ms) + ANSWER_WAIT);
-        let late = async {
-            timer.await;
-            Err("fetch: no answer in time".to_owned())
-        };
-        futures_lite::future::or(answer, late).await
     }
 
     /// Chooses what to ask for; false when this broker leads nothing that is wanted.
@@ -223,6 +219,15 @@ impl Link {
         }
         true
     }
+}
+
+/// Gives up what takes too long; the connection is closed with it.
+async fn within<T>(in_time: Duration, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = async {
+        glommio::timer::sleep(in_time).await;
+        Err("fetch: no answer in time".to_owned())
+    };
+    futures_lite::future::or(done, late).await
 }
 
 /// Reads one answer with its length in front; gives its length.

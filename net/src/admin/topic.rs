@@ -30,11 +30,11 @@ pub enum Verb {
         /// Name of the topic
         name: String,
         /// Number of partitions [default: the brokers' num.partitions]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         partitions: Option<u16>,
         /// Nodes that keep a copy of each partition [default: the brokers'
         /// default.replication.factor]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(i16::MAX)))]
         replication_factor: Option<u16>,
         /// A setting of the topic by Kafka's name, such as retention.ms=3600000. May be given more
         /// than once
@@ -57,7 +57,7 @@ pub enum Verb {
         /// Name of the topic
         name: String,
         /// Number of partitions that there shall be: more than there are
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         partitions: Option<u16>,
         /// A setting by Kafka's name, such as retention.ms=3600000. May be given more than once
         #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
@@ -111,10 +111,8 @@ pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
             let mut topic = CreatableTopic::default();
             topic.name = name.as_str().into();
             topic.num_partitions = partitions.map_or(-1, i32::from);
-            topic.replication_factor = match replication_factor {
-                Some(factor) => i16::try_from(*factor).map_err(|_| too_many("--replication-factor"))?,
-                None => -1,
-            };
+            topic.replication_factor =
+                replication_factor.map_or(-1, |factor| i16::try_from(factor).expect("the parser bounds it"));
             topic.configs = config.iter().map(creatable).collect();
             let created = create(&mut connection, reach, topic)?;
             out.show(&created, |made| {
@@ -146,10 +144,6 @@ pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn too_many(option: &str) -> Refusal {
-    Refusal::usage(format!("{option} is above {}", i16::MAX), "give a smaller number")
 }
 
 fn creatable(setting: &Setting) -> CreatableTopicConfig {

@@ -43,6 +43,12 @@ pub(crate) const fn key_of<H: Handler>() -> i16 {
     <H::Request as KafkaRequest>::API_KEY.value()
 }
 
+/// Kafka's name of a handler's API.
+pub(crate) fn name_of<H: Handler>() -> &'static str {
+    let name = <H::Request as KafkaMessage>::NAME;
+    name.strip_suffix("Request").unwrap_or(name)
+}
+
 /// Decodes the body, handles it and gives the answer's bytes behind the response header.
 pub(crate) async fn answer<H>(
     context: &Context,

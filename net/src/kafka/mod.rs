@@ -46,6 +46,7 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod operations;
+pub mod other_protocol;
 pub mod outgoing;
 pub mod partition_questions;
 pub mod produce;

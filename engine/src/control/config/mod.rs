@@ -65,6 +65,18 @@ impl Kind {
         }
     }
 
+    /// What may be given, in words.
+    pub fn values(self) -> String {
+        match self {
+            Kind::Boolean => "true or false".to_owned(),
+            Kind::Int { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Long { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Double { min, max } => format!("a number from {min} to {max}"),
+            Kind::Choice(of) => format!("one of {}", of.join(", ")),
+            Kind::List(of) => format!("a list of {}, with commas between", of.join(", ")),
+        }
+    }
+
     fn check(self, value: &str) -> Result<(), String> {
         match self {
             Kind::Boolean => match value.to_ascii_lowercase().as_str() {
