@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn an_arrow_the_wrong_way_is_told() {
         let manifest = "[dependencies]\nnet.workspace = true\n";
-        let source = Source { files: Vec::new(), manifests: vec![("engine".into(), manifest.into())] };
+        let source = Source { manifests: vec![("engine".into(), manifest.into())], ..Source::default() };
         assert_eq!(broken(&source), ["engine/Cargo.toml: engine must not depend on net"]);
         let of_bench = |manifest: &str| {
-            broken(&Source { files: Vec::new(), manifests: vec![("bench".into(), manifest.into())] })
+            broken(&Source { manifests: vec![("bench".into(), manifest.into())], ..Source::default() })
         };
         assert!(of_bench("[dev-dependencies]\nengine.workspace = true\n").is_empty());
         assert_eq!(of_bench("[dependencies]\nengine.workspace = true\n[dev-dependencies]\n").len(), 1);
@@ -118,7 +118,7 @@ mod tests {
             path: "engine/src/shard/mod.rs".into(),
             text: "//! x\n// glommio::x\nuse glommio::Task;\n".into(),
         };
-        let source = Source { files: vec![file], manifests: Vec::new() };
+        let source = Source { files: vec![file], ..Source::default() };
         assert_eq!(broken(&source), ["engine/src/shard/mod.rs:3: glommio is not for this place"]);
     }
 }

@@ -1,83 +1,112 @@
-//! The worst values of today, in a file: a change may only improve them.
+//! The figures of today, in a file: a change may only improve them.
 
-use super::source::Source;
-use super::{cycles, sizes};
+use super::source::{MEMBERS, Source};
+use super::{cycles, figures, sizes};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The recorded values.
+/// Which way is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ratchet {
-    pub file_lines: usize,
-    pub function_lines: usize,
-    pub module_cycle: usize,
+pub enum Better {
+    Less,
+    More,
 }
 
+/// A figure by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ratchet(BTreeMap<String, usize>);
+
 const HEAD: &str = "\
-# The worst values in the workspace; `tools/tests/tidy.rs` refuses what is worse than these.
-# DURAMEN_TIDY_RECORD=1 cargo test -p duramen-tools --test tidy   writes better ones.
+# Figures of the workspace, each with which way is better. `cargo test -p duramen-tools --test tidy` refuses what is
+# worse than here, writes what is better, and says where the worst is. A figure that is new is written, too.
 ";
 
-impl Ratchet {
-    /// Today's values, each with where it was found.
-    pub fn measure(source: &Source) -> (Self, String) {
-        let (files, functions, cycle) =
-            (sizes::files(source), sizes::functions(source), cycles::worst(source));
-        let lines = |sizes: &sizes::Sizes| sizes.worst().map_or(0, |worst| worst.lines);
-        let place = |sizes: &sizes::Sizes| sizes.worst().map_or(String::new(), |worst| worst.place.clone());
-        let places = format!(
-            "longest file {}\nlongest function {}\nlargest circle of modules {}",
-            place(&files),
-            place(&functions),
-            cycle.join(" ")
-        );
-        let measured =
-            Self { file_lines: lines(&files), function_lines: lines(&functions), module_cycle: cycle.len() };
-        (measured, places)
-    }
+/// Figures in whose name this stands are better when they are more.
+const MORE: &str = "asserts";
 
-    fn values(&self) -> [(&'static str, usize); 3] {
-        [
-            ("file-lines", self.file_lines),
-            ("function-lines", self.function_lines),
-            ("module-cycle", self.module_cycle),
-        ]
+impl Ratchet {
+    /// Today's figures; beside some, where what they count was found.
+    pub fn measure(source: &Source) -> (Self, BTreeMap<String, String>) {
+        let (mut values, mut places) = (BTreeMap::new(), BTreeMap::new());
+        let mut note = |name: String, value: usize, place: String| {
+            places.insert(name.clone(), place);
+            values.insert(name, value);
+        };
+        for (name, sizes) in
+            [("file-lines", sizes::files(source)), ("function-lines", sizes::functions(source))]
+        {
+            let worst = sizes.worst().cloned();
+            let (lines, place) = worst.map_or((0, String::new()), |worst| (worst.lines, worst.place));
+            note(name.into(), lines, place);
+        }
+        for member in MEMBERS {
+            let circles = cycles::circles(source, member);
+            let modules = circles.iter().map(Vec::len).sum();
+            let told: Vec<String> = circles.iter().map(|circle| circle.join(" ")).collect();
+            note(format!("{member}: modules in circles"), modules, told.join(" | "));
+        }
+        for (folder, count) in figures::asserts(source) {
+            note(format!("{folder}: asserts in 1,000 lines"), count, String::new());
+        }
+        for (folder, files) in figures::without_tests(source) {
+            note(format!("{folder}: files without tests"), files.len(), files.join(" "));
+        }
+        let repeated = figures::repeated_types(source);
+        let names: Vec<&str> = repeated.keys().map(String::as_str).collect();
+        note("public type names that stand twice".into(), repeated.len(), names.join(" "));
+        for (path, lines) in &source.documents {
+            note(format!("{path}: lines"), *lines, String::new());
+        }
+        (Self(values), places)
     }
 
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
-            let number = line.ok_or_else(|| format!("{name} is missing"))?.trim();
-            number.parse::<usize>().map_err(|error| format!("{name} = {number}: {error}"))
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+        let value = |line: &str| {
+            let (name, value) =
+                line.rsplit_once('=').ok_or_else(|| format!("`{line}` is no `name = value`"))?;
+            let value = value.trim().parse().map_err(|error| format!("{line}: {error}"))?;
+            Ok((name.trim().to_owned(), value))
         };
-        Ok(Self {
-            file_lines: value("file-lines")?,
-            function_lines: value("function-lines")?,
-            module_cycle: value("module-cycle")?,
-        })
+        lines.map(value).collect::<Result<_, _>>().map(Self)
     }
 
     pub fn text(&self) -> String {
         let mut text = HEAD.to_owned();
-        for (name, value) in self.values() {
+        for (name, value) in &self.0 {
             writeln!(text, "{name} = {value}").expect("a string takes all");
         }
         text
     }
 
-    /// What is worse in `measured` than here.
-    pub fn worsened(&self, measured: &Self) -> Vec<String> {
-        let pairs = self.values().into_iter().zip(measured.values());
-        let worse = pairs.filter(|((_, recorded), (_, now))| now > recorded);
-        worse.map(|((name, recorded), (_, now))| format!("{name}: {now}, recorded is {recorded}")).collect()
+    fn better(name: &str) -> Better {
+        if name.contains(MORE) { Better::More } else { Better::Less }
     }
 
-    /// The better of both, value by value.
+    /// What is worse in `measured` than here.
+    pub fn worsened(&self, measured: &Self) -> Vec<String> {
+        let worse = self.0.iter().filter_map(|(name, recorded)| {
+            let now = measured.0.get(name)?;
+            let is_worse = match Self::better(name) {
+                Better::Less => now > recorded,
+                Better::More => now < recorded,
+            };
+            is_worse.then(|| format!("{name}: {now}, recorded is {recorded}"))
+        });
+        worse.collect()
+    }
+
+    /// The better of both, figure by figure; one that is no longer measured goes, a new one comes.
     pub fn improved(&self, measured: &Self) -> Self {
-        Self {
-            file_lines: self.file_lines.min(measured.file_lines),
-            function_lines: self.function_lines.min(measured.function_lines),
-            module_cycle: self.module_cycle.min(measured.module_cycle),
-        }
+        let better = measured.0.iter().map(|(name, now)| {
+            let recorded = self.0.get(name).unwrap_or(now);
+            let value = match Self::better(name) {
+                Better::Less => now.min(recorded),
+                Better::More => now.max(recorded),
+            };
+            (name.clone(), *value)
+        });
+        Self(better.collect())
     }
 }
 
@@ -85,13 +114,30 @@ impl Ratchet {
 mod tests {
     use super::*;
 
+    fn ratchet(values: &[(&str, usize)]) -> Ratchet {
+        Ratchet(values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect())
+    }
+
     #[test]
-    fn values_come_back_and_only_improve() {
-        let recorded = Ratchet { file_lines: 500, function_lines: 60, module_cycle: 3 };
+    fn figures_come_back() {
+        let recorded = ratchet(&[("file-lines", 500), ("engine/src/raft: asserts in 1,000 lines", 3)]);
         assert_eq!(Ratchet::parse(&recorded.text()), Ok(recorded));
-        let measured = Ratchet { file_lines: 501, function_lines: 50, module_cycle: 3 };
-        assert_eq!(recorded.worsened(&measured), ["file-lines: 501, recorded is 500"]);
-        assert_eq!(recorded.improved(&measured), Ratchet { function_lines: 50, ..recorded });
-        assert!(Ratchet::parse("file-lines = 1").is_err());
+        assert!(Ratchet::parse("file-lines 1").is_err());
+        assert!(Ratchet::parse("file-lines = many").is_err());
+    }
+
+    #[test]
+    fn they_only_improve_each_in_its_own_direction() {
+        let recorded = ratchet(&[("file-lines", 500), ("a: asserts in 1,000 lines", 3), ("gone", 1)]);
+        let measured = ratchet(&[("file-lines", 501), ("a: asserts in 1,000 lines", 2), ("new", 9)]);
+        assert_eq!(
+            recorded.worsened(&measured),
+            ["a: asserts in 1,000 lines: 2, recorded is 3", "file-lines: 501, recorded is 500"]
+        );
+        let expected = ratchet(&[("file-lines", 500), ("a: asserts in 1,000 lines", 3), ("new", 9)]);
+        assert_eq!(recorded.improved(&measured), expected);
+        let better = ratchet(&[("file-lines", 499), ("a: asserts in 1,000 lines", 4)]);
+        assert!(recorded.worsened(&better).is_empty());
+        assert_eq!(recorded.improved(&better), better);
     }
 }

@@ -21,6 +21,24 @@ impl SourceFile {
         self.path.split('/').next().expect("a split gives one part at least")
     }
 
+    /// A file of tests alone.
+    pub fn is_test(&self) -> bool {
+        let name = self.path.rsplit('/').next().expect("a split gives one part at least");
+        let in_tests = self.path.split('/').skip(1).any(|part| part == "tests" || part == "benches");
+        in_tests || name == "tests.rs" || name.ends_with("_tests.rs")
+    }
+
+    /// What is built into the product: all before the tests, which stand last in a file.
+    pub fn shipped(&self) -> &str {
+        let tests = self.text.find("\n#[cfg(test)]\nmod tests {");
+        tests.map_or(&self.text[..], |at| &self.text[..=at])
+    }
+
+    /// Whether it has tests inside.
+    pub fn has_tests(&self) -> bool {
+        self.text.contains("#[cfg(test)]\nmod tests {")
+    }
+
     /// Number and text of each line that is not a comment.
     pub fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let numbered = self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
@@ -34,12 +52,16 @@ pub struct Source {
     pub files: Vec<SourceFile>,
     /// Each member and its Cargo.toml.
     pub manifests: Vec<(String, String)>,
+    /// Each text for people and its lines.
+    pub documents: Vec<(String, usize)>,
 }
 
 impl Source {
     /// Reads the members under `root`.
     pub fn read(root: &Path) -> io::Result<Self> {
         let mut source = Self::default();
+        let readme = fs::read_to_string(root.join("README.md"))?;
+        source.documents.push(("README.md".into(), readme.lines().count()));
         for member in MEMBERS {
             let folder = root.join(member);
             source.manifests.push((member.to_owned(), fs::read_to_string(folder.join("Cargo.toml"))?));
