@@ -264,7 +264,8 @@ fn who_is_away_for_long_pins_nothing_and_gets_the_start_of_the_log_too() {
 /// Turns a bit over in the head of an entry, so many before the last.
 fn rot_a_head(cluster: &mut Cluster, node: usize, journal: JournalId, before_last: usize) {
     let entries = cluster.entries(node, journal);
-    cluster.flip(node, &entries[entries.len() - 1 - before_last], true);
+    // How many entries so many batches make is the disk's to say: then it is the first one.
+    cluster.flip(node, &entries[entries.len().saturating_sub(1 + before_last)], true);
 }
 
 /// No checkpoint of the journal is good any more: recovery reads its whole log.
