@@ -3,6 +3,7 @@
 mod building;
 mod index;
 mod made;
+mod records;
 mod recovery;
 mod replica;
 mod validation;
@@ -12,6 +13,7 @@ use criterion::{criterion_group, criterion_main};
 criterion_group!(
     benches,
     validation::batch_validation,
+    records::record_validation,
     building::entry_building,
     recovery::recovery_scan,
     index::index_look_up,
