@@ -4,7 +4,7 @@
 use crate::refusal::Refusal;
 use crate::system;
 use engine::disk::BLOCK;
-use engine::folder::{LOCK, NODE_META, NodeMeta, PROBE, RESERVE};
+use engine::folder::{LOCK, NODE_META, NODE_META_BYTES, NodeMeta, PROBE, RESERVE};
 use engine::ids::NodeId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -105,10 +105,31 @@ fn in_use(folder: &Path, owner: Option<u32>) -> Refusal {
     Refusal::environment(what, "stop that one first, or give --data-dir another folder")
 }
 
+/// Reads a file of two copies, each in blocks of its own: what cannot be read is all ones, which no checksum
+/// accepts, and the other copy will do.
+fn read_copies(path: &Path) -> io::Result<Vec<u8>> {
+    read_blocks(&File::open(path)?)
+}
+
+fn read_blocks(file: &File) -> io::Result<Vec<u8>> {
+    // What is behind both copies is no part of the file; a folder's own file has that length exactly.
+    let bytes = file.metadata()?.len().min(NODE_META_BYTES as u64) as usize;
+    let mut content = vec![0xFF; bytes];
+    for (block, part) in content.chunks_mut(BLOCK).enumerate() {
+        let mut read = vec![0; part.len()];
+        match file.read_exact_at(&mut read, (block * BLOCK) as u64) {
+            Ok(()) => part.copy_from_slice(&read),
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(content)
+}
+
 /// Whether the folder is new; refuses one of another node or kind of cluster, or a newer format.
 fn check_identity(folder: &Path, node: NodeId, listed: &[NodeId]) -> Result<bool, Refusal> {
     let path = folder.join(NODE_META);
-    let bytes = match fs::read(&path) {
+    let bytes = match read_copies(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => {
@@ -116,11 +137,14 @@ fn check_identity(folder: &Path, node: NodeId, listed: &[NodeId]) -> Result<bool
             return Err(Refusal::environment(format!("{}: {error}", path.display()), remedy));
         }
     };
-    let (meta, _) = NodeMeta::decode(&bytes).map_err(|error| {
+    let (meta, bad_copies) = NodeMeta::decode(&bytes).map_err(|error| {
         let remedy =
             "run the version that wrote this folder or a newer one; if the file is damaged, restore it";
         Refusal::data(format!("data folder {}: {error}", folder.display()), remedy)
     })?;
+    if bad_copies > 0 {
+        tracing::warn!(copies = bad_copies, "a copy of node.meta is bad: it is written again");
+    }
     if meta.node != node {
         let what =
             format!("data folder {} belongs to node {}, this is node {node}", folder.display(), meta.node);
@@ -324,6 +348,22 @@ mod tests {
         assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
         assert!(refusal.remedy.contains("--node-id 3"), "{refusal}");
         DataFolder::open(folder.path(), NodeId(3), &[], SEGMENT_BYTES).expect("its own node");
+    }
+
+    #[test]
+    fn either_copy_of_the_nodes_record_will_do() {
+        let folder = folder();
+        let path = folder.path().join(NODE_META);
+        for bad in [0, BLOCK] {
+            let mut bytes = node_meta(NodeId(3), &[3], true);
+            bytes[bad + 100] ^= 1;
+            fs::write(&path, bytes).expect("written");
+            DataFolder::open(folder.path(), NodeId(3), &[], SEGMENT_BYTES).expect("the other one is good");
+        }
+        // The bytes come block by block, and what is missing is missing.
+        fs::write(&path, &node_meta(NodeId(3), &[3], true)[..BLOCK + 10]).expect("written");
+        assert_eq!(read_copies(&path).expect("read").len(), BLOCK + 10);
+        assert!(read_copies(&folder.path().join("none")).is_err());
     }
 
     #[test]

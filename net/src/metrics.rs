@@ -65,6 +65,8 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ),
     ("pool_used_bytes", "Buffers in use", |p| p.engine.pool_used_bytes),
     ("pool_free_bytes", "Buffers kept for reuse", |p| p.engine.pool_free_bytes),
+    ("incoming_bytes", "Held of checkpoints that come from other nodes", |p| p.engine.incoming_bytes),
+    ("journals_closed", "Journals that are here and cannot be opened", |p| p.engine.journals_closed),
 ];
 
 const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
@@ -95,7 +97,7 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
 ];
 
 /// Counters of time, in seconds.
-const JOURNAL_TIMES: &[(&str, &str, fn(&JournalMetrics) -> u64)] =
+const JOURNAL_TIMES: &[Row<JournalMetrics>] =
     &[("journal_held_back_seconds", "Time that producers waited for a follower that nearly keeps up", |j| {
         j.held_back_ns
     })];
@@ -112,6 +114,7 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
     ("journal_full", "1 when produce is refused for want of space", |j| u64::from(j.full)),
     ("journal_damaged_ranges", "Damaged ranges of entries, not repaired yet", |j| j.damaged_ranges),
+    ("journal_bad_copies", "Bad copies of journal.meta and hard-state at the last start", |j| j.bad_copies),
     ("journal_bad_checkpoints", "Checkpoints that cannot be read, not replaced yet", |j| j.bad_checkpoints),
     ("journal_quarantined", "1 while this replica neither votes nor acknowledges", |j| {
         u64::from(j.quarantined)

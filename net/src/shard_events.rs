@@ -23,6 +23,7 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
         Event::Leading { journal, term } => {
             info!(shard, journal = journal.0, term = term.0, topics = topics(journal), "leads");
         }
+        Event::NotOpened { journal, why, fetches } => not_opened(shard, *journal, why, *fetches),
         Event::LeadsNoMore { journal, term } => {
             info!(shard, journal = journal.0, term = term.0, topics = topics(journal), "leads no more");
         }
@@ -96,6 +97,7 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
         | Event::Installing { .. }
         | Event::Installed { .. }
         | Event::InstallRefused { .. }
+        | Event::InstallTooLong { .. }
         | Event::NothingToInstall { .. }
         | Event::Rejoining { .. }
         | Event::Rejoined { .. } => replacement(shard, event),
@@ -230,6 +232,15 @@ fn replacement(shard: u16, event: &Event) {
         Event::Installed { journal, last } => {
             info!(shard, journal = journal.0, last = last.0, "begins anew behind the checkpoint");
         }
+        Event::InstallTooLong { journal, from, bytes, bytes_max } => error!(
+            shard,
+            journal = journal.0,
+            from = from.0,
+            bytes,
+            bytes_max,
+            "the checkpoint of another node does not fit a quarter of this shard's memory: start this node with \
+             more --memory"
+        ),
         Event::InstallRefused { journal, last } => {
             warn!(shard, journal = journal.0, last = last.0, "a checkpoint that came was not good");
         }
@@ -253,6 +264,21 @@ fn replacement(shard: u16, event: &Event) {
             );
         }
         other => unreachable!("{other:?} is logged by the caller"),
+    }
+}
+
+fn not_opened(shard: u16, journal: JournalId, why: &str, fetches: bool) {
+    let journal = journal.0;
+    if fetches {
+        warn!(shard, journal, why, "a journal cannot be opened: what it lacks is fetched from other nodes");
+    } else {
+        error!(
+            shard,
+            journal,
+            why,
+            "a journal cannot be opened, and nothing of it is served or changed; the others are. Put the files that \
+             are named back as a backup of this data folder has them, and start this node again"
+        );
     }
 }
 
@@ -330,6 +356,13 @@ fn recovered(shard: u16, report: &RecoveryReport, topics: Option<String>) {
             %kept_as,
             "an unsynced tail was cut and kept aside"
         );
+    }
+    let (journal, meta, state) = (report.journal.0, report.meta_bad_copies, report.hard_state_bad_copies);
+    if meta > 0 {
+        warn!(shard, journal, copies = meta, "a copy of journal.meta was bad: it was written again");
+    }
+    if state > 0 && !report.amnesia {
+        warn!(shard, journal, copies = state, "copies of the hard state were bad: the others say the same");
     }
     if report.amnesia {
         warn!(shard, journal = report.journal.0, "every copy of the hard state was bad");

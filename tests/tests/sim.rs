@@ -27,6 +27,7 @@ const MUST_HAPPEN: &[&str] = &[
     "recovered from a checkpoint",
     "index rebuilt",
     "bad copy of the hard state",
+    "bad copy of a journal's record",
     "damage of a body reported",
     "damage of a head reported",
     "fetch refused: damage",

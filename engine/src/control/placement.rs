@@ -152,6 +152,11 @@ impl Journals {
         self.make(nodes, place.lane, replicas, request)
     }
 
+    /// Entries that may have given numbers are lost.
+    pub fn skip_lost_numbers(&mut self, after: impl Fn(u64) -> u64) {
+        self.next = after(self.next);
+    }
+
     /// A partition of this journal is gone. The journal stays: it serves the next one.
     pub fn forget_partition(&mut self, journal: JournalId) {
         let partitions = self.partitions.get_mut(&journal).expect("the journal has this partition");

@@ -16,6 +16,9 @@ pub const PRODUCER_IDS_MAX: u32 = 1_000_000;
 /// A host name's longest text (RFC 1035), bytes; a rack's name has the same bound.
 pub const HOST_BYTES_MAX: usize = 255;
 
+/// Where entries are lost numbers go on at the next multiple of this: far more than they can have given.
+pub const LOST_NUMBERS: u64 = 1 << 40;
+
 /// The cluster's metadata: what the meta journal's entries add up to. Whatever is shared with a
 /// [`super::View`] is behind an `Arc`, so that a view costs what changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -316,6 +319,16 @@ impl MetaState {
             all.retain(|_, configs| !configs.is_empty());
         }
         Ok(())
+    }
+
+    /// Entries are lost, and the operator accepts that: no number that one of them may have given is given
+    /// again, and of the partitions numbered before nobody knows whether they were deleted.
+    pub fn skip_lost_numbers(&mut self) {
+        let after = |next: u64| (next / LOST_NUMBERS + 1) * LOST_NUMBERS;
+        self.next_partition = after(self.next_partition);
+        self.next_producer = after(self.next_producer as u64) as i64;
+        self.next_raft = after(self.next_raft);
+        self.journals.skip_lost_numbers(after);
     }
 
     fn allocate_producer_ids(&mut self, count: u32) -> Result<Outcome, CommandError> {

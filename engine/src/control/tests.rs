@@ -413,3 +413,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn where_entries_are_lost_no_number_is_given_twice_and_nothing_is_taken_for_deleted() {
+    let mut state = MetaState::default();
+    apply(&mut state, &form(1)).expect("forms");
+    apply(&mut state, &create("kept", 1, 2)).expect("created");
+    apply(&mut state, &create("gone", 2, 1)).expect("created");
+    apply(&mut state, &Command::DeleteTopic { topic_id: TopicId(2) }).expect("deleted");
+    let view = ViewBuilder::new(Statics::default()).view(&state);
+    assert!(view.was_deleted(PartitionId(3)) && !view.was_deleted(PartitionId(4)));
+    let lossy = View { has_lost: true, ..View::clone(&view) };
+    assert!(!lossy.was_deleted(PartitionId(3)), "what is lost may have named it");
+    let journals = state.journals.next;
+    state.skip_lost_numbers();
+    let first = apply(&mut state, &Command::AllocateProducerIds { count: 1 }).expect("given");
+    assert_eq!(first, Outcome::ProducerIds { first: 1 << 40, count: 1 });
+    let created = apply(&mut state, &create("new", 3, 1)).expect("created");
+    let Outcome::TopicCreated { partitions, .. } = created else { panic!("{created:?}") };
+    assert_eq!(partitions, [PartitionId(1 << 40)]);
+    assert!(state.journals.next > journals + (1 << 39));
+    apply(&mut state, &Command::DeleteTopic { topic_id: TopicId(3) }).expect("deleted");
+    let view = ViewBuilder::new(Statics::default()).view(&state);
+    assert!(view.was_deleted(PartitionId(1 << 40)), "of what came later all is known");
+    assert!(!view.was_deleted(PartitionId(3)));
+}

@@ -1,6 +1,7 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
 use super::quotas::Quotas;
+use super::state::LOST_NUMBERS;
 use crate::batch::TimeBounds;
 use crate::collections::Map;
 use crate::health::Topics;
@@ -32,6 +33,8 @@ pub struct View {
     /// The topics that were deleted last, oldest first, each with the version that had it no more.
     /// Not part of the metadata: what this node has seen since its start.
     pub deleted: Arc<VecDeque<(Arc<str>, Index)>>,
+    /// Entries of the metadata are lost, and nobody accepted that.
+    pub has_lost: bool,
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
     pub next_partition: PartitionId,
@@ -171,9 +174,12 @@ impl View {
         broker(self.broker_ids, &self.nodes, id)
     }
 
-    /// Whether a partition of this number was there and is no more.
+    /// Whether a partition of this number was there and is no more. Of what may be named in an entry that
+    /// is lost nobody knows: see [`super::MetaState::skip_lost_numbers`].
     pub fn was_deleted(&self, id: PartitionId) -> bool {
-        id < self.next_partition && !self.partitions.contains_key(&id)
+        let known_from = PartitionId(self.next_partition.0 / LOST_NUMBERS * LOST_NUMBERS);
+        let is_given = (known_from..self.next_partition).contains(&id);
+        !self.has_lost && is_given && !self.partitions.contains_key(&id)
     }
 
     /// Some of the topics that take batches in a journal.

@@ -81,6 +81,13 @@ impl Checkpoint {
         file
     }
 
+    /// The whole file's length, by its first block.
+    pub fn file_bytes(first: &[u8], identity: &JournalIdentity) -> Option<u64> {
+        let body = CHECKPOINT_KIND.decode(identity.secret, first).ok()?;
+        let body_bytes = CheckpointHeader::ref_from_bytes(body).ok()?.body_bytes.get();
+        (body_bytes <= CHECKPOINT_BYTES_MAX).then(|| BLOCK as u64 + body_bytes.next_multiple_of(BLOCK as u64))
+    }
+
     /// Reads a whole file.
     pub fn decode(file: &str, bytes: &[u8], identity: &JournalIdentity) -> Result<Self, FormatError> {
         Self::decode_bytes(bytes, identity).map_err(|fault| fault.of(file))

@@ -153,6 +153,12 @@ pub enum Done {
         checksums: (u32, u32),
         result: Result<bool, DiskError>,
     },
+    /// A checkpoint of another replica was stored, for a journal that cannot be opened without.
+    CheckpointStored {
+        journal: JournalId,
+        last: Index,
+        result: Result<(), DiskError>,
+    },
     /// Checkpoints were read that are to cover what is deleted.
     Covered {
         journal: JournalId,

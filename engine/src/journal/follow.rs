@@ -32,8 +32,16 @@ impl Journal {
         self.phase == Phase::Refusing && !self.is_alone()
     }
 
+    /// A lone replica that lost entries serves what is not lost, and takes nothing new.
+    pub fn serves_around_loss(&self) -> bool {
+        self.phase == Phase::Refusing && self.is_alone()
+    }
+
     /// Who leads, as far as this replica knows.
     pub fn leader(&self) -> (Term, Option<NodeId>) {
+        if self.serves_around_loss() {
+            return (self.replica.term(), self.node_of(self.meta.raft_id));
+        }
         let leader = self.replica.leader().filter(|_| self.phase != Phase::Refusing);
         (self.replica.term(), leader.and_then(|id| self.node_of(id)))
     }

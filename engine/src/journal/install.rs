@@ -18,6 +18,7 @@
 use super::checkpoint_file::Checkpoint;
 use super::effects::{Done, Effects};
 use super::hard_state::HardState;
+use super::incoming::{NoRoom, Reserved};
 use super::install_file::Install;
 use super::meta_record::JournalMeta;
 use super::recovery::Context;
@@ -55,12 +56,14 @@ pub struct Installing {
     offering: bool,
     fetching: Option<Fetching>,
     /// Proven, and waiting for what is under way in the journal.
-    proven: Option<(Install, Vec<u8>)>,
+    proven: Option<(Install, Vec<u8>, Reserved)>,
     /// What the journal was before: it is that again when there was no room.
     before: Option<Phase>,
     writing: bool,
     /// Pieces being read for others.
     lending: u32,
+    /// It was told that an offer is longer than this node's memory allows.
+    told_too_long: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,8 @@ struct Fetching {
     file: Vec<u8>,
     asked_ns: u64,
     questions: u32,
+    /// Room for the whole file in the shard's memory.
+    reserved: Reserved,
 }
 
 impl Installing {
@@ -145,7 +150,7 @@ impl Journal {
             InstallMessage::Offer(offer) => self.take_offer(from, offer, now, fx),
             InstallMessage::Read { last, position } => self.lend_piece(from, last, position, fx),
             InstallMessage::Piece { last, position, bytes } => {
-                self.take_piece((last, position), &bytes, now, fx)
+                self.take_piece(from, (last, position), &bytes, now, fx)
             }
         }
     }
@@ -168,9 +173,20 @@ impl Journal {
             return;
         }
         let (journal, last, bytes) = (self.id, offer.last, offer.bytes);
+        let reserved = match self.context.incoming.reserve(bytes) {
+            Ok(reserved) => reserved,
+            // It is offered again.
+            Err(NoRoom::Now) => return,
+            Err(NoRoom::Ever { bytes_max }) => {
+                if !core::mem::replace(&mut self.installing.told_too_long, true) {
+                    fx.out.push(Output::Event(Event::InstallTooLong { journal, from, bytes, bytes_max }));
+                }
+                return;
+            }
+        };
         fx.out.push(Output::Event(Event::Installing { journal, from, last, bytes }));
-        let file = Vec::new();
-        self.installing.fetching = Some(Fetching { from, offer, file, asked_ns: now.mono_ns, questions: 0 });
+        let (file, asked_ns) = (Vec::new(), now.mono_ns);
+        self.installing.fetching = Some(Fetching { from, offer, file, asked_ns, questions: 0, reserved });
         self.ask_piece(now, fx);
     }
 
@@ -227,11 +243,23 @@ impl Journal {
         }
     }
 
-    fn take_piece(&mut self, (last, position): (Index, u64), bytes: &[u8], now: Now, fx: &mut Effects) {
+    fn take_piece(
+        &mut self,
+        from: NodeId,
+        (last, position): (Index, u64),
+        bytes: &[u8],
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let Some(fetching) = &mut self.installing.fetching else { return };
         let left = fetching.offer.bytes - fetching.file.len() as u64;
-        let is_next = last == fetching.offer.last && position == fetching.file.len() as u64;
-        if !is_next || bytes.is_empty() || bytes.len() as u64 > left {
+        let is_asked = from == fetching.from && last == fetching.offer.last;
+        if !is_asked || position != fetching.file.len() as u64 {
+            // One that was asked for twice, or of an offer that is void.
+            return;
+        }
+        if bytes.is_empty() || bytes.len() as u64 > left.min(PIECE_BYTES_MAX as u64) {
+            self.counts.refused_messages += 1;
             return;
         }
         fetching.file.extend_from_slice(bytes);
@@ -245,7 +273,7 @@ impl Journal {
 
     /// All of the checkpoint is here: only a good one is taken.
     fn prove(&mut self, fx: &mut Effects) {
-        let Some(Fetching { offer, file, .. }) = self.installing.fetching.take() else { return };
+        let Some(Fetching { offer, file, reserved, .. }) = self.installing.fetching.take() else { return };
         let decoded = Checkpoint::decode("checkpoint", &file, &self.meta.identity());
         let is_good = decoded.is_ok_and(|checkpoint| {
             let state = State::decode(&self.meta, &checkpoint.body);
@@ -262,7 +290,7 @@ impl Journal {
         }
         let keeps = self.is_quarantined() && self.goes_beyond(last);
         let install = Install { last, term: offer.last_term, checksum: offer.checksum, keeps };
-        self.installing.proven = Some((install, file));
+        self.installing.proven = Some((install, file, reserved));
         // From here on it takes no messages, so that all under way comes to its end.
         self.installing.before = Some(core::mem::replace(&mut self.phase, Phase::Installing));
         fx.leaders_changed = true;
@@ -280,7 +308,7 @@ impl Journal {
             }
         }
         if self.phase == Phase::Installing && !self.installing.writing && self.is_at_rest() {
-            let Some((install, file)) = self.installing.proven.take() else { return };
+            let Some((install, file, reserved)) = self.installing.proven.take() else { return };
             self.installing.writing = true;
             let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
             let first = install.last.next();
@@ -295,6 +323,7 @@ impl Journal {
                     true => write_install(context, identity, install, file, open).await.map(|()| true),
                     false => Ok(false),
                 };
+                drop(reserved);
                 Done::Installed { journal, last: install.last, result }
             });
         }

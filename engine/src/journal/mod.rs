@@ -5,8 +5,10 @@
 
 pub mod appender;
 pub mod block_cache;
+mod bound_entry;
 pub mod by_time;
 pub mod cache;
+pub mod checkpoint_fetch;
 pub mod checkpoint_file;
 pub mod covering;
 pub mod cursor;
@@ -21,6 +23,7 @@ pub mod hard_state;
 pub mod heads;
 pub mod health;
 mod holding;
+pub mod incoming;
 pub mod index;
 pub mod index_file;
 pub mod install;
@@ -38,6 +41,7 @@ pub mod read;
 mod read_thin;
 mod rebuild;
 pub mod recovery;
+pub mod recovery_error;
 mod refold;
 mod reinstall;
 pub mod repair;

@@ -7,12 +7,13 @@ use super::hard_state::{HARD_STATE_BYTES, HardState};
 use super::index::ActiveIndex;
 use super::meta_record::JournalMeta;
 use super::recovery::Context;
+use super::recovery_error::RecoveryError;
 use super::sealed_index::{IndexError, SealedIndex};
 use super::segment::Sealed;
 use crate::disk::io::Io;
 use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
-use crate::framing::{TEMPORARY_SUFFIX, replace_file};
+use crate::framing::{TEMPORARY_SUFFIX, read_copies, replace_file};
 use crate::ids::{FileId, Index, JournalId, JournalIdentity};
 use crate::shard::Fatal;
 use std::rc::Rc;
@@ -40,6 +41,21 @@ pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError
     replace_file(io, pool, &dir, &JournalFile::Meta.name(), &meta.encode()).await?;
     io.sync_dir(folder::JOURNALS).await?;
     io.sync_dir(".").await
+}
+
+/// Reads a journal's record; gives how many of its copies were bad. They are written again.
+pub async fn read_meta(context: &Context) -> Result<(JournalMeta, u32), RecoveryError> {
+    let (io, path) = (&context.io, folder::journal_meta_path(context.journal));
+    let (meta, bad_copies) = JournalMeta::decode(&path, &read_copies(io, &path, 1 << 20).await?)?;
+    if bad_copies > 0 {
+        let dir = folder::journal_dir(context.journal);
+        match replace_file(io, &context.pool, &dir, folder::JOURNAL_META, &meta.encode()).await {
+            Err(error) if error.kind != DiskErrorKind::NoSpace => return Err(error.into()),
+            // One good copy is enough where there is no room for another.
+            _ => {}
+        }
+    }
+    Ok((meta, bad_copies))
 }
 
 /// The name under which the next segment waits for its base. Each has its own: while one is being

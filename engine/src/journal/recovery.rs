@@ -7,15 +7,19 @@
 //! may crash and be done again.
 
 use super::block_cache::BlockCache;
+use super::bound_entry;
 use super::cache::EntryCache;
+use super::checkpoint_fetch::NoCheckpoint;
 use super::checkpoint_file::{self, Checkpoint};
 use super::cursor::{Cursor, SegmentLimits};
 use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
 use super::heads::Head;
+use super::incoming::Incoming;
 use super::meta_record::JournalMeta;
 use super::pace::Pace;
-use super::procedures::write_hard_state;
+use super::procedures::{read_meta, write_hard_state};
 use super::rebuild::{Entries, rebuild};
+pub use super::recovery_error::RecoveryError;
 use super::refold::{fold_committed, items_of, meta_of, note_terms, rolled_of};
 use super::reinstall;
 use super::report::{Damage, DamageKind, RecoveryReport, Torn};
@@ -26,11 +30,11 @@ use super::state::State;
 use super::walk::{Cut, Walk, Walked, cursor_after};
 use crate::clock::Now;
 use crate::disk::io::Io;
-use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
+use crate::disk::{BufferPool, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::item::Item;
 use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
-use crate::framing::{FormatError, read_blocks, read_copies};
+use crate::framing::read_blocks;
 use crate::ids::{FileId, Index, JournalId, Term};
 use crate::planted::{Bug, is_planted};
 use crate::raft::EntryMeta;
@@ -48,6 +52,8 @@ pub struct Context {
     pub entries: EntryCache,
     /// How fast followers that are behind are served.
     pub pace: Rc<Pace>,
+    /// What the shard holds of files that come from peers.
+    pub incoming: Rc<Incoming>,
     /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
     pub started: Now,
 }
@@ -84,27 +90,6 @@ impl Recovered {
     }
 }
 
-/// Why a journal cannot be recovered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecoveryError {
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    #[error("{0}")]
-    Data(String),
-    /// The folder is empty or half made: the journal was never used.
-    #[error("the journal was not finished when it was made")]
-    Unmade,
-}
-
-impl RecoveryError {
-    /// Tried again when there is room; of any other failed write the process ends at once.
-    pub fn is_no_space(&self) -> bool {
-        matches!(self, Self::Disk(error) if error.kind == DiskErrorKind::NoSpace)
-    }
-}
-
 /// The files of a journal's folder.
 #[derive(Default)]
 pub(super) struct Listing {
@@ -129,9 +114,8 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
         // The end came between the removals of a segment and of its index.
         io.remove(&folder::index_path(*journal, *base)).await?;
     }
-    let meta_path = folder::journal_meta_path(*journal);
-    let (meta, _) = JournalMeta::decode(&meta_path, &read_copies(io, &meta_path, 1 << 20).await?)?;
-    let mut report = RecoveryReport { journal: *journal, ..RecoveryReport::default() };
+    let (meta, meta_bad_copies) = read_meta(&context).await?;
+    let mut report = RecoveryReport { journal: *journal, meta_bad_copies, ..RecoveryReport::default() };
     let (hard_state_file, read) = read_hard_state(io, &meta, &listing).await?;
     report.hard_state_bad_copies = read.bad_copies;
     report.amnesia = read.is_amnesia();
@@ -150,7 +134,13 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     }
     let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report };
     let checkpoint = recovery.newest_checkpoint().await?;
-    let (state, checkpoint_link) = recovery.state_from(checkpoint)?;
+    let (state, checkpoint_link) = match recovery.state_from(checkpoint) {
+        Ok(state) => state,
+        Err(error) => {
+            io.close(hard_state_file).await?;
+            return Err(error);
+        }
+    };
     let recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;
     if recovered.as_ref().is_err_and(RecoveryError::is_no_space) {
         io.close(hard_state_file).await?;
@@ -244,11 +234,9 @@ impl Recovery {
         let first = self.listing.segments.keys().next().copied().unwrap_or(Index(1));
         let last = checkpoint.as_ref().map_or(Index::NONE, |checkpoint| checkpoint.last);
         if last.next() < first {
-            let text = format!(
-                "{}: entries begin at {first} and no readable checkpoint covers those before",
-                self.dir
-            );
-            return Err(RecoveryError::Data(text));
+            let bases = self.listing.segments.keys().copied().collect();
+            let (meta, bad) = (self.meta.clone(), self.report.checkpoints_skipped);
+            return Err(RecoveryError::NoCheckpoint(Box::new(NoCheckpoint { meta, bases, bad })));
         }
         self.report.checkpoint = last;
         let Some(checkpoint) = checkpoint else {
@@ -293,7 +281,14 @@ impl Recovery {
         for run in &verdict.damage {
             self.note_damage(&walk, run);
         }
-        self.compare_with_bound(&mut walk, &sealed, hard_state.synced).await;
+        if self.meta.voters != [self.meta.raft_id]
+            && let Some(damage) =
+                bound_entry::other(self.meta.journal, &walk, &sealed, hard_state.synced).await
+            && !self.report.damage.iter().any(|one| (one.first..=one.last).contains(&damage.first))
+        {
+            walk.lose_one(damage.first, hard_state.synced.term);
+            self.report.damage.push(damage);
+        }
         self.write_again(&walk, verdict.bound).await?;
         for segment in &walk.segments {
             // What was read may still be only in the device's cache.
@@ -529,42 +524,6 @@ impl Recovery {
         });
     }
 
-    /// The synced bound names an entry by its checksum. Another one in its place is as lost as one that
-    /// cannot be read: with peers, the one that is named is fetched from them.
-    async fn compare_with_bound(
-        &mut self,
-        walk: &mut Walk,
-        sealed: &VecDeque<Rc<Sealed>>,
-        synced: SyncedBound,
-    ) {
-        let index = synced.index;
-        let is_known = self.report.damage.iter().any(|one| (one.first..=one.last).contains(&index));
-        if synced.checksum == 0 || is_known || self.meta.voters == [self.meta.raft_id] {
-            return;
-        }
-        let in_sealed = sealed.iter().find(|segment| (segment.base..=segment.last).contains(&index));
-        let (at, base) = match in_sealed {
-            Some(segment) => (segment.index.entry(index).await.ok().flatten(), segment.base),
-            None => {
-                let walked = walk.segments.iter().rfind(|segment| segment.base <= index);
-                let Some(walked) = walked else { return };
-                (walked.index.entry(index), walked.base)
-            }
-        };
-        let Some(at) = at.filter(|at| at.checksum != 0 && at.checksum != synced.checksum) else { return };
-        walk.lose_one(index, synced.term);
-        self.report.damage.push(Damage {
-            journal: self.meta.journal,
-            first: index,
-            last: index,
-            term: Some(synced.term),
-            file: folder::segment_path(self.meta.journal, base),
-            position: at.position,
-            bytes: u64::from(at.entry_bytes),
-            kind: DamageKind::Head,
-        });
-    }
-
     fn note_missing(&mut self, walk: &Walk, bound: Index) {
         let end = walk.end();
         self.report.damage.push(Damage {
@@ -642,6 +601,10 @@ impl Recovery {
         let active_short = self.allocate_active(&active).await?;
         let window = heads.iter().filter_map(|head| meta_of(head, &terms)).collect();
         let unaccepted = self.unaccepted(&state, &heads);
+        if unaccepted.is_none() {
+            // Descriptors that are lost, and that the operator accepted as lost, are no damage any more.
+            self.report.damage.retain(|damage| damage.kind != DamageKind::Head || !is_alone);
+        }
         self.fill_report(&hard_state, &sealed, &rolled, last, commit);
         let damage = self.report.damage.clone();
         Ok(Recovered {

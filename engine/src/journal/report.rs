@@ -29,6 +29,8 @@ pub struct RecoveryReport {
     pub indexes_rebuilt: u32,
     /// Checkpoints that could not be read and were passed over.
     pub checkpoints_skipped: u32,
+    /// Copies of `journal.meta` that could not be read; written again.
+    pub meta_bad_copies: u32,
     /// Copies of the hard state that could not be read.
     pub hard_state_bad_copies: u32,
     /// All copies of the hard state were bad: the term went on from the last entry's.

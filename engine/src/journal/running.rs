@@ -147,6 +147,8 @@ pub struct Journal {
     /// A peer said that more was lost than recovery knew of.
     pub(super) proven_loss: Option<ProvenLoss>,
     pub(super) refused: RefusedBatches,
+    /// Copies of small files that were bad when it was opened.
+    pub bad_copies: u32,
     pub counts: Counts,
 }
 
@@ -261,6 +263,7 @@ impl Journal {
             unaccepted: recovered.unaccepted,
             proven_loss: None,
             refused: RefusedBatches::default(),
+            bad_copies: recovered.report.hard_state_bad_copies + recovered.report.meta_bad_copies,
             counts: Counts::default(),
             meta: recovered.meta,
             context,

@@ -53,6 +53,9 @@ impl State {
         let items = self.fold.apply(header, head).map_err(|error| error.to_string())?;
         let mut outcomes = Vec::new();
         if let Some(meta) = &mut self.meta {
+            if items.iter().any(|item| matches!(item, Item::LossAccepted { .. })) {
+                meta.skip_lost_numbers();
+            }
             outcomes.extend(commands.iter().map(|command| meta.apply(header.index(), command)));
         }
         Ok(Applied { items, outcomes, change })

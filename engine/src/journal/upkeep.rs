@@ -478,7 +478,8 @@ impl Journal {
     /// Damage met while serving: it is told once.
     pub(super) fn note_damage(&mut self, damage: Damage, fx: &mut Effects) {
         let known = |known: &Damage| known.first <= damage.first && damage.first <= known.last;
-        if !self.damage.iter().any(known) {
+        let is_accepted = damage.kind == DamageKind::Head && self.state.fold.is_accepted_loss(damage.first);
+        if !is_accepted && !self.damage.iter().any(known) {
             self.damage.push(damage.clone());
             self.plan_repair(&damage);
             fx.out.push(Output::Event(Event::Damaged(damage)));

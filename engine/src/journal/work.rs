@@ -4,11 +4,13 @@
 use super::effects::Effects;
 use super::heads::Head;
 use super::refold::take_checkpoint_before;
+use super::report::{Damage, DamageKind};
 use super::running::{HeldWork, Journal, Phase};
 use super::segment::{Active, Next, Rolled, Sealing};
 use super::state::is_understood;
 use crate::clock::Now;
 use crate::entry::builder::{Stamp, head_only};
+use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
 use crate::ids::Index;
@@ -168,6 +170,7 @@ impl Journal {
                     };
                     self.tail.committed(header, bytes, &applied.items);
                     self.digests_told(&applied.items, fx);
+                    self.losses_accepted(&applied.items);
                     if let Head::Entry(entry) = &head {
                         let bytes_of = |batch: &crate::entry::BatchDescriptor| u64::from(batch.bytes.get());
                         fx.raised.extend(entry.descriptors().iter().map(|b| (b.partition(), bytes_of(b))));
@@ -194,6 +197,15 @@ impl Journal {
         }
         self.seal_rolled(now, fx);
         changes.into_iter().for_each(|change| self.change_members(change, fx));
+    }
+
+    /// What the operator accepted as lost is no damage any more.
+    fn losses_accepted(&mut self, items: &[Item]) {
+        for item in items {
+            let Item::LossAccepted { first, last, .. } = item else { continue };
+            let is_in = |damage: &Damage| *first <= damage.first && damage.last <= *last;
+            self.damage.retain(|damage| damage.kind != DamageKind::Head || !is_in(damage));
+        }
     }
 
     /// A newer version wrote what is committed: without it nothing that follows is known here.

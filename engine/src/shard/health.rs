@@ -166,6 +166,7 @@ impl Shard {
                 return JournalFacts { own: ReplicaState::Full, ..facts_of(id) };
             }
             Slot::Opening { .. } => return facts_of(id),
+            Slot::Closed(closed) => return JournalFacts { own: closed.replica_state(), ..facts_of(id) },
         };
         let has_peers = !journal.is_alone();
         let is_leaderless = has_peers && journal.leader().1.is_none();

@@ -1,5 +1,6 @@
 //! A shard's life: the folder's identity, its journals as the metadata names them, ready, stop.
 
+use super::closed::Closed;
 use super::joining::Joining;
 use super::output::{Event, Fatal, Output};
 use super::{Refusal, Shard};
@@ -44,13 +45,15 @@ pub enum Slot {
         retry_ns: Option<u64>,
     },
     Running(Box<Journal>),
+    /// It cannot be opened as it is.
+    Closed(Box<Closed>),
 }
 
 impl Slot {
     pub fn journal(&self) -> Option<&Journal> {
         match self {
             Slot::Running(journal) => Some(journal),
-            Slot::Opening { .. } => None,
+            Slot::Opening { .. } | Slot::Closed(_) => None,
         }
     }
 
@@ -58,6 +61,7 @@ impl Slot {
         match self {
             Slot::Running(journal) => journal.lane(),
             Slot::Opening { meta, .. } => meta.lane,
+            Slot::Closed(closed) => closed.meta.lane,
         }
     }
 
@@ -66,13 +70,14 @@ impl Slot {
         match self {
             Slot::Running(journal) => journal.has_started(),
             Slot::Opening { retry_ns, .. } => retry_ns.is_some(),
+            Slot::Closed(_) => true,
         }
     }
 
     pub fn journal_mut(&mut self) -> Option<&mut Journal> {
         match self {
             Slot::Running(journal) => Some(journal),
-            Slot::Opening { .. } => None,
+            Slot::Opening { .. } | Slot::Closed(_) => None,
         }
     }
 }
@@ -130,6 +135,9 @@ impl Shard {
             Done::Read { request, parts } => self.read_done(request, parts, now, fx),
             Done::Scrubbed { journal, scrubbed } => self.scrubbed(journal, scrubbed, fx),
             Done::ReserveGone => {}
+            Done::CheckpointStored { journal, last, result } => {
+                self.checkpoint_stored(journal, last, result, now, fx);
+            }
             Done::Installed { journal, last, result } => self.installed(journal, last, result, now, fx),
             Done::FoundTime { journal, request, slot, result } => {
                 let result = match self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
@@ -281,6 +289,7 @@ impl Shard {
             journal,
             entries: EntryCache::new(journal, &self.cache),
             pace: Rc::clone(&self.pace),
+            incoming: Rc::clone(&self.incoming),
             started: self.started,
         }
     }
@@ -320,7 +329,14 @@ impl Shard {
             }
             // Recovery survives what it cannot read; what fails here was to be made durable.
             Err(RecoveryError::Disk(error)) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
-            Err(error) => return fx.out.push(Output::Fatal(Fatal::Data(format!("journal {id}: {error}")))),
+            Err(error) => {
+                if !self.close_journal(id, &error, fx) {
+                    let remedy = "nothing was changed; put the files that are named back as a backup of this \
+                                  data folder has them";
+                    fx.out.push(Output::Fatal(Fatal::Data(format!("journal {id}: {error}; {remedy}"))));
+                }
+                return;
+            }
         };
         if recovered.meta.cluster != meta.cluster || recovered.meta.secret != meta.secret {
             let text = format!("{}: belongs to another cluster", folder::journal_dir(id));
@@ -362,7 +378,8 @@ impl Shard {
         let Some(state) = meta.state().meta.clone() else { return };
         let node = self.lifecycle.node.as_ref().expect("the meta journal is opened with the identity");
         // With peers what is committed counts, whoever leads.
-        if !is_settled && (node.formation.len() == 1 || !state.is_formed()) {
+        let serves_around_loss = meta.serves_around_loss() && state.is_formed();
+        if !is_settled && !serves_around_loss && (node.formation.len() == 1 || !state.is_formed()) {
             return;
         }
         if !state.is_formed() {
@@ -382,8 +399,15 @@ impl Shard {
         if state.incarnation_of(node.node) != Some(node.incarnation) {
             return;
         }
-        let view = self.views.view(&state);
-        if node.formation.len() == 1 && !core::mem::replace(&mut self.lifecycle.registered, true) {
+        let mut view = self.views.view(&state);
+        if serves_around_loss {
+            // What it does not name may be named by what is lost.
+            Arc::make_mut(&mut view).has_lost = true;
+        }
+        if node.formation.len() == 1
+            && is_settled
+            && !core::mem::replace(&mut self.lifecycle.registered, true)
+        {
             let known = view.nodes.get(&self.config.node);
             let same = known.is_some_and(|known| {
                 known.shards == self.config.shards && known.advertised == self.config.advertised

@@ -10,6 +10,8 @@ use crate::latency::Latency;
 #[derive(Clone, Debug, Default)]
 pub struct ShardMetrics {
     pub journals: Vec<JournalMetrics>,
+    /// Journals that are here and cannot be opened.
+    pub journals_closed: u64,
     pub parked_fetches: u64,
     /// Questions about time that run, and that wait for their turn.
     pub time_questions: (u64, u64),
@@ -17,6 +19,8 @@ pub struct ShardMetrics {
     pub replicas_joining: u64,
     pub scrub: ScrubCounts,
     pub cache_bytes: u64,
+    /// Held of checkpoints that come from other replicas.
+    pub incoming_bytes: u64,
     pub pool_used_bytes: u64,
     pub pool_free_bytes: u64,
     /// Over all journals of the shard.
@@ -56,6 +60,8 @@ pub struct JournalMetrics {
     pub pinned_bytes: u64,
     pub full: bool,
     pub damaged_ranges: u64,
+    /// Copies of small files that were bad when it was opened.
+    pub bad_copies: u64,
     /// Checkpoints that cannot be read and are still there.
     pub bad_checkpoints: u64,
     /// Entries fetched from other replicas and written again, since the process began.
@@ -99,6 +105,7 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
+            bad_copies: u64::from(self.bad_copies),
             bad_checkpoints: self.bad_checkpoints(),
             repaired_entries: self.repaired_entries(),
             quarantined: self.is_quarantined(),

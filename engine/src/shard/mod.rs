@@ -1,5 +1,6 @@
 //! A shard: the journals of its lanes and their partitions, behind one `step`.
 
+mod closed;
 pub mod config;
 mod elect;
 mod fetches;
@@ -36,6 +37,7 @@ use crate::journal::Journal;
 use crate::journal::block_cache::BlockCache;
 use crate::journal::cache::CacheShare;
 use crate::journal::effects::{Done, Effects};
+use crate::journal::incoming::Incoming;
 use crate::journal::lead::FollowerStanding;
 use crate::journal::pace::Pace;
 use crate::journal::produce::Room;
@@ -88,6 +90,7 @@ pub struct Shard {
     started: Now,
     cache: CacheShare,
     pace: Rc<Pace>,
+    incoming: Rc<Incoming>,
     /// Somebody was told to wait for room.
     waits_for_room: Cell<bool>,
 }
@@ -121,6 +124,7 @@ impl Shard {
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
             cache: CacheShare::new(config.memory_bytes / CACHE_SHARE.1 * CACHE_SHARE.0),
             pace: Rc::new(Pace::new(config.catch_up_bytes_per_s)),
+            incoming: Incoming::new(config.memory_bytes),
             waits_for_room: Cell::new(false),
             config,
             pool,
@@ -242,6 +246,7 @@ impl Shard {
     fn route(&mut self, partition: PartitionId) -> Result<&mut Journal, Refusal> {
         let journal = self.journal_of(partition)?;
         match self.journals.get_mut(&journal) {
+            Some(Slot::Closed(_)) => Err(Refusal::Storage),
             Some(slot) => slot.journal_mut().ok_or(Refusal::NotReady),
             None => Err(Refusal::NotLeader),
         }
@@ -333,6 +338,7 @@ impl Shard {
         self.tick_peers(now, fx);
         self.forming_step(Told::Tick, fx);
         self.retry_opening(now, fx);
+        self.tick_closed(now, fx);
         self.reopen_repaired(now, fx);
         self.tick_scrub(now, fx);
         self.fetches.expire(now);
@@ -402,6 +408,8 @@ impl Shard {
             replicas_joining: self.replicas_joining(),
             time_questions: (self.times.running() as u64, self.times.waiting() as u64),
             parked_fetches: self.fetches.parked() as u64,
+            journals_closed: self.journals_closed(),
+            incoming_bytes: self.incoming.bytes(),
             pool_used_bytes: self.pool.used_bytes() as u64,
             pool_free_bytes: self.pool.free_bytes() as u64,
         }

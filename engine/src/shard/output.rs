@@ -228,6 +228,13 @@ pub enum Event {
         journal: JournalId,
         last: Index,
     },
+    /// It would not fit the memory that this shard may use for it.
+    InstallTooLong {
+        journal: JournalId,
+        from: NodeId,
+        bytes: u64,
+        bytes_max: u64,
+    },
     /// A checkpoint that came from a leader is not a good one.
     InstallRefused {
         journal: JournalId,
@@ -287,6 +294,13 @@ pub enum Event {
         journal: JournalId,
         index: Index,
         bytes: u64,
+    },
+    /// What a journal's folder holds cannot be opened: the others are served. It fetches what it lacks from
+    /// other nodes, or waits for an operator.
+    NotOpened {
+        journal: JournalId,
+        why: String,
+        fetches: bool,
     },
     /// A checkpoint cannot be read any more: an older one covers what may be deleted.
     CheckpointBad {

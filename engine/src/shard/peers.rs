@@ -97,6 +97,9 @@ impl Shard {
             PeerMessage::ControlDone { id, result } => self.control_came(id, result, now, fx),
             PeerMessage::Elect { journal } => self.elect(journal, Asking::Peer, now, fx),
             PeerMessage::Install { journal, message } => {
+                if self.install_closed(journal, from, &message, now, fx) {
+                    return;
+                }
                 if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
                     journal.install_message(from, message, now, fx);
                 }

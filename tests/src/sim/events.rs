@@ -30,6 +30,8 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::SegmentSealed { .. } => counts.add("segment sealed"),
         Event::IndexRebuilt { .. } => counts.add("index made again while serving"),
         Event::SegmentDeleted { .. } => counts.add("segment deleted"),
+        Event::NotOpened { fetches: true, .. } => counts.add("journal fetches the checkpoint that it lacks"),
+        Event::NotOpened { .. } => counts.add("journal cannot be opened"),
         Event::CheckpointBad { .. } => counts.add("bad checkpoint met before a deletion"),
         Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
         Event::DiskFull { .. } => counts.add("disk full"),
@@ -51,6 +53,7 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         }),
         Event::Installing { .. } => counts.add("install begun"),
         Event::Installed { .. } => counts.add("checkpoint installed"),
+        Event::InstallTooLong { .. } => panic!("no world has so little memory: {event:?}"),
         Event::InstallRefused { .. } => panic!("a checkpoint from a leader was not good: {event:?}"),
         Event::NothingToInstall { .. } => counts.add("nothing to install"),
         Event::Rejoining { .. } => counts.add("asked to rejoin"),
@@ -92,6 +95,7 @@ fn recovered(report: &RecoveryReport, model: &mut Model, counts: &mut Counts) {
     }
     counts.add_many("index rebuilt", u64::from(report.indexes_rebuilt));
     counts.add_many("checkpoint passed over", u64::from(report.checkpoints_skipped));
+    counts.add_many("bad copy of a journal's record", u64::from(report.meta_bad_copies));
     counts.add_many("bad copy of the hard state", u64::from(report.hard_state_bad_copies));
     assert!(
         !report.amnesia || model.damage.hard_state_lost,

@@ -1,15 +1,18 @@
 //! Rot: what a medium does to data at rest while the node is down, within what recovery promises
 //! to notice (entries at or below a commit index that another entry carries, one copy of a hard
-//! state, index files).
+//! state or of a journal's record, index files).
 
+use super::disk::SimFile;
 use super::narrate::file_kind;
-use super::survey::{Found, journals, survey};
+use super::survey::{Found, content, journals, survey};
 use super::world::World;
 use crate::check::Model;
 use crate::check::damage::Broken;
 use engine::disk::BLOCK;
 use engine::entry::EntryKind;
+use engine::folder::JOURNAL_META;
 use engine::ids::{JournalId, META_JOURNAL};
+use engine::journal::meta_record::JournalMeta;
 use engine::rng::Rng;
 
 /// Breaks one thing.
@@ -19,12 +22,21 @@ pub fn strike(world: &mut World, model: &mut Model, rng: &mut Rng) {
     }
 }
 
-/// A bit or block of an index file or of one copy of a hard state.
+/// Both copies of a journal's record are good: one of them may rot until it was written again.
+fn is_whole_record(path: &str, file: &SimFile) -> bool {
+    let decoded = || JournalMeta::decode(path, &content(file));
+    file_kind(path) == JOURNAL_META && decoded().is_ok_and(|(_, bad_copies)| bad_copies == 0)
+}
+
+/// A bit or block of an index file, of one copy of a hard state or of a journal's record.
 fn metadata(world: &mut World, model: &mut Model, rng: &mut Rng) {
     let disk = &mut world.nodes[0].disk;
     let paths: Vec<String> = disk
         .files()
-        .filter(|(path, file)| matches!(file_kind(path), "index" | "hard-state") && !file.is_empty())
+        .filter(|(path, file)| {
+            let may_break = matches!(file_kind(path), "index" | "hard-state") || is_whole_record(path, file);
+            may_break && !file.is_empty()
+        })
         .map(|(path, _)| path.to_owned())
         .collect();
     if paths.is_empty() {

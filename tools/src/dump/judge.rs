@@ -1,5 +1,6 @@
 //! What `verify`'s findings in one journal come to: joins its segments, and tells torn from damaged.
 
+use super::accepted::Accepted;
 use super::missing::{self, LogStarts};
 use super::names::Names;
 use super::remark::{Remark, What};
@@ -112,11 +113,13 @@ pub fn judge(journal: &Journal, checks: Vec<Option<SegmentCheck>>, is_live: bool
     // A segment that is missing is named once.
     findings.retain(|finding| orphans.iter().all(|orphan| orphan.file != finding.file));
     judged.remarks.extend(orphans);
+    let accepted = Accepted::of(journal, checks.iter().map(|(_, check)| check));
     for (segment, check) in checks {
         findings.extend(check.findings);
         let unreadable = |text| Remark::of_file(What::Unreadable, Some(journal.id().0), segment.name(), text);
         judged.remarks.extend(check.unreadable.map(unreadable));
     }
+    findings.retain(|finding| finding.is_certain || !accepted.contains(finding.index));
     let bounds = Bounds { bound, is_live };
     judged.remarks.extend(findings.into_iter().filter_map(|finding| bounds.remark(journal, finding)));
     judged

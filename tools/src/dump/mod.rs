@@ -1,5 +1,6 @@
 //! `duramen-dump`: looks into a data folder, strictly read-only.
 
+mod accepted;
 pub mod bytes;
 pub mod cli;
 mod diff;

@@ -67,6 +67,8 @@ pub struct SegmentCheck {
     pub dropped: BTreeSet<PartitionId>,
     /// The file's length when it was sealed, as its index says.
     pub sealed_bytes: Option<u64>,
+    /// Entries whose loss was accepted, as an entry here says.
+    pub accepted: Vec<(Index, Index)>,
     /// The header checksum of the entry at the synced bound, when it is here.
     pub synced_checksum: Option<u32>,
 }
@@ -206,7 +208,10 @@ impl Checking<'_> {
             Ok(items) => {
                 for item in items {
                     match item {
-                        Item::LossAccepted { skip, .. } => self.result.skipped += skip,
+                        Item::LossAccepted { first, last, skip } => {
+                            self.result.skipped += skip;
+                            self.result.accepted.push((first, last));
+                        }
                         Item::PartitionOpened { partition, first_offset, .. } => {
                             let skipped = self.result.skipped;
                             self.result.ends.insert(partition, at(first_offset, skipped));
