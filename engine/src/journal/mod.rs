@@ -4,12 +4,16 @@
 //! preparing, sealing, cold reads, retention) is in procedures that `step` resumes.
 
 pub mod appender;
+mod aside;
+pub mod asking;
+mod bad_tail;
 pub mod block_cache;
 pub mod by_time;
 pub mod cache;
 pub mod checkpoint_file;
 pub mod cursor;
 mod cut;
+mod cutting;
 pub mod digest;
 pub mod doubt;
 pub mod effects;

@@ -5,7 +5,8 @@ use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
 use crate::formation::Report;
-use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, RaftId, Term};
+use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, LogEnd, NodeId, Offset, ProducerId, RaftId, Term};
+use crate::journal::asking::Settled;
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
 use crate::raft::Change;
@@ -190,6 +191,20 @@ pub enum Event {
         journal: JournalId,
         from: Index,
         last: Index,
+    },
+    /// What a replica may have acknowledged and cannot show was asked for: it counts as one whose log
+    /// ends here now.
+    DoubtMoved {
+        journal: JournalId,
+        end: LogEnd,
+        raised: bool,
+    },
+    /// It is settled what became of it: of the entries from `first`, at most to `last`.
+    DoubtSettled {
+        journal: JournalId,
+        first: Index,
+        last: Index,
+        settled: Settled,
     },
     /// A message from a peer was not believed.
     MessageRefused {
