@@ -84,7 +84,7 @@ mod tests {
             attributes: 0.into(),
             base_sequence: (-1).into(),
             position: 0.into(),
-            bytes: 0.into(),
+            bytes: (bytes.len() as u32).into(),
             crc: 0.into(),
             reserved: 0.into(),
         };
