@@ -26,10 +26,18 @@ pub enum Bug {
     GenerationsForgotten,
     /// The fold depends on who leads: replicas make different checkpoints of the same entries.
     FoldNotClosed,
+    /// One that lost what it may have acknowledged votes for longer logs of older terms.
+    VoteByIndexAlone,
+    /// A bad tail is cut, and a crash makes its replica forget that it was there.
+    BadTailForgotten,
+    /// A leader goes on to believe what a follower had acknowledged before it lost it.
+    MatchedKeptOverStart,
+    /// Who lost its votes is asked what it has, and is believed.
+    AmnesiacBelieved,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 11] = [
+pub const ALL: [Bug; 15] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -41,6 +49,10 @@ pub const ALL: [Bug; 11] = [
     Bug::OffsetsAckedByLeaderAlone,
     Bug::GenerationsForgotten,
     Bug::FoldNotClosed,
+    Bug::VoteByIndexAlone,
+    Bug::BadTailForgotten,
+    Bug::MatchedKeptOverStart,
+    Bug::AmnesiacBelieved,
 ];
 
 #[cfg(feature = "planted-bugs")]

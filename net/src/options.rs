@@ -69,8 +69,9 @@ pub struct Options {
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub catch_up_rate: Option<u64>,
 
-    /// Accept that the damaged entries of this journal are lost for good, so that it takes
-    /// batches again; its number, or the name of its folder. May be given more than once
+    /// Accept that the entries of this journal that are damaged, or perhaps acked and gone, are lost
+    /// for good, so that it takes batches again; its number, or the name of its folder. May be given
+    /// more than once
     #[arg(long, value_name = "JOURNAL", global = true)]
     #[serde(default)]
     pub accept_loss: Vec<String>,

@@ -4,7 +4,8 @@ use crate::system;
 use engine::control::View;
 use engine::health::{Finding, Kind, Severity};
 use engine::ids::{Index, JournalId, NodeId, ShardId};
-use engine::journal::report::{Damage, RecoveryReport};
+use engine::journal::asking::Settled;
+use engine::journal::report::{Cutting, Damage, RecoveryReport};
 use engine::raft::Change;
 use engine::shard::{Event, ShardConfig};
 use std::collections::BTreeMap;
@@ -68,8 +69,23 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
                 topics = topics(journal),
                 from = from.0,
                 last = last.0,
-                "a tail that never was committed was cut"
+                "the leader's log goes on without these entries: they were cut and kept aside"
             );
+        }
+        Event::DoubtMoved { journal, end, raised } => {
+            let (term, index) = (end.term.0, end.index.0);
+            info!(
+                shard,
+                journal = journal.0,
+                term,
+                index,
+                raised,
+                "every voter was heard: until this replica has that entry it votes only for who has it"
+            );
+        }
+        Event::DoubtSettled { journal, first, last, settled } => {
+            let (journal, first, last) = (journal.0, first.0, last.0);
+            warn!(shard, journal, first, last, "perhaps acked, and settled: {}", settled_as(*settled));
         }
         Event::MessageRefused { journal, from, why } => {
             warn!(
@@ -354,7 +370,8 @@ fn recovered(shard: u16, report: &RecoveryReport, topics: Option<String>) {
             position,
             bytes,
             %kept_as,
-            "an unsynced tail was cut and kept aside"
+            "{}",
+            cut_as(torn.why)
         );
     }
     let (journal, meta, state) = (report.journal.0, report.meta_bad_copies, report.hard_state_bad_copies);
@@ -369,6 +386,29 @@ fn recovered(shard: u16, report: &RecoveryReport, topics: Option<String>) {
     }
     for damage in &report.damage {
         damaged(shard, damage, topics.clone());
+    }
+}
+
+/// What is known of a tail that was cut, and what follows from it.
+fn cut_as(why: Cutting) -> &'static str {
+    match why {
+        Cutting::ProvenTorn => "proven torn: a tail that was never written whole was cut and kept aside",
+        Cutting::PerhapsAcked => {
+            "perhaps acked: a tail that cannot be read was cut and kept aside; until the other replicas say \
+             what became of it this one stands for no election and votes only for who may have it"
+        }
+        Cutting::Unsynced => {
+            "a tail that cannot be read was cut and kept aside; whether it had been acknowledged nobody can tell"
+        }
+    }
+}
+
+fn settled_as(settled: Settled) -> &'static str {
+    match settled {
+        Settled::Healed => "the leader's log has them, and so has this replica again",
+        Settled::ReplacedByLeader => "a leader was elected without them, so they never were committed",
+        Settled::NoVoterHas => "no voter has it that this replica has not, so it never was committed",
+        Settled::Accepted => "the loss was accepted with --accept-loss",
     }
 }
 

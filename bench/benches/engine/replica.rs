@@ -16,6 +16,7 @@ fn leader() -> Replica {
         last: Index(0),
         terms: Vec::new(),
         window: Vec::new(),
+        floor: None,
         window_entries: 8192,
         seed: 7,
     });

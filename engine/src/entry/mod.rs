@@ -7,6 +7,7 @@ pub mod bytes;
 pub mod item;
 pub mod layout;
 pub mod reader;
+pub mod torn;
 
 pub use bytes::{EntryBytes, Slice};
 pub use layout::{BatchDescriptor, EntryHeader, EntryKind};

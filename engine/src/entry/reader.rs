@@ -125,6 +125,15 @@ fn header_of<'a>(first: &'a [u8], expect: &Expect) -> Result<&'a EntryHeader, En
     Ok(header)
 }
 
+/// How long the head of a batches entry is by what its header says, where no checksum proves that: its
+/// place, kind and lengths must agree.
+pub fn readable_head_bytes(first: &[u8], expect: &Expect) -> Option<usize> {
+    let header = header_of(first, expect).ok()?;
+    check_place(header, expect).ok()?;
+    check_lengths(header, EntryKind::Batches).ok()?;
+    (header.kind() == Some(EntryKind::Batches)).then(|| header.head_bytes())
+}
+
 fn check_checksum(first: &[u8], header: &EntryHeader, expect: &Expect) -> Result<(), EntryFault> {
     let needed = header.head_bytes();
     let head =

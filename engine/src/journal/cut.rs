@@ -2,29 +2,56 @@
 //! behind a barrier.
 //!
 //! ```text
-//! cut ─▶ all that is under way ends ─▶ synced bound lowered, durable ─▶ void segments removed ─▶ writes go on
+//! cut ─▶ all that is under way ends ─▶ synced bound lowered, durable ─▶ kept aside, wiped ─▶ writes go on
 //! ```
 //! Two writes to one place are not ordered by the disk, hence the wait. The bound goes first: a
 //! crash behind it finds the old tail or a torn one, both above every bound; before it, the bound
-//! still names an entry that is there.
+//! still names an entry that is there. What was cut goes to `quarantine/`: should a disk have lied, it
+//! may be the last copy. Then its place reads as zeros again, so that recovery finds nothing there that
+//! was never written by this log.
 
+use super::aside;
 use super::cursor::Cursor;
 use super::effects::{Done, Effects};
 use super::hard_state::SyncedBound;
 use super::procedures;
+use super::recovery::Context;
 use super::running::Journal;
+use super::segment::Stale;
 use crate::clock::Now;
-use crate::disk::DiskError;
+use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder;
-use crate::ids::{Index, Term};
+use crate::ids::{FileId, Index, Term};
 use crate::shard::{Event, Fatal, Output};
 
 /// A cut that is not yet carried out on disk.
 #[derive(Debug, Default)]
 pub struct PendingCut {
-    /// Names of segments that are void, under either of the names they may have.
-    stale: Vec<[String; 2]>,
+    /// Segments that are void.
+    stale: Vec<Stale>,
+    /// What is void of the segment that the log goes on in.
+    part: Option<Part>,
     removing: bool,
+}
+
+/// The end of a segment.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    base: Index,
+    file: FileId,
+    from: u64,
+    to: u64,
+}
+
+impl PendingCut {
+    /// Another cut before this one was carried out: what was void is, and perhaps more.
+    fn add(&mut self, stale: Vec<Stale>, part: Part) {
+        let before = self.part.filter(|before| before.file == part.file);
+        let (from, to) = before.map_or((part.from, part.to), |before| (before.from, before.to));
+        let part = Part { from: from.min(part.from), to: to.max(part.to), ..part };
+        self.part = (part.from < part.to).then_some(part);
+        self.stale.extend(stale);
+    }
 }
 
 impl Journal {
@@ -43,6 +70,7 @@ impl Journal {
         self.heads.truncate(at);
         self.not_understood = self.not_understood.filter(|index| *index < from);
         self.cache.cut(from);
+        let ends: Vec<_> = self.segments.ends();
         let stale = self.segments.cut(from);
         let totals = self.segments.active.index.totals();
         self.cursor = Cursor {
@@ -57,13 +85,13 @@ impl Journal {
             work.last = work.last.map(|entry| entry.min(last));
             work.hold.retain(|outgoing| !outgoing.acknowledges_beyond(last));
         }
-        let files: Vec<_> = stale.iter().map(|(_, file)| *file).collect();
+        let files: Vec<_> = stale.iter().map(|segment| segment.file).collect();
         let bound = SyncedBound { index: last, term, checksum };
         self.appender.cut(bound, self.segments.active.file, &files);
-        let names = stale.iter().map(|(base, file)| {
-            [folder::segment_path(self.id, *base), procedures::prepared_name(self.id, *file)]
-        });
-        self.pending_cut.get_or_insert_default().stale.extend(names);
+        let (base, file) = (self.segments.active.base, self.segments.active.file);
+        let to = ends.iter().find(|(of, _)| *of == base).map_or(0, |(_, end)| *end);
+        let part = Part { base, file, from: self.cursor.position, to };
+        self.pending_cut.get_or_insert_default().add(stale, part);
         fx.out.push(Output::Event(Event::LogCut { journal: self.id, from, last: was_last }));
     }
 
@@ -76,24 +104,51 @@ impl Journal {
         if self.hard_state.synced.index > self.appender.durable().index {
             return self.write_hard_state(fx);
         }
-        if !cut.stale.is_empty() {
+        if !cut.stale.is_empty() || cut.part.is_some() {
             cut.removing = true;
-            let stale = core::mem::take(&mut cut.stale);
-            let (io, journal) = (self.context.io.clone(), self.id);
+            let (stale, part) = (core::mem::take(&mut cut.stale), cut.part.take());
+            let (context, journal, segment_bytes) = (self.context.clone(), self.id, self.limits.bytes);
+            let term = self.hard_state.term;
             return fx.start(async move {
-                Done::StaleRemoved { journal, result: procedures::remove_stale(&io, journal, stale).await }
+                let result = put_aside(&context, &stale, part, segment_bytes, term).await;
+                Done::StaleRemoved { journal, result }
             });
         }
         self.pending_cut = None;
         self.appender.go_on(now.mono_ns);
     }
 
-    /// The void segments are gone.
+    /// What was void is gone.
     pub fn stale_removed(&mut self, result: Result<(), DiskError>, now: Now, fx: &mut Effects) {
-        if let Err(error) = result {
-            return fx.out.push(Output::Fatal(Fatal::Write(error)));
+        match result {
+            // Another took the space that the wiped part had.
+            Err(error) if error.kind == DiskErrorKind::NoSpace => self.upkeep.active_short = true,
+            Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
+            Ok(()) => {}
         }
         self.pending_cut.as_mut().expect("a cut is pending").removing = false;
         self.go_on_after_cut(now, fx);
     }
+}
+
+/// Copies what was cut into `quarantine/` as far as there is room, and makes its place as new.
+async fn put_aside(
+    context: &Context,
+    stale: &[Stale],
+    part: Option<Part>,
+    segment_bytes: u64,
+    term: Term,
+) -> Result<(), DiskError> {
+    let io = &context.io;
+    for segment in stale {
+        let name = folder::segment_path(context.journal, segment.base);
+        let from = aside::Segment { base: segment.base, file: segment.file, file_bytes: segment_bytes };
+        aside::keep(context, from, 0..segment.bytes, term).await?;
+        let names = [name, procedures::prepared_name(context.journal, segment.file)];
+        procedures::remove_stale(io, context.journal, &names).await?;
+    }
+    let Some(Part { base, file, from, to }) = part else { return Ok(()) };
+    aside::keep(context, aside::Segment { base, file, file_bytes: segment_bytes }, from..to, term).await?;
+    io.truncate(file, from).await?;
+    procedures::allocate_whole(io, file, segment_bytes).await
 }

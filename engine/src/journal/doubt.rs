@@ -6,10 +6,17 @@
 //! ```
 //! An entry above every bound that cannot be read was either never synced, or it was, and
 //! acknowledged, and the disk lies now. Until that is settled the replica counts as one whose log
-//! ends at `end`, though it can show no more than up to `good`.
+//! ends at `end`, though it can show no more than up to `good`: it grants votes as that log would
+//! ([`crate::raft`], `floor`), and stands for no election. What was lost is never taken from another
+//! replica's word alone: it comes back as any entry does, from a leader that was elected with that end
+//! counted, and so has everything that was committed.
+//!
+//! Judged here, and asked for in [`super::asking`]: what the voters' answers come to.
 
 use crate::entry::reader::Link;
-use crate::ids::{Index, LogEnd, Term};
+use crate::ids::{Index, LogEnd, RaftId, Term};
+use crate::peer::doubt::{Answer, Held, Voters};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is remembered, durably, before a byte of a bad tail is cut, removed or overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,14 +48,80 @@ pub struct Place {
     pub bytes: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Doubt {
+    /// This doubt, where another one is not settled yet: the higher end counts. What stood first in
+    /// either place is then no longer the one entry that is asked for.
+    pub fn beside(self, earlier: Option<Doubt>) -> Doubt {
+        match earlier {
+            None => self,
+            // The crash came between the note and the cut.
+            Some(earlier) if earlier.good == self.good && earlier.place == self.place => earlier,
+            Some(earlier) => Doubt { end: earlier.end.max(self.end), first: Hidden::default(), ..self },
+        }
+    }
 
-    #[test]
-    fn a_longer_log_of_an_older_term_is_behind() {
-        let end = |term, index| LogEnd { term: Term(term), index: Index(index) };
-        assert!(end(2, 9) < end(3, 1));
-        assert!(end(3, 1) < end(3, 2));
+    /// The entry that the voters are asked for.
+    pub fn asked_for(&self) -> Index {
+        self.good.index.next()
+    }
+
+    /// Whether a log that has this in the place of the first bad entry never had that one.
+    fn is_without(&self, held: Held) -> bool {
+        match held {
+            Held::Nothing => true,
+            Held::Passed => false,
+            Held::Entry { term, checksum } if self.first.checksum != 0 && checksum != 0 => {
+                (term, checksum) != (self.first.term, self.first.checksum)
+            }
+            Held::Entry { term, .. } => term > self.end.term,
+        }
+    }
+
+    /// Whether the entry that stands there now may be the one that was lost.
+    pub fn may_be(&self, term: Term, checksum: u32) -> bool {
+        !self.is_without(Held::Entry { term, checksum })
     }
 }
+
+/// What the answers so far come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// More must be heard.
+    Open,
+    /// Whole logs without the first bad entry meet every majority: it was never committed, nor was what
+    /// followed it.
+    NoMajorityHad,
+    /// Every voter was heard. With fewer rotten disks than a majority whatever was committed is in one of
+    /// their logs, and none ends further on than here.
+    End(LogEnd),
+}
+
+/// Judges by the answers of this life, by who gave them. `own` are the members that the own log names.
+pub fn judge(doubt: &Doubt, asker: RaftId, own: &[Voters], answers: &BTreeMap<RaftId, Answer>) -> Judged {
+    let all = named(own, answers);
+    let is_clean_without = |id: RaftId| {
+        answers.get(&id).is_some_and(|answer| answer.floor.is_none() && doubt.is_without(answer.held))
+    };
+    if all.iter().all(|voters| voters.are_met_by(is_clean_without)) {
+        return Judged::NoMajorityHad;
+    }
+    let mut others = all.iter().flat_map(Voters::ids).filter(|id| *id != asker);
+    if others.all(|id| answers.contains_key(&id)) {
+        let end = answers.values().map(|answer| answer.end).max();
+        return Judged::End(end.unwrap_or_default());
+    }
+    Judged::Open
+}
+
+/// All voters that any log heard of names: those that are asked.
+pub fn voters(own: &[Voters], answers: &BTreeMap<RaftId, Answer>) -> BTreeSet<RaftId> {
+    named(own, answers).iter().flat_map(Voters::ids).collect()
+}
+
+fn named(own: &[Voters], answers: &BTreeMap<RaftId, Answer>) -> Vec<Voters> {
+    own.iter().chain(answers.values().flat_map(|answer| &answer.voters)).cloned().collect()
+}
+
+#[cfg(test)]
+#[path = "doubt_tests.rs"]
+mod tests;

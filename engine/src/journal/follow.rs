@@ -57,6 +57,7 @@ impl Journal {
             self.refusals.is_superseded |= message.to > self.replica.id();
             return;
         }
+        let message = self.replica.tempered(message);
         let is_newer = self.members.hear(from, message.from, self.replica.members());
         let admitted = if self.node_of(message.from) == Some(from) {
             self.admit(&message, is_newer, now, fx)
@@ -215,6 +216,7 @@ impl Journal {
     /// A link to another node came up or broke: what was on its way is lost.
     pub fn link_changed(&mut self, node: NodeId, now: Now, fx: &mut Effects) {
         self.hurry_repair();
+        self.forget_answers_of(node);
         if !self.replica.is_leader() {
             return;
         }

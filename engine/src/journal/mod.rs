@@ -4,6 +4,9 @@
 //! preparing, sealing, cold reads, retention) is in procedures that `step` resumes.
 
 pub mod appender;
+mod aside;
+pub mod asking;
+mod bad_tail;
 pub mod block_cache;
 mod bound_entry;
 pub mod by_time;
@@ -13,6 +16,7 @@ pub mod checkpoint_file;
 pub mod covering;
 pub mod cursor;
 mod cut;
+mod cutting;
 pub mod deleting;
 pub mod digest;
 pub mod doubt;

@@ -179,10 +179,10 @@ pub async fn write_hard_state(
     Ok(state)
 }
 
-/// Removes segments that a cut made void, by whichever of their names they have. Their files stay
-/// open until the process ends: nothing is written to them any more.
-pub async fn remove_stale(io: &Io, journal: JournalId, stale: Vec<[String; 2]>) -> Result<(), DiskError> {
-    for name in stale.iter().flatten() {
+/// Removes a segment that a cut made void, by whichever of its names it has. Its file stays open
+/// until the process ends: nothing is written to it any more.
+pub async fn remove_stale(io: &Io, journal: JournalId, names: &[String; 2]) -> Result<(), DiskError> {
+    for name in names {
         match io.remove(name).await {
             Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
             _ => {}

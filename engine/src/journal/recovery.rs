@@ -22,13 +22,14 @@ use super::rebuild::{Entries, rebuild};
 pub use super::recovery_error::RecoveryError;
 use super::refold::{fold_committed, items_of, meta_of, note_terms, rolled_of};
 use super::reinstall;
-use super::report::{Damage, DamageKind, RecoveryReport, Torn};
+use super::report::{Damage, DamageKind, RecoveryReport};
 use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
 use super::segment::{Active, Next, Rolled, Sealed, Segments};
 use super::state::State;
-use super::walk::{Cut, Walk, Walked, cursor_after};
+use super::walk::{Walk, Walked, cursor_after};
 use crate::clock::Now;
+use crate::disk::DiskError;
 use crate::disk::io::Io;
 use crate::disk::{BufferPool, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::item::Item;
@@ -190,12 +191,12 @@ async fn read_hard_state(
     Ok((file, HardState::read(&path, &bytes, &meta.identity())?))
 }
 
-struct Recovery {
-    context: Context,
+pub(super) struct Recovery {
+    pub(super) context: Context,
     dir: String,
-    meta: JournalMeta,
+    pub(super) meta: JournalMeta,
     listing: Listing,
-    report: RecoveryReport,
+    pub(super) report: RecoveryReport,
 }
 
 impl Recovery {
@@ -277,7 +278,13 @@ impl Recovery {
             walk.lose_end(verdict.bound, checksum);
         }
         let cut = verdict.cut.unwrap_or_else(|| walk.end());
-        self.cut(&mut walk, cut).await?;
+        let why = self.judge_tail(&walk, cut, hard_state_file, &mut hard_state).await?;
+        if let Err(error) = self.cut(&mut walk, cut, why).await {
+            if error.is_no_space() {
+                self.close_sealed(sealed).await?;
+            }
+            return Err(error);
+        }
         for run in &verdict.damage {
             self.note_damage(&walk, run);
         }
@@ -319,16 +326,21 @@ impl Recovery {
                 Ok(segment) => sealed.push_back(segment),
                 Err(error) if error.is_no_space() => {
                     // No space for an index: this start is tried again, with files of its own.
-                    for segment in sealed {
-                        self.context.io.close(segment.file).await?;
-                        SealedIndex::clone(&segment.index).close().await?;
-                    }
+                    self.close_sealed(sealed).await?;
                     return Err(error);
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok((sealed, bases.last().copied().unwrap_or(Index(1))))
+    }
+
+    async fn close_sealed(&self, sealed: VecDeque<Rc<Sealed>>) -> Result<(), DiskError> {
+        for segment in sealed {
+            self.context.io.close(segment.file).await?;
+            SealedIndex::clone(&segment.index).close().await?;
+        }
+        Ok(())
     }
 
     async fn open_one(&mut self, base: Index, last: Index) -> Result<Rc<Sealed>, RecoveryError> {
@@ -433,80 +445,6 @@ impl Recovery {
         self.report.scanned_bytes += walk.read_bytes;
         self.report.scanned_entries += walk.entries;
         Ok(walk)
-    }
-
-    /// Ends the log at `cut`: what is there beyond is kept aside and wiped.
-    async fn cut(&mut self, walk: &mut Walk, cut: Cut) -> Result<(), RecoveryError> {
-        let io = self.context.io.clone();
-        for segment in &walk.segments[cut.segment + 1..] {
-            let from = folder::segment_path(self.meta.journal, segment.base);
-            let to = self.quarantine(segment.base, 0, walk.last().term).await?;
-            io.close(segment.file).await?;
-            io.rename(&from, &to).await?;
-            self.note_torn(cut, walk, segment.base, 0, segment.file_bytes, to);
-        }
-        let segment = &walk.segments[cut.segment];
-        let (base, file) = (segment.base, segment.file);
-        let end = segment.content_end;
-        if end > cut.position {
-            let mut scanner = Scanner::new(io.clone(), self.context.pool.clone(), file, segment.file_bytes);
-            let to = self.keep_aside(&mut scanner, base, cut.position, end, walk.last().term).await?;
-            self.note_torn(cut, walk, base, cut.position, end - cut.position, to);
-            io.truncate(file, cut.position).await?;
-            io.sync(file).await?;
-        }
-        if cut != walk.end() {
-            let before = walk.link_at(Index(cut.first.0 - 1)).unwrap_or(walk.first());
-            walk.truncate(cut, before);
-        }
-        Ok(())
-    }
-
-    async fn quarantine(&self, base: Index, position: u64, term: Term) -> Result<String, RecoveryError> {
-        self.context.io.create_dir(&folder::quarantine_dir(self.meta.journal)).await?;
-        Ok(folder::quarantine_path(self.meta.journal, base, position, term.0))
-    }
-
-    /// Copies the bytes that a cut takes away into `quarantine/`.
-    async fn keep_aside(
-        &self,
-        scanner: &mut Scanner,
-        base: Index,
-        from: u64,
-        to: u64,
-        term: Term,
-    ) -> Result<String, RecoveryError> {
-        let io = &self.context.io;
-        let path = self.quarantine(base, from, term).await?;
-        match io.remove(&path).await {
-            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let file = match io.create(&path).await {
-            // A full disk must not stop a start: the copy is a courtesy.
-            Err(error) if error.kind == DiskErrorKind::NoSpace => return Ok(String::new()),
-            other => other?,
-        };
-        let mut position = from;
-        while position < to {
-            let bytes = ((to - position) as usize).min(IO_BYTES_MAX).next_multiple_of(crate::disk::BLOCK);
-            let piece = scanner.piece(position, bytes).await?.seal(bytes);
-            match io.write(file, position - from, piece).await {
-                Err(error) if error.kind == DiskErrorKind::NoSpace => break,
-                other => other?,
-            }
-            position += bytes as u64;
-        }
-        io.sync(file).await?;
-        io.close(file).await?;
-        io.sync_dir(&folder::quarantine_dir(self.meta.journal)).await?;
-        Ok(path)
-    }
-
-    fn note_torn(&mut self, cut: Cut, walk: &Walk, base: Index, position: u64, bytes: u64, kept_as: String) {
-        let _ = walk;
-        let file = folder::segment_path(self.meta.journal, base);
-        self.report.torn = Some(Torn { from: cut.first, file, position, bytes, kept_as });
     }
 
     fn note_damage(&mut self, walk: &Walk, run: &super::walk::BadRun) {

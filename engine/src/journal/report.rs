@@ -21,7 +21,7 @@ pub struct RecoveryReport {
     /// Entries and bytes read to get here.
     pub scanned_entries: u64,
     pub scanned_bytes: u64,
-    /// The unsynced tail that was cut, and where it is kept.
+    /// The bad tail that was cut, and where it is kept.
     pub torn: Option<Torn>,
     /// What is bad at or below the bounds, and stays.
     pub damage: Vec<Damage>,
@@ -38,11 +38,23 @@ pub struct RecoveryReport {
     pub elapsed_us: u64,
 }
 
-/// An unsynced tail, cut.
+/// What is known of a tail above every bound that was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cutting {
+    /// Its first bad entry was never written whole: nothing from there on was acknowledged.
+    ProvenTorn,
+    /// It may have been acknowledged. The replica counts as one that has it until that is settled.
+    PerhapsAcked,
+    /// A lone node's: nobody else can tell, and it cannot be read.
+    Unsynced,
+}
+
+/// A bad tail, cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Torn {
     /// The first index that is gone.
     pub from: Index,
+    pub why: Cutting,
     /// The segment's file and where in it the cut is, bytes.
     pub file: String,
     pub position: u64,

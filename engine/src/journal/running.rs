@@ -6,10 +6,12 @@
 //! ```
 
 use super::appender::{Appender, IN_FLIGHT_MAX, Progressed};
+use super::asking::Asking;
 use super::cache::EntryCache;
 use super::cursor::{Cursor, SegmentLimits};
 use super::cut::PendingCut;
 use super::digest::Digests;
+use super::doubt::Doubt;
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::heads::Head;
@@ -40,6 +42,7 @@ use crate::folder;
 use crate::ids::{FileId, Index, JournalId, LaneId, NodeId, RaftId, Term};
 use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
+use crate::planted::{Bug, is_planted};
 use crate::raft::{Change, EntryMeta, Outgoing, Replica, ReplicaStart};
 use crate::shard::{Fatal, Output};
 use std::collections::VecDeque;
@@ -105,6 +108,9 @@ pub struct Journal {
     pub(super) works: VecDeque<HeldWork>,
     pub(super) hard_state: HardState,
     pub(super) hard_state_file: FileId,
+    /// What it may have acknowledged and cannot show, as it is to become durable.
+    pub(super) doubt: Option<Doubt>,
+    pub(super) asking: Asking,
     /// The vote that must become durable.
     pub(super) vote: (Term, RaftId),
     /// Votes so far, and those that are durable.
@@ -207,6 +213,7 @@ impl Journal {
             terms: recovered.terms,
             window: recovered.window,
             window_entries: raft_window_entries,
+            floor: recovered.hard_state.doubt.filter(|_| !is_alone).map(|doubt| doubt.end),
             seed,
         };
         let active = recovered.segments.active.file;
@@ -233,6 +240,8 @@ impl Journal {
             vote: (recovered.hard_state.term, recovered.hard_state.vote),
             vote_number: 0,
             durable_vote: 0,
+            doubt: recovered.hard_state.doubt.filter(|_| !is_alone && !accept_loss),
+            asking: Asking::new(seed, term, now),
             hard_state: recovered.hard_state,
             hard_state_file: recovered.hard_state_file,
             not_understood: first_not_understood(&recovered.heads),
@@ -344,6 +353,7 @@ impl Journal {
             return;
         }
         self.phase = Phase::Running;
+        self.accept_doubt(fx);
         // Peers may have a leader: they are asked when none is heard. But a journal that was just
         // made has none, and the node that is meant to lead it begins.
         if self.is_alone() || self.is_to_begin() {
@@ -499,7 +509,8 @@ impl Journal {
         let (commit, synced) = self.bounds();
         let (term, vote) = self.vote;
         let generation = self.hard_state.generation + 1;
-        let state = HardState { generation, term, vote, commit, synced, ..self.hard_state };
+        let doubt = self.doubt.filter(|_| !is_planted(Bug::BadTailForgotten));
+        let state = HardState { generation, term, vote, commit, synced, doubt, ..self.hard_state };
         self.upkeep.hard_state_writing = Some((state, self.vote_number));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
         let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
@@ -512,12 +523,17 @@ impl Journal {
     /// The hard state is durable.
     pub fn hard_state_written(&mut self, state: HardState, now: Now, fx: &mut Effects) {
         self.hard_state = state;
+        // What counts is what a crash would find.
+        if !is_planted(Bug::BadTailForgotten) || self.doubt.is_none() {
+            self.replica.count_as(state.doubt.map(|doubt| doubt.end));
+        }
         let written = self.upkeep.hard_state_writing.take();
         self.durable_vote = written.map_or(self.durable_vote, |(_, number)| number);
+        let is_doubt_durable = state.doubt == self.doubt || is_planted(Bug::BadTailForgotten);
         let last = self.last();
         match self.proven_loss {
             Some(loss) if !loss.is_in(&state, last) => self.write_hard_state(fx),
-            _ if self.durable_vote < self.vote_number => self.write_hard_state(fx),
+            _ if self.durable_vote < self.vote_number || !is_doubt_durable => self.write_hard_state(fx),
             Some(_) if self.phase == Phase::Refusing => self.repair.open_anew(),
             _ => self.proven_loss = None,
         }

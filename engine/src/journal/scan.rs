@@ -5,7 +5,10 @@ use crate::disk::io::{Io, Pending};
 use crate::disk::{BLOCK, Buffer, BufferMut, BufferPool, DiskError, IO_BYTES_MAX};
 use crate::entry::EntryBytes;
 use crate::entry::layout::EntryHeader;
-use crate::entry::reader::{EntryFault, Expect, FaultKind, Link, Probe, check_body, check_head, probe};
+use crate::entry::reader::{
+    EntryFault, Expect, FaultKind, Link, Probe, check_body, check_head, probe, readable_head_bytes,
+};
+use crate::entry::torn::head_was_never_written;
 use crate::ids::FileId;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -107,6 +110,18 @@ impl Scanner {
             Ok(()) => Scanned::Whole(entry),
             Err(fault) => Scanned::BadBody(entry, fault),
         })
+    }
+
+    /// Whether what stands in the place of a bad head was never written whole.
+    pub async fn is_torn_head(&mut self, expect: &Expect) -> Result<bool, DiskError> {
+        let left = (self.file_bytes - expect.position) / BLOCK as u64 * BLOCK as u64;
+        let first = self.piece(expect.position, BLOCK.min(left as usize)).await?;
+        let head_bytes = readable_head_bytes(&first, expect).unwrap_or(0).next_multiple_of(BLOCK);
+        if head_bytes <= first.len() || head_bytes as u64 > left {
+            return Ok(head_was_never_written(&first, expect));
+        }
+        let head = self.piece(expect.position, head_bytes).await?;
+        Ok(head_was_never_written(&head, expect))
     }
 
     /// The first whole head at or behind `expect.position` that can follow `before`: with a

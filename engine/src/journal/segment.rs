@@ -80,6 +80,15 @@ pub struct Segments {
     pub next: Next,
 }
 
+/// A segment that a cut made void.
+#[derive(Clone, Copy, Debug)]
+pub struct Stale {
+    pub base: Index,
+    pub file: FileId,
+    /// Of its entries.
+    pub bytes: u64,
+}
+
 impl Segments {
     /// Index of the first entry that is still there.
     pub fn first(&self) -> Index {
@@ -114,10 +123,16 @@ impl Segments {
         sealed.chain(rolled).sum::<u64>() + behind(self.active.base, &self.active.index, position)
     }
 
+    /// The segments that may be cut, by base, and where their entries end.
+    pub fn ends(&self) -> Vec<(Index, u64)> {
+        let rolled = self.rolled.iter().map(|segment| (segment.base, segment.bytes));
+        rolled.chain([(self.active.base, self.active.index.totals().data_bytes)]).collect()
+    }
+
     /// Ends the log before `first`. Segments that begin there or behind are gone, given back with
     /// their files; the one before them is written again. A sealed segment is never reached: it
     /// is sealed once an entry behind it is committed.
-    pub fn cut(&mut self, first: Index) -> Vec<(Index, FileId)> {
+    pub fn cut(&mut self, first: Index) -> Vec<Stale> {
         let mut stale = Vec::new();
         while self.active.base >= first
             && let Some(rolled) = self.rolled.pop_back()
@@ -129,7 +144,8 @@ impl Segments {
             );
             let Rolled { base, file, index, .. } = rolled;
             let cut = core::mem::replace(&mut self.active, Active { base, file, index });
-            stale.push((cut.base, cut.file));
+            let bytes = cut.index.totals().data_bytes;
+            stale.push(Stale { base: cut.base, file: cut.file, bytes });
         }
         let sealed = self.sealed.back().map_or(Index::NONE, |sealed| sealed.last);
         assert!(first > sealed, "entry {first} of a segment sealed up to {sealed} is cut");

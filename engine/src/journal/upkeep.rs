@@ -151,6 +151,7 @@ impl Journal {
         self.hand_over_when_full(now, fx);
         self.prepare_wanted(now, fx);
         self.start(now, fx);
+        self.tick_doubt(now, fx);
         self.tick_repair(now, fx);
         self.propose_digests();
         self.seal_rolled(now, fx);

@@ -14,8 +14,10 @@ use crate::disk::{BLOCK, DiskError};
 use crate::entry::EntryBytes;
 use crate::entry::layout::EntryHeader;
 use crate::entry::reader::{Expect, Link, check_chain};
+use crate::entry::torn::body_was_never_written;
 use crate::ids::{FileId, Index, JournalIdentity, Term};
 use crate::planted::{Bug, is_planted};
+use core::ops::Range;
 
 /// One segment as the walk left it.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct BadRun {
     pub next: Option<NextGood>,
     /// The head is whole and only the body is bad: the run is this one entry.
     pub body_only: Option<Term>,
+    /// What stands where its first entry should was never written whole.
+    pub torn: bool,
     pub bytes: u64,
 }
 
@@ -72,6 +76,8 @@ pub struct Walk {
     /// The last entry of a segment is lost, and with it the checksum that the next one names.
     lost_checksum: bool,
     end_position: u64,
+    /// The same of what stands behind the last entry.
+    end_torn: bool,
     /// The highest commit index that a whole head told.
     pub commit: Index,
     pub entries: u64,
@@ -120,6 +126,7 @@ impl Walk {
             any_checksum: false,
             lost_checksum: false,
             end_position: 0,
+            end_torn: false,
             commit: Index::NONE,
             entries: 0,
             read_bytes: 0,
@@ -140,11 +147,12 @@ impl Walk {
     pub async fn segment(&mut self, scanner: &mut Scanner, walked: Walked) -> Result<(), DiskError> {
         let base = walked.base;
         if base > self.link.index.next() {
-            let position = self.end_position;
-            self.lose_up_to(base, None, position, self.bad_tail_bytes());
+            let (position, torn) = (self.end_position, self.end_torn);
+            self.lose_up_to(base, None, position..position + self.bad_tail_bytes(), torn);
         }
         self.segments.push(walked);
         let mut position = 0;
+        self.end_torn = false;
         loop {
             let expect = Expect { identity: self.identity, segment_base: base, position };
             let search_from = match scanner.entry(&expect).await? {
@@ -164,9 +172,15 @@ impl Walk {
                 Scanned::Whole(_) | Scanned::BadBody(..) => position,
                 Scanned::BadHead(_) => position + BLOCK as u64,
             };
+            // A whole head that continues nothing is of a tail that raft cut: what was to take its place
+            // was never written.
+            let torn = search_from == position || scanner.is_torn_head(&expect).await?;
             let search = Expect { position: search_from, ..expect };
-            let Some((next, header)) = scanner.next_head(search, &self.link).await? else { break };
-            self.lose_up_to(header.index(), Some(&header), position, next - position);
+            let Some((next, header)) = scanner.next_head(search, &self.link).await? else {
+                self.end_torn = torn;
+                break;
+            };
+            self.lose_up_to(header.index(), Some(&header), position..next, torn);
             position = next;
         }
         self.end_position = position;
@@ -209,18 +223,20 @@ impl Walk {
             first: header.index(),
             next: None,
             body_only: Some(header.term()),
+            torn: body_was_never_written(entry),
             bytes: entry.len() as u64,
         });
     }
 
     /// The entries up to `next`, whose header follows at once if it is given, are lost: they lay
-    /// in `bytes` from `position` on.
-    fn lose_up_to(&mut self, next: Index, header: Option<&EntryHeader>, position: u64, bytes: u64) {
+    /// in `place`.
+    fn lose_up_to(&mut self, next: Index, header: Option<&EntryHeader>, place: Range<u64>, torn: bool) {
+        let (position, bytes) = (place.start, place.end - place.start);
         let known_term = header.map(EntryHeader::term).filter(|term| *term == self.link.term);
         let goes_on = NextGood {
             index: next,
             term: header.map(EntryHeader::term),
-            position: header.map(|_| position + bytes),
+            position: header.map(|_| place.end),
         };
         self.bad.push(BadRun {
             segment: self.segments.len().saturating_sub(1),
@@ -228,6 +244,7 @@ impl Walk {
             first: self.link.index.next(),
             next: Some(goes_on),
             body_only: None,
+            torn,
             bytes,
         });
         self.lose(next, known_term, bytes);
@@ -276,6 +293,12 @@ impl Walk {
     fn bad_tail_bytes(&self) -> u64 {
         let content_end = self.segments.last().map_or(0, |segment| segment.content_end);
         content_end.next_multiple_of(BLOCK as u64).saturating_sub(self.end_position)
+    }
+
+    /// What stands behind the last entry: whether it is there, and was never written whole. In blocks.
+    pub fn bad_end(&self) -> Option<(u64, bool)> {
+        let bytes = self.bad_tail_bytes();
+        (bytes > 0).then_some((bytes / BLOCK as u64, self.end_torn))
     }
 
     /// The last entry that is there.

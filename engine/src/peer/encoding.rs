@@ -3,6 +3,7 @@
 //! An entry is not among them: it travels behind the body as it is on disk, and a flag says that
 //! it does. A version above ours is refused, never guessed at.
 
+use super::doubt::DoubtMessage;
 use super::heartbeats::{Heartbeat, is_heartbeat};
 use super::install::InstallMessage;
 use super::message::{Committed, PeerMessage, RaftKind, RaftMessage, Space};
@@ -25,6 +26,7 @@ const HEARTBEATS: u8 = 7;
 /// A heartbeat among others: its journal, then as in a message of its own.
 const HEARTBEAT_BYTES: usize = 8 + 24 + 2 + 32;
 const INSTALL: u8 = 8;
+const DOUBT: u8 = 9;
 
 /// A body that is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +94,11 @@ impl PeerMessage {
                 to.put_u64(journal.0);
                 message.write(&mut to);
             }
+            Self::Doubt { journal, message } => {
+                to.put_u8(DOUBT);
+                to.put_u64(journal.0);
+                message.write(&mut to);
+            }
             Self::Read { journal, index, checksum } => {
                 to.put_u8(READ);
                 to.put_u64(journal.0);
@@ -141,6 +148,10 @@ impl PeerMessage {
                 let journal = JournalId(from.u64()?);
                 Self::Install { journal, message: InstallMessage::read(&mut from)? }
             }
+            DOUBT => {
+                let journal = JournalId(from.u64()?);
+                Self::Doubt { journal, message: DoubtMessage::read(&mut from)? }
+            }
             READ => Self::Read {
                 journal: JournalId(from.u64()?),
                 index: Index(from.u64()?),
@@ -174,7 +185,7 @@ fn take_entry(
     }
 }
 
-fn flag(from: &mut Reader<'_>) -> Result<bool, DecodeError> {
+pub(super) fn flag(from: &mut Reader<'_>) -> Result<bool, DecodeError> {
     match from.u8()? {
         0 => Ok(false),
         1 => Ok(true),

@@ -4,7 +4,8 @@ use super::*;
 use crate::disk::BufferPool;
 use crate::entry::EntryKind;
 use crate::entry::builder::{Stamp, head_only};
-use crate::ids::ClusterId;
+use crate::ids::{ClusterId, LogEnd};
+use crate::peer::doubt::{Answer, Held, Question, Voters};
 
 fn entry() -> EntryBytes {
     let stamp = Stamp {
@@ -49,6 +50,29 @@ fn raft_kinds() -> Vec<RaftKind> {
     ]
 }
 
+fn end(term: u64, index: u64) -> LogEnd {
+    LogEnd { term: Term(term), index: Index(index) }
+}
+
+fn answer(held: Held, floor: Option<LogEnd>) -> DoubtMessage {
+    let changed = Voters { now: vec![RaftId(1), RaftId(4)], before: vec![RaftId(1), RaftId(2)] };
+    DoubtMessage::Answer(Answer {
+        from: RaftId(2),
+        to: RaftId(1),
+        nonce: 7,
+        term: Term(4),
+        end: end(3, 9),
+        held,
+        floor,
+        leads: floor.is_none(),
+        voters: vec![Voters { now: vec![RaftId(1), RaftId(2)], before: vec![] }, changed],
+    })
+}
+
+fn doubt(message: DoubtMessage) -> PeerMessage {
+    PeerMessage::Doubt { journal: JournalId(3), message }
+}
+
 fn all() -> Vec<PeerMessage> {
     let done = |result| PeerMessage::ControlDone { id: 8, result };
     let outcome = |outcome| done(Ok(Committed { index: Index(4), outcome }));
@@ -83,6 +107,17 @@ fn all() -> Vec<PeerMessage> {
         done(Err(ControlRefusal::NotController)),
         done(Err(ControlRefusal::Storage)),
         done(Err(ControlRefusal::TimedOut)),
+        doubt(DoubtMessage::Ask(Question {
+            from: RaftId(1),
+            to: RaftId(2),
+            nonce: 7,
+            term: Term(4),
+            last: Index(8),
+            index: Index(9),
+        })),
+        doubt(answer(Held::Nothing, None)),
+        doubt(answer(Held::Entry { term: Term(3), checksum: 9 }, Some(end(3, 11)))),
+        doubt(answer(Held::Passed, None)),
         PeerMessage::Read { journal: JournalId(1), index: Index(2), checksum: 77 },
         PeerMessage::ReadDone {
             journal: JournalId(1),

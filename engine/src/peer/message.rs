@@ -3,6 +3,7 @@
 //! Plain data: what raft-rs makes of a message is known in [`crate::raft`] alone, and nothing here
 //! was judged. A message from a peer is checked by its receiver before it is believed.
 
+use super::doubt::DoubtMessage;
 use super::heartbeats::Heartbeat;
 use super::install::InstallMessage;
 use crate::control::{ControlRefusal, Outcome};
@@ -25,6 +26,8 @@ pub enum PeerMessage {
     ControlDone { id: u64, result: Result<Committed, ControlRefusal> },
     /// An operator wants the preferred node to lead a journal: to whoever leads it.
     Elect { journal: JournalId },
+    /// A replica cannot show what it may have acknowledged, and asks what the others have.
+    Doubt { journal: JournalId, message: DoubtMessage },
     /// A replica gets the start of the leader's log.
     Install { journal: JournalId, message: InstallMessage },
     /// Asks any replica for an entry's bytes, for repair: for the one whose header has this checksum,

@@ -3,6 +3,7 @@
 //! This folder knows no socket: `net` carries a message's body and, behind it, the bytes of at
 //! most one entry, in the very buffers that disk and cache share.
 
+pub mod doubt;
 pub mod encoding;
 pub mod heartbeats;
 pub mod install;

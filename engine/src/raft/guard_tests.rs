@@ -38,6 +38,7 @@ fn replica(id: u64, seed: u64) -> Replica {
         terms: vec![],
         window: vec![],
         window_entries: 64,
+        floor: None,
         seed,
     })
 }

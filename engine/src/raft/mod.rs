@@ -4,6 +4,7 @@
 //! and rules are in the comments of [`replica`].
 
 mod convert;
+mod floor;
 pub mod guard;
 mod log_view;
 pub mod membership;

@@ -16,7 +16,7 @@ use super::log_view::{CREDIT_BYTES, LogView};
 use super::membership::{Change, Membership};
 use super::meta::EntryMeta;
 use crate::entry::EntryKind;
-use crate::ids::{Index, RaftId, Term};
+use crate::ids::{Index, LogEnd, RaftId, Term};
 use crate::peer::{RaftKind, RaftMessage};
 use crate::rng::mix;
 use core::time::Duration;
@@ -56,6 +56,8 @@ pub struct ReplicaStart {
     pub window: Vec<EntryMeta>,
     /// How many of them stay once they are applied.
     pub window_entries: usize,
+    /// It counts as one whose log ends here, though it can show no more than up to `last`.
+    pub floor: Option<LogEnd>,
     pub seed: u64,
 }
 
@@ -88,7 +90,7 @@ pub struct Follower {
 
 /// One member of a journal's raft group.
 pub struct Replica {
-    node: RawNode<LogView>,
+    pub(super) node: RawNode<LogView>,
     id: RaftId,
     members: Membership,
     seed: u64,
@@ -97,6 +99,8 @@ pub struct Replica {
     noted_vote: (u64, u64),
     /// Of each follower that entries were sent to.
     credits: BTreeMap<u64, Credit>,
+    /// It counts as one whose log ends here, where it cannot show that.
+    pub(super) floor: Option<LogEnd>,
 }
 
 /// A follower's credit in bytes as one in messages, by the mean length of what is sent to it: one
@@ -155,12 +159,13 @@ impl Replica {
             attempts: 0,
             noted_vote,
             credits: BTreeMap::new(),
+            floor: start.floor,
         };
         replica.fix_time_out();
         replica
     }
 
-    fn fix_time_out(&mut self) {
+    pub(super) fn fix_time_out(&mut self) {
         let raft = &mut self.node.raft;
         let mixed = mix(self.seed ^ mix(self.id.0) ^ mix(raft.term ^ (self.attempts << 32)));
         let ticks = ELECTION_TICKS as u64 + mixed % ELECTION_TICKS as u64;
@@ -215,24 +220,23 @@ impl Replica {
 
     /// Stands for election at once. A lone voter leads when this returns.
     pub fn campaign(&mut self) {
+        if self.floor.is_some() {
+            return;
+        }
         self.attempts += 1;
         self.node.campaign().expect("campaigning is always allowed");
         self.fix_time_out();
     }
 
     pub fn tick(&mut self) {
+        if self.floor.is_some() {
+            return self.tick_without_standing();
+        }
         let led = self.is_leader();
         if self.node.tick() && !led {
             self.attempts += 1;
         }
         self.fix_time_out();
-    }
-
-    /// [`Replica::tick`] of a member that must not lead now. Time passes for it all the same: others whom it
-    /// hears no more of must get its vote.
-    pub fn tick_without_standing(&mut self) {
-        assert!(!self.is_leader(), "a leader ticks as such");
-        self.node.raft.election_elapsed += 1;
     }
 
     /// [`Replica::tick`] of the member that is meant to lead a log nobody led yet: it asks for votes with every
@@ -249,6 +253,9 @@ impl Replica {
     /// Takes a message from a peer whose entry, if it has one, is proven and staged.
     pub fn step(&mut self, message: &RaftMessage, is_newer: bool) -> Result<(), Refused> {
         self.check(message, is_newer)?;
+        if self.withholds(&message.kind) {
+            return Ok(());
+        }
         // What raft-rs refuses with an error it ignores as well.
         let _ = self.node.step(to_raft(message));
         self.fix_time_out();

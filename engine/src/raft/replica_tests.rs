@@ -15,6 +15,7 @@ fn start() -> ReplicaStart {
         terms: vec![],
         window: vec![],
         window_entries: 64,
+        floor: None,
         seed: 7,
     }
 }
@@ -147,4 +148,96 @@ fn one_far_behind_has_no_more_under_way_than_its_credit_however_long_entries_are
     let large = under_way(1 << 20, 20);
     assert_eq!(large[..2], [1, 8]);
     assert!(large.iter().all(|entries| *entries <= 16), "{large:?} MiB");
+}
+
+/// One of three whose log ends with entry 6 of term 3, and that counts as one that ends further on.
+fn in_doubt(floor: LogEnd) -> Replica {
+    let (last, terms, window) = (Index(6), vec![(Index(1), Term(3))], vec![meta(6, 3)]);
+    let members = Membership::first(&[1, 2, 3].map(RaftId));
+    let (commit, term, floor) = (Index(5), Term(3), Some(floor));
+    Replica::new(&ReplicaStart { members, term, commit, last, terms, window, floor, ..start() })
+}
+
+/// Whether it grants a vote, and the vote before it, to a log that ends here.
+fn grants(replica: &mut Replica, end: (u64, u64)) -> (bool, bool) {
+    let (last, last_term, commit, commit_term) = (Index(end.1), Term(end.0), Index(0), Term(0));
+    let mut ask = |term: u64, kind| {
+        let message = RaftMessage { from: RaftId(2), to: RaftId(1), term: Term(term), kind };
+        replica.step(&message, false).expect("believed");
+        let mut sent = drain(replica).into_iter().flat_map(|work| work.send.into_iter().chain(work.hold));
+        sent.any(|outgoing| {
+            matches!(
+                outgoing.message.kind,
+                RaftKind::VoteResponse { reject: false, .. }
+                    | RaftKind::PreVoteResponse { reject: false, .. }
+            )
+        })
+    };
+    let pre = ask(9, RaftKind::PreVote { last, last_term, commit, commit_term });
+    let transfer = false;
+    (pre, ask(9, RaftKind::Vote { last, last_term, commit, commit_term, transfer }))
+}
+
+#[test]
+fn who_lost_its_end_votes_as_the_log_that_it_counts_as() {
+    let floor = LogEnd { term: Term(3), index: Index(9) };
+    for (end, granted) in [((3, 6), false), ((3, 8), false), ((2, 50), false), ((3, 9), true), ((4, 7), true)]
+    {
+        assert_eq!(grants(&mut in_doubt(floor), end), (granted, granted), "{end:?}");
+    }
+    let mut settled = in_doubt(floor);
+    settled.count_as(None);
+    assert_eq!(grants(&mut settled, (3, 6)), (true, true));
+}
+
+#[test]
+fn who_lost_its_end_stands_for_no_election_whoever_asks() {
+    let mut replica = in_doubt(LogEnd { term: Term(3), index: Index(9) });
+    replica.campaign();
+    (0..1000).for_each(|_| replica.tick());
+    (0..1000).for_each(|_| replica.tick_to_begin());
+    assert_eq!((drain(&mut replica).len(), replica.term()), (0, Term(3)));
+    let from_leader = |kind| RaftMessage { from: RaftId(2), to: RaftId(1), term: Term(4), kind };
+    let beat = replica.tempered(from_leader(RaftKind::Heartbeat { commit: Index(9) }));
+    replica.step(&beat, false).expect("what it does not know yet is no lie");
+    assert_eq!((replica.leader(), replica.commit()), (Some(RaftId(2)), Index(5)));
+    replica.step(&from_leader(RaftKind::TimeoutNow), false).expect("believed");
+    drain(&mut replica);
+    assert_eq!((replica.term(), replica.leader()), (Term(4), Some(RaftId(2))));
+    (0..ELECTION_TICKS).for_each(|_| replica.tick());
+    assert_eq!(replica.leader(), None, "a leader that is not heard is forgotten");
+    replica.raise_term(Term(5));
+    assert_eq!((replica.term(), replica.is_leader()), (Term(5), false));
+}
+
+#[test]
+fn a_leader_forgets_what_a_follower_lost_and_sends_it_again() {
+    let window: Vec<_> = (1..=4).map(|index| meta(index, 1)).collect();
+    let members = Membership::first(&[1, 2, 3].map(RaftId));
+    let (commit, last, terms) = (Index(4), Index(4), vec![(Index(0), Term(0)), (Index(1), Term(1))]);
+    let mut replica =
+        Replica::new(&ReplicaStart { members, term: Term(1), commit, last, terms, window, ..start() });
+    replica.set_hot(Index(1));
+    replica.campaign();
+    drain(&mut replica);
+    let hear = |replica: &mut Replica, kind| {
+        let message = RaftMessage { from: RaftId(2), to: RaftId(1), term: Term(2), kind };
+        replica.step(&message, false).expect("believed");
+    };
+    let (none, commit_term) = (Index(0), Term(0));
+    hear(&mut replica, RaftKind::PreVoteResponse { reject: false, commit: none, commit_term });
+    hear(&mut replica, RaftKind::VoteResponse { reject: false, commit: none, commit_term });
+    let (reject, hint, hint_term, commit) = (false, Index(0), Term(0), none);
+    hear(&mut replica, RaftKind::AppendResponse { index: Index(5), reject, hint, hint_term, commit });
+    drain(&mut replica);
+    let matched = |replica: &Replica| replica.followers().next().expect("of two").matched;
+    assert_eq!(matched(&replica), Index(5));
+    replica.forget_beyond(RaftId(2), Index(5));
+    assert_eq!(matched(&replica), Index(5), "it has that");
+    replica.forget_beyond(RaftId(2), Index(3));
+    assert_eq!(matched(&replica), Index(0));
+    hear(&mut replica, RaftKind::HeartbeatResponse { commit: none, space: crate::peer::Space::Room });
+    let sent = drain(&mut replica).into_iter().flat_map(|work| work.send);
+    let first = sent.filter(|outgoing| outgoing.message.to == RaftId(2)).find_map(|outgoing| outgoing.entry);
+    assert_eq!(first, Some((Index(4), Term(1))), "from where its log ends");
 }

@@ -7,7 +7,8 @@ use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
 use crate::formation::Report;
 use crate::health::Finding;
-use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, RaftId, Term};
+use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, LogEnd, NodeId, Offset, ProducerId, RaftId, Term};
+use crate::journal::asking::Settled;
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
 use crate::raft::Change;
@@ -189,6 +190,20 @@ pub enum Event {
         journal: JournalId,
         from: Index,
         last: Index,
+    },
+    /// What a replica may have acknowledged and cannot show was asked for: it counts as one whose log
+    /// ends here now.
+    DoubtMoved {
+        journal: JournalId,
+        end: LogEnd,
+        raised: bool,
+    },
+    /// It is settled what became of it: of the entries from `first`, at most to `last`.
+    DoubtSettled {
+        journal: JournalId,
+        first: Index,
+        last: Index,
+        settled: Settled,
     },
     /// A message from a peer was not believed; said once as long as it is the same.
     MessageRefused {

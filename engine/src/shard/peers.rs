@@ -104,6 +104,11 @@ impl Shard {
                     journal.install_message(from, message, now, fx);
                 }
             }
+            PeerMessage::Doubt { journal, message } => {
+                if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
+                    journal.doubt_message(from, message, now, fx);
+                }
+            }
             PeerMessage::Read { journal, index, checksum } => {
                 self.lend(journal, Asked { by: from, index, checksum }, fx);
             }

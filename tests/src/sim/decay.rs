@@ -43,7 +43,13 @@ pub fn strike(world: &mut World, model: &mut Model, node: usize, rng: &mut Rng) 
 }
 
 /// The highest entry that recovery knows to have been durable, `without` one entry.
-fn bound(world: &World, node: usize, identity: &JournalIdentity, found: &[Found], without: u64) -> u64 {
+pub(super) fn bound(
+    world: &World,
+    node: usize,
+    identity: &JournalIdentity,
+    found: &[Found],
+    without: u64,
+) -> u64 {
     let told = found.iter().filter(|entry| entry.index != without).map(|entry| entry.commit).max();
     let state = hard_state(&world.nodes[node], identity).unwrap_or_default();
     told.unwrap_or(0).max(state.commit.0).max(state.synced.index.0)

@@ -3,7 +3,8 @@
 use super::Counts;
 use crate::check::Model;
 use engine::health::{Finding, Kind};
-use engine::journal::report::{DamageKind, RecoveryReport};
+use engine::journal::asking::Settled;
+use engine::journal::report::{Cutting, DamageKind, RecoveryReport};
 use engine::peer::Space;
 use engine::raft::Change;
 use engine::shard::Event;
@@ -41,6 +42,14 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::DiskRoom { .. } => counts.add("disk has room again"),
         Event::ClockDistrusted { .. } => counts.add("clock distrusted"),
         Event::LogCut { .. } => counts.add("diverged tail cut"),
+        Event::DoubtMoved { raised: true, .. } => counts.add("perhaps acked: end raised"),
+        Event::DoubtMoved { raised: false, .. } => counts.add("perhaps acked: end lowered"),
+        Event::DoubtSettled { settled, .. } => counts.add(match settled {
+            Settled::Healed => "perhaps acked: healed",
+            Settled::ReplacedByLeader => "perhaps acked: replaced by a leader",
+            Settled::NoVoterHas => "perhaps acked: no voter has it",
+            Settled::Accepted => "perhaps acked: loss accepted",
+        }),
         Event::MessageRefused { .. } => counts.add("message from a peer refused"),
         Event::Quarantined { .. } => counts.add("replica quarantined"),
         Event::Forming { .. } => counts.add("formation waits"),
@@ -80,8 +89,13 @@ fn begun(finding: &Finding) -> &'static str {
 
 fn recovered(report: &RecoveryReport, model: &mut Model, counts: &mut Counts) {
     counts.add(if report.created { "journal made" } else { "journal recovered" });
-    if report.torn.is_some() {
+    if let Some(torn) = &report.torn {
         counts.add("torn tail cut");
+        counts.add(match torn.why {
+            Cutting::ProvenTorn => "bad tail proven torn",
+            Cutting::PerhapsAcked => "bad tail perhaps acked",
+            Cutting::Unsynced => "bad tail of a lone node",
+        });
     }
     if report.checkpoint.0 > 0 {
         counts.add("recovered from a checkpoint");

@@ -22,6 +22,9 @@ pub enum Fault {
     Idle,
     /// A bit flips, or a block cannot be read any more, while the node is down.
     Rot,
+    /// The power fails here or in the whole room, and what this node synced last cannot be read. It is one
+    /// and the same node of a run.
+    BadTail,
     /// The power of the whole room fails.
     PowerCutAll,
     /// A node hears nobody and nobody hears it, for a while.
@@ -95,12 +98,15 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
     let rots = rng.one_in(if is_cluster { 2 } else { 6 });
     // With rot an entry may be whole on one node alone, and that node's disk must not go.
     let loses_disks = is_cluster && !rots && rng.one_in(2);
+    // One disk lies about what it synced last; all others hold what they have.
+    let has_bad_tails = is_cluster && !rots && !loses_disks;
     let mut plan: Vec<Planned> = (0..count)
         .map(|_| Planned {
             after_operations: rng.below(operations),
             after_steps: rng.below(200),
             fault: match LIKELY[rng.below(LIKELY.len() as u64) as usize] {
                 Fault::PowerCut if rots && rng.one_in(2) => Fault::Rot,
+                Fault::PowerCut | Fault::Kill if has_bad_tails && rng.one_in(2) => Fault::BadTail,
                 _ if loses_disks && rng.one_in(4) => Fault::DiskLost,
                 _ if is_cluster && rng.one_in(2) => {
                     BETWEEN_NODES[rng.below(BETWEEN_NODES.len() as u64) as usize]
@@ -110,6 +116,11 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
             node: if is_cluster { rng.below(nodes as u64) as usize } else { 0 },
         })
         .collect();
+    if has_bad_tails {
+        let lies = rng.below(nodes as u64) as usize;
+        let bad_tails = plan.iter_mut().filter(|planned| planned.fault == Fault::BadTail);
+        bad_tails.for_each(|planned| planned.node = lies);
+    }
     plan.sort_by_key(|planned| std::cmp::Reverse(planned.after_operations));
     plan
 }

@@ -1,5 +1,6 @@
 //! The simulated world: disks, clocks and nodes in one thread, from one seed.
 
+mod bad_tail;
 pub mod cluster;
 mod coordinators;
 pub mod counts;
@@ -16,6 +17,7 @@ mod peers;
 pub mod rot;
 pub mod run;
 mod safety;
+pub mod scenes;
 pub mod schedule;
 pub mod soak;
 pub mod survey;

@@ -6,7 +6,7 @@ use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
 use super::world::{Happening, World, WorldOptions};
-use super::{Counts, decay, rot};
+use super::{Counts, bad_tail, decay, rot};
 use crate::check::Model;
 use crate::workload::admin::Admin;
 use crate::workload::fetcher::Fetcher;
@@ -89,6 +89,7 @@ pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
     run.until("replicas agree", |run| run.world.nodes.len() == 1 || safety::replicas_agree(&run.world));
     run.heal();
     safety::replicas_are_identical(&mut run.world);
+    run.world.counts.add_many("several bad tails", run.safety.several_bad_tails);
     run.stop_and_verify_again();
     run.world.counts.add(if nodes == 1 { "run" } else { "run of a cluster" });
     Outcome {
@@ -455,6 +456,13 @@ impl Run {
                 self.rot_is_due |= fault == Fault::Rot;
                 self.recovery_crashes = if self.rng.one_in(2) { self.rng.below(4) } else { 0 };
                 self.crash(node, fault != Fault::Kill);
+            }
+            Fault::BadTail => {
+                let is_everywhere = self.rng.below(3) > 0;
+                let all = 0..self.world.nodes.len();
+                let struck = all.filter(|other| is_everywhere || *other == node).collect::<Vec<_>>();
+                struck.into_iter().for_each(|node| self.crash(node, true));
+                bad_tail::strike(&mut self.world, &mut self.model, node, &mut self.rng);
             }
             Fault::PowerCutAll => (0..self.world.nodes.len()).for_each(|node| self.crash(node, true)),
             Fault::DiskLost if safety::may_lose_disk(&self.world, node) => {

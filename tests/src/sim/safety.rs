@@ -4,8 +4,9 @@
 use super::node::Node;
 use super::world::World;
 use engine::ids::{JournalId, NodeId, RaftId, Term};
+use engine::journal::report::{Cutting, RecoveryReport};
 use engine::shard::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen of the cluster so far.
 #[derive(Debug, Default)]
@@ -13,6 +14,9 @@ pub struct Safety {
     leaders: BTreeMap<(JournalId, Term), usize>,
     /// Processes that stopped when they were asked to.
     pub stops: usize,
+    in_doubt: BTreeSet<(JournalId, usize)>,
+    /// Times that a second replica of a journal came to be in doubt.
+    pub several_bad_tails: u64,
 }
 
 impl Safety {
@@ -20,6 +24,17 @@ impl Safety {
         if let Event::Leading { journal, term } = event {
             let leader = *self.leaders.entry((*journal, *term)).or_insert(node);
             assert_eq!(leader, node, "journal {journal} has two leaders in term {term}");
+        }
+        match event {
+            Event::Recovered(RecoveryReport { journal, torn: Some(torn), .. })
+                if torn.why == Cutting::PerhapsAcked =>
+            {
+                self.in_doubt.insert((*journal, node));
+                let doubts = self.in_doubt.iter().filter(|(of, _)| of == journal).count();
+                self.several_bad_tails += u64::from(doubts > 1);
+            }
+            Event::DoubtSettled { journal, .. } => drop(self.in_doubt.remove(&(*journal, node))),
+            _ => {}
         }
     }
 }
