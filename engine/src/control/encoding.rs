@@ -5,11 +5,11 @@ use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Resource};
 use super::quotas;
 use super::view::{Advertised, Life};
-use crate::ids::{ClusterId, Incarnation, NodeId, TopicId};
+use crate::ids::{ClusterId, Incarnation, JournalId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 4;
+pub const COMMAND_VERSION: u16 = 5;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -22,6 +22,8 @@ const ALLOCATE_PRODUCER_IDS: u16 = 7;
 const ALTER_QUOTAS: u16 = 8;
 /// Since version 4.
 const REJOIN: u16 = 9;
+/// Since version 5.
+const RENEW: u16 = 10;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
@@ -38,6 +40,7 @@ impl Command {
             Command::AlterQuotas { .. } => 2,
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
             Command::Rejoin { .. } => 4,
+            Command::Renew { .. } => 5,
             _ => 1,
         }
     }
@@ -53,6 +56,7 @@ impl Command {
             Command::AllocateProducerIds { .. } => ALLOCATE_PRODUCER_IDS,
             Command::AlterQuotas { .. } => ALTER_QUOTAS,
             Command::Rejoin { .. } => REJOIN,
+            Command::Renew { .. } => RENEW,
         }
     }
 
@@ -76,6 +80,12 @@ impl Command {
                 to.u32(node.0);
                 to.u128(incarnation.0);
                 to.u128(replaces.0);
+            }
+            Command::Renew { node, incarnation, journal, replaces } => {
+                to.u32(node.0);
+                to.u128(incarnation.0);
+                to.u64(journal.0);
+                to.u64(replaces.0);
             }
             Command::CreateTopic {
                 name,
@@ -155,6 +165,12 @@ impl Command {
                 node: NodeId(from.u32()?),
                 incarnation: Incarnation(from.u128()?),
                 replaces: Incarnation(from.u128()?),
+            },
+            RENEW => Command::Renew {
+                node: NodeId(from.u32()?),
+                incarnation: Incarnation(from.u128()?),
+                journal: JournalId(from.u64()?),
+                replaces: RaftId(from.u64()?),
             },
             CREATE_TOPIC => Command::CreateTopic {
                 name: from.text()?,
@@ -296,6 +312,12 @@ mod tests {
                 incarnation: Incarnation(u128::MAX),
                 replaces: Incarnation(1),
             },
+            Command::Renew {
+                node: NodeId(3),
+                incarnation: Incarnation(u128::MAX),
+                journal: JournalId(8),
+                replaces: RaftId(2),
+            },
             Command::AlterQuotas {
                 entity: QuotaEntity { user: QuotaName::Default, client: QuotaName::Named(text("c")) },
                 changes: vec![
@@ -324,7 +346,7 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 5; this program knows versions up to 4"), "{error}");
+        assert!(error.to_string().contains("has version 6; this program knows versions up to 5"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };

@@ -92,7 +92,11 @@ pub struct JournalView {
     pub lane: LaneId,
     pub life: Life,
     pub replicas: Vec<NodeId>,
+    /// The first of them; members change by the journal's own entries.
     pub voters: Vec<RaftId>,
+    /// Replicas made anew because those before them were lost, while their nodes were not; raft ids
+    /// rise.
+    pub renewed: Vec<(NodeId, RaftId)>,
     pub secret: u64,
     pub segment_bytes: u64,
     pub batches_per_segment_max: u32,
@@ -143,6 +147,19 @@ impl NodeView {
     pub fn has_broker(&self, id: i32) -> bool {
         let first = broker_id(self.node, ShardId(0));
         (first..first + i32::from(self.shards)).contains(&id)
+    }
+}
+
+impl JournalView {
+    /// The replica that a node has of this journal: raft ids rise, so it is the newest.
+    pub fn raft_id_of(&self, node: &NodeView) -> RaftId {
+        self.raft_ids_of(node).max().expect("a node has one")
+    }
+
+    /// All that it has and had.
+    pub fn raft_ids_of(&self, node: &NodeView) -> impl Iterator<Item = RaftId> {
+        let renewed = self.renewed.iter().filter(|(of, _)| *of == node.node).map(|(_, id)| *id);
+        node.former.iter().copied().chain([node.raft_id]).chain(renewed)
     }
 }
 

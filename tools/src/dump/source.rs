@@ -8,6 +8,7 @@ use engine::folder::{self, JournalFile, NodeMeta};
 use engine::ids::{Index, JournalId, JournalIdentity};
 use engine::journal::hard_state::{HardState, HardStateRead};
 use engine::journal::meta_record::JournalMeta;
+use engine::register::NodeRecord;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -118,9 +119,11 @@ impl Source {
     fn open_data_folder(&mut self, only: Option<u64>) -> Result<(), Trouble> {
         self.is_live = is_locked(&self.path.join(folder::LOCK));
         let meta_path = self.path.join(folder::NODE_META);
-        let decode = |bytes: &[u8]| NodeMeta::decode(bytes).map_err(|error| error.fault.to_string());
+        let decode = |bytes: &[u8]| NodeRecord::decode(bytes).map_err(|error| error.fault.to_string());
         match read_settled(&meta_path, self.is_live, decode) {
-            Ok(Some((node, bad_copies))) => (self.node, self.node_bad_copies) = (Some(node), bad_copies),
+            Ok(Some((record, bad_copies))) => {
+                (self.node, self.node_bad_copies) = (Some(record.node), bad_copies);
+            }
             Ok(None) => {}
             Err(text) => self.unreadable.push((meta_path, text)),
         }
