@@ -5,9 +5,9 @@ use crate::output::Output;
 use crate::run::{self, Plan};
 use crate::trouble::{EXIT_CODES, Outcome, Trouble};
 use crate::verify::command as verify;
-use crate::workload::{FOR_EVER, Purpose, Workload};
+use crate::workload::{Defaults, FOR_EVER, Purpose, Workload};
 use crate::{interrupt, report, search};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,10 +80,59 @@ struct Run {
     options: Options,
 }
 
+/// The command line with the defaults that each command has.
+fn command() -> clap::Command {
+    let mut command = CommandLine::command();
+    let purposes = [
+        ("produce", Purpose::Produce),
+        ("consume", Purpose::Consume),
+        ("run", Purpose::Run),
+        ("search", Purpose::Produce),
+        ("verify", Purpose::Verify),
+    ];
+    for (name, purpose) in purposes {
+        command = command.mut_subcommand(name, |sub| with_defaults(sub, &purpose.defaults()));
+    }
+    command
+}
+
+fn with_defaults(mut command: clap::Command, defaults: &Defaults) -> clap::Command {
+    let Defaults { topic, partitions, producers, timeout_seconds, .. } = defaults;
+    let texts = [
+        ("topic", (*topic).to_owned()),
+        ("partitions", partitions.to_string()),
+        ("record_bytes", defaults.record_bytes.to_string()),
+        ("batch_bytes", in_units(defaults.batch_bytes)),
+        ("buffer_bytes", in_units(defaults.buffer_bytes)),
+        ("key", defaults.key.to_string()),
+        ("producers", producers.to_string()),
+        ("rate", defaults.rate.to_string()),
+        ("from", defaults.from.to_string()),
+        ("timeout_seconds", timeout_seconds.to_string()),
+    ];
+    for (id, text) in texts {
+        command = command.mut_arg(id, |argument| {
+            let help = argument.get_help().map_or(String::new(), ToString::to_string);
+            argument.help(format!("{help} [default: {text}]"))
+        });
+    }
+    command
+}
+
+/// As `--batch-bytes` and its like take it.
+fn in_units(bytes: u64) -> String {
+    match bytes.trailing_zeros() {
+        20.. => format!("{}MiB", bytes >> 20),
+        10.. => format!("{}KiB", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}
+
 /// Runs the process to its exit code.
 pub fn main() -> ExitCode {
     net::panics::end_the_process();
-    match CommandLine::try_parse() {
+    let parsed = command().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
+    match parsed {
         Ok(line) => match run(line.command) {
             Ok(()) => ExitCode::SUCCESS,
             Err(trouble) => {
@@ -111,11 +160,12 @@ fn run(command: Command) -> Outcome<()> {
         Command::Run(run) => load(run, "run", Purpose::Run, false),
         Command::Search { run, bound } => {
             let workload = Workload::resolve(run.options.clone(), Purpose::Produce)?;
+            bound.check()?;
             search::run(run.brokers.clone(), workload, &bound, &mut output(&run)?)
         }
         Command::Verify { run, acked, resume } => {
+            let workload = Workload::resolve(run.options.clone(), Purpose::Verify)?;
             let mut output = output(&run)?;
-            let workload = Workload::resolve(run.options, Purpose::Verify)?;
             let request = verify::Request { brokers: run.brokers, workload, acked: &acked, resume };
             verify::run(request, &mut output)
         }
@@ -128,8 +178,8 @@ fn output(run: &Run) -> Outcome<Output> {
 }
 
 fn load(run: Run, command: &'static str, purpose: Purpose, to_the_end: bool) -> Outcome<()> {
+    let workload = Workload::resolve(run.options.clone(), purpose)?;
     let mut output = output(&run)?;
-    let workload = Workload::resolve(run.options, purpose)?;
     let plan = Plan {
         command,
         brokers: run.brokers,
@@ -154,16 +204,56 @@ fn load(run: Run, command: &'static str, purpose: Purpose, to_the_end: bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together_and_every_option_is_explained() {
-        let command = CommandLine::command();
+        let command = command();
         command.clone().debug_assert();
         for sub in command.get_subcommands() {
             for argument in sub.get_arguments() {
                 assert!(argument.get_help().is_some(), "{}: {argument}", sub.get_name());
             }
+        }
+    }
+
+    /// The value behind `[default: ` in an option's help.
+    fn shown(command: &clap::Command, id: &str) -> Option<String> {
+        let help = command.get_arguments().find(|argument| argument.get_id() == id)?.get_help()?.to_string();
+        Some(help.split_once("[default: ")?.1.split([']', ',', ' ']).next()?.to_owned())
+    }
+
+    #[test]
+    fn help_shows_the_values_that_are_used() {
+        let command = command();
+        let purposes = [
+            ("produce", Purpose::Produce),
+            ("consume", Purpose::Consume),
+            ("run", Purpose::Run),
+            ("verify", Purpose::Verify),
+        ];
+        for (name, purpose) in purposes {
+            let sub = command.find_subcommand(name).expect("it is there");
+            let workload = Workload::resolve(Options::default(), purpose).expect("the defaults hold");
+            let used = serde_json::to_value(&workload).expect("plain values");
+            let mut compared = 0;
+            for (id, value) in used.as_object().expect("fields") {
+                // What is worked out from others, or is none, is told in words.
+                let in_words = ["threads", "idempotence", "records", "acks", "topic_config"];
+                let Some(shown) = shown(sub, id).filter(|_| !in_words.contains(&id.as_str())) else {
+                    continue;
+                };
+                compared += 1;
+                let same = match value {
+                    serde_json::Value::String(text) => *text == shown,
+                    number => match net::options::parse_bytes(&shown) {
+                        Ok(bytes) => number.as_f64() == Some(bytes as f64),
+                        Err(_) => number.as_f64() == shown.parse().ok(),
+                    },
+                };
+                // Keys have bytes only where records have keys.
+                assert!(same || id == "key_bytes", "{name} --{id}: shown {shown}, used {value}");
+            }
+            assert!(compared > 20, "{name}: {compared}");
         }
     }
 }

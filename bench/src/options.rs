@@ -7,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Every option. The file's keys are the long names without their dashes in front.
+/// Every option. The file's keys are the long names without their dashes in front. A default that depends on the
+/// command is not in these texts: `cli` adds it, from `workload`.
 #[derive(Args, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Options {
@@ -17,13 +18,13 @@ pub struct Options {
     pub workload: Option<PathBuf>,
 
     /// Name of the topic, or with several topics what stands before their numbers (NAME-0, ...).
-    /// Made when missing [default: duramen-bench]
+    /// Made when missing
     #[arg(long, value_name = "NAME")]
     pub topic: Option<String>,
     /// Number of topics [default: 1]
     #[arg(long, value_name = "N")]
     pub topics: Option<u32>,
-    /// Partitions of each topic that is made [default: 1]
+    /// Partitions of each topic that is made
     #[arg(long, value_name = "N")]
     pub partitions: Option<u32>,
     /// Replicas of each partition of a topic that is made; 0: the broker's default [default: 0]
@@ -33,11 +34,11 @@ pub struct Options {
     #[arg(long, value_name = "KEY=VALUE")]
     pub topic_config: Vec<String>,
 
-    /// Bytes of a record's value [default: 1024]
+    /// Bytes of a record's value
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     #[serde(deserialize_with = "bytes_in_file")]
     pub record_bytes: Option<u64>,
-    /// A batch of a partition is sent at this size [default: 128KiB]
+    /// A batch of a partition is sent at this size
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     #[serde(deserialize_with = "bytes_in_file")]
     pub batch_bytes: Option<u64>,
@@ -46,7 +47,7 @@ pub struct Options {
     #[serde(deserialize_with = "bytes_in_file")]
     pub request_bytes: Option<u64>,
     /// Records that a producer may have waiting to be sent. When they are that many, batches go as
-    /// they are [default: 32MiB]
+    /// they are
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     #[serde(deserialize_with = "bytes_in_file")]
     pub buffer_bytes: Option<u64>,
@@ -55,7 +56,7 @@ pub struct Options {
     pub linger_ms: Option<f64>,
     /// Which partition a record goes to: none (one partition until its batch is sent, then the
     /// next), round-robin, random, zipf, zipf:EXPONENT. With the last two, records have keys; the
-    /// key's bytes are prebuilt, the partition is drawn [default: none]
+    /// key's bytes are prebuilt, the partition is drawn
     #[arg(long, value_name = "MODE")]
     pub key: Option<KeyMode>,
     /// Bytes of a record's key, when records have keys [default: 8]
@@ -78,7 +79,7 @@ pub struct Options {
     /// Requests of one producer to one broker without an answer yet [default: 5]
     #[arg(long, value_name = "N")]
     pub in_flight: Option<u32>,
-    /// Producers, each with connections of its own; all write to all partitions [default: 1]
+    /// Producers, each with connections of its own; all write to all partitions
     #[arg(long, value_name = "N")]
     pub producers: Option<u32>,
     /// Consumers, which share the partitions [default: 1]
@@ -89,11 +90,12 @@ pub struct Options {
     pub threads: Option<u32>,
 
     /// Records a second of all producers together, sent at their times whatever the broker does
-    /// (open loop); or max: as fast as answers come (closed loop) [default: max]
+    /// (open loop); or max: as fast as answers come (closed loop)
     #[arg(long, value_name = "N|max")]
     #[serde(deserialize_with = "text_or_number")]
     pub rate: Option<Rate>,
-    /// Seconds to measure, after the warm-up [default: 30, without end when --records is given]
+    /// Seconds to measure, after the warm-up [default: 30, without end when --records is given or a
+    /// consumer is to --drain]
     #[arg(long, value_name = "S")]
     pub seconds: Option<f64>,
     /// Records to produce or consume, the warm-up's included [default: no bound]
@@ -103,7 +105,7 @@ pub struct Options {
     #[arg(long, value_name = "S")]
     pub warmup_seconds: Option<f64>,
 
-    /// Where consumers begin [default: earliest; run: latest]
+    /// Where consumers begin
     #[arg(long, value_name = "WHERE")]
     pub from: Option<From>,
     /// Bytes that a fetch asks for, of all its partitions together [default: 50MiB]
@@ -119,7 +121,6 @@ pub struct Options {
     pub fetch_wait_ms: Option<i32>,
 
     /// A request without an answer for so long closes its connection, and is tried again
-    /// [default: 30]
     #[arg(long, value_name = "S")]
     pub timeout_seconds: Option<f64>,
     /// How long one batch is tried again; then the run ends [default: 120]
@@ -142,6 +143,12 @@ pub enum Compression {
 pub enum From {
     Earliest,
     Latest,
+}
+
+impl std::fmt::Display for From {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::Latest { "latest" } else { "earliest" })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

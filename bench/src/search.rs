@@ -27,6 +27,15 @@ pub struct Bound {
     precision: f64,
 }
 
+impl Bound {
+    pub fn check(&self) -> Outcome<()> {
+        if self.p99_ms > 0.0 && self.first_rate > 0.0 && self.precision > 0.0 {
+            return Ok(());
+        }
+        Err(Trouble::Usage("--p99-ms, --first-rate and --precision must be above 0".into()))
+    }
+}
+
 #[derive(Serialize)]
 struct FoundLine {
     r#type: &'static str,
@@ -63,9 +72,6 @@ impl Range {
 }
 
 pub fn run(brokers: Vec<String>, workload: Workload, bound: &Bound, output: &mut Output) -> Outcome<()> {
-    if !(bound.p99_ms > 0.0 && bound.first_rate > 0.0 && bound.precision > 0.0) {
-        return Err(Trouble::Usage("--p99-ms, --first-rate and --precision must be above 0".into()));
-    }
     let mut range = Range::default();
     let mut best = None;
     for _ in 0..TRIES_MAX {

@@ -42,5 +42,5 @@ pub const EXIT_CODES: &str = "\
 Exit codes: 0 done (verify: nothing lost, duplicated, reordered or corrupt); 1 usage, workload file \
 or output file; 2 the brokers cannot be reached or refuse the topics; 3 the run ended early or \
 records failed for good; 4 verify found something; 5 verify could not read everything back; 6 \
-search: no rate keeps the bound. The first SIGINT or SIGTERM ends a run early and reports it, the \
-second ends the process (128 + signal).";
+search: no rate keeps the bound. The first SIGINT ends a run early and reports it (verify then reads back), \
+the second ends the process; SIGTERM does both within 2 s (128 + signal).";

@@ -60,6 +60,54 @@ pub enum Purpose {
     Verify,
 }
 
+/// What counts where nothing is given, where that depends on the command. `--help` shows these very values.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    pub topic: &'static str,
+    pub partitions: u32,
+    pub record_bytes: u64,
+    pub batch_bytes: u64,
+    pub buffer_bytes: u64,
+    pub key: KeyMode,
+    pub producers: u32,
+    pub rate: Rate,
+    pub from: From,
+    pub timeout_seconds: f64,
+}
+
+impl Purpose {
+    pub fn defaults(self) -> Defaults {
+        let load = Defaults {
+            topic: "duramen-bench",
+            partitions: 1,
+            record_bytes: 1024,
+            batch_bytes: 128 << 10,
+            buffer_bytes: 32 << 20,
+            key: KeyMode::None,
+            producers: 1,
+            rate: Rate::Max,
+            from: From::Earliest,
+            timeout_seconds: 30.0,
+        };
+        match self {
+            Self::Produce | Self::Consume => load,
+            Self::Run => Defaults { from: From::Latest, ..load },
+            Self::Verify => Defaults {
+                topic: "duramen-verify",
+                partitions: 8,
+                record_bytes: 200,
+                batch_bytes: 16 << 10,
+                buffer_bytes: 1 << 20,
+                key: KeyMode::Random,
+                producers: 2,
+                rate: Rate::PerSecond(5_000.0),
+                timeout_seconds: 10.0,
+                ..load
+            },
+        }
+    }
+}
+
 /// Seconds of a run without end: ten years.
 pub const FOR_EVER: f64 = 3.2e8;
 
@@ -77,11 +125,12 @@ impl Workload {
 
     fn with_defaults(o: Options, purpose: Purpose) -> Outcome<Self> {
         let verify = purpose == Purpose::Verify;
-        let key = o.key.unwrap_or(if verify { KeyMode::Random } else { KeyMode::None });
+        let or = purpose.defaults();
+        let key = o.key.unwrap_or(or.key);
         let keyed = matches!(key, KeyMode::Random | KeyMode::Zipf(_)) && !verify;
         let acks = o.acks.map_or(-1, |acks| acks.0);
-        let batch_bytes = o.batch_bytes.unwrap_or(if verify { 16 << 10 } else { 128 << 10 }) as usize;
-        let producers = o.producers.unwrap_or(if verify { 2 } else { 1 });
+        let batch_bytes = o.batch_bytes.unwrap_or(or.batch_bytes) as usize;
+        let producers = o.producers.unwrap_or(or.producers);
         let consumers = o.consumers.unwrap_or(1);
         let workers = match purpose {
             Purpose::Produce | Purpose::Verify => producers,
@@ -97,15 +146,15 @@ impl Workload {
             topic_config.push((key.to_owned(), value.to_owned()));
         }
         Ok(Self {
-            topic: o.topic.unwrap_or_else(|| if verify { "duramen-verify" } else { "duramen-bench" }.into()),
+            topic: o.topic.unwrap_or_else(|| or.topic.into()),
             topics: o.topics.unwrap_or(1),
-            partitions: o.partitions.unwrap_or(if verify { 8 } else { 1 }),
+            partitions: o.partitions.unwrap_or(or.partitions),
             replication_factor: o.replication_factor.unwrap_or(0),
             topic_config,
-            record_bytes: o.record_bytes.unwrap_or(if verify { 200 } else { 1024 }) as usize,
+            record_bytes: o.record_bytes.unwrap_or(or.record_bytes) as usize,
             batch_bytes,
             request_bytes: o.request_bytes.map_or((1 << 20).max(batch_bytes), |bytes| bytes as usize),
-            buffer_bytes: o.buffer_bytes.unwrap_or(if verify { 1 << 20 } else { 32 << 20 }) as usize,
+            buffer_bytes: o.buffer_bytes.unwrap_or(or.buffer_bytes) as usize,
             linger_ms: o.linger_ms.unwrap_or(1.0),
             key,
             key_bytes: if keyed { o.key_bytes.unwrap_or(8) as usize } else { 0 },
@@ -117,15 +166,15 @@ impl Workload {
             producers,
             consumers,
             threads: o.threads.unwrap_or_else(|| (cores / 2).clamp(1, workers.max(1))),
-            rate: o.rate.unwrap_or(if verify { Rate::PerSecond(5_000.0) } else { Rate::Max }),
+            rate: o.rate.unwrap_or(or.rate),
             seconds: o.seconds.unwrap_or(if o.records.is_some() { FOR_EVER } else { 30.0 }),
             records: o.records,
             warmup_seconds: o.warmup_seconds.unwrap_or(0.0),
-            from: o.from.unwrap_or(if purpose == Purpose::Run { From::Latest } else { From::Earliest }),
+            from: o.from.unwrap_or(or.from),
             fetch_bytes: o.fetch_bytes.unwrap_or(50 << 20).min(i32::MAX as u64) as i32,
             partition_fetch_bytes: o.partition_fetch_bytes.unwrap_or(1 << 20).min(i32::MAX as u64) as i32,
             fetch_wait_ms: o.fetch_wait_ms.unwrap_or(100),
-            timeout_seconds: o.timeout_seconds.unwrap_or(if verify { 10.0 } else { 30.0 }),
+            timeout_seconds: o.timeout_seconds.unwrap_or(or.timeout_seconds),
             retry_seconds: o.retry_seconds.unwrap_or(120.0),
         })
     }

@@ -154,7 +154,67 @@ impl LaneId {
     }
 }
 
-/// Kafka's broker id of a shard: node id × 1000 + shard.
-pub fn broker_id(node: NodeId, shard: ShardId) -> i32 {
-    i32::try_from(node.0).expect("node ids are bounded by the configuration") * 1000 + i32::from(shard.0)
+/// How Kafka's broker ids follow from nodes and shards: node id × stride + shard. The stride is set
+/// once, when the cluster is formed; a cluster never has more lanes, so a shard with work is below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrokerIds {
+    stride: u16,
+}
+
+/// What older clusters have, and new ones for which nothing else was asked.
+impl Default for BrokerIds {
+    fn default() -> Self {
+        Self { stride: Self::STRIDE_MAX }
+    }
+}
+
+impl BrokerIds {
+    /// With it the largest node id (2,147,482) still gives ids within Kafka's i32.
+    pub const STRIDE_MAX: u16 = 1000;
+
+    /// By this name a broker's settings tell the stride.
+    pub const SETTING: &str = "duramen.broker.id.stride";
+
+    /// `None` unless the stride is between 1 and [`Self::STRIDE_MAX`].
+    pub fn new(stride: u16) -> Option<Self> {
+        (1..=Self::STRIDE_MAX).contains(&stride).then_some(Self { stride })
+    }
+
+    pub fn stride(self) -> u16 {
+        self.stride
+    }
+
+    /// The broker id of a shard; `None` for one that no lane reaches and that is none, therefore.
+    pub fn of(self, node: NodeId, shard: ShardId) -> Option<i32> {
+        let first = i64::from(node.0) * i64::from(self.stride);
+        let id =
+            i32::try_from(first + i64::from(shard.0)).expect("node ids are bounded by the configuration");
+        (shard.0 < self.stride).then_some(id)
+    }
+
+    /// The node and shard that an id would be of.
+    pub fn place(self, id: i32) -> Option<(NodeId, ShardId)> {
+        let (id, stride) = (u32::try_from(id).ok()?, u32::from(self.stride));
+        let shard = u16::try_from(id % stride).expect("below the stride");
+        Some((NodeId(id / stride), ShardId(shard)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_id_is_node_times_stride_plus_shard_and_back() {
+        let of = |stride, node, shard| BrokerIds::new(stride).unwrap().of(NodeId(node), ShardId(shard));
+        assert_eq!((of(1, 3, 0), of(1, 3, 1)), (Some(3), None));
+        assert_eq!((of(8, 3, 7), of(1000, 3, 7)), (Some(31), Some(3007)));
+        assert_eq!(of(1000, 2_147_482, 999), Some(2_147_482_999));
+        assert_eq!(BrokerIds::default().of(NodeId(2), ShardId(1)), Some(2001));
+        let place =
+            |stride, id| BrokerIds::new(stride).unwrap().place(id).map(|(node, shard)| (node.0, shard.0));
+        assert_eq!((place(1, 3), place(8, 31)), (Some((3, 0)), Some((3, 7))));
+        assert_eq!((place(1000, 3007), place(1, -1)), (Some((3, 7)), None));
+        assert_eq!((BrokerIds::new(0), BrokerIds::new(1001)), (None, None));
+    }
 }

@@ -16,6 +16,7 @@ pub mod folder;
 pub mod formation;
 pub mod framing;
 pub mod groups;
+pub mod health;
 pub mod ids;
 pub mod journal;
 pub mod latency;

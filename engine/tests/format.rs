@@ -198,7 +198,7 @@ fn batch(partition: u64, base_offset: i64, epoch: i32) -> (Vec<u8>, Placed) {
         crc: 0.into(),
         reserved: 0.into(),
     };
-    (bytes, Placed { descriptor, log_append_time_ms: None })
+    (bytes, Placed::as_it_is(descriptor))
 }
 
 /// Four entries: term start, control items, batches of two partitions, and a later term's.

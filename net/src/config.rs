@@ -7,15 +7,15 @@ use crate::node::NodeConfig;
 use crate::options::{FILE_KEYS, LogFormat, Options};
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig};
 use crate::refusal::Refusal;
-use engine::ids::{JournalId, NodeId};
+use engine::ids::{BrokerIds, JournalId, NodeId};
 use engine::shard::Advertised;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Broker id = node id × 1000 + shard is Kafka's i32.
+/// A broker id, node id × stride + shard, is Kafka's i32.
 const NODE_ID_MAX: u32 = 2_147_482;
-const SHARDS_MAX: u16 = 1000;
+const SHARDS_MAX: u16 = BrokerIds::STRIDE_MAX;
 /// Beyond 8 cores a first run gains nothing and takes memory and ports.
 const SHARDS_DEFAULT_MAX: usize = 8;
 /// Below, a shard's rings, its largest frame's reserve and its cache do not fit together.
@@ -82,6 +82,7 @@ impl Config {
             // Asked of the machine when the node starts.
             open_files_max: 0,
             segment_bytes: segment_bytes(options.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT))?,
+            broker_ids: options.broker_id_stride.map(|stride| broker_ids(stride, shards)).transpose()?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
             listen: listen_socket,
@@ -108,6 +109,7 @@ impl Config {
         let advertise = Address { host: node.advertised.host.clone(), port: node.advertised.first_port };
         let accept_loss: Vec<String> = node.accept_loss.iter().map(|journal| text(journal)).collect();
         let format = if self.log_format == LogFormat::Json { "json" } else { "text" };
+        let stride = node.broker_ids.unwrap_or_default().stride();
         let mut described = String::new();
         for (key, value) in [
             ("data-dir", text(&node.data_dir.display())),
@@ -117,6 +119,7 @@ impl Config {
             ("shards", node.shards.to_string()),
             ("memory", node.memory_bytes.to_string()),
             ("segment-bytes", node.segment_bytes.to_string()),
+            ("broker-id-stride", stride.to_string()),
             ("scrub-bytes-per-second", node.scrub_bytes_per_second.to_string()),
             ("catch-up-rate", node.catch_up_bytes_per_s.to_string()),
             ("accept-loss", format!("[{}]", accept_loss.join(", "))),
@@ -231,11 +234,25 @@ fn shards(asked: Option<u16>, machine: &Machine) -> Result<u16, Refusal> {
             Err(Refusal::usage("--shards 0 leaves nobody to serve", "use at least 1, or leave it out"))
         }
         Some(shards) if shards > SHARDS_MAX => {
-            let why = format!("--shards {shards} is too many: a broker id is node id × 1000 + shard");
+            let why = format!("--shards {shards} is too many: a node has at most {SHARDS_MAX} broker ids");
             Err(Refusal::usage(why, format!("use at most {SHARDS_MAX}")))
         }
         Some(shards) => Ok(shards),
     }
+}
+
+fn broker_ids(stride: u16, shards: u16) -> Result<BrokerIds, Refusal> {
+    let most = BrokerIds::STRIDE_MAX;
+    if stride < shards {
+        let why = format!(
+            "--broker-id-stride {stride} is less than the {shards} shards of this node, whose broker ids would \
+             be another node's"
+        );
+        return Err(Refusal::usage(why, format!("use {shards} to {most}, or fewer --shards")));
+    }
+    let why =
+        || format!("--broker-id-stride {stride} is too large: node id × stride + shard is within 31 bits");
+    BrokerIds::new(stride).ok_or_else(|| Refusal::usage(why(), format!("use {shards} to {most}")))
 }
 
 fn memory(asked: Option<u64>, shards: u16, machine: &Machine) -> Result<usize, Refusal> {

@@ -14,6 +14,7 @@ use crate::kafka::context::Caller;
 use crate::kafka::cursor::Malformed;
 use crate::kafka::fetch::FetchWork;
 use crate::kafka::header::{self, Opened, RequestHeader};
+use crate::kafka::other_protocol::OtherProtocol;
 use crate::kafka::outgoing::Outgoing;
 use crate::kafka::produce::{Begun, ProduceWork};
 use crate::kafka::wire::{Bytes, DECODED_TIMES, DECODED_TIMES_HELD, WireError};
@@ -111,7 +112,7 @@ pub struct Connection {
     _place: ClientPlace,
     shared: Rc<Connections>,
     queue: RefCell<VecDeque<Queued>>,
-    /// Bytes of the answers in the queue and of the one that is written.
+    /// Bytes of the answers without records, those in the queue and the one that is written.
     answer_bytes: Cell<usize>,
     /// Fetches read and not yet written: one, so that a slow consumer pins one answer at most.
     fetches: Cell<usize>,
@@ -277,7 +278,14 @@ impl Connection {
         }
         let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if bytes > self.shared.frame_bytes_max || bytes < 8 {
-            tracing::info!(peer = %self.peer, "closed: a frame of {} bytes", i32::from_be_bytes(length));
+            match OtherProtocol::of(length) {
+                Some(other) => tracing::info!(peer = %self.peer, "closed: {}", other.client()),
+                None => {
+                    let max = self.shared.frame_bytes_max;
+                    let bytes = i32::from_be_bytes(length);
+                    tracing::info!(peer = %self.peer, "closed: a frame of {bytes} bytes, allowed are 8 to {max}");
+                }
+            }
             self.shared.shard.page.borrow_mut().connections_refused += 1;
             return Ok(None);
         }
@@ -461,18 +469,18 @@ impl Connection {
         self.answer_bytes.get()
     }
 
-    fn add_answer_bytes(&self, bytes: usize) {
+    fn text_made(&self, bytes: usize) {
         self.answer_bytes.set(self.answer_bytes.get() + bytes);
-        self.shared.answer_bytes.set(self.shared.answer_bytes.get() + bytes);
+        self.shared.text_bytes.set(self.shared.text_bytes.get() + bytes);
     }
 
-    fn remove_answer_bytes(&self, bytes: usize) {
+    fn text_gone(&self, bytes: usize) {
         self.answer_bytes.set(self.answer_bytes.get() - bytes);
-        self.shared.answer_bytes.set(self.shared.answer_bytes.get() - bytes);
+        self.shared.text_bytes.set(self.shared.text_bytes.get() - bytes);
     }
 
     fn push(&self, answer: Answer, api_key: i16, received_ns: u64) {
-        self.add_answer_bytes(answer.ready_bytes());
+        self.text_made(answer.ready_bytes());
         self.queue.borrow_mut().push_back(Queued { answer, api_key, received_ns });
         self.shared.shard.page.borrow_mut().requests_in_flight += 1;
         self.changed.notify();
@@ -513,7 +521,7 @@ impl Connection {
     async fn write(&self, queued: Queued) -> io::Result<()> {
         let context = &self.shared.context;
         let is_fetch = matches!(queued.answer, Answer::Fetch(_));
-        let counted = queued.answer.ready_bytes();
+        let text_bytes = queued.answer.ready_bytes();
         let (outgoing, errors) = match queued.answer {
             Answer::Ready(outgoing) => (outgoing, 0),
             Answer::Produce(work) => work.finish(context),
@@ -525,10 +533,11 @@ impl Connection {
         };
         self.count(queued.api_key, queued.received_ns, errors);
         // Those that are made only now are counted from now on.
-        let bytes = outgoing.bytes();
-        self.add_answer_bytes(bytes - counted);
+        let bytes = outgoing.bytes() - text_bytes;
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() + bytes);
         let result = self.send(&outgoing).await;
-        self.remove_answer_bytes(bytes);
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() - bytes);
+        self.text_gone(text_bytes);
         if is_fetch {
             self.fetches.set(self.fetches.get() - 1);
         }
@@ -559,7 +568,7 @@ impl Connection {
             self.shared.shard.cancel(request);
         }
         for queued in self.queue.take() {
-            self.remove_answer_bytes(queued.answer.ready_bytes());
+            self.text_gone(queued.answer.ready_bytes());
             self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
             if let Answer::Fetch(work) = queued.answer {
                 work.cancel(&self.shared.context);

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// A frame of which nothing arrives for this long closes its connection.
 const FRAME_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// The same of a client that takes none of its answers while others wait for the memory.
+const PRESSED_PROGRESS_MAX: Duration = Duration::from_secs(5);
 /// A client that takes no answer for this long is gone, however long it may be idle otherwise. Above
 /// what answers are waited for.
 const ANSWER_PROGRESS_MAX: Duration = Duration::from_secs(600);
@@ -35,7 +37,10 @@ pub struct Connections {
     pub body_bytes_max: usize,
     /// What such requests take decoded.
     pub decoding: FrameBudget,
-    /// Bytes of answers that wait for their sockets, stored records that they pin included.
+    /// Bytes of answers without records, from when they are made until they are written.
+    pub text_bytes: Cell<usize>,
+    text_bytes_max: usize,
+    /// Bytes of the answers that are being written, stored records that they pin included.
     pub answer_bytes: Cell<usize>,
     answer_bytes_max: usize,
     open: RefCell<BTreeMap<u64, Rc<Connection>>>,
@@ -64,6 +69,8 @@ impl Connections {
             frame_bytes_max: request_bytes_max.min(memory_bytes / 4),
             body_bytes_max: BODY_BYTES_MAX.min(memory_bytes / 128),
             decoding: FrameBudget::new(memory_bytes / 16),
+            text_bytes: Cell::new(0),
+            text_bytes_max: memory_bytes / 16,
             answer_bytes: Cell::new(0),
             answer_bytes_max: memory_bytes / 8,
             open: RefCell::default(),
@@ -110,9 +117,10 @@ impl Connections {
         admits
     }
 
-    /// Whether an answer of any length may be made now.
+    /// Whether an answer of any length may be made now. Those with records are not counted here: how
+    /// long they get is chosen by what is left (see [`Self::fetch_bytes_max`]).
     pub fn has_room_for_answers(&self) -> bool {
-        self.answer_bytes.get() < self.answer_bytes_max
+        self.text_bytes.get() < self.text_bytes_max
     }
 
     pub fn add(&self, connection: &Rc<Connection>) -> u64 {
@@ -149,7 +157,7 @@ impl Connections {
             WaitsFor::RestOfFrame => idle_max.min(FRAME_PROGRESS_MAX),
             // Others wait for the memory that its answers take.
             WaitsFor::Answer if connection.answer_bytes() > 0 && !self.has_room_for_answers() => {
-                idle_max.min(FRAME_PROGRESS_MAX)
+                idle_max.min(PRESSED_PROGRESS_MAX)
             }
             WaitsFor::Answer => idle_max.max(ANSWER_PROGRESS_MAX),
         };
@@ -164,7 +172,10 @@ impl Connections {
         self.make_room_for_files();
         let mut page = self.shard.page.borrow_mut();
         page.groups = self.context.groups.figures();
-        let used_bytes = self.frames.used_bytes() + self.decoding.used_bytes() + self.answer_bytes.get();
+        let used_bytes = self.frames.used_bytes()
+            + self.decoding.used_bytes()
+            + self.answer_bytes.get()
+            + self.text_bytes.get();
         page.memory_used_bytes = used_bytes as u64;
     }
 

@@ -2,7 +2,7 @@
 //! what it asks for: appends, reads, questions, answers.
 
 use crate::completion::Slots;
-use crate::shard_loop::{Question, ShardLoop};
+use crate::shard_loop::{Question, ShardLoop, TICK};
 use engine::control::View;
 use engine::groups::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::groups::{Answer, GroupConfig, Host, Request, coordinator::Figures};
@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One per shard. Shared by tasks of one executor; no borrow is held across an await.
 pub struct Groups {
@@ -22,7 +23,12 @@ pub struct Groups {
     last: Cell<u64>,
     /// What the host followed last: metadata, and the count of changes of leaders.
     followed: RefCell<(Arc<View>, u64)>,
+    /// The timer that is waited for by itself; `u64::MAX` while none is.
+    awaited_ns: Cell<u64>,
 }
+
+/// Timers that are so near are one: a host of groups wakes its shard at most so often.
+const TIMER_STEP_NS: u64 = 500_000;
 
 impl Groups {
     /// Starts the task that keeps it going.
@@ -33,6 +39,7 @@ impl Groups {
             waiting: RefCell::default(),
             last: Cell::new(0),
             followed: RefCell::default(),
+            awaited_ns: Cell::new(u64::MAX),
         });
         let following = Rc::clone(&groups);
         glommio::spawn_local(async move { following.follow().await }).detach();
@@ -91,6 +98,29 @@ impl Groups {
         let mut outputs = Vec::new();
         self.host.borrow_mut().step(self.shard.now(), input, &mut outputs);
         self.carry_out(outputs);
+        self.await_timer();
+    }
+
+    /// The shard's tick is too coarse for what is due before the next one: that is waited for by itself. A shard
+    /// without timers is woken no more often.
+    fn await_timer(self: &Rc<Self>) {
+        let Some(due_ns) = self.host.borrow().next_timer_ns() else { return };
+        let now_ns = self.shard.now().mono_ns;
+        let at_ns = due_ns.max(now_ns).next_multiple_of(TIMER_STEP_NS);
+        if at_ns >= self.awaited_ns.get() || at_ns >= now_ns + TICK.as_nanos() as u64 {
+            return;
+        }
+        self.awaited_ns.set(at_ns);
+        let this = Rc::clone(self);
+        glommio::spawn_local(async move {
+            glommio::timer::sleep(Duration::from_nanos(at_ns - now_ns)).await;
+            // One that came sooner is waited for by another.
+            if this.awaited_ns.get() == at_ns {
+                this.awaited_ns.set(u64::MAX);
+            }
+            this.step(Input::Tick);
+        })
+        .detach();
     }
 
     /// Does what was asked for, and gives the engine the batches that it has room for.
@@ -142,7 +172,7 @@ impl Groups {
 
     fn append(self: &Rc<Self>, append: Append) {
         let (request, slots) = self.shard.begin_produce(1, u64::MAX);
-        self.shard.produce((request, 0), append.partition, append.acks, &append.batch);
+        self.shard.produce((request, 0), append.partition, append.acks, (&append.batch, None));
         let (this, ticket) = (Rc::clone(self), append.ticket);
         glommio::spawn_local(async move {
             let result = slots.wait().await.pop().expect("one slot");

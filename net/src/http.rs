@@ -1,11 +1,13 @@
 //! The HTTP thread: health and metrics, away from the shards.
 
+use crate::exposition::Form;
+use crate::health_row::{HealthRow, now_ms};
 use crate::metrics;
 use crate::refusal::Refusal;
 use crate::status::{Phase, Status};
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::io;
@@ -58,10 +60,21 @@ fn health(good: bool, phase: Phase) -> (StatusCode, String) {
     (code, format!("{}\n", phase.name()))
 }
 
-/// Good while every shard answers clients.
-async fn ready(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    let phase = status.phase();
-    health(phase == Phase::Serving, phase)
+/// Good while every shard answers clients and what this node needs has a quorum; `?verbose` says what
+/// else is wrong.
+async fn ready(State(status): State<Arc<Status>>, RawQuery(query): RawQuery) -> impl IntoResponse {
+    let (phase, is_ready) = (status.phase(), status.is_ready());
+    let (code, mut text) = health(is_ready, phase);
+    if phase == Phase::Serving && !is_ready {
+        text = "no quorum\n".to_owned();
+    }
+    let is_verbose =
+        query.is_some_and(|query| query.split('&').any(|key| key.split('=').next() == Some("verbose")));
+    if is_verbose {
+        let now_ms = now_ms();
+        HealthRow::of(&status.findings()).iter().for_each(|row| text.push_str(&row.text(now_ms)));
+    }
+    (code, text)
 }
 
 /// Good once recovery is over.
@@ -70,13 +83,17 @@ async fn started(State(status): State<Arc<Status>>) -> impl IntoResponse {
     health(phase != Phase::Starting, phase)
 }
 
-async fn metrics_page(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::page(&status))
+async fn metrics_page(State(status): State<Arc<Status>>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let form = Form::accepted(accept);
+    ([(header::CONTENT_TYPE, form.content_type())], form.write(metrics::page(&status)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::health::{Finding, Topics, What};
+    use engine::ids::{JournalId, ShardId};
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
@@ -98,10 +115,30 @@ mod tests {
         status.shard_ready();
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
         assert!(get(address, "/startupz").ends_with("serving\n"));
+        assert!(get(address, "/readyz?verbose").ends_with("\r\n\r\nserving\n"));
+        let (node, journal) = (None, Some(JournalId(4)));
+        let what = What::NoQuorum { heard: 1, replicas: 3 };
+        let topics = Topics { names: vec!["orders".into()], more: 0 };
+        let lost = Finding { what, node, journal, since_ms: 1000, unready: true, topics };
+        status.publish_findings(ShardId(0), vec![lost]);
+        assert!(
+            get(address, "/readyz").ends_with("no quorum\n") && get(address, "/readyz").contains(" 503 ")
+        );
+        let said = get(address, "/readyz?verbose");
+        assert!(
+            said.contains("journal 4 (orders): no quorum") && said.contains("1970-01-01 00:00:01"),
+            "{said}"
+        );
+        assert!(get(address, "/startupz").starts_with("HTTP/1.1 200"), "it has started");
+        assert!(get(address, "/metrics").contains("duramen_health{what=\"no_quorum\"} 1\n"));
+        status.publish_findings(ShardId(0), Vec::new());
+        assert!(get(address, "/metrics").contains("duramen_health{what=\"no_quorum\"} 0\n"));
         status.request_stop();
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 503"));
         assert!(get(address, "/startupz").starts_with("HTTP/1.1 200"));
         let page = get(address, "/metrics");
+        assert!(page.contains("text/plain; version=0.0.4") && !page.contains("# EOF"), "{page}");
+        let page = get(address, "/metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\nX: ");
         assert!(page.contains("application/openmetrics-text") && page.ends_with("# EOF\n"), "{page}");
         assert!(get(address, "/nothing").starts_with("HTTP/1.1 404"));
     }

@@ -3,6 +3,7 @@
 
 use crate::config::nearest;
 use crate::refusal::Refusal;
+use engine::control::config::elsewhere::elsewhere;
 use engine::control::config::{Statics, StaticsError, broker};
 
 /// The file's settings with those of the command line over them, each of them valid.
@@ -34,17 +35,31 @@ fn names() -> impl Iterator<Item = &'static str> {
     broker::settings().map(|setting| setting.name)
 }
 
+/// How alike a name must be to be taken for a slip of the pen.
+const LIKENESS_MIN: f64 = 0.9;
+
+/// What to do about a name that is none.
+fn remedy_of_unknown(key: &str) -> String {
+    match nearest(key, names()).filter(|name| strsim::jaro_winkler(key, name) >= LIKENESS_MIN) {
+        Some(nearest) => format!("did you mean '{nearest}'?"),
+        None => "leave it out: it has no meaning here".to_owned(),
+    }
+}
+
 fn check(key: &str, value: &str) -> Result<(), Refusal> {
     match Statics::new(&[(key.to_owned(), value.to_owned())]) {
         Ok(_) => Ok(()),
         Err(StaticsError::Unknown(_)) => {
-            let nearest = nearest(key, names()).expect("there are names");
+            if let Some(place) = elsewhere(key) {
+                return Err(Refusal::usage(format!("Kafka's setting '{key}' has no meaning here"), place));
+            }
             let what = format!("unknown Kafka setting '{key}'");
-            Err(Refusal::usage(what, format!("did you mean '{nearest}'?")))
+            Err(Refusal::usage(what, remedy_of_unknown(key)))
         }
         Err(StaticsError::Invalid { reason, .. }) => {
             let setting = broker::setting(key).expect("it is known");
-            Err(Refusal::usage(reason, format!("{key}: {}", setting.doc)))
+            let remedy = format!("give {}. {key}: {}", setting.kind.values(), setting.doc);
+            Err(Refusal::usage(reason, remedy))
         }
     }
 }
@@ -106,6 +121,29 @@ mod tests {
         assert!(merge(Vec::new(), &["num.partitions".to_owned()]).is_err());
         let refusal = merge(Vec::new(), &["num.partitions=0".to_owned()]).expect_err("refused");
         assert!(refusal.to_string().contains("between 1 and"), "{refusal}");
+        let refusal = merge(Vec::new(), &["num.partitions=abc".to_owned()]).expect_err("refused");
+        assert!(refusal.remedy.starts_with("give a whole number from 1 to 2147483647."), "{refusal}");
+    }
+
+    #[test]
+    fn what_is_an_option_here_is_named_and_what_is_nothing_like_it_suggests_nothing() {
+        for (name, option) in
+            [("listeners", "--listen"), ("advertised.listeners", "--advertise"), ("log.dirs", "--data-dir")]
+        {
+            let refusal = merge(Vec::new(), &[format!("{name}=x")]).expect_err("refused");
+            assert!(refusal.remedy.contains(option) && !refusal.remedy.contains("did you mean"), "{refusal}");
+        }
+        let refusal = merge(Vec::new(), &["zookeeper.connect=x".to_owned()]).expect_err("refused");
+        assert!(!refusal.remedy.contains("did you mean"), "{refusal}");
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused_with_the_place_where_it_belongs() {
+        let refused = |set: &str| merge(Vec::new(), &[set.to_owned()]).expect_err("refused").to_string();
+        assert!(refused("num.io.threads=8").contains("--shards"));
+        assert!(
+            refused("log.segment.bytes=1000000").contains("their size is set when the cluster is formed")
+        );
     }
 
     #[test]

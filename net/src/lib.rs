@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod admin;
+pub mod blocking;
 pub mod budget;
 pub mod cli;
 pub mod completion;
@@ -12,9 +13,12 @@ pub mod data_folder;
 pub mod descriptors;
 pub mod entropy;
 pub mod environment;
+pub mod exposition;
 pub mod frame;
 pub mod groups;
+pub mod health_row;
 pub mod http;
+pub mod just_deleted;
 pub mod kafka;
 pub mod kafka_settings;
 pub mod leaders;
@@ -35,6 +39,7 @@ pub mod shard_events;
 pub mod shard_loop;
 pub mod shard_run;
 pub mod signals;
+pub mod slow_disk;
 pub mod socket;
 pub mod start;
 pub mod stats;

@@ -32,12 +32,34 @@ pub fn start(format: LogFormat, filter: &str) -> Result<WorkerGuard, Refusal> {
     Ok(guard)
 }
 
-/// Reads a filter without using it.
+/// Whose lines there are: the broker's own, and those of what it is built of.
+const MODULES: [&str; 6] = ["net", "glommio", "axum", "hyper", "tokio", "mio"];
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Reads a filter without using it. A word that is no level would be taken for a module, of which there
+/// are no lines: it is refused, and so is a module that there is not.
 pub fn filter_of(filter: &str) -> Result<EnvFilter, Refusal> {
-    EnvFilter::builder().parse(filter).map_err(|error| {
-        let remedy = "use error, warn, info, debug or trace, or module=level pairs with commas between";
-        Refusal::usage(format!("--log '{filter}': {error}"), remedy)
-    })
+    let refused = |why: String| {
+        let remedy = "use error, warn, info, debug or trace, or module=level pairs with commas between \
+                      (net=debug,info)";
+        Refusal::usage(format!("--log '{filter}': {why}"), remedy)
+    };
+    let is_level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+    let directives: Vec<&str> = filter.split(',').map(str::trim).collect();
+    for directive in &directives {
+        let (module, level) = match directive.split_once('=') {
+            Some((module, level)) => (Some(module), level),
+            None => (None, *directive),
+        };
+        if !is_level(level) {
+            return Err(refused(format!("'{level}' is no level")));
+        }
+        let first = module.map(|module| module.split("::").next().unwrap_or_default());
+        if let Some(first) = first.filter(|first| !MODULES.contains(first)) {
+            return Err(refused(format!("there is no module '{first}'; there are {}", MODULES.join(", "))));
+        }
+    }
+    EnvFilter::builder().parse(directives.join(",")).map_err(|error| refused(error.to_string()))
 }
 
 /// Lines that nobody will read.
@@ -51,8 +73,12 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_a_usage_error() {
-        assert!(filter_of("net=debug,info").is_ok());
-        let refusal = filter_of("net=loud").expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_USAGE);
+        for good in ["info", "WARN", "off", "net=debug,info", "net::peer::links=trace, warn", "axum=error"] {
+            assert!(filter_of(good).is_ok(), "{good}");
+        }
+        for bad in ["net=loud", "verbose", "nett=debug", "info,", "", "info net=debug", "net"] {
+            let refusal = filter_of(bad).expect_err(bad);
+            assert_eq!(refusal.exit_code, crate::refusal::EXIT_USAGE);
+        }
     }
 }

@@ -1,7 +1,10 @@
-//! The metrics page: the shards' figures as OpenMetrics text. Reads pages, counts nothing itself.
+//! The metrics page: the shards' figures as OpenMetrics text. Reads pages, counts nothing itself. What other forms
+//! there are of it is `exposition`'s.
 
+use crate::kafka::versions;
 use crate::stats::{ApiStats, ShardPage};
-use crate::status::{Phase, Status};
+use crate::status::Status;
+use engine::health::{Finding, Kind};
 use engine::journal::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::peer::Space;
@@ -11,8 +14,6 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use std::fmt::{Error, Result};
-
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Name without `duramen_`, help text, and the figure.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
@@ -57,9 +58,11 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("cache_bytes", "Entries kept in memory for readers", |p| p.engine.cache_bytes),
     ("scrub_pass_bytes", "Bytes read in the pass under way", |p| p.engine.scrub.pass_bytes),
     ("scrub_sealed_bytes", "Bytes in sealed segments: a whole pass", |p| p.engine.scrub.sealed_bytes),
-    ("scrub_last_pass_seconds", "When the last whole pass ended, seconds since 1970; 0 before", |p| {
-        (p.engine.scrub.last_pass_wall_ms / 1000) as u64
-    }),
+    (
+        "scrub_last_pass_timestamp_seconds",
+        "When the last whole pass ended, seconds since 1970; 0 before",
+        |p| (p.engine.scrub.last_pass_wall_ms / 1000) as u64,
+    ),
     ("pool_used_bytes", "Buffers in use", |p| p.engine.pool_used_bytes),
     ("pool_free_bytes", "Buffers kept for reuse", |p| p.engine.pool_free_bytes),
 ];
@@ -77,9 +80,6 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_held_writes", "Writes that waited for zeros on their way to the same blocks", |j| {
         j.held_writes
     }),
-    ("journal_held_back_ms", "Milliseconds that producers waited for a follower that nearly keeps up", |j| {
-        j.held_back_ns / 1_000_000
-    }),
     ("journal_repaired_entries", "Damaged entries fetched from other replicas and written again", |j| {
         j.repaired_entries
     }),
@@ -93,6 +93,12 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_refused_messages", "Messages of other replicas that were not believed", |j| j.refused_messages),
     ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
 ];
+
+/// Counters of time, in seconds.
+const JOURNAL_TIMES: &[(&str, &str, fn(&JournalMetrics) -> u64)] =
+    &[("journal_held_back_seconds", "Time that producers waited for a follower that nearly keeps up", |j| {
+        j.held_back_ns
+    })];
 
 const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_term", "Raft term", |j| j.term),
@@ -135,7 +141,8 @@ const FOLLOWER_GAUGES: &[FollowerRow] = &[
 /// The whole page.
 pub fn page(status: &Status) -> String {
     let mut registry = Registry::with_prefix("duramen");
-    registry.register_collector(Box::new(Page { shards: status.pages(), phase: status.phase() }));
+    let (shards, is_ready, findings) = (status.pages(), status.is_ready(), status.findings());
+    registry.register_collector(Box::new(Page { shards, is_ready, findings }));
     let mut text = String::with_capacity(16 << 10);
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string takes all");
     text
@@ -144,41 +151,43 @@ pub fn page(status: &Status) -> String {
 #[derive(Debug)]
 struct Page {
     shards: Vec<ShardPage>,
-    phase: Phase,
+    is_ready: bool,
+    findings: Vec<Finding>,
 }
 
 impl Collector for Page {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result {
-        let phase = u64::from(self.phase == Phase::Serving);
-        gauge(
-            &mut encoder.encode_descriptor(
-                "ready",
-                "1 while every shard answers clients",
-                None,
-                MetricType::Gauge,
-            )?,
-            phase,
-        )?;
-        let mut dropped = encoder.encode_descriptor(
-            "log_lines_dropped",
-            "Log lines that stderr did not take",
-            None,
-            MetricType::Counter,
-        )?;
+        let help = "1 while every shard answers clients and what the node needs has a quorum";
+        gauge(&mut descriptor(&mut encoder, "ready", help, MetricType::Gauge)?, u64::from(self.is_ready))?;
+        self.health(&mut encoder)?;
+        let help = "Log lines that stderr did not take";
+        let mut dropped = descriptor(&mut encoder, "log_lines_dropped", help, MetricType::Counter)?;
         counter(&mut dropped, crate::logging::dropped_lines())?;
         self.shard_rows(&mut encoder)?;
         self.journal_rows(&mut encoder)?;
         self.follower_rows(&mut encoder)?;
         self.stages(&mut encoder)?;
+        self.delays(&mut encoder)?;
         self.apis(&mut encoder)
     }
 }
 
 impl Page {
+    /// Every kind, so that an alert has a series before anything is wrong.
+    fn health(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        let help = "What is wrong, as far as this node knows: how many findings of each kind there are";
+        let mut family = descriptor(encoder, "health", help, MetricType::Gauge)?;
+        for kind in Kind::ALL {
+            let count = self.findings.iter().filter(|finding| finding.what.kind() == kind).count();
+            gauge(&mut family.encode_family(&[("what", kind.name())])?, count as u64)?;
+        }
+        Ok(())
+    }
+
     fn shard_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
         for (rows, kind) in [(SHARD_COUNTERS, MetricType::Counter), (SHARD_GAUGES, MetricType::Gauge)] {
             for (name, help, figure) in rows {
-                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+                let mut family = descriptor(encoder, name, help, kind)?;
                 for (shard, page) in self.shards.iter().enumerate() {
                     value(&mut family.encode_family(&[("shard", shard.to_string())])?, kind, figure(page))?;
                 }
@@ -199,10 +208,17 @@ impl Page {
     fn journal_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
         for (rows, kind) in [(JOURNAL_COUNTERS, MetricType::Counter), (JOURNAL_GAUGES, MetricType::Gauge)] {
             for (name, help, figure) in rows {
-                let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+                let mut family = descriptor(encoder, name, help, kind)?;
                 for (labels, journal) in self.journals() {
                     value(&mut family.encode_family(&labels)?, kind, figure(journal))?;
                 }
+            }
+        }
+        for (name, help, nanoseconds) in JOURNAL_TIMES {
+            let mut family = descriptor(encoder, name, help, MetricType::Counter)?;
+            for (labels, journal) in self.journals() {
+                let seconds = nanoseconds(journal) as f64 / 1e9;
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
             }
         }
         Ok(())
@@ -210,7 +226,7 @@ impl Page {
 
     fn follower_rows(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
         for (name, help, figure) in FOLLOWER_GAUGES {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            let mut family = descriptor(encoder, name, help, MetricType::Gauge)?;
             for (shard, page) in self.shards.iter().enumerate() {
                 for (journal, follower) in &page.followers {
                     let (shard, journal) = (shard.to_string(), journal.to_string());
@@ -225,8 +241,7 @@ impl Page {
 
     /// Sum and count as a histogram of one bucket: the mean is what they give.
     fn stages(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
-        let mut family =
-            encoder.encode_descriptor("stage_seconds", STAGES_HELP, None, MetricType::Histogram)?;
+        let mut family = descriptor(encoder, "stage_seconds", STAGES_HELP, MetricType::Histogram)?;
         for (shard, page) in self.shards.iter().enumerate() {
             let stages = &page.engine.stages;
             let all = [
@@ -245,32 +260,58 @@ impl Page {
         Ok(())
     }
 
+    /// How late what is to come in time came.
+    fn delays(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        type Delay = (&'static str, &'static str, fn(&ShardPage) -> &Latency);
+        let delays: [Delay; 2] = [
+            ("fetch_late_seconds", "Fetches answered later than they asked to wait, by how much", |p| {
+                &p.fetches_late
+            }),
+            ("tick_late_seconds", "How late a shard's timer of 10 ms came: all waited as long", |p| {
+                &p.ticks_late
+            }),
+        ];
+        for (name, help, delay) in delays {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for (shard, page) in self.shards.iter().enumerate() {
+                histogram(&mut family.encode_family(&[("shard", shard.to_string())])?, delay(page))?;
+            }
+        }
+        Ok(())
+    }
+
     fn each_api(&self) -> impl Iterator<Item = ([(&'static str, String); 2], &ApiStats)> {
         self.shards.iter().enumerate().flat_map(|(shard, page)| {
             page.apis.iter().map(move |(key, stats)| {
-                ([("shard", shard.to_string()), ("api_key", key.to_string())], stats)
+                ([("shard", shard.to_string()), ("api", versions::name(*key).to_owned())], stats)
             })
         })
     }
 
     fn apis(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
         let help =
-            "From a request's last byte received to its answer's hand-over to the socket, by Kafka API key";
-        let mut family = encoder.encode_descriptor("request_seconds", help, None, MetricType::Histogram)?;
+            "From a request's last byte received to its answer's hand-over to the socket, by Kafka's API";
+        let mut family = descriptor(encoder, "request_seconds", help, MetricType::Histogram)?;
         for (labels, stats) in self.each_api() {
             histogram(&mut family.encode_family(&labels)?, &stats.latency)?;
         }
-        let mut family = encoder.encode_descriptor(
-            "request_errors",
-            "Answers with an error code",
-            None,
-            MetricType::Counter,
-        )?;
+        let help = "Answers with an error code";
+        let mut family = descriptor(encoder, "request_errors", help, MetricType::Counter)?;
         for (labels, stats) in self.each_api() {
             counter(&mut family.encode_family(&labels)?, stats.errors)?;
         }
         Ok(())
     }
+}
+
+/// The head of a family; its help is a sentence.
+fn descriptor<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    name: &'s str,
+    help: &str,
+    kind: MetricType,
+) -> std::result::Result<MetricEncoder<'s>, Error> {
+    encoder.encode_descriptor(name, &format!("{help}."), None, kind)
 }
 
 fn value(metric: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> Result {
@@ -345,12 +386,12 @@ mod tests {
             "duramen_received_bytes_total{shard=\"0\"} 0",
             "duramen_received_bytes_total{shard=\"1\"} 7",
             "duramen_journal_syncs_total{shard=\"1\",journal=\"3\"} 11",
-            "duramen_request_seconds_bucket{le=\"0.000016\",shard=\"1\",api_key=\"1\"} 0",
-            "duramen_request_seconds_bucket{le=\"0.000032\",shard=\"1\",api_key=\"1\"} 1",
-            "duramen_request_seconds_bucket{le=\"+Inf\",shard=\"1\",api_key=\"1\"} 1",
+            "duramen_request_seconds_bucket{le=\"0.000016\",shard=\"1\",api=\"Fetch\"} 0",
+            "duramen_request_seconds_bucket{le=\"0.000032\",shard=\"1\",api=\"Fetch\"} 1",
+            "duramen_request_seconds_bucket{le=\"+Inf\",shard=\"1\",api=\"Fetch\"} 1",
             "duramen_stage_seconds_sum{shard=\"1\",stage=\"sync\"} 0.001",
             "duramen_stage_seconds_count{shard=\"1\",stage=\"read\"} 0",
-            "duramen_request_errors_total{shard=\"1\",api_key=\"1\"} 2",
+            "duramen_request_errors_total{shard=\"1\",api=\"Fetch\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
         }

@@ -6,7 +6,7 @@ use crate::peer::config::ClusterConfig;
 use crate::shard_run::{self, ShardSetup};
 use crate::status::Status;
 use crate::{entropy, mailbox};
-use engine::ids::{JournalId, NodeId, ShardId};
+use engine::ids::{BrokerIds, JournalId, NodeId, ShardId};
 use engine::shard::{Advertised, Fatal, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 use std::net::SocketAddr;
@@ -31,6 +31,8 @@ pub struct NodeConfig {
     pub open_files_max: usize,
     /// Used when the cluster is formed.
     pub segment_bytes: u64,
+    /// Used when the cluster is formed.
+    pub broker_ids: Option<BrokerIds>,
     /// Of all shards together; 0 is never.
     pub scrub_bytes_per_second: u64,
     /// Of all shards together.
@@ -191,6 +193,7 @@ fn shard_config(config: &NodeConfig, nonce: u64, shard: ShardId) -> ShardConfig 
         // The other half is for frames and answers (see `connections`).
         memory_bytes: config.memory_bytes / usize::from(config.shards) / 2,
         segment_bytes: config.segment_bytes,
+        broker_ids: config.broker_ids,
         scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
         catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
         raft_window_entries: RAFT_WINDOW_ENTRIES,

@@ -51,6 +51,12 @@ pub struct Options {
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub segment_bytes: Option<u64>,
 
+    /// Broker ids are node id × N + shard; set once when the cluster is formed, the same on every
+    /// node. 1 to 1000, at least the shards of a node: with 1 and one shard each, the brokers of
+    /// nodes 1, 2 and 3 are 1, 2 and 3 [default: 1000]
+    #[arg(long, value_name = "N", global = true)]
+    pub broker_id_stride: Option<u16>,
+
     /// Sealed segments are read again in the background, to find what rots while another replica has
     /// it: all shards together at most so many bytes a second, an eighth of it while there is other
     /// work; 0 is never; takes KiB, MiB and GiB [default: 16MiB]
@@ -103,7 +109,7 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 13] = [
+pub const FILE_KEYS: [&str; 14] = [
     "data-dir",
     "node-id",
     "listen",
@@ -111,6 +117,7 @@ pub const FILE_KEYS: [&str; 13] = [
     "shards",
     "memory",
     "segment-bytes",
+    "broker-id-stride",
     "scrub-bytes-per-second",
     "catch-up-rate",
     "accept-loss",
@@ -132,6 +139,7 @@ impl Options {
             shards: self.shards.or(file.shards),
             memory: self.memory.or(file.memory),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
+            broker_id_stride: self.broker_id_stride.or(file.broker_id_stride),
             scrub_bytes_per_second: self.scrub_bytes_per_second.or(file.scrub_bytes_per_second),
             catch_up_rate: self.catch_up_rate.or(file.catch_up_rate),
             accept_loss,

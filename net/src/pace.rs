@@ -29,9 +29,14 @@ impl Pace {
         }
     }
 
+    /// Whether a pause is due.
+    pub fn is_late(&self) -> bool {
+        self.since.elapsed() > WORK_MAX
+    }
+
     /// Called between longer parts.
     pub async fn rest_if_late(&mut self) {
-        if self.since.elapsed() > WORK_MAX {
+        if self.is_late() {
             rest().await;
             self.since = Instant::now();
         }

@@ -39,7 +39,9 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "duramen: {}\n  remedy: {}", self.what, self.remedy)
+        // Names that others chose are in it.
+        let what = self.what.replace(|char: char| char.is_control() && char != '\n', "\u{fffd}");
+        write!(f, "duramen: {what}\n  remedy: {}", self.remedy)
     }
 }
 

@@ -178,11 +178,11 @@ mod tests {
         let (soon, later) = (Slots::new(2), Slots::new(1));
         let request = requests.produce(Rc::clone(&soon), 10);
         requests.produce(Rc::clone(&later), 11);
-        requests.produced(request, 1, Err(Refusal::Corrupt));
+        requests.produced(request, 1, Err(Refusal::Storage));
         requests.expire(9);
         assert!(!soon.is_complete());
         requests.expire(10);
-        assert_eq!(soon.take(), [Err(Refusal::TimedOut), Err(Refusal::Corrupt)]);
+        assert_eq!(soon.take(), [Err(Refusal::TimedOut), Err(Refusal::Storage)]);
         assert!(!later.is_complete() && requests.len() == 1);
         // What the engine says of it now is said into nothing.
         assert!(requests.produced(request, 0, Err(Refusal::NotLeader)).is_none());

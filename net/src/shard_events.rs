@@ -1,40 +1,41 @@
-//! The engine's events as log lines.
+//! The engine's events as log lines: with the names that an operator knows.
 
+use crate::system;
+use engine::control::View;
+use engine::health::{Finding, Kind, Severity};
 use engine::ids::{Index, JournalId, NodeId, ShardId};
 use engine::journal::report::{Damage, RecoveryReport};
-use engine::peer::Space;
 use engine::raft::Change;
-use engine::shard::Event;
+use engine::shard::{Event, ShardConfig};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 use tracing::{debug, error, info, warn};
 
-pub fn log(shard: ShardId, event: &Event) {
+pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
     let shard = shard.0;
+    let topics = |journal: &JournalId| {
+        let topics = view.topics_of(*journal);
+        (!topics.names.is_empty()).then(|| topics.to_string())
+    };
     match event {
-        Event::Recovered(report) => recovered(shard, report),
-        Event::Leading { journal, term } => info!(shard, journal = journal.0, term = term.0, "leads"),
-        Event::SegmentRolled { journal, base } => {
-            debug!(shard, journal = journal.0, base = base.0, "segment rolled");
+        Event::Recovered(report) => recovered(shard, report, topics(&report.journal)),
+        Event::Leading { journal, term } => {
+            info!(shard, journal = journal.0, term = term.0, topics = topics(journal), "leads");
         }
-        Event::SegmentSealed { journal, base, last, bytes } => {
-            debug!(shard, journal = journal.0, base = base.0, last = last.0, bytes, "segment sealed");
+        Event::LeadsNoMore { journal, term } => {
+            info!(shard, journal = journal.0, term = term.0, topics = topics(journal), "leads no more");
         }
-        Event::IndexRebuilt { journal, base } => {
-            warn!(shard, journal = journal.0, base = base.0, "a segment's index was bad and was made again");
-        }
-        Event::SegmentDeleted { journal, base, bytes } => {
-            info!(shard, journal = journal.0, base = base.0, bytes, "segment deleted");
-        }
-        Event::CheckpointWritten { journal, index, bytes } => {
-            debug!(shard, journal = journal.0, index = index.0, bytes, "checkpoint written");
-        }
-        Event::CheckpointBad { journal, index } => {
-            let (journal, index) = (journal.0, index.0);
-            error!(shard, journal, index, "a checkpoint is bad: what only it would cover is not deleted");
-        }
-        Event::Damaged(damage) => damaged(shard, damage),
-        Event::DigestAgrees { journal, base } => {
-            debug!(shard, journal = journal.0, base = base.0, "a sealed segment is the same as the leader's");
-        }
+        Event::HealthBegan(findings) => health_began(shard, findings, folder),
+        Event::HealthEnded(findings) => health_ended(shard, findings),
+        Event::SegmentRolled { .. }
+        | Event::SegmentSealed { .. }
+        | Event::IndexRebuilt { .. }
+        | Event::SegmentDeleted { .. }
+        | Event::CheckpointWritten { .. }
+        | Event::CheckpointBad { .. }
+        | Event::DigestAgrees { .. } => segments(shard, event, &topics),
+        Event::Damaged(damage) => damaged(shard, damage, topics(&damage.journal)),
         Event::DigestDiffers { journal, base, last, entries } => {
             digest_differs(shard, *journal, (*base, *last), *entries)
         }
@@ -42,46 +43,42 @@ pub fn log(shard: ShardId, event: &Event) {
             warn!(
                 shard,
                 journal = journal.0,
+                topics = topics(journal),
                 first = first.0,
                 last = last.0,
                 "damage repaired: the entries of other replicas were written in its place"
             );
         }
-        Event::DiskFull { journal } => {
-            warn!(shard, journal = journal.0, "disk full: produce to this journal is refused");
+        // What holds for a while is told when it begins and ends, by the findings.
+        Event::DiskFull { journal } => debug!(shard, journal = journal.0, "disk full"),
+        Event::DiskRoom { journal } => debug!(shard, journal = journal.0, "there is room again"),
+        Event::FollowerSpace { journal, node, space } => {
+            debug!(shard, journal = journal.0, node = node.0, ?space, "a follower tells of its disk");
         }
-        Event::FollowerSpace { journal, node, space: Space::Full } => {
-            warn!(shard, journal = journal.0, node = node.0, "a follower's disk is full: it is sent nothing");
-        }
-        Event::FollowerSpace { journal, node, space: Space::Short } => {
-            warn!(
-                shard,
-                journal = journal.0,
-                node = node.0,
-                "a follower's disk has no room for another segment"
-            );
-        }
-        Event::FollowerSpace { journal, node, space: Space::Room } => {
-            info!(shard, journal = journal.0, node = node.0, "a follower's disk has room again");
-        }
+        Event::ClockDistrusted { drift_ms } => debug!(shard, drift_ms, "the wall clock jumped"),
+        Event::ClockTrusted => debug!(shard, "the wall clock is trusted again"),
         Event::HandsOver { journal, to, why } => {
-            info!(shard, journal = journal.0, to = to.0, "hands over: {why}");
-        }
-        Event::DiskRoom { journal } => info!(shard, journal = journal.0, "there is room again"),
-        Event::ClockDistrusted { drift_ms } => {
-            warn!(shard, drift_ms, "the wall clock jumped: nothing is deleted by time");
+            info!(shard, journal = journal.0, to = to.0, topics = topics(journal), "hands over: {why}");
         }
         Event::LogCut { journal, from, last } => {
             warn!(
                 shard,
                 journal = journal.0,
+                topics = topics(journal),
                 from = from.0,
                 last = last.0,
                 "a tail that never was committed was cut"
             );
         }
         Event::MessageRefused { journal, from, why } => {
-            warn!(shard, journal = journal.0, from = from.0, why, "a peer's message was refused");
+            warn!(
+                shard,
+                journal = journal.0,
+                from = from.0,
+                why,
+                topics = topics(journal),
+                "a peer's messages are refused"
+            );
         }
         Event::ReplicaLost { .. }
         | Event::SetAside { .. }
@@ -89,7 +86,14 @@ pub fn log(shard: ShardId, event: &Event) {
         | Event::Renewed { .. }
         | Event::OldCopy { .. } => forgotten(shard, event),
         Event::Quarantined { journal, why } => {
-            error!(shard, journal = journal.0, why, "this replica neither votes nor acknowledges any more");
+            let topics = topics(journal);
+            error!(
+                shard,
+                journal = journal.0,
+                why,
+                topics,
+                "this replica neither votes nor acknowledges any more"
+            );
         }
         Event::Forming { unheard, undecided } => forming(shard, unheard, undecided),
         Event::FormationRefused { why } => warn!(shard, why, "a node cannot take part in the formation"),
@@ -101,7 +105,118 @@ pub fn log(shard: ShardId, event: &Event) {
         | Event::Rejoining { .. }
         | Event::Rejoined { .. } => replacement(shard, event),
         Event::Formed { nodes } => info!(shard, nodes, "the cluster is formed"),
-        Event::ClockTrusted => info!(shard, "the wall clock is trusted again"),
+    }
+}
+
+/// One line for each kind and node: a node that is lost may be that of hundreds of journals.
+fn health_began(shard: u16, findings: &[Finding], folder: &Path) {
+    for alike in by_kind_and_node(findings) {
+        let (finding, what) = (alike[0], alike[0].what.kind().name());
+        let (journals, disk) = (journals(&alike), disk(finding, folder));
+        let (meaning, remedy) = (finding.meaning(), finding.remedy());
+        match finding.what.kind().severity() {
+            Severity::Error => error!(shard, what, "{finding}{journals}{disk}; {meaning}; {remedy}"),
+            Severity::Warning => warn!(shard, what, "{finding}{journals}{disk}; {meaning}; {remedy}"),
+        }
+    }
+}
+
+fn health_ended(shard: u16, findings: &[Finding]) {
+    for alike in by_kind_and_node(findings) {
+        let (over, journals, what) = (alike[0].over(), journals(&alike), alike[0].what.kind().name());
+        info!(shard, what, "{over}{journals}");
+    }
+}
+
+fn by_kind_and_node(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+    let mut groups: BTreeMap<(Kind, Option<NodeId>), Vec<&Finding>> = BTreeMap::new();
+    for finding in findings {
+        groups.entry((finding.what.kind(), finding.node)).or_default().push(finding);
+    }
+    groups.into_values().collect()
+}
+
+/// Journals in a line beyond the first.
+const JOURNALS_NAMED_MAX: usize = 20;
+
+fn journals(alike: &[&Finding]) -> String {
+    let others: Vec<String> = alike[1..].iter().filter_map(|one| Some(one.journal?.to_string())).collect();
+    if others.is_empty() {
+        return String::new();
+    }
+    let named = others[..others.len().min(JOURNALS_NAMED_MAX)].join(", ");
+    format!("; the same of {} more journal(s): {named}", others.len())
+}
+
+/// Where the room is missing, and how much there is.
+fn disk(finding: &Finding, folder: &Path) -> String {
+    if !matches!(finding.what.kind(), Kind::ReplicaFull | Kind::DiskNearlyFull) {
+        return String::new();
+    }
+    let space = File::open(folder).and_then(|folder| system::file_system(&folder));
+    space.map_or_else(
+        |_| String::new(),
+        |space| {
+            let folder = folder.display();
+            format!("; {folder}: {} bytes of {} are free here", space.free_bytes, space.total_bytes)
+        },
+    )
+}
+
+/// What becomes of segments and what is beside them.
+fn segments(shard: u16, event: &Event, topics: &dyn Fn(&JournalId) -> Option<String>) {
+    match event {
+        Event::SegmentRolled { journal, base } => {
+            debug!(shard, journal = journal.0, base = base.0, "segment rolled");
+        }
+        Event::SegmentSealed { journal, base, last, bytes } => {
+            debug!(shard, journal = journal.0, base = base.0, last = last.0, bytes, "segment sealed");
+        }
+        Event::IndexRebuilt { journal, base } => {
+            warn!(
+                shard,
+                journal = journal.0,
+                topics = topics(journal),
+                base = base.0,
+                "a segment's index was bad and was made again"
+            );
+        }
+        Event::SegmentDeleted { journal, base, bytes } => {
+            info!(
+                shard,
+                journal = journal.0,
+                topics = topics(journal),
+                base = base.0,
+                bytes,
+                "segment deleted"
+            );
+        }
+        Event::CheckpointWritten { journal, index, bytes } => {
+            debug!(shard, journal = journal.0, index = index.0, bytes, "checkpoint written");
+        }
+        Event::CheckpointBad { journal, index } => {
+            let (index, topics) = (index.0, topics(journal));
+            let journal = journal.0;
+            error!(
+                shard,
+                journal, index, topics, "a checkpoint is bad: what only it would cover is not deleted"
+            );
+        }
+        Event::DigestAgrees { journal, base } => {
+            debug!(shard, journal = journal.0, base = base.0, "a sealed segment is the same as the leader's");
+        }
+        other => unreachable!("{other:?} is logged by the caller"),
+    }
+}
+
+/// What this node's brokers are called, once the metadata says so.
+pub fn log_broker_ids(config: &ShardConfig, view: &View) {
+    let (shards, stride) = (config.shards.min(view.lanes), view.broker_ids.stride());
+    let first = view.broker_ids.of(config.node, ShardId(0)).expect("shard 0 is a broker");
+    info!(first, last = first + i32::from(shards) - 1, stride, "the broker ids of this node");
+    if let Some(asked) = config.broker_ids.filter(|asked| *asked != view.broker_ids) {
+        let asked = asked.stride();
+        warn!(asked, stride, "--broker-id-stride has no effect: the cluster was formed with another one");
     }
 }
 
@@ -221,7 +336,7 @@ fn forming(shard: u16, unheard: &[NodeId], undecided: &[NodeId]) {
     }
 }
 
-fn recovered(shard: u16, report: &RecoveryReport) {
+fn recovered(shard: u16, report: &RecoveryReport, topics: Option<String>) {
     info!(
         shard,
         journal = report.journal.0,
@@ -258,14 +373,15 @@ fn recovered(shard: u16, report: &RecoveryReport) {
         warn!(shard, journal = report.journal.0, "every copy of the hard state was bad");
     }
     for damage in &report.damage {
-        damaged(shard, damage);
+        damaged(shard, damage, topics.clone());
     }
 }
 
-fn damaged(shard: u16, damage: &Damage) {
+fn damaged(shard: u16, damage: &Damage, topics: Option<String>) {
     error!(
         shard,
         journal = damage.journal.0,
+        topics,
         first = damage.first.0,
         last = damage.last.0,
         file = %damage.file,

@@ -7,6 +7,7 @@
 pub mod peers;
 
 use crate::completion::{Slots, Waiters};
+use crate::just_deleted::JustDeleted;
 use crate::leaders::{Leaders, Leadership};
 use crate::mailbox::{Mail, Mailbox};
 use crate::node::NodeError;
@@ -16,8 +17,11 @@ use crate::publication::Publication;
 use crate::requests::{Asker, Refused, Requests};
 use crate::settling;
 use crate::shard_events;
+use crate::slow_disk::SlowDisk;
 use crate::stats::ShardPage;
 use crate::status::Status;
+use crate::system::{self, FileSystem};
+use engine::batch::Checked;
 use engine::clock::Now;
 use engine::control::{Command, Outcome, View};
 use engine::disk::glommio_disk::GlommioDisk;
@@ -28,6 +32,7 @@ use engine::shard::{
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -54,6 +59,8 @@ pub struct ShardLoop {
     pub changes: Waiters,
     /// The newest metadata here, and who leads which journal.
     view: RefCell<Arc<View>>,
+    /// Topics that clients shall not make again by asking for their metadata.
+    pub just_deleted: RefCell<JustDeleted>,
     pub leaders: RefCell<Leaders>,
     /// The other nodes that this one is linked to.
     living: RefCell<BTreeSet<NodeId>>,
@@ -61,6 +68,7 @@ pub struct ShardLoop {
     links: RefCell<Option<Rc<Links>>>,
     engine: RefCell<Shard>,
     disk: Rc<GlommioDisk>,
+    slow_disk: RefCell<SlowDisk>,
     mailbox: RefCell<Option<Mailbox>>,
     requests: RefCell<Requests>,
     /// Commands that were carried out in this turn.
@@ -99,11 +107,13 @@ impl ShardLoop {
             page: RefCell::default(),
             changes: Waiters::default(),
             view: RefCell::default(),
+            just_deleted: RefCell::default(),
             leaders: RefCell::default(),
             living: RefCell::default(),
             links: RefCell::default(),
             engine: RefCell::new(engine),
             disk: Rc::new(disk),
+            slow_disk: RefCell::default(),
             mailbox: RefCell::default(),
             requests: RefCell::default(),
             done: RefCell::default(),
@@ -196,9 +206,11 @@ impl ShardLoop {
             Output::Disk { op, request } => {
                 let this = Rc::clone(self);
                 self.page.borrow_mut().disk_in_flight += 1;
+                self.slow_disk.borrow_mut().begun(op, Instant::now());
                 glommio::spawn_local(async move {
                     let result = this.disk.perform(request).await;
                     this.page.borrow_mut().disk_in_flight -= 1;
+                    this.slow_disk.borrow_mut().done(op, Instant::now());
                     this.step(Input::Disk { op, result });
                 })
                 .detach();
@@ -235,7 +247,8 @@ impl ShardLoop {
                 self.phase.set(ShardPhase::Stopped);
                 self.changes.notify();
             }
-            Output::Event(event) => self.event(event),
+            Output::Health(findings) => self.status.publish_findings(self.shard(), findings),
+            Output::Event(event) => self.event(&event),
             Output::Fatal(fatal) => self.fail(fatal),
         }
     }
@@ -246,15 +259,15 @@ impl ShardLoop {
         (self.on_fatal)(NodeError::Fatal(fatal));
     }
 
-    fn event(&self, event: Event) {
-        if let Event::Leading { journal, term } = event {
+    fn event(&self, event: &Event) {
+        if let Event::Leading { journal, term } = *event {
             let own = self.config.node;
             let known = self.leaders.borrow().get(journal).is_some_and(|known| known.term == term);
             if !known {
                 self.learn_leader(journal, Leadership { term, leader: Some(own), in_sync: vec![own] });
             }
         }
-        shard_events::log(self.shard(), &event);
+        shard_events::log(self.shard(), event, &self.view(), self.folder());
     }
 
     fn publish_view(self: &Rc<Self>, view: Arc<View>) {
@@ -268,7 +281,11 @@ impl ShardLoop {
     }
 
     fn apply_view(self: &Rc<Self>, view: Arc<View>) {
-        *self.view.borrow_mut() = Arc::clone(&view);
+        let before = self.view.replace(Arc::clone(&view));
+        if self.shard() == META_SHARD && !before.is_formed() {
+            shard_events::log_broker_ids(&self.config, &view);
+        }
+        self.just_deleted.borrow_mut().learn(&view, self.now());
         self.links_follow(&view);
         self.step(Input::View(view));
         self.changes.notify();
@@ -443,15 +460,15 @@ impl ShardLoop {
         }
     }
 
-    /// Hands one batch to the engine.
+    /// Hands one batch to the engine, with what is known of its records.
     pub fn produce(
         self: &Rc<Self>,
         (request, slot): (RequestId, u32),
         partition: PartitionId,
         acks: Acks,
-        records: &[u8],
+        (records, checked): (&[u8], Option<Checked>),
     ) {
-        self.step(Input::Produce(Produce { request, slot, partition, acks, records }));
+        self.step(Input::Produce(Produce { request, slot, partition, acks, records, checked }));
     }
 
     pub fn room_for(&self, partition: PartitionId, bytes: usize) -> bool {
@@ -470,6 +487,16 @@ impl ShardLoop {
     pub fn cancel(self: &Rc<Self>, request: RequestId) {
         if self.requests.borrow_mut().cancel(request) {
             self.step(Input::Cancel { request });
+        }
+    }
+
+    /// Looks at the disk, about once a second: how long it takes, and what room it has. The latter is a
+    /// look into the kernel's tables, not at the disk: it does not hold up the shard.
+    pub fn look_at_disk(self: &Rc<Self>) {
+        self.slow_disk.borrow_mut().look(self.shard(), self.folder(), Instant::now());
+        let space = File::open(self.folder()).and_then(|folder| system::file_system(&folder));
+        if let Ok(FileSystem { free_bytes, total_bytes, .. }) = space {
+            self.step(Input::Space { free_bytes, total_bytes });
         }
     }
 

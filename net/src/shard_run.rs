@@ -8,7 +8,7 @@ use crate::node::{End, NodeError};
 use crate::peer::addresses::Addresses;
 use crate::shard_loop::peers::PeerSetup;
 use crate::shard_loop::{ShardLoop, ShardPhase, TICK};
-use crate::status::Status;
+use crate::status::{Phase, Status};
 use engine::disk::BufferPool;
 use engine::disk::glommio_disk::GlommioDisk;
 use engine::entry::layout::LARGE_ENTRY_BYTES_MAX;
@@ -82,6 +82,9 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         // Whoever sees that the node is ready sees its own figures, not those of one that is not there.
         shard.publish_page();
         status.shard_ready();
+        if status.phase() == Phase::Serving {
+            tracing::info!(shards, "ready: every shard answers clients");
+        }
     }
     shard.changes.until(over).await;
     stop(&shard, &connections).await;
@@ -91,10 +94,14 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
 /// The engine's tick, and about every second the figures and the look at connections.
 async fn tick(shard: Rc<ShardLoop>, connections: &Connections) {
     for ticks in 1u64.. {
+        let due_ns = shard.now().plus(TICK);
         glommio::timer::sleep(TICK).await;
+        let late_ns = shard.now().mono_ns.saturating_sub(due_ns);
+        shard.page.borrow_mut().ticks_late.record(late_ns);
         shard.tick();
         if ticks.is_multiple_of(TICKS_PER_SECOND) {
             connections.sweep();
+            shard.look_at_disk();
             shard.publish_page();
         }
     }

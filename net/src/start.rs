@@ -7,6 +7,7 @@ use crate::peer::config::ClusterConfig;
 use crate::refusal::Refusal;
 use crate::status::Status;
 use crate::{environment, http, signals};
+use engine::ids::NodeId;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,9 +69,10 @@ fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
         let host = &node.advertised.host;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let advertised = format!("{host}:{}", node.advertised.first_port + shard);
-        let broker = engine::ids::broker_id(node.node, engine::ids::ShardId(shard));
+        // Of another node the metadata tells: its cluster may be older than the option.
+        let broker = if node.node == NodeId(0) { format!("broker {shard} ") } else { String::new() };
         text += &format!(
-            "  shard {shard}: broker {broker} on core {}, listens on {listen}, advertised as {advertised}\n",
+            "  shard {shard}: {broker}on core {}, listens on {listen}, advertised as {advertised}\n",
             node.cpus[usize::from(shard)]
         );
     }

@@ -30,6 +30,10 @@ pub struct ShardPage {
     pub connections_accepted: u64,
     /// Closed because of bad input, a time-out or the memory budget.
     pub connections_refused: u64,
+    /// Fetches answered later than they asked to wait, by how much.
+    pub fetches_late: Latency,
+    /// How late the shard's ticks came: what had to wait for a long step had to wait this long.
+    pub ticks_late: Latency,
     /// Answers that told of a quota exceeded.
     pub throttled: u64,
     pub received_bytes: u64,

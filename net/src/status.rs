@@ -1,7 +1,8 @@
-//! What the threads of the process share: how far the node is, whether it shall stop, and each
-//! shard's newest page of figures. Nothing here is on the path of a record.
+//! What the threads of the process share: how far the node is, whether it shall stop, what is wrong,
+//! and each shard's newest page of figures. Nothing here is on the path of a record.
 
 use crate::stats::ShardPage;
+use engine::health::{Finding, Subject, merge};
 use engine::ids::ShardId;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,13 +34,16 @@ pub struct Status {
     ready_shards: AtomicUsize,
     stop: AtomicBool,
     pages: Vec<Mutex<ShardPage>>,
+    /// By shard.
+    findings: Vec<Mutex<Vec<Finding>>>,
 }
 
 impl Status {
     pub fn new(shards: u16) -> Arc<Self> {
         assert!(shards > 0);
         let pages = (0..shards).map(|_| Mutex::default()).collect();
-        Arc::new(Self { ready_shards: AtomicUsize::new(0), stop: AtomicBool::new(false), pages })
+        let findings = (0..shards).map(|_| Mutex::default()).collect();
+        Arc::new(Self { ready_shards: AtomicUsize::new(0), stop: AtomicBool::new(false), pages, findings })
     }
 
     pub fn phase(&self) -> Phase {
@@ -73,6 +77,25 @@ impl Status {
         }
     }
 
+    /// All that a shard finds wrong now. Whoever reads holds the lock for a copy only, and the list
+    /// changes seldom.
+    pub fn publish_findings(&self, shard: ShardId, findings: Vec<Finding>) {
+        *self.findings[usize::from(shard.0)].lock().unwrap_or_else(PoisonError::into_inner) = findings;
+    }
+
+    /// All that is wrong as far as this node knows.
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_shard =
+            |findings: &Mutex<Vec<Finding>>| findings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        merge(self.findings.iter().flat_map(of_shard), Subject::of)
+    }
+
+    /// Whether clients are well served here: every shard answers, and what this node needs has a
+    /// quorum.
+    pub fn is_ready(&self) -> bool {
+        self.phase() == Phase::Serving && !self.findings().iter().any(|finding| finding.unready)
+    }
+
     /// The newest page of every shard, by shard.
     pub fn pages(&self) -> Vec<ShardPage> {
         self.pages.iter().map(|page| page.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
@@ -82,6 +105,8 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::health::{Topics, What};
+    use engine::ids::JournalId;
 
     #[test]
     fn a_node_serves_when_its_last_shard_is_ready_and_until_it_is_asked_to_stop() {
@@ -92,6 +117,28 @@ mod tests {
         assert_eq!(status.phase(), Phase::Serving);
         status.request_stop();
         assert_eq!(status.phase(), Phase::Stopping);
+    }
+
+    #[test]
+    fn a_node_without_quorum_for_what_it_needs_is_not_ready() {
+        let status = Status::new(2);
+        (0..2).for_each(|_| status.shard_ready());
+        assert!(status.is_ready());
+        let lost = |unready| Finding {
+            what: What::NoQuorum { heard: 1, replicas: 3 },
+            node: None,
+            journal: Some(JournalId(4)),
+            since_ms: 1,
+            unready,
+            topics: Topics::default(),
+        };
+        status.publish_findings(ShardId(1), vec![lost(false)]);
+        assert!(status.is_ready(), "another node's affair");
+        status.publish_findings(ShardId(1), vec![lost(true)]);
+        assert!(!status.is_ready());
+        assert_eq!(status.findings(), [lost(true)]);
+        status.publish_findings(ShardId(1), Vec::new());
+        assert!(status.is_ready());
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn the_cluster_is_shown_with_its_shards_and_journals() {
     // A node whose page is silent is what is wrong; all else is shown.
     let (code, said, error) = command(&broker, &["cluster", "status", "--metrics", "127.0.0.1:1"]);
     assert_eq!(code, 3, "{said}{error}");
-    assert!(said.contains("what is wrong:\n  127.0.0.1:1: /metrics"), "{said}");
+    assert!(said.contains("what is wrong:\n\n127.0.0.1:1: /metrics"), "{said}");
 }
 
 #[test]

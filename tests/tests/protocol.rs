@@ -1,27 +1,33 @@
 //! What naive brokers get wrong, asked of the real process by frames made by hand.
 
 use kafka_wire::{
-    FetchRequest, FetchResponse, InitProducerIdRequest, MetadataRequest, RequestResponsePair,
-    metadata_request,
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeGroupsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest,
+    InitProducerIdRequest, MetadataRequest, RequestResponsePair, create_topics_request, metadata_request,
 };
 use net::kafka::wire::StrBytes;
 use std::time::{Duration, Instant};
 use tests::process::requests::{self, batch, error_of, produce};
 use tests::process::wire::{API_VERSIONS, Wire, request};
-use tests::process::{Broker, BrokerOptions};
+use tests::process::{Broker, BrokerOptions, Deadline};
 
 const TOPIC: &str = "traps";
 
 fn one_shard() -> Broker {
     let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
     let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
-    let mut topic = metadata_request::MetadataRequestTopic::default();
-    topic.name = Some(StrBytes::from(TOPIC));
-    let mut metadata = MetadataRequest::default();
-    metadata.topics = Some(vec![topic]);
-    let response = ask(&mut wire, 1, 12, &metadata);
+    let response = ask(&mut wire, 1, 12, &metadata(TOPIC));
     assert_eq!(response.topics[0].partitions[0].leader_id, 0);
     broker
+}
+
+/// As a client asks that would have the topic made.
+fn metadata(name: &str) -> MetadataRequest {
+    let mut topic = metadata_request::MetadataRequestTopic::default();
+    topic.name = Some(StrBytes::from(name));
+    let mut metadata = MetadataRequest::default();
+    metadata.topics = Some(vec![topic]);
+    metadata
 }
 
 fn ask<R: RequestResponsePair>(wire: &mut Wire, correlation: i32, version: i16, request: &R) -> R::Response {
@@ -179,4 +185,85 @@ fn a_transactional_id_is_refused_for_good() {
         (2..6).map(|at| ask(&mut wire, at, 4, &InitProducerIdRequest::default().tap()).producer_id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 4, "{ids:?}");
+}
+
+#[test]
+fn operations_are_told_where_they_are_asked_for() {
+    const NOT_ASKED: i32 = i32::MIN;
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    for (version, asked) in (8..=13).flat_map(|version| [(version, false), (version, true)]) {
+        let mut request = metadata(TOPIC);
+        request.include_topic_authorized_operations = asked;
+        // From version 11 on DescribeCluster tells them.
+        request.include_cluster_authorized_operations = asked && version <= 10;
+        let response = ask(&mut wire, 1, version, &request);
+        let of_topic = response.topics[0].topic_authorized_operations;
+        assert_eq!(of_topic, if asked { 3576 } else { NOT_ASKED }, "version {version}");
+        let of_cluster = if asked && version <= 10 { 8096 } else { NOT_ASKED };
+        assert_eq!(response.cluster_authorized_operations, of_cluster, "version {version}");
+    }
+    for asked in [false, true] {
+        let mut request = DescribeClusterRequest::default();
+        request.include_cluster_authorized_operations = asked;
+        let told = ask(&mut wire, 2, 1, &request).cluster_authorized_operations;
+        assert_eq!(told, if asked { 8096 } else { NOT_ASKED });
+        let mut request = DescribeGroupsRequest::default();
+        (request.groups, request.include_authorized_operations) = (vec!["g".into()], asked);
+        let told = Deadline::seconds(30).wait_for("the group has a coordinator", || {
+            let mut coordinator = FindCoordinatorRequest::default();
+            (coordinator.key, coordinator.key_type) = ("g".into(), 0);
+            ask(&mut wire, 3, 2, &coordinator);
+            let group = ask(&mut wire, 4, 5, &request).groups.pop()?;
+            (group.error_code == 0).then_some(group.authorized_operations)
+        });
+        assert_eq!(told, if asked { 3400 } else { NOT_ASKED });
+    }
+    let mut request = DescribeTopicPartitionsRequest::default();
+    request.cursor = None;
+    let response = ask(&mut wire, 4, 0, &request);
+    assert_eq!(response.topics[0].topic_authorized_operations, 3576);
+}
+
+#[test]
+fn a_deleted_topic_is_not_made_again_by_those_that_still_ask_for_it() {
+    const UNKNOWN_TOPIC: i16 = 3;
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    let delete = |wire: &mut Wire| {
+        let mut request = DeleteTopicsRequest::default();
+        (request.topic_names, request.timeout_ms) = (vec![TOPIC.into()], 30_000);
+        assert_eq!(ask(wire, 1, 5, &request).responses[0].error_code, 0);
+    };
+    let known = |wire: &mut Wire| ask(wire, 2, 12, &metadata(TOPIC)).topics[0].error_code;
+    delete(&mut wire);
+    assert_eq!(known(&mut wire), UNKNOWN_TOPIC);
+    assert_eq!(known(&mut wire), UNKNOWN_TOPIC, "asking makes it no more with the second time");
+    assert_eq!(ask(&mut wire, 3, 12, &metadata("another")).topics[0].error_code, 0);
+    let mut create = CreateTopicsRequest::default();
+    let mut topic = create_topics_request::CreatableTopic::default();
+    (topic.name, topic.num_partitions, topic.replication_factor) = (TOPIC.into(), 1, 1);
+    (create.topics, create.timeout_ms) = (vec![topic], 30_000);
+    assert_eq!(ask(&mut wire, 4, 5, &create).topics[0].error_code, 0, "whoever says so makes it at once");
+    assert_eq!(known(&mut wire), 0);
+    delete(&mut wire);
+    let since = Instant::now();
+    Deadline::seconds(30).wait_for("it may be made again", || (known(&mut wire) == 0).then_some(()));
+    assert!(since.elapsed() >= Duration::from_secs(4), "after {:?}", since.elapsed());
+}
+
+#[test]
+fn a_search_for_the_coordinator_of_transactions_ends_with_a_reason() {
+    let broker = one_shard();
+    let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
+    let mut request = FindCoordinatorRequest::default();
+    (request.key, request.key_type) = ("t".into(), 1);
+    let old = ask(&mut wire, 1, 2, &request);
+    assert_eq!((old.error_code, old.node_id), (53, -1));
+    assert!(old.error_message.expect("words").contains("no transactions"));
+    let mut request = FindCoordinatorRequest::default();
+    (request.coordinator_keys, request.key_type) = (vec!["t".into()], 1);
+    let new = ask(&mut wire, 2, 6, &request).coordinators.pop().expect("one");
+    assert_eq!((new.error_code, new.node_id), (42, -1));
+    assert!(new.error_message.expect("words").contains("no transactions"));
 }

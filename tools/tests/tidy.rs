@@ -1,7 +1,7 @@
 //! The house rules that can be measured, held for the whole workspace.
 
 use std::path::{Path, PathBuf};
-use tools::tidy::{Ratchet, Source, arrows, sizes, without_headline};
+use tools::tidy::{Ratchet, Source, arrows, readers, sizes, without_headline};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
@@ -33,6 +33,11 @@ fn files_and_functions_stay_within_the_house_rules() {
     assert!(median <= 200, "median of files is {median} lines");
     assert!(p90 <= 500, "p90 of files is {p90} lines");
     assert!(function_p90 <= 35, "p90 of functions is {function_p90} lines");
+}
+
+#[test]
+fn every_setting_is_read_where_it_is_to_have_its_effect() {
+    none(&readers::unread(&source()));
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub fn placed(batch: &[u8], partition: u64, base_offset: i64) -> Placed {
         crc: 0.into(),
         reserved: 0.into(),
     };
-    Placed { descriptor, log_append_time_ms: None }
+    Placed::as_it_is(descriptor)
 }
 
 /// The stamp of the entry behind `link`, at `position` of its segment.

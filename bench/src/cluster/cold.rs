@@ -1,15 +1,16 @@
 //! One blocking connection for everything that is asked once: metadata, topics, producer ids.
 
+use net::blocking::read_by;
 use net::kafka::client::{ClientHead, read_response, write_request};
+use net::kafka::other_protocol::OtherProtocol;
 use net::kafka::wire::{KafkaRequest, RequestResponsePair};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const CLIENT_ID: &str = "duramen-bench";
+/// However long answers may take.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// Making 10,000 partitions takes a while.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// Metadata of a million partitions is 40 MB.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
@@ -19,20 +20,28 @@ pub struct Cold {
     stream: TcpStream,
     correlation: i32,
     frame: Vec<u8>,
+    /// For a request and its answer.
+    answer_max: Duration,
 }
 
 impl Cold {
-    pub fn connect(address: &SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(address, CONNECT_MAX)?;
+    /// Connects; each answer may take so long.
+    pub fn connect(address: &SocketAddr, answer_max: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(address, CONNECT_MAX.min(answer_max))?;
         stream.set_nodelay(true)?;
-        Self { address: *address, stream, correlation: 0, frame: Vec::new() }.within(ANSWER_MAX)
+        Ok(Self { address: *address, stream, correlation: 0, frame: Vec::new(), answer_max })
     }
 
-    /// From now on it waits so long for an answer.
-    pub fn within(self, answer: Duration) -> io::Result<Self> {
-        self.stream.set_read_timeout(Some(answer))?;
-        self.stream.set_write_timeout(Some(answer))?;
-        Ok(self)
+    /// From now on it waits no longer than this for an answer.
+    pub fn within(mut self, answer: Duration) -> Self {
+        self.answer_max = self.answer_max.min(answer);
+        self
+    }
+
+    /// What is asked next takes its time.
+    pub fn at_least(mut self, answer: Duration) -> Self {
+        self.answer_max = self.answer_max.max(answer);
+        self
     }
 
     /// Asks and waits for the answer.
@@ -40,9 +49,14 @@ impl Cold {
     where
         R: KafkaRequest + RequestResponsePair,
     {
-        let address = self.address;
-        self.ask(version, request)
-            .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+        let (address, seconds) = (self.address, self.answer_max.as_secs_f64());
+        self.ask(version, request).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                let what = format!("{address}: {}: no answer within {seconds} s", R::NAME);
+                io::Error::new(io::ErrorKind::TimedOut, what)
+            }
+            kind => io::Error::new(kind, format!("{address}: {error}")),
+        })
     }
 
     fn ask<R>(&mut self, version: i16, request: &R) -> io::Result<R::Response>
@@ -52,15 +66,20 @@ impl Cold {
         self.correlation += 1;
         let head = ClientHead { correlation: self.correlation, client_id: CLIENT_ID };
         write_request(&mut self.frame, head, version, request);
+        let deadline = Instant::now() + self.answer_max;
+        self.stream.set_write_timeout(Some(self.answer_max))?;
         self.stream.write_all(&self.frame)?;
         let mut length = [0; 4];
-        self.stream.read_exact(&mut length)?;
-        let length = u32::from_be_bytes(length) as usize;
-        if length > ANSWER_BYTES_MAX {
-            return Err(invalid(format!("an answer of {length} bytes: is this a Kafka port?")));
+        read_by(&mut self.stream, &mut length, deadline)?;
+        let bytes = u32::from_be_bytes(length) as usize;
+        if bytes > ANSWER_BYTES_MAX {
+            return Err(invalid(match OtherProtocol::of(length) {
+                Some(other) => other.port().to_owned(),
+                None => format!("an answer of {bytes} bytes: this is no Kafka port"),
+            }));
         }
-        self.frame.resize(length, 0);
-        self.stream.read_exact(&mut self.frame)?;
+        self.frame.resize(bytes, 0);
+        read_by(&mut self.stream, &mut self.frame, deadline)?;
         let (correlation, response) =
             read_response::<R>(&self.frame, version).map_err(|error| invalid(error.to_string()))?;
         if correlation != self.correlation {

@@ -81,6 +81,8 @@ struct Wanted {
 #[derive(Debug)]
 pub struct Directory {
     bootstrap: Vec<String>,
+    /// How long an answer may take.
+    answer_max: Duration,
     topics: Vec<String>,
     partitions: u32,
     leaders: Mutex<Arc<Leaders>>,
@@ -100,6 +102,7 @@ impl Directory {
     pub fn new(bootstrap: Vec<String>, workload: &Workload) -> Arc<Self> {
         Arc::new(Self {
             bootstrap,
+            answer_max: Duration::from_secs_f64(workload.timeout_seconds.min(1e6)),
             topics: (0..workload.topics).map(|topic| workload.topic_name(topic)).collect(),
             partitions: workload.partitions,
             leaders: Mutex::default(),
@@ -186,6 +189,11 @@ impl Directory {
         }
     }
 
+    /// A connection on which answers come in time.
+    pub fn connect(&self, address: &SocketAddr) -> io::Result<Cold> {
+        Cold::connect(address, self.answer_max)
+    }
+
     /// A connection to any broker: those of the command line, then those that they named, from whose turn it is.
     pub fn any_broker(&self) -> io::Result<Cold> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no broker is named");
@@ -197,7 +205,7 @@ impl Directory {
         let first = turn.checked_rem(order.len()).unwrap_or(0);
         order.rotate_left(first);
         for (text, address) in order {
-            match address.and_then(|address| Cold::connect(&address)) {
+            match address.and_then(|address| self.connect(&address)) {
                 Ok(cold) => return Ok(cold),
                 Err(error) => last = io::Error::new(error.kind(), format!("{text}: {error}")),
             }
@@ -209,7 +217,7 @@ impl Directory {
     pub fn refresh(&self) -> io::Result<()> {
         self.turn.fetch_add(1, Ordering::Relaxed);
         let response =
-            self.any_broker()?.within(ASK_THE_NEXT)?.call(METADATA_VERSION, &metadata_of(&self.topics))?;
+            self.any_broker()?.within(ASK_THE_NEXT).call(METADATA_VERSION, &metadata_of(&self.topics))?;
         let mut fresh = self.read(&response)?;
         let mut leaders = lock(&self.leaders);
         fresh.keep_newer(&leaders);
@@ -272,8 +280,8 @@ impl Directory {
         request.transaction_timeout_ms = 60_000;
         request.producer_id = -1;
         request.producer_epoch = -1;
-        let broker = self.any_broker()?.within(ASK_THE_NEXT);
-        let response = broker?.call(INIT_PRODUCER_ID_VERSION, &request)?;
+        let mut broker = self.any_broker()?.within(ASK_THE_NEXT);
+        let response = broker.call(INIT_PRODUCER_ID_VERSION, &request)?;
         if response.error_code != 0 {
             return Err(io::Error::other(errors::name(response.error_code)));
         }

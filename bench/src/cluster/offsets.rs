@@ -1,6 +1,5 @@
 //! Where partitions begin and end, asked of their leaders.
 
-use super::cold::Cold;
 use super::directory::Directory;
 use super::errors;
 use crate::clock::backoff;
@@ -64,7 +63,7 @@ fn round(
         let address = leaders.brokers.get(&leader);
         let address = address.ok_or_else(|| io::Error::other(format!("broker {leader} is not there")))?;
         let request = request(directory, partitions, end, &wanted);
-        let response = Cold::connect(address)?.call(LIST_OFFSETS_VERSION, &request)?;
+        let response = directory.connect(address)?.call(LIST_OFFSETS_VERSION, &request)?;
         for topic in &response.topics {
             let Some(number) = directory.topic_number(topic.name.as_str()) else { continue };
             for partition in &topic.partitions {

@@ -15,6 +15,8 @@ const TOPIC_ALREADY_EXISTS: i16 = 36;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 /// Partitions asked for in one request: brokers bound what one may make.
 const PARTITIONS_PER_REQUEST: u32 = 5_000;
+/// Making 10,000 partitions takes a while.
+const MAKING_MAX: Duration = Duration::from_secs(60);
 const LEADERS_MAX: Duration = Duration::from_secs(60);
 
 fn cluster(what: impl std::fmt::Display) -> Trouble {
@@ -83,9 +85,9 @@ fn missing(directory: &Directory, workload: &Workload) -> Outcome<Vec<String>> {
 
 fn create(directory: &Directory, workload: &Workload, names: &[String]) -> Outcome<()> {
     let mut request = CreateTopicsRequest::default();
-    request.timeout_ms = 60_000;
+    request.timeout_ms = i32::try_from(MAKING_MAX.as_millis()).expect("a minute");
     request.topics = names.iter().map(|name| topic(workload, name)).collect();
-    let mut broker: Cold = controller(directory)?;
+    let mut broker = controller(directory)?.at_least(MAKING_MAX);
     let response = broker.call(CREATE_TOPICS_VERSION, &request).map_err(cluster)?;
     for topic in &response.topics {
         if topic.error_code != 0 && topic.error_code != TOPIC_ALREADY_EXISTS {
@@ -123,7 +125,7 @@ fn controller(directory: &Directory) -> Outcome<Cold> {
     match found {
         Some(broker) => {
             let address = super::cold::resolve(&format!("{}:{}", broker.host.as_str(), broker.port));
-            address.and_then(|address| Cold::connect(&address)).map_err(cluster)
+            address.and_then(|address| directory.connect(&address)).map_err(cluster)
         }
         None => directory.any_broker().map_err(cluster),
     }

@@ -80,18 +80,27 @@ impl Link {
     async fn converse(&mut self, buffer: &mut Vec<u8>, failures: &mut u32) -> Result<(), String> {
         let address = self.consumer.shared.directory.leaders().brokers.get(&self.broker).copied();
         let address = address.ok_or("fetch: the broker is not known")?;
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| format!("connect: {}", std::io::Error::from(error).kind()))?;
+        let workload = &self.consumer.shared.workload;
+        let waiting = Duration::from_millis(workload.fetch_wait_ms.max(0) as u64);
+        let in_time = Duration::from_nanos(workload.timeout_ns()) + waiting;
+        let connect = async {
+            TcpStream::connect(address)
+                .await
+                .map_err(|error| format!("connect: {}", std::io::Error::from(error).kind()))
+        };
+        let stream = within(in_time, connect).await?;
         let _ = stream.set_nodelay(true);
         let socket = Socket::new(stream);
         let mut correlation = 0;
         while !self.consumer.is_over() && self.choose() {
             correlation += 1;
             self.encode(correlation);
-            let sent = socket.write_all(&[&self.request], |_| {}).await;
-            sent.map_err(|error| format!("send: {}", error.kind()))?;
-            let length = receive(&socket, buffer).await?;
+            let exchange = async {
+                let sent = socket.write_all(&[&self.request], |_| {}).await;
+                sent.map_err(|error| format!("send: {}", error.kind()))?;
+                receive(&socket, buffer).await
+            };
+            let length = within(in_time, exchange).await?;
             let round = self.take(&buffer[4..4 + length], correlation)?;
             if round.failed {
                 *failures += 1;
@@ -188,6 +197,7 @@ impl Link {
             // What was there is deleted: go on with the oldest that is left.
             let moved = part.log_start > position.next_offset;
             position.next_offset = position.next_offset.max(part.log_start);
+            self.consumer.moved_ns.set(now_ns());
             return moved;
         }
         if part.error_code != 0 {
@@ -205,9 +215,19 @@ impl Link {
             }
             sink.take(partition, batch);
             position.next_offset = position.next_offset.max(next_offset(header));
+            self.consumer.moved_ns.set(now_ns());
         }
         true
     }
+}
+
+/// Gives up what takes too long; the connection is closed with it.
+async fn within<T>(in_time: Duration, done: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = async {
+        glommio::timer::sleep(in_time).await;
+        Err("fetch: no answer in time".to_owned())
+    };
+    futures_lite::future::or(done, late).await
 }
 
 /// Reads one answer with its length in front; gives its length.

@@ -42,6 +42,8 @@ pub struct Consumer {
     pub sink: RefCell<Box<dyn Sink>>,
     /// Since when nothing could be fetched; 0: something can.
     pub troubled_since_ns: Cell<u64>,
+    /// When a partition last got on.
+    pub moved_ns: Cell<u64>,
     /// Brokers that have a task.
     linked: RefCell<BTreeSet<i32>>,
     bell: Bell,
@@ -60,6 +62,7 @@ impl Consumer {
             positions: RefCell::new(positions),
             sink: RefCell::new(sink),
             troubled_since_ns: Cell::new(0),
+            moved_ns: Cell::new(crate::clock::now_ns()),
             linked: RefCell::default(),
             bell: Bell::default(),
         })
@@ -103,5 +106,36 @@ fn give_up_in_time(consumer: &Consumer) {
     if since_ns > 0 && crate::clock::now_ns() > since_ns + workload.retry_ns() {
         let seconds = workload.retry_seconds;
         consumer.shared.fail(format!("nothing could be fetched for {seconds} s (--retry-seconds)"));
+    }
+    let still_ns = crate::clock::now_ns().saturating_sub(consumer.moved_ns.get());
+    if let Some(stuck) = stuck(&consumer.positions.borrow(), still_ns, workload.retry_ns()) {
+        consumer.shared.fail(format!("{stuck} for {} s (--retry-seconds)", workload.retry_seconds));
+    }
+}
+
+/// What is said of a consumer that has an end to reach and does not get on. Nobody may lead the
+/// partition, or its leader gives nothing: neither is an error that a fetch would tell.
+fn stuck(positions: &[Position], still_ns: u64, still_ns_max: u64) -> Option<String> {
+    let waits = |position: &&Position| position.end.is_some() && !position.is_done();
+    let position = positions.iter().find(waits).filter(|_| still_ns > still_ns_max)?;
+    let (partition, next, end) = (position.partition, position.next_offset, position.end?);
+    let leader = position.leader.map_or("nobody leads it".to_owned(), |id| format!("broker {id} leads it"));
+    Some(format!("partition {partition} did not get on from offset {next}, of {end} ({leader})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_with_an_end_to_reach_that_stands_still_is_told_and_others_may_wait() {
+        let position = |leader, next_offset, end| Position { partition: 3, leader, next_offset, end };
+        let stuck = |position, still_ns| super::stuck(&[position], still_ns, 10);
+        assert_eq!(stuck(position(None, 5, None), 11), None, "it waits for what is produced");
+        assert_eq!(stuck(position(None, 7, Some(7)), 11), None, "it is done");
+        assert_eq!(stuck(position(None, 5, Some(7)), 10), None, "not yet");
+        let told = stuck(position(None, 5, Some(7)), 11).expect("it stands still");
+        assert!(told.contains("partition 3") && told.contains("nobody leads it"), "{told}");
+        assert!(stuck(position(Some(2), 5, Some(7)), 11).expect("stands still").contains("broker 2"));
     }
 }

@@ -57,6 +57,8 @@ pub struct AckLog(Arc<Mutex<Log>>);
 struct Log {
     path: PathBuf,
     file: File,
+    /// Lines behind the title.
+    acked: u64,
     failure: Option<String>,
 }
 
@@ -76,15 +78,25 @@ impl AckLog {
         })?;
         let title = serde_json::to_string(title).expect("plain figures are JSON");
         writeln!(file, "{title}").map_err(|error| usage(path, error))?;
-        Ok(Self(Arc::new(Mutex::new(Log { path: path.to_owned(), file, failure: None }))))
+        Ok(Self(Arc::new(Mutex::new(Log { path: path.to_owned(), file, acked: 0, failure: None }))))
     }
 
     pub fn acked(&self, producer: u32, batch: &Batch, offset: i64) {
         let Batch { partition, record, count, .. } = batch;
         let line = format!("{producer} {partition} {record} {count} {offset}\n");
         let mut log = self.0.lock().expect("no thread panics while it writes");
+        log.acked += 1;
         if let Err(error) = log.file.write_all(line.as_bytes()) {
             log.failure.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// A run that came to nothing leaves nothing behind, which the next one would be refused for.
+    pub fn remove_unused(&self) {
+        let log = self.0.lock().expect("no thread panics while it writes");
+        if log.acked == 0 {
+            // Should it stay, the next run says what to do about it.
+            let _ = std::fs::remove_file(&log.path);
         }
     }
 
@@ -128,4 +140,31 @@ fn parse(line: &str) -> Option<Acked> {
         offset: words.next()?.parse().ok()?,
     };
     words.next().is_none().then_some(acked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_without_acks_is_removed() {
+        let folder = std::env::temp_dir().join(format!("duramen-acked-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("acked");
+        let title = Title {
+            duramen_verify: LAYOUT,
+            run: 1,
+            topic: "t".into(),
+            topics: 1,
+            partitions: 1,
+            idempotence: true,
+        };
+        AckLog::create(&path, &title).expect("created").remove_unused();
+        let log = AckLog::create(&path, &title).expect("nothing is in the way");
+        std::fs::write(&path, "a line of an ack").expect("ours");
+        log.0.lock().expect("no panic").acked = 1;
+        log.remove_unused();
+        assert!(matches!(AckLog::create(&path, &title), Err(Trouble::Usage(_))), "what was acked stays");
+        std::fs::remove_dir_all(&folder).expect("ours");
+    }
 }

@@ -77,7 +77,7 @@ fn produce(request: &Request<'_>, output: &mut Output) -> Outcome<RunResult> {
         proving: Some(Proving { run, acks: acks.clone() }),
         sink: None,
     };
-    let result = run::execute(plan, output)?;
+    let result = run::execute(plan, output).inspect_err(|_| acks.remove_unused())?;
     // Whoever interrupts the load wants to know what became of it.
     interrupt::heed();
     acks.check()?;

@@ -1,5 +1,6 @@
-//! Kafka's compression codecs. Decompression stops at a cap, so that a few bytes never ask for
-//! gigabytes; nothing on the data path decompresses, only ListOffsets by time, tests and tools.
+//! Kafka's compression codecs, and bodies decompressed whole, for ListOffsets by time, tests and
+//! tools. Decompression stops at a cap, so that a few bytes never ask for gigabytes. What a produce
+//! brings is decompressed as a stream (`unpack`).
 
 use std::io::{Read, Write};
 
@@ -25,10 +26,25 @@ pub enum CodecError {
     Invalid(Codec, String),
 }
 
+/// Why a body cannot be decompressed as a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum UnpackError {
+    #[error("compression codec {0} is unknown")]
+    Unknown(u8),
+    #[error("the {0:?} body decompresses to more than {1} bytes, the most that is taken")]
+    AboveCap(Codec, u64),
+    #[error("the body is not valid {0:?}: {1}")]
+    Invalid(Codec, &'static str),
+    #[error("the {0:?} body is cut short")]
+    Cut(Codec),
+    #[error("bytes follow the end of the {0:?} body")]
+    Trailing(Codec),
+}
+
 /// How snappy-java frames its blocks, which Java clients send: magic, two versions, then blocks
 /// of big-endian length and raw snappy. librdkafka sends one raw block without it.
-const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
-const XERIAL_HEADER_BYTES: usize = 16;
+pub(super) const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
+pub(super) const XERIAL_HEADER_BYTES: usize = 16;
 
 impl Codec {
     pub const ALL: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];

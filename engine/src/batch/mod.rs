@@ -1,19 +1,26 @@
 //! Kafka's record batch v2: its header in place, validation, and the records within.
 //!
 //! A batch is stored byte for byte as the client sent it; only its first 21 bytes are written by
-//! the leader ([`header::write_prefix`]), and its timestamp where a topic has LogAppendTime.
+//! the leader ([`header::write_prefix`]), and its maximum timestamp where the topic has
+//! LogAppendTime or the records have another one.
 
 pub mod build;
+pub mod check;
 pub mod codec;
 pub mod header;
 pub mod places;
 pub mod records;
+mod snappy;
 mod snappy_stream;
+pub mod unpack;
 pub mod validate;
 pub mod varint;
+pub mod walk;
 
 pub use build::{BatchBuilder, NewRecord};
+pub use check::{Checked, RecordCheck, UNPACKED_BYTES_MAX, check_records};
 pub use codec::{Codec, CodecError};
 pub use header::{BATCH_HEADER_BYTES, BatchHeader, CRC_REGION_START};
 pub use records::{Record, RecordsError, first_record_at_or_after, record_with_max_timestamp};
 pub use validate::{BatchError, EnvelopeLimits, check_envelope};
+pub use walk::{RecordFault, RecordTimes, RecordWalk, TimeBounds};

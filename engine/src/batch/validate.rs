@@ -1,11 +1,12 @@
-//! What a batch's envelope must be to be stored: everything that can be told from the header
-//! alone. The CRC is not taken here; the entry builder takes it over the bytes that it copies.
+//! What a batch must be to be stored. Here is what can be told from its header; what its records
+//! say is `walk`'s and `check`'s. The CRC is taken by the entry builder over the bytes that it
+//! copies, and decides before any record does.
 //!
 //! The order of the checks is Kafka's, since it decides which error a client sees.
 
-use super::codec::Codec;
+use super::codec::{Codec, UnpackError};
 use super::header::{BATCH_HEADER_BYTES, BatchHeader, MAGIC};
-use crate::shard::Refusal;
+use super::walk::{EarlyOrLate, RecordFault, TimeFaults, WalkError};
 
 /// What depends on the topic and on the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct EnvelopeLimits {
     pub batch_bytes_max: u32,
     /// With LogAppendTime the client's times do not count.
     pub log_append_time: bool,
+    /// `duramen.validate.records=header`: the header's times are believed, no record is looked at.
+    pub trusts_header: bool,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     /// The broker's wall clock.
@@ -21,18 +24,20 @@ pub struct EnvelopeLimits {
 }
 
 /// Why bytes may not be stored as a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BatchError {
     #[error("no record batch")]
     Empty,
     #[error("{have} bytes are not a whole batch of {want}")]
     Truncated { have: usize, want: i64 },
-    #[error("magic {0} is a message format before v2")]
+    #[error("magic {0} is a message format before v2; only record batches v2 are stored")]
     OldFormat(i8),
     #[error("magic {0} is no known format")]
     UnknownFormat(i8),
     #[error("a batch cannot have {0} bytes")]
     Length(i64),
+    #[error("the batch's CRC is not that of its bytes")]
+    Crc,
     #[error("{0} bytes behind the one batch that a partition may have")]
     MoreThanOne(usize),
     #[error("base offset {0} instead of 0")]
@@ -47,31 +52,42 @@ pub enum BatchError {
     Control,
     #[error("transactions are not built yet")]
     Transactional,
-    #[error("compression codec {0} is unknown")]
-    Codec(u8),
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    #[error(transparent)]
+    Records(#[from] RecordFault),
     #[error("clients may not set LogAppendTime")]
     TimestampType,
     #[error("timestamp {timestamp} is too far from the broker's {wall_ms}")]
     Timestamp { timestamp: i64, wall_ms: i64 },
+    #[error("{} records have a timestamp outside {} to {}", .0.count, .0.oldest_ms, .0.newest_ms)]
+    Times(TimeFaults),
 }
 
-impl From<BatchError> for Refusal {
-    fn from(error: BatchError) -> Self {
+impl From<WalkError> for BatchError {
+    fn from(error: WalkError) -> Self {
         match error {
-            BatchError::OldFormat(_) => Refusal::OldFormat,
-            BatchError::Truncated { .. } | BatchError::UnknownFormat(_) | BatchError::Length(_) => {
-                Refusal::Corrupt
+            WalkError::Fault(fault) => BatchError::Records(fault),
+            WalkError::Times(faults) => BatchError::Times(faults),
+        }
+    }
+}
+
+impl BatchError {
+    /// The records that alone are at fault, each with the reason, where Kafka names them.
+    pub fn records(&self) -> Vec<(i32, String)> {
+        match self {
+            BatchError::Records(fault @ RecordFault::OffsetDelta { record, .. }) => {
+                vec![(*record, fault.to_string())]
             }
-            BatchError::TooLarge { .. } => Refusal::TooLarge,
-            BatchError::TimestampType | BatchError::Timestamp { .. } => Refusal::InvalidTimestamp,
-            BatchError::Empty
-            | BatchError::MoreThanOne(_)
-            | BatchError::BaseOffset(_)
-            | BatchError::Count { .. }
-            | BatchError::Producer { .. }
-            | BatchError::Control
-            | BatchError::Transactional
-            | BatchError::Codec(_) => Refusal::InvalidRecord,
+            BatchError::Times(faults) => {
+                let why = |one: &EarlyOrLate| {
+                    let (from, to) = (faults.oldest_ms, faults.newest_ms);
+                    (one.record, format!("timestamp {} is outside {from} to {to}", one.timestamp_ms))
+                };
+                faults.named().iter().map(why).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -128,12 +144,12 @@ fn check_shape(records: &[u8]) -> Result<&BatchHeader, BatchError> {
     Ok(header)
 }
 
-/// Offsets are dense: the batch takes exactly as many as it has records. What is compressed is
-/// not opened, but uncompressed records must at least have room for their number.
+/// Offsets are dense: the batch takes exactly as many as it has records. That so many are there
+/// is seen later; uncompressed ones must at least have room for their number.
 fn check_count(header: &BatchHeader, body_bytes: usize) -> Result<(), BatchError> {
     let count = header.record_count.get();
     let last_offset_delta = header.last_offset_delta.get();
-    let codec = Codec::of(header.codec_number()).ok_or(BatchError::Codec(header.codec_number()))?;
+    let codec = Codec::of(header.codec_number()).ok_or(UnpackError::Unknown(header.codec_number()))?;
     let dense = count > 0 && last_offset_delta == count - 1;
     if !dense || (codec == Codec::None && count as usize > body_bytes / RECORD_BYTES_MIN) {
         return Err(BatchError::Count { count, last_offset_delta, body_bytes });
@@ -152,12 +168,12 @@ fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
     Ok(())
 }
 
-/// Kafka looks at each record; the header's two times bound them and cost nothing to look at.
+/// The header's two times bound those of the records, if it is believed.
 fn check_time(header: &BatchHeader, limits: &EnvelopeLimits) -> Result<(), BatchError> {
     if header.is_log_append_time() {
         return Err(BatchError::TimestampType);
     }
-    if limits.log_append_time {
+    if limits.log_append_time || !limits.trusts_header {
         return Ok(());
     }
     let wall_ms = limits.wall_ms;
@@ -182,6 +198,7 @@ mod tests {
     const LIMITS: EnvelopeLimits = EnvelopeLimits {
         batch_bytes_max: 1 << 20,
         log_append_time: false,
+        trusts_header: false,
         timestamp_before_max_ms: i64::MAX,
         timestamp_after_max_ms: 3_600_000,
         wall_ms: 1_700_000_000_000,
@@ -241,11 +258,9 @@ mod tests {
 
     #[test]
     fn control_transactional_and_unknown_codecs_are_invalid_records() {
-        for (bits, error) in
-            [(0x20, BatchError::Control), (0x10, BatchError::Transactional), (5, BatchError::Codec(5))]
-        {
+        let unknown = BatchError::Unpack(UnpackError::Unknown(5));
+        for (bits, error) in [(0x20, BatchError::Control), (0x10, BatchError::Transactional), (5, unknown)] {
             assert_eq!(changed(|h| h.attributes.set(bits)), Err(error));
-            assert_eq!(Refusal::from(error), Refusal::InvalidRecord);
         }
     }
 
@@ -266,14 +281,21 @@ mod tests {
     }
 
     #[test]
-    fn times_too_far_from_ours_are_refused() {
+    fn the_headers_times_count_where_it_is_believed() {
         let wall = LIMITS.wall_ms;
-        assert_eq!(changed(|h| h.max_timestamp.set(wall + 3_600_000)), Ok(()));
-        let late = changed(|h| h.max_timestamp.set(wall + 3_600_001));
-        assert_eq!(late.map_err(Refusal::from), Err(Refusal::InvalidTimestamp));
+        let trusting = EnvelopeLimits { trusts_header: true, ..LIMITS };
+        let with = |newest, limits: &EnvelopeLimits| {
+            let mut batch = batch();
+            BatchHeader::mut_from_prefix(&mut batch).unwrap().0.max_timestamp.set(newest);
+            check_envelope(&batch, limits).map(|_| ())
+        };
+        assert_eq!(with(wall + 3_600_000, &trusting), Ok(()));
+        let late = Err(BatchError::Timestamp { timestamp: wall + 3_600_001, wall_ms: wall });
+        assert_eq!(with(wall + 3_600_001, &trusting), late);
+        assert_eq!(with(wall + 3_600_001, &LIMITS), Ok(()), "the records will tell");
         assert_eq!(changed(|h| h.attributes.set(8)), Err(BatchError::TimestampType));
         assert_eq!(changed(|h| h.base_timestamp.set(-1)), Ok(()));
-        let old = EnvelopeLimits { wall_ms: wall + 10, timestamp_before_max_ms: 5, ..LIMITS };
+        let old = EnvelopeLimits { wall_ms: wall + 10, timestamp_before_max_ms: 5, ..trusting };
         assert!(matches!(check_envelope(&batch(), &old), Err(BatchError::Timestamp { .. })));
         let stamped = EnvelopeLimits { log_append_time: true, ..old };
         assert!(check_envelope(&batch(), &stamped).is_ok());
@@ -283,7 +305,7 @@ mod tests {
     fn a_batch_above_the_limit_is_too_large() {
         let limits = EnvelopeLimits { batch_bytes_max: 70, ..LIMITS };
         let error = check_envelope(&batch(), &limits).unwrap_err();
-        assert_eq!(Refusal::from(error), Refusal::TooLarge);
+        assert!(matches!(error, BatchError::TooLarge { max: 70, .. }));
     }
 
     proptest! {

@@ -2,24 +2,28 @@
 //! that replicas with the same state write the same bytes.
 
 use super::bytes::{DecodeError, Reader, Writer};
-use super::encoding::{read_advertised, read_life, write_advertised};
+use super::encoding::{read_advertised, read_life, read_stride, write_advertised};
 use super::placement::Journals;
 use super::quotas;
 use super::state::{MetaState, Topic};
 use super::view::{JournalView, NodeView, PartitionView, SpanView};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{
+    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
+};
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 5;
+pub const META_CHECKPOINT_VERSION: u16 = 6;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
 const OWN_SETTINGS_SINCE: u16 = 3;
 /// Since this one the raft ids of lost disks follow; likewise.
 const FORMER_SINCE: u16 = 4;
+/// Since this one the stride of broker ids follows; likewise.
+const STRIDE_SINCE: u16 = 5;
 /// Since this one replicas that were made anew for themselves follow; likewise.
-const RENEWED_SINCE: u16 = 5;
+const RENEWED_SINCE: u16 = 6;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -56,6 +60,9 @@ impl MetaState {
                 to.u64(former.0);
             });
         }
+        if version >= STRIDE_SINCE {
+            to.u16(self.broker_ids.stride());
+        }
         if version >= RENEWED_SINCE {
             to.list(self.renewed().into_iter(), |to, (journal, node, raft_id)| {
                 to.u64(journal.0);
@@ -70,6 +77,8 @@ impl MetaState {
     fn checkpoint_version(&self) -> u16 {
         if !self.renewed().is_empty() {
             RENEWED_SINCE
+        } else if self.broker_ids != BrokerIds::default() {
+            STRIDE_SINCE
         } else if !self.former().is_empty() {
             FORMER_SINCE
         } else if !self.own_broker_configs.is_empty() {
@@ -145,6 +154,9 @@ impl MetaState {
                     node.ok_or(DecodeError::Contradiction("a lost disk is of a node that there is not"))?;
                 Arc::make_mut(node).former.push(former);
             }
+        }
+        if version >= STRIDE_SINCE {
+            state.broker_ids = read_stride(&mut from)?;
         }
         if version >= RENEWED_SINCE {
             let read = |from: &mut Reader<'_>| {

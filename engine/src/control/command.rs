@@ -2,7 +2,9 @@
 
 use super::quotas::{QuotaChange, QuotaEntity};
 use super::view::{Advertised, Life};
-use crate::ids::{ClusterId, Incarnation, JournalId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{
+    BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
+};
 
 /// One change. What depends on a clock or on chance is in the command; ids and places are given
 /// by [`super::MetaState::apply`], a function of the state alone.
@@ -14,6 +16,7 @@ pub enum Command {
         members: Vec<(NodeId, Incarnation)>,
         lanes: u16,
         segment_bytes: u64,
+        broker_ids: BrokerIds,
     },
     /// A node says how clients reach it and how many shards it has.
     RegisterNode {
@@ -46,6 +49,8 @@ pub enum Command {
         configs: Vec<(String, String)>,
         life: Life,
         entropy: u64,
+        /// A place for each partition; none: the placement's own.
+        by_hand: Vec<Place>,
     },
     DeleteTopic {
         topic_id: TopicId,
@@ -55,6 +60,8 @@ pub enum Command {
         topic_id: TopicId,
         total: u32,
         entropy: u64,
+        /// A place for each new partition; none: the placement's own.
+        by_hand: Vec<Place>,
     },
     /// Settings of a topic or of all brokers: all of the changes or none.
     AlterConfigs {
@@ -70,6 +77,14 @@ pub enum Command {
         entity: QuotaEntity,
         changes: Vec<QuotaChange>,
     },
+}
+
+/// Where a partition is to be, as a client said.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub lane: LaneId,
+    /// The preferred leader first.
+    pub replicas: Vec<NodeId>,
 }
 
 /// Whose settings.
@@ -138,6 +153,8 @@ pub enum CommandError {
     InvalidPartitions(String),
     #[error("{0}")]
     InvalidReplicationFactor(String),
+    #[error("{0}")]
+    InvalidPlace(String),
     #[error("{0}")]
     InvalidConfig(String),
     #[error("{0}")]

@@ -2,14 +2,14 @@
 //! order, little-endian. A version above ours is refused, never guessed at.
 
 use super::bytes::{DecodeError, Reader, Writer};
-use super::command::{Command, ConfigChange, Resource};
+use super::command::{Command, ConfigChange, Place, Resource};
 use super::quotas;
 use super::view::{Advertised, Life};
-use crate::ids::{ClusterId, Incarnation, JournalId, NodeId, RaftId, TopicId};
+use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 5;
+pub const COMMAND_VERSION: u16 = 7;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -22,8 +22,12 @@ const ALLOCATE_PRODUCER_IDS: u16 = 7;
 const ALTER_QUOTAS: u16 = 8;
 /// Since version 4.
 const REJOIN: u16 = 9;
-/// Since version 5.
+/// Since version 7.
 const RENEW: u16 = 10;
+/// Since this one a cluster is formed with a stride of broker ids; without it they have the default.
+const STRIDE_SINCE: u16 = 5;
+/// Since this one partitions may be placed by hand; without it they are not.
+const BY_HAND_SINCE: u16 = 6;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
@@ -40,7 +44,13 @@ impl Command {
             Command::AlterQuotas { .. } => 2,
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
             Command::Rejoin { .. } => 4,
-            Command::Renew { .. } => 5,
+            Command::Renew { .. } => 7,
+            Command::Form { broker_ids, .. } if *broker_ids != BrokerIds::default() => STRIDE_SINCE,
+            Command::CreateTopic { by_hand, .. } | Command::AddPartitions { by_hand, .. }
+                if !by_hand.is_empty() =>
+            {
+                BY_HAND_SINCE
+            }
             _ => 1,
         }
     }
@@ -62,7 +72,7 @@ impl Command {
 
     fn encode_fields(&self, to: &mut Writer) {
         match self {
-            Command::Form { cluster, members, lanes, segment_bytes } => {
+            Command::Form { cluster, members, lanes, segment_bytes, broker_ids } => {
                 to.u128(cluster.0);
                 to.list(members.iter(), |to, (node, incarnation)| {
                     to.u32(node.0);
@@ -70,6 +80,9 @@ impl Command {
                 });
                 to.u16(*lanes);
                 to.u64(*segment_bytes);
+                if self.version() >= STRIDE_SINCE {
+                    to.u16(broker_ids.stride());
+                }
             }
             Command::RegisterNode { node, shards, advertised } => {
                 to.u32(node.0);
@@ -95,6 +108,7 @@ impl Command {
                 configs,
                 life,
                 entropy,
+                by_hand,
             } => {
                 to.text(name);
                 to.u128(topic_id.0);
@@ -103,12 +117,14 @@ impl Command {
                 to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
                 to.u8(*life as u8);
                 to.u64(*entropy);
+                write_places(to, by_hand);
             }
             Command::DeleteTopic { topic_id } => to.u128(topic_id.0),
-            Command::AddPartitions { topic_id, total, entropy } => {
+            Command::AddPartitions { topic_id, total, entropy, by_hand } => {
                 to.u128(topic_id.0);
                 to.u32(*total);
                 to.u64(*entropy);
+                write_places(to, by_hand);
             }
             Command::AlterConfigs { resource, changes } => {
                 match resource {
@@ -140,12 +156,12 @@ impl Command {
             return Err(DecodeError::Newer { what: "a metadata command", version, newest: COMMAND_VERSION });
         }
         let tag = from.u16()?;
-        let command = Command::decode_fields(tag, &mut from)?;
+        let command = Command::decode_fields((version, tag), &mut from)?;
         from.end()?;
         Ok(command)
     }
 
-    fn decode_fields(tag: u16, from: &mut Reader<'_>) -> Result<Command, DecodeError> {
+    fn decode_fields((version, tag): (u16, u16), from: &mut Reader<'_>) -> Result<Command, DecodeError> {
         const MEMBER_BYTES: usize = 20;
         const CHANGE_BYTES_MIN: usize = 5;
         Ok(match tag {
@@ -155,6 +171,7 @@ impl Command {
                     .list(MEMBER_BYTES, |from| Ok((NodeId(from.u32()?), Incarnation(from.u128()?))))?,
                 lanes: from.u16()?,
                 segment_bytes: from.u64()?,
+                broker_ids: if version >= STRIDE_SINCE { read_stride(from)? } else { BrokerIds::default() },
             },
             REGISTER_NODE => Command::RegisterNode {
                 node: NodeId(from.u32()?),
@@ -180,12 +197,14 @@ impl Command {
                 configs: from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?,
                 life: read_life(from)?,
                 entropy: from.u64()?,
+                by_hand: read_places(version, from)?,
             },
             DELETE_TOPIC => Command::DeleteTopic { topic_id: TopicId(from.u128()?) },
             ADD_PARTITIONS => Command::AddPartitions {
                 topic_id: TopicId(from.u128()?),
                 total: from.u32()?,
                 entropy: from.u64()?,
+                by_hand: read_places(version, from)?,
             },
             ALTER_CONFIGS => Command::AlterConfigs {
                 resource: match from.u8()? {
@@ -214,6 +233,32 @@ pub(super) fn write_advertised(to: &mut Writer, advertised: &Advertised) {
 
 pub(super) fn read_advertised(from: &mut Reader<'_>) -> Result<Advertised, DecodeError> {
     Ok(Advertised { host: from.text()?, first_port: from.u16()?, rack: from.optional_text()? })
+}
+
+/// Nothing where there are none, as the versions before have it.
+fn write_places(to: &mut Writer, places: &[Place]) {
+    if !places.is_empty() {
+        to.list(places.iter(), |to, place| {
+            to.u16(place.lane.0);
+            to.list(place.replicas.iter(), |to, node| to.u32(node.0));
+        });
+    }
+}
+
+fn read_places(version: u16, from: &mut Reader<'_>) -> Result<Vec<Place>, DecodeError> {
+    const PLACE_BYTES_MIN: usize = 2 + 4;
+    if version < BY_HAND_SINCE {
+        return Ok(Vec::new());
+    }
+    from.list(PLACE_BYTES_MIN, |from| {
+        let lane = LaneId(from.u16()?);
+        Ok(Place { lane, replicas: from.list(4, |from| Ok(NodeId(from.u32()?)))? })
+    })
+}
+
+pub(super) fn read_stride(from: &mut Reader<'_>) -> Result<BrokerIds, DecodeError> {
+    let stride = from.u16()?;
+    BrokerIds::new(stride).ok_or(DecodeError::Unknown { what: "stride of broker ids", number: stride.into() })
 }
 
 pub(super) fn read_life(from: &mut Reader<'_>) -> Result<Life, DecodeError> {
@@ -267,6 +312,10 @@ mod tests {
         text.to_owned()
     }
 
+    fn place(lane: u16, nodes: &[u32]) -> Place {
+        Place { lane: LaneId(lane), replicas: nodes.iter().copied().map(NodeId).collect() }
+    }
+
     fn one_of_each() -> Vec<Command> {
         let key = || text("cleanup.policy");
         let value = || text("delete");
@@ -277,6 +326,14 @@ mod tests {
                 members: vec![(NodeId(0), Incarnation(1)), (NodeId(9), Incarnation(u128::MAX))],
                 lanes: 4,
                 segment_bytes: 1 << 28,
+                broker_ids: BrokerIds::default(),
+            },
+            Command::Form {
+                cluster: ClusterId(7),
+                members: vec![(NodeId(1), Incarnation(1))],
+                lanes: 1,
+                segment_bytes: 1 << 28,
+                broker_ids: BrokerIds::new(1).unwrap(),
             },
             Command::RegisterNode {
                 node: NodeId(3),
@@ -291,9 +348,26 @@ mod tests {
                 configs: vec![(key(), value())],
                 life: Life::Infinite,
                 entropy: 99,
+                by_hand: vec![],
+            },
+            Command::CreateTopic {
+                name: text("t"),
+                topic_id: TopicId(5),
+                partitions: 2,
+                replication_factor: 3,
+                configs: vec![],
+                life: Life::Finite,
+                entropy: 99,
+                by_hand: vec![place(0, &[3, 1, 2]), place(7, &[1, 2, 3])],
             },
             Command::DeleteTopic { topic_id: TopicId(5) },
-            Command::AddPartitions { topic_id: TopicId(5), total: 9, entropy: 1 },
+            Command::AddPartitions { topic_id: TopicId(5), total: 9, entropy: 1, by_hand: vec![] },
+            Command::AddPartitions {
+                topic_id: TopicId(5),
+                total: 9,
+                entropy: 1,
+                by_hand: vec![place(1, &[1])],
+            },
             Command::AlterConfigs {
                 resource: Resource::Topic(TopicId(5)),
                 changes: vec![
@@ -346,7 +420,7 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 6; this program knows versions up to 5"), "{error}");
+        assert!(error.to_string().contains("has version 8; this program knows versions up to 7"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };
@@ -355,7 +429,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_never_panics(which in 0usize..10, at in 0usize..200, flip in 1u8..) {
+        fn garbage_never_panics(which in 0usize..one_of_each().len(), at in 0usize..200, flip in 1u8..) {
             let mut bytes = one_of_each()[which].encode();
             let at = at % bytes.len();
             bytes[at] ^= flip;

@@ -1,11 +1,11 @@
 //! Where a new partition goes: which journal, by replica set, lane, preferred leader and life, and
 //! never more journals than there are such combinations in use (decision 1).
 
-use super::command::CommandError;
+use super::command::{CommandError, Place};
 use super::view::{JournalView, Life, NodeView};
 use crate::ids::{Incarnation, JournalId, LaneId, NodeId};
 use crate::rng::mix;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A segment rolls at its length or at this many batches, so that its index stays bounded too.
@@ -103,6 +103,55 @@ impl Journals {
         (0..count).map(choose).collect()
     }
 
+    /// The same where a client said which lane and nodes: a journal of these replicas under this
+    /// preferred leader, whatever the order of the others.
+    pub fn place_by_hand(
+        &mut self,
+        nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+        request: Request,
+        places: &[Place],
+    ) -> Vec<JournalId> {
+        let order: Vec<NodeId> = nodes.keys().copied().collect();
+        let mut found: BTreeMap<&Place, JournalId> = BTreeMap::new();
+        let mut journals = Vec::with_capacity(places.len());
+        for place in places {
+            assert!(place.lane.0 < request.lanes, "lane {} of {}", place.lane, request.lanes);
+            let journal = match found.get(place) {
+                Some(journal) => *journal,
+                None => self.find_or_make_by_hand(nodes, &order, place, request),
+            };
+            found.insert(place, journal);
+            *self.partitions.entry(journal).or_default() += 1;
+            journals.push(journal);
+        }
+        journals
+    }
+
+    fn find_or_make_by_hand(
+        &mut self,
+        nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+        order: &[NodeId],
+        place: &Place,
+        request: Request,
+    ) -> JournalId {
+        let set = |replicas: &[NodeId]| replicas.iter().copied().collect::<BTreeSet<NodeId>>();
+        let (leader, wanted) = (place.replicas[0], set(&place.replicas));
+        let alike = |journal: &&Arc<JournalView>| {
+            journal.lane == place.lane
+                && journal.life == request.life
+                && journal.replicas[0] == leader
+                && set(&journal.replicas) == wanted
+        };
+        if let Some(journal) = self.by_id.values().find(alike) {
+            return journal.id;
+        }
+        // In the order in which the placement would have them, so that it finds this journal, too.
+        let leader_at = order.binary_search(&leader).expect("checked by the rules");
+        let usual = replica_set(nodes, order, leader_at, wanted.len());
+        let replicas = if set(&usual) == wanted { usual } else { place.replicas.clone() };
+        self.make(nodes, place.lane, replicas, request)
+    }
+
     /// A partition of this journal is gone. The journal stays: it serves the next one.
     pub fn forget_partition(&mut self, journal: JournalId) {
         let partitions = self.partitions.get_mut(&journal).expect("the journal has this partition");
@@ -154,6 +203,16 @@ impl Journals {
         if let Some(journal) = self.by_id.values().find(alike) {
             return journal.id;
         }
+        self.make(nodes, lane, replicas, request)
+    }
+
+    fn make(
+        &mut self,
+        nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+        lane: LaneId,
+        replicas: Vec<NodeId>,
+        request: Request,
+    ) -> JournalId {
         let id = JournalId(self.next);
         self.next += 1;
         let journal = JournalView {
@@ -289,6 +348,33 @@ mod tests {
         assert_eq!(set(0, 5), [0, 2, 4, 1, 3], "the rest where all racks are taken");
         let unknown = super::tests::nodes(5);
         assert_eq!(replica_set(&unknown, &order, 1, 3), [1, 2, 3].map(NodeId), "no racks: the ring");
+    }
+
+    #[test]
+    fn a_place_by_hand_finds_or_makes_the_journal_of_that_set_and_leader() {
+        let nodes = nodes(5);
+        let mut journals = formed(&nodes);
+        let place = |lane, nodes: &[u32]| Place {
+            lane: LaneId(lane),
+            replicas: nodes.iter().copied().map(NodeId).collect(),
+        };
+        let request = request(3, 2);
+        let hand = [place(0, &[1, 3, 2]), place(0, &[1, 2, 3]), place(1, &[1, 2, 3]), place(0, &[2, 1, 3])];
+        let placed = journals.place_by_hand(&nodes, request, &hand);
+        assert_eq!(placed, [1, 1, 2, 3].map(JournalId), "set, leader and lane tell journals apart");
+        assert_eq!(journals.by_id[&JournalId(1)].replicas, [1, 2, 3].map(NodeId), "as the placement has it");
+        assert_eq!(journals.by_id[&JournalId(1)].voters, [2, 3, 4].map(RaftId));
+        assert_eq!(journals.by_id[&JournalId(3)].replicas, [2, 1, 3].map(NodeId), "which has no such set");
+        assert_eq!(journals.partitions[&JournalId(1)], 2);
+        let life = Life::Infinite;
+        let other = journals.place_by_hand(&nodes, Request { life, ..request }, &hand[..1]);
+        assert_eq!(other, [JournalId(4)], "nor do different lives share one");
+        journals.place(&nodes, request, &[], 10);
+        let of_1 = journals
+            .by_id
+            .values()
+            .filter(|journal| journal.replicas[0] == NodeId(1) && journal.life == Life::Finite);
+        assert_eq!(of_1.count(), 2, "the placement uses what was made by hand");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Makes commands from requests: fills in defaults and refuses what the view shows to be wrong,
 //! before an entry is spent on it. `apply` has the last word.
 
-use super::command::{Command, CommandError, ConfigChange, Resource};
-use super::config::{BrokerSettings, Statics, apply_changes, life_of};
+use super::command::{Command, CommandError, ConfigChange, Place, Resource};
+use super::config::{BrokerSettings, Statics, apply_changes, brokers_changes, life_of};
 use super::rules::{self, Existing, Wanted};
-use super::view::View;
+use super::view::{TopicView, View};
 use crate::groups::OFFSETS_TOPIC;
 use crate::ids::TopicId;
+use std::sync::Arc;
 
 /// What the topic of committed offsets must have: a group is one record, however many members.
 const OFFSETS_CONFIGS: [(&str, &str); 3] =
@@ -25,6 +26,8 @@ pub struct NewTopic {
     pub topic_id: TopicId,
     /// Random.
     pub entropy: u64,
+    /// A place for each partition, from [`super::by_hand`]; then the numbers follow from it.
+    pub by_hand: Vec<Place>,
 }
 
 /// CreateTopics, and auto-creation with −1 and −1. The topic of committed offsets has defaults
@@ -39,15 +42,18 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
         new.configs.retain(|(key, _)| OFFSETS_CONFIGS.iter().all(|(own, _)| own != key));
         new.configs.extend(OFFSETS_CONFIGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
+    if let Some(first) = new.by_hand.first() {
+        new.partitions = i32::try_from(new.by_hand.len()).unwrap_or(i32::MAX);
+        new.replication_factor = i16::try_from(first.replicas.len()).unwrap_or(i16::MAX);
+    }
     let partitions = if new.partitions == -1 { defaults.0 } else { new.partitions };
     let factor = if new.replication_factor == -1 { defaults.1 } else { new.replication_factor };
     // A negative number is as wrong as zero, and the rules know that one.
     let partitions = u32::try_from(partitions).unwrap_or(0);
     let replication_factor = u16::try_from(factor).unwrap_or(0);
-    let existing =
-        Existing { topics: &view.topics, nodes: view.nodes.len(), partitions: view.partitions.len() };
-    let wanted = Wanted { name: &new.name, partitions, replication_factor, configs: &new.configs };
-    let configs = rules::check_new_topic(&existing, wanted)?;
+    let (name, configs, by_hand) = (&new.name, &new.configs, &new.by_hand);
+    let wanted = Wanted { name, partitions, replication_factor, configs, by_hand };
+    let configs = rules::check_new_topic(&existing(view), wanted)?;
     Ok(Command::CreateTopic {
         life: life_of(&new.name, &configs, &view.broker_configs, statics),
         name: new.name,
@@ -56,19 +62,33 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
         replication_factor,
         configs: configs.into_iter().collect(),
         entropy: new.entropy,
+        by_hand: new.by_hand,
     })
 }
 
-/// CreatePartitions.
-pub fn add_partitions(view: &View, name: &str, total: i32, entropy: u64) -> Result<Command, CommandError> {
+/// What the rules ask about.
+fn existing(view: &View) -> Existing<'_, Arc<TopicView>> {
+    let (topics, nodes, lanes) = (&view.topics, &view.nodes, view.lanes);
+    Existing { topics, nodes, lanes, partitions: view.partitions.len() }
+}
+
+/// CreatePartitions, with a place for each new partition or none.
+pub fn add_partitions(
+    view: &View,
+    name: &str,
+    total: i32,
+    entropy: u64,
+    by_hand: Vec<Place>,
+) -> Result<Command, CommandError> {
     let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
     if name == OFFSETS_TOPIC {
         let reason = "A group's partition follows from their number: it cannot change.".to_owned();
         return Err(CommandError::InvalidPartitions(reason));
     }
     let total = u32::try_from(total).unwrap_or(0);
-    rules::check_more_partitions(topic.partitions.len() as u32, total, view.partitions.len())?;
-    Ok(Command::AddPartitions { topic_id: topic.id, total, entropy })
+    let (sizes, copies) = ((topic.partitions.len() as u32, total), topic.replication_factor);
+    rules::check_more_partitions(&existing(view), sizes, copies, &by_hand)?;
+    Ok(Command::AddPartitions { topic_id: topic.id, total, entropy, by_hand })
 }
 
 /// AlterConfigs and IncrementalAlterConfigs of a topic.
@@ -81,6 +101,7 @@ pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Resul
 
 /// The same of one broker, which the view knows.
 pub fn alter_broker(view: &View, id: i32, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    let changes = brokers_changes(changes)?;
     let resource = Resource::Broker(id);
     let none = Default::default();
     apply_changes(&resource, view.own_broker_configs.get(&id).unwrap_or(&none), &changes)?;
@@ -89,6 +110,7 @@ pub fn alter_broker(view: &View, id: i32, changes: Vec<ConfigChange>) -> Result<
 
 /// The same of all brokers.
 pub fn alter_brokers(view: &View, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
+    let changes = brokers_changes(changes)?;
     apply_changes(&Resource::Brokers, &view.broker_configs, &changes)?;
     Ok(Command::AlterConfigs { resource: Resource::Brokers, changes })
 }

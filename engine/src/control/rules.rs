@@ -2,11 +2,13 @@
 //! a refused request costs no entry (and `validate_only` nothing at all); `apply` asks them again
 //! of the state, which is the one that counts.
 
-use super::command::CommandError;
+use super::command::{CommandError, Place};
 use super::config::check_topic_configs;
 use super::config::effective::Configs;
 use super::names::check_new_name;
-use std::collections::BTreeMap;
+use super::view::NodeView;
+use crate::ids::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One command makes a topic whole, and it must fit an entry's share of a turn: 10,000 partitions
@@ -19,7 +21,8 @@ pub const CLUSTER_PARTITIONS_MAX: u32 = 100_000;
 /// What there is when a rule is asked.
 pub struct Existing<'a, T> {
     pub topics: &'a BTreeMap<Arc<str>, T>,
-    pub nodes: usize,
+    pub nodes: &'a BTreeMap<NodeId, Arc<NodeView>>,
+    pub lanes: u16,
     pub partitions: usize,
 }
 
@@ -30,6 +33,8 @@ pub struct Wanted<'a> {
     pub partitions: u32,
     pub replication_factor: u16,
     pub configs: &'a [(String, String)],
+    /// A place for each partition; none: the placement's own.
+    pub by_hand: &'a [Place],
 }
 
 /// Checks all of it; gives back the settings by name.
@@ -39,14 +44,20 @@ pub fn check_new_topic<T>(existing: &Existing<'_, T>, wanted: Wanted<'_>) -> Res
         let reason = "Number of partitions was set to an invalid non-positive value.".to_owned();
         return Err(CommandError::InvalidPartitions(reason));
     }
-    check_replication_factor(wanted.replication_factor, existing.nodes)?;
+    check_replication_factor(wanted.replication_factor, existing.nodes.len())?;
     let configs = check_topic_configs(wanted.configs)?;
     check_partition_limits(wanted.partitions, wanted.partitions, existing.partitions)?;
+    check_places(existing, wanted.by_hand, (wanted.partitions, wanted.replication_factor))?;
     Ok(configs)
 }
 
-/// A topic of `current` partitions is to have `total`.
-pub fn check_more_partitions(current: u32, total: u32, in_cluster: usize) -> Result<(), CommandError> {
+/// A topic of `current` partitions with so many copies is to have `total`.
+pub fn check_more_partitions<T>(
+    existing: &Existing<'_, T>,
+    (current, total): (u32, u32),
+    replication_factor: u16,
+    by_hand: &[Place],
+) -> Result<(), CommandError> {
     if total < current {
         return Err(CommandError::InvalidPartitions(format!(
             "The topic currently has {current} partition(s), which is higher than the requested {total}."
@@ -55,7 +66,37 @@ pub fn check_more_partitions(current: u32, total: u32, in_cluster: usize) -> Res
     if total == current {
         return Err(CommandError::InvalidPartitions(format!("Topic already has {current} partition(s).")));
     }
-    check_partition_limits(total, total - current, in_cluster)
+    check_partition_limits(total, total - current, existing.partitions)?;
+    check_places(existing, by_hand, (total - current, replication_factor))
+}
+
+/// Places by hand are as many as there are new partitions, each of as many different nodes as
+/// there are copies, in a lane that there is.
+fn check_places<T>(
+    existing: &Existing<'_, T>,
+    by_hand: &[Place],
+    (partitions, replication_factor): (u32, u16),
+) -> Result<(), CommandError> {
+    let is_good = |place: &Place| {
+        let nodes: BTreeSet<NodeId> = place.replicas.iter().copied().collect();
+        place.lane.0 < existing.lanes
+            && nodes.len() == place.replicas.len()
+            && nodes.len() == usize::from(replication_factor)
+            && nodes.iter().all(|node| existing.nodes.contains_key(node))
+    };
+    let is_all = by_hand.is_empty() || by_hand.len() == partitions as usize;
+    match by_hand.iter().find(|place| !is_good(place)) {
+        None if is_all => Ok(()),
+        None => Err(CommandError::InvalidPlace(format!(
+            "{} places were given for {partitions} new partition(s).",
+            by_hand.len()
+        ))),
+        Some(place) => Err(CommandError::InvalidPlace(format!(
+            "A partition of {replication_factor} copies cannot be in lane {} on the nodes {:?}.",
+            place.lane,
+            place.replicas.iter().map(|node| node.0).collect::<Vec<_>>()
+        ))),
+    }
 }
 
 fn check_replication_factor(factor: u16, nodes: usize) -> Result<(), CommandError> {

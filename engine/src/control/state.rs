@@ -1,13 +1,13 @@
 //! The meta journal's state machine: a function of its entries and of nothing else.
 
-use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
+use super::command::{Command, CommandError, ConfigChange, Outcome, Place, Resource};
 use super::config::apply_changes;
 use super::config::effective::Configs;
 use super::placement::{Journals, Request, meta_journal_secret};
 use super::quotas::{self, Quotas};
 use super::rules::{self, Existing, Wanted};
-use super::view::{Advertised, Life, NodeView, PartitionView, SpanView};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
+use super::view::{self, Advertised, Life, NodeView, PartitionView, SpanView};
+use crate::ids::{BrokerIds, ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ pub struct MetaState {
     pub(super) cluster: ClusterId,
     pub(super) lanes: u16,
     pub(super) segment_bytes: u64,
+    pub(super) broker_ids: BrokerIds,
     pub(super) nodes: BTreeMap<NodeId, Arc<NodeView>>,
     pub(super) topics: BTreeMap<TopicId, Arc<Topic>>,
     /// By name; says nothing that `topics` does not.
@@ -73,8 +74,8 @@ impl MetaState {
         assert!(index >= self.applied, "entry {index} after {}", self.applied);
         self.applied = index;
         match command {
-            Command::Form { cluster, members, lanes, segment_bytes } => {
-                self.form(*cluster, members, *lanes, *segment_bytes)
+            Command::Form { cluster, members, lanes, segment_bytes, broker_ids } => {
+                self.form(*cluster, members, (*lanes, *broker_ids), *segment_bytes)
             }
             Command::RegisterNode { node, shards, advertised } => self.register(*node, *shards, advertised),
             Command::Rejoin { node, incarnation, replaces } => self.rejoin(*node, *incarnation, *replaces),
@@ -89,18 +90,20 @@ impl MetaState {
                 configs,
                 life,
                 entropy,
+                by_hand,
             } => {
                 let wanted = Wanted {
                     name,
                     partitions: *partitions,
                     replication_factor: *replication_factor,
                     configs,
+                    by_hand,
                 };
                 self.create_topic(*topic_id, wanted, *life, *entropy)
             }
             Command::DeleteTopic { topic_id } => self.delete_topic(*topic_id),
-            Command::AddPartitions { topic_id, total, entropy } => {
-                self.add_partitions(*topic_id, *total, *entropy)
+            Command::AddPartitions { topic_id, total, entropy, by_hand } => {
+                self.add_partitions(*topic_id, *total, *entropy, by_hand)
             }
             Command::AlterConfigs { resource, changes } => self.alter_configs(resource, changes),
             Command::AllocateProducerIds { count } => self.allocate_producer_ids(*count),
@@ -116,7 +119,7 @@ impl MetaState {
         &mut self,
         cluster: ClusterId,
         members: &[(NodeId, Incarnation)],
-        lanes: u16,
+        (lanes, broker_ids): (u16, BrokerIds),
         segment_bytes: u64,
     ) -> Result<Outcome, CommandError> {
         let invalid = |reason: &str| Err(CommandError::InvalidRequest(reason.to_owned()));
@@ -125,6 +128,9 @@ impl MetaState {
         }
         if members.is_empty() || lanes == 0 || segment_bytes == 0 {
             return invalid("a cluster has members, lanes and a segment length");
+        }
+        if lanes > broker_ids.stride() {
+            return invalid("a cluster has no more lanes than broker ids a node");
         }
         let mut nodes = BTreeMap::new();
         for (raft, (node, incarnation)) in (1..).zip(members) {
@@ -145,6 +151,7 @@ impl MetaState {
         self.nodes = nodes;
         self.cluster = cluster;
         self.lanes = lanes;
+        self.broker_ids = broker_ids;
         self.segment_bytes = segment_bytes;
         // Zero is no partition's number, so that a field never written does not name one.
         self.next_partition = 1;
@@ -229,9 +236,7 @@ impl MetaState {
         life: Life,
         entropy: u64,
     ) -> Result<Outcome, CommandError> {
-        let existing =
-            Existing { topics: &self.names, nodes: self.nodes.len(), partitions: self.partition_count };
-        let configs = rules::check_new_topic(&existing, wanted)?;
+        let configs = rules::check_new_topic(&self.existing(), wanted)?;
         if id.0 == 0 || self.topics.contains_key(&id) || life == Life::Meta {
             return Err(CommandError::InvalidRequest(format!("topic id {:032x} cannot be given", id.0)));
         }
@@ -239,7 +244,7 @@ impl MetaState {
         let replication_factor = wanted.replication_factor;
         let partitions = Vec::new();
         let mut topic = Topic { name: name.clone(), id, life, replication_factor, configs, partitions };
-        self.grow(&mut topic, wanted.partitions, entropy);
+        self.grow(&mut topic, wanted.partitions, entropy, wanted.by_hand);
         let partitions = topic.partitions.iter().map(|partition| partition.id).collect();
         self.names.insert(name, id);
         self.topics.insert(id, Arc::new(topic));
@@ -256,18 +261,31 @@ impl MetaState {
         Ok(Outcome::Done)
     }
 
-    fn add_partitions(&mut self, id: TopicId, total: u32, entropy: u64) -> Result<Outcome, CommandError> {
+    /// What the rules ask about.
+    fn existing(&self) -> Existing<'_, TopicId> {
+        let (topics, nodes, lanes) = (&self.names, &self.nodes, self.lanes);
+        Existing { topics, nodes, lanes, partitions: self.partition_count }
+    }
+
+    fn add_partitions(
+        &mut self,
+        id: TopicId,
+        total: u32,
+        entropy: u64,
+        by_hand: &[Place],
+    ) -> Result<Outcome, CommandError> {
         let topic = self.topics.get(&id).ok_or(CommandError::UnknownTopic)?;
         let current = topic.partitions.len() as u32;
-        rules::check_more_partitions(current, total, self.partition_count)?;
+        let (sizes, copies) = ((current, total), topic.replication_factor);
+        rules::check_more_partitions(&self.existing(), sizes, copies, by_hand)?;
         let mut topic = Topic::clone(topic);
-        self.grow(&mut topic, total, entropy);
+        self.grow(&mut topic, total, entropy, by_hand);
         self.topics.insert(id, Arc::new(topic));
         Ok(Outcome::Done)
     }
 
     /// Gives a topic that was checked its partitions up to `total`.
-    fn grow(&mut self, topic: &mut Topic, total: u32, entropy: u64) {
+    fn grow(&mut self, topic: &mut Topic, total: u32, entropy: u64, by_hand: &[Place]) {
         let existing: Vec<_> =
             topic.partitions.iter().flat_map(|partition| partition.spans.last()).map(|s| s.journal).collect();
         let request = Request {
@@ -278,7 +296,11 @@ impl MetaState {
             entropy,
         };
         let more = total - topic.partitions.len() as u32;
-        for journal in self.journals.place(&self.nodes, request, &existing, more) {
+        let journals = match by_hand {
+            [] => self.journals.place(&self.nodes, request, &existing, more),
+            places => self.journals.place_by_hand(&self.nodes, request, places),
+        };
+        for journal in journals {
             let id = PartitionId(self.next_partition);
             self.next_partition += 1;
             // A journal's first term is 1 and Kafka's first leader epoch 0.
@@ -313,7 +335,7 @@ impl MetaState {
     }
 
     fn alter_broker(&mut self, id: i32, changes: &[ConfigChange]) -> Result<(), CommandError> {
-        if !self.nodes.values().any(|node| node.has_broker(id)) {
+        if view::broker(self.broker_ids, &self.nodes, id).is_none() {
             return Err(CommandError::InvalidRequest(format!("no broker has the id {id}")));
         }
         let none = Configs::new();

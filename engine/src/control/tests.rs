@@ -1,21 +1,22 @@
 //! The state machine, its checkpoint and its views, together.
 
-use super::command::{Command, CommandError, ConfigChange, Outcome, Resource};
+use super::command::{Command, CommandError, ConfigChange, Outcome, Place, Resource};
 use super::config::Statics;
 use super::propose::{self, NewTopic};
 use super::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
 use super::view::{Advertised, Life, View};
 use super::{DecodeError, MetaState, ViewBuilder};
 use crate::ids::{
-    ClusterId, Incarnation, Index, JournalId, META_JOURNAL, NodeId, PartitionId, RaftId, ShardId, TopicId,
-    broker_id,
+    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, PartitionId, RaftId,
+    TopicId,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
 
 fn form(nodes: u32) -> Command {
     let members = (0..nodes).map(|node| (NodeId(node), Incarnation(u128::from(node) + 100))).collect();
-    Command::Form { cluster: ClusterId(77), members, lanes: 4, segment_bytes: 1 << 28 }
+    let broker_ids = BrokerIds::default();
+    Command::Form { cluster: ClusterId(77), members, lanes: 4, segment_bytes: 1 << 28, broker_ids }
 }
 
 fn create(name: &str, id: u128, partitions: u32) -> Command {
@@ -27,6 +28,7 @@ fn create(name: &str, id: u128, partitions: u32) -> Command {
         configs: vec![],
         life: Life::Finite,
         entropy: id as u64,
+        by_hand: vec![],
     }
 }
 
@@ -68,12 +70,37 @@ fn forming_numbers_the_members_and_makes_the_meta_journal() {
 }
 
 #[test]
+fn the_stride_of_broker_ids_is_chosen_at_formation_and_stays() {
+    let form = |stride, lanes| {
+        let (cluster, members) =
+            (ClusterId(7), vec![(NodeId(1), Incarnation(1)), (NodeId(2), Incarnation(2))]);
+        let broker_ids = BrokerIds::new(stride).expect("valid");
+        Command::Form { cluster, members, lanes, segment_bytes: 1 << 28, broker_ids }
+    };
+    let mut state = MetaState::default();
+    let more_lanes = apply(&mut state, &form(1, 2));
+    assert!(
+        matches!(more_lanes, Err(CommandError::InvalidRequest(_))),
+        "ids of neighbours would be the same"
+    );
+    apply(&mut state, &form(1, 1)).unwrap();
+    assert_eq!(state.encode()[0], 5);
+    let advertised = Advertised { host: "h".to_owned(), first_port: 9092, rack: None };
+    // The second shard has no lane, and is no broker.
+    let register = Command::RegisterNode { node: NodeId(1), shards: 2, advertised };
+    apply(&mut state, &register).unwrap();
+    let view = ViewBuilder::new(Statics::default()).view(&MetaState::decode(&state.encode()).unwrap());
+    let named = |id| view.broker(id).map(|(node, shard)| (node.node.0, shard.0));
+    assert_eq!((named(1), named(2), named(0)), (Some((1, 0)), None, None), "node 2 is not registered");
+}
+
+#[test]
 fn a_topic_is_made_grown_and_deleted_and_numbers_are_never_used_again() {
     let mut state = formed(1);
     let made = apply(&mut state, &create("a", 1, 2)).unwrap();
     let partitions = vec![PartitionId(1), PartitionId(2)];
     assert_eq!(made, Outcome::TopicCreated { topic_id: TopicId(1), partitions });
-    let grow = |total| Command::AddPartitions { topic_id: TopicId(1), total, entropy: 5 };
+    let grow = |total| Command::AddPartitions { topic_id: TopicId(1), total, entropy: 5, by_hand: vec![] };
     assert_eq!(apply(&mut state, &grow(3)), Ok(Outcome::Done));
     for total in [0, 2, 3] {
         assert!(matches!(apply(&mut state, &grow(total)), Err(CommandError::InvalidPartitions(_))));
@@ -86,6 +113,8 @@ fn a_topic_is_made_grown_and_deleted_and_numbers_are_never_used_again() {
     let gone = Command::DeleteTopic { topic_id: TopicId(1) };
     assert_eq!(apply(&mut state, &gone), Err(CommandError::UnknownTopic));
     assert_eq!(apply(&mut state, &grow(9)), Err(CommandError::UnknownTopic));
+    let deleted = |view: &View| view.deleted.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!((deleted(&view).len(), deleted(&views.view(&state))), (0, vec!["a".to_owned()]));
     apply(&mut state, &create("a", 2, 1)).unwrap();
     let view = views.view(&state);
     assert_eq!(view.topics["a"].partitions[0].id, PartitionId(4));
@@ -94,12 +123,73 @@ fn a_topic_is_made_grown_and_deleted_and_numbers_are_never_used_again() {
 }
 
 #[test]
+fn places_by_hand_are_taken_or_refused_as_a_whole() {
+    let mut state = formed(3);
+    let place = |lane, node: u32| Place { lane: LaneId(lane), replicas: vec![NodeId(node)] };
+    let made = |places: &[Place]| match create("a", 1, 2) {
+        Command::CreateTopic {
+            name,
+            topic_id,
+            partitions,
+            replication_factor,
+            configs,
+            life,
+            entropy,
+            ..
+        } => {
+            let by_hand = places.to_vec();
+            Command::CreateTopic {
+                name,
+                topic_id,
+                partitions,
+                replication_factor,
+                configs,
+                life,
+                entropy,
+                by_hand,
+            }
+        }
+        _ => unreachable!("made above"),
+    };
+    let twice = Place { lane: LaneId(0), replicas: vec![NodeId(1), NodeId(1)] };
+    for wrong in [vec![place(0, 1)], vec![place(0, 1), place(0, 3)], vec![place(4, 1); 2], vec![twice; 2]] {
+        let refused = apply(&mut state, &made(&wrong));
+        assert!(matches!(refused, Err(CommandError::InvalidPlace(_))), "{wrong:?}: {refused:?}");
+    }
+    apply(&mut state, &made(&[place(3, 2), place(3, 2)])).unwrap();
+    let view = ViewBuilder::new(Statics::default()).view(&state);
+    let journal_of = |view: &View, partition: usize| {
+        view.journals[&view.topics["a"].partitions[partition].spans[0].journal].clone()
+    };
+    assert_eq!(journal_of(&view, 0), journal_of(&view, 1));
+    assert_eq!(
+        (journal_of(&view, 0).lane, &journal_of(&view, 0).replicas[..]),
+        (LaneId(3), &[NodeId(2)][..])
+    );
+    let grow = |by_hand| Command::AddPartitions { topic_id: TopicId(1), total: 3, entropy: 5, by_hand };
+    let two = apply(&mut state, &grow(vec![place(0, 0), place(0, 1)]));
+    assert!(matches!(two, Err(CommandError::InvalidPlace(_))), "{two:?}");
+    apply(&mut state, &grow(vec![place(0, 0)])).unwrap();
+    let view = ViewBuilder::new(Statics::default()).view(&state);
+    assert_eq!((view.journals.len(), journal_of(&view, 2).replicas[0]), (3, NodeId(0)));
+}
+
+#[test]
 fn what_cannot_be_made_is_refused_with_its_own_error() {
     let mut state = formed(3);
     apply(&mut state, &create("a.b", 1, 1)).unwrap();
     let factor = |replication_factor| match create("f", 2, 1) {
-        Command::CreateTopic { name, topic_id, partitions, configs, life, entropy, .. } => {
-            Command::CreateTopic { name, topic_id, partitions, replication_factor, configs, life, entropy }
+        Command::CreateTopic { name, topic_id, partitions, configs, life, entropy, by_hand, .. } => {
+            Command::CreateTopic {
+                name,
+                topic_id,
+                partitions,
+                replication_factor,
+                configs,
+                life,
+                entropy,
+                by_hand,
+            }
         }
         _ => unreachable!("made above"),
     };
@@ -142,7 +232,7 @@ fn settings_of_one_broker_are_kept_in_the_state_its_checkpoint_and_its_views() {
     let node = *state.nodes.keys().next().unwrap();
     let advertised = Advertised { host: "h".to_owned(), first_port: 1, rack: None };
     apply(&mut state, &Command::RegisterNode { node, shards: 2, advertised }).unwrap();
-    let second = broker_id(node, ShardId(1));
+    let second = 1;
     let alter = |id, changes| Command::AlterConfigs { resource: Resource::Broker(id), changes };
     let key = || "log.retention.ms".to_owned();
     let set = || vec![ConfigChange::Set { key: key(), value: "5".to_owned() }];
@@ -255,6 +345,7 @@ fn a_proposal_fills_in_the_nodes_defaults() {
         configs: vec![],
         topic_id: TopicId(1),
         entropy: 1,
+        by_hand: vec![],
     };
     let command = propose::create_topic(&view, &statics, new(-1, -1)).unwrap();
     let Command::CreateTopic { partitions, replication_factor, life, .. } = &command else {
@@ -266,7 +357,7 @@ fn a_proposal_fills_in_the_nodes_defaults() {
     assert!(matches!(error(new(-2, 1)), CommandError::InvalidPartitions(_)));
     assert!(matches!(error(new(0, 1)), CommandError::InvalidPartitions(_)));
     assert!(matches!(error(new(1, -2)), CommandError::InvalidReplicationFactor(_)));
-    assert_eq!(propose::add_partitions(&view, "b", 3, 1), Err(CommandError::UnknownTopic));
+    assert_eq!(propose::add_partitions(&view, "b", 3, 1, vec![]), Err(CommandError::UnknownTopic));
 }
 
 #[test]
@@ -301,13 +392,25 @@ fn what_did_not_change_is_shared_among_ten_thousand_partitions() {
     assert_eq!(restored, state);
 }
 
+/// Some of a node or a lane that there is not.
+fn any_place() -> impl Strategy<Value = Place> {
+    let nodes = proptest::collection::vec((0u32..4).prop_map(NodeId), 1..3);
+    (0u16..5, nodes).prop_map(|(lane, replicas)| Place { lane: LaneId(lane), replicas })
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     let id = || (1u128..6).prop_map(TopicId);
     prop_oneof![
         ("[ab][._]?", 1u128..6, 0u32..5).prop_map(|(name, id, partitions)| create(&name, id, partitions)),
         id().prop_map(|topic_id| Command::DeleteTopic { topic_id }),
-        (id(), 0u32..9, any::<u64>())
-            .prop_map(|(topic_id, total, entropy)| { Command::AddPartitions { topic_id, total, entropy } }),
+        (id(), 0u32..9, any::<u64>(), proptest::collection::vec(any_place(), 0..3)).prop_map(
+            |(topic_id, total, entropy, by_hand)| Command::AddPartitions {
+                topic_id,
+                total,
+                entropy,
+                by_hand
+            }
+        ),
         (id(), -2i64..9).prop_map(|(id, value)| {
             let change = ConfigChange::Set { key: "retention.ms".to_owned(), value: value.to_string() };
             Command::AlterConfigs { resource: Resource::Topic(id), changes: vec![change] }

@@ -1,12 +1,14 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
 use super::quotas::Quotas;
+use crate::batch::TimeBounds;
 use crate::collections::Map;
+use crate::health::Topics;
 use crate::ids::{
-    ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId, TopicId,
-    broker_id,
+    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId,
+    TopicId,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Shared by all shards; made by [`super::ViewBuilder`] when commands were applied.
@@ -16,6 +18,7 @@ pub struct View {
     pub version: Index,
     pub cluster: ClusterId,
     pub lanes: u16,
+    pub broker_ids: BrokerIds,
     pub nodes: BTreeMap<NodeId, Arc<NodeView>>,
     pub topics: BTreeMap<Arc<str>, Arc<TopicView>>,
     pub topic_ids: BTreeMap<TopicId, Arc<str>>,
@@ -26,6 +29,9 @@ pub struct View {
     /// Those of single brokers, by their id; stronger than those of all.
     pub own_broker_configs: Arc<BTreeMap<i32, BTreeMap<String, String>>>,
     pub quotas: Arc<Quotas>,
+    /// The topics that were deleted last, oldest first, each with the version that had it no more.
+    /// Not part of the metadata: what this node has seen since its start.
+    pub deleted: Arc<VecDeque<(Arc<str>, Index)>>,
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
     pub next_partition: PartitionId,
@@ -55,6 +61,7 @@ pub struct NodeView {
 pub struct TopicView {
     pub name: Arc<str>,
     pub id: TopicId,
+    pub replication_factor: u16,
     /// By partition number.
     pub partitions: Vec<PartitionView>,
     /// What was set on the topic itself; effective values come from `config`.
@@ -133,6 +140,8 @@ pub struct TopicSettings {
     pub retention_bytes: i64,
     pub max_message_bytes: u32,
     pub log_append_time: bool,
+    /// `duramen.validate.records=header`: no record is looked at, the header's times are believed.
+    pub trusts_header: bool,
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub min_insync_replicas: u16,
@@ -142,11 +151,16 @@ pub struct TopicSettings {
     pub compacted: bool,
 }
 
-impl NodeView {
-    /// Whether Kafka's id names a shard of this node.
-    pub fn has_broker(&self, id: i32) -> bool {
-        let first = broker_id(self.node, ShardId(0));
-        (first..first + i32::from(self.shards)).contains(&id)
+impl TopicSettings {
+    /// The times that records may have which come at `wall_ms`.
+    pub fn time_bounds(&self, wall_ms: i64) -> TimeBounds {
+        if self.log_append_time {
+            return TimeBounds::ANY;
+        }
+        TimeBounds {
+            oldest_ms: wall_ms.saturating_sub(self.timestamp_before_max_ms),
+            newest_ms: wall_ms.saturating_add(self.timestamp_after_max_ms),
+        }
     }
 }
 
@@ -164,9 +178,28 @@ impl JournalView {
 }
 
 impl View {
+    /// Whether the cluster is formed and this view says so: before that no broker has an id.
+    pub fn is_formed(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
+    /// The node and the shard of it that Kafka's id names.
+    pub fn broker(&self, id: i32) -> Option<(&NodeView, ShardId)> {
+        broker(self.broker_ids, &self.nodes, id)
+    }
+
     /// Whether a partition of this number was there and is no more.
     pub fn was_deleted(&self, id: PartitionId) -> bool {
         id < self.next_partition && !self.partitions.contains_key(&id)
+    }
+
+    /// Some of the topics that take batches in a journal.
+    pub fn topics_of(&self, journal: JournalId) -> Topics {
+        let takes =
+            |partition: &PartitionView| partition.spans.last().is_some_and(|span| span.journal == journal);
+        let mut topics = self.topics.values().filter(|topic| topic.partitions.iter().any(takes));
+        let names = topics.by_ref().take(Topics::NAMED_MAX).map(|topic| topic.name.clone()).collect();
+        Topics { names, more: topics.count() }
     }
 
     /// Whether a node has told the cluster where its clients find it.
@@ -180,4 +213,15 @@ impl View {
         let topic = self.topics.get(&at.topic)?;
         Some((topic, topic.partitions.get(at.number as usize)?))
     }
+}
+
+/// The registered node and the shard of it that Kafka's id names.
+pub(super) fn broker(
+    ids: BrokerIds,
+    nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+    id: i32,
+) -> Option<(&NodeView, ShardId)> {
+    let (node, shard) = ids.place(id)?;
+    let node = nodes.get(&node).filter(|node| shard.0 < node.shards)?;
+    Some((node, shard))
 }

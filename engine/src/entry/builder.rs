@@ -11,8 +11,12 @@ use super::layout::{
     BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION, EntryHeader,
     EntryKind, HEADER_BYTES, head_checksum,
 };
+use crate::batch::header::attribute;
+use crate::batch::validate::BatchError;
+use crate::batch::{BATCH_HEADER_BYTES, BatchHeader, Checked, RecordTimes, RecordWalk};
 use crate::disk::{BLOCK, Buffer, BufferMut, BufferPool, IO_BYTES_MAX};
 use crate::ids::{ClusterId, Index, JournalId, Term};
+use core::mem::offset_of;
 use smallvec::SmallVec;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -64,15 +68,33 @@ pub struct Stamp {
 /// What changes in a batch on its way in; the rest is the client's.
 #[derive(Clone, Copy, Debug)]
 pub struct Placed {
-    /// The descriptor but for `position` and `crc`, which the builder fills.
+    /// The descriptor of the batch's header. The builder fills `position` and `crc`, and has the
+    /// last word on `max_timestamp`.
     pub descriptor: BatchDescriptor,
-    /// The broker's time, where the topic has LogAppendTime.
-    pub log_append_time_ms: Option<i64>,
+    /// The broker's clock at the append: the time of all records where the topic has
+    /// LogAppendTime, and of those that have none for retention and lookups.
+    pub append_ms: i64,
+    pub log_append_time: bool,
+    pub times: Times,
 }
 
-/// The batch's CRC is not that of its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CrcMismatch;
+/// Where the times of a batch's records are known from.
+#[derive(Clone, Copy, Debug)]
+pub enum Times {
+    /// The records of an uncompressed batch are looked at while they are copied.
+    Walk(RecordWalk),
+    /// They were looked at before; a fault counts once the CRC was right.
+    Checked(Checked),
+    /// The header is believed.
+    Header,
+}
+
+impl Placed {
+    /// A batch that is known to be good, as it is.
+    pub fn as_it_is(descriptor: BatchDescriptor) -> Self {
+        Self { descriptor, append_ms: -1, log_append_time: false, times: Times::Header }
+    }
+}
 
 /// An entry that takes batches.
 #[derive(Debug)]
@@ -123,27 +145,37 @@ impl OpenEntry {
         &self.descriptors
     }
 
-    /// Copies a batch in. `crc_region` is what its CRC covers: the batch from byte 21 on. On a
-    /// mismatch the entry is as before.
-    pub fn append(&mut self, pool: &BufferPool, batch: &[u8], placed: Placed) -> Result<(), CrcMismatch> {
+    /// Copies a batch in. On an error the entry is as before.
+    pub fn append(&mut self, pool: &BufferPool, batch: &[u8], placed: Placed) -> Result<(), BatchError> {
         assert!(self.fits(batch.len()), "{} bytes into a full entry", batch.len());
+        let Placed { mut descriptor, append_ms, log_append_time, mut times } = placed;
         let start = self.body_end;
-        let mut descriptor = placed.descriptor;
         let expected = u32::from_be_bytes(batch[17..21].try_into().expect("four bytes"));
-        let mut crc = self.copy_in(pool, start + BATCH_PREFIX_BYTES, &batch[BATCH_PREFIX_BYTES..]);
+        let walk = if let Times::Walk(walk) = &mut times { Some(walk) } else { None };
+        let mut crc = self.copy_in(pool, start + BATCH_PREFIX_BYTES, &batch[BATCH_PREFIX_BYTES..], walk);
         if crc != expected {
-            return Err(CrcMismatch);
+            return Err(BatchError::Crc);
         }
+        let newest_ms = descriptor.max_timestamp.get();
+        let times = match times {
+            Times::Walk(walk) => walk.finish()?,
+            Times::Checked(checked) => checked?,
+            Times::Header => RecordTimes { newest_ms, some_without: newest_ms == -1 },
+        };
         self.body_end = start + batch.len();
-        if let Some(time_ms) = placed.log_append_time_ms {
-            // Attribute bit 3 and the maximum timestamp change; both lie in the CRC's region.
-            let attributes = descriptor.attributes.get() | 0x08;
+        let stored_ms = if log_append_time { append_ms } else { times.newest_ms };
+        if log_append_time || stored_ms != newest_ms {
+            // Attribute bit 3 and the maximum timestamp lie in the CRC's region.
+            let bit = if log_append_time { attribute::LOG_APPEND_TIME } else { 0 };
+            let attributes = descriptor.attributes.get() | bit;
             descriptor.attributes.set(attributes);
-            descriptor.max_timestamp.set(time_ms);
-            self.put(start + 21, &attributes.to_be_bytes());
-            self.put(start + 35, &time_ms.to_be_bytes());
+            self.put(start + offset_of!(BatchHeader, attributes), &attributes.to_be_bytes());
+            self.put(start + offset_of!(BatchHeader, max_timestamp), &stored_ms.to_be_bytes());
             crc = self.sum(start + BATCH_PREFIX_BYTES..self.body_end);
         }
+        let counts_from_append = times.some_without && !log_append_time;
+        let counted_ms = if counts_from_append { stored_ms.max(append_ms) } else { stored_ms };
+        descriptor.max_timestamp.set(counted_ms);
         descriptor.position.set(start as u32);
         descriptor.crc.set(crc);
         self.put(start, &batch_prefix(&descriptor));
@@ -151,14 +183,27 @@ impl OpenEntry {
         Ok(())
     }
 
-    /// Copies `bytes` to `position`, adding pieces as needed; gives their CRC-32C.
-    fn copy_in(&mut self, pool: &BufferPool, mut position: usize, mut bytes: &[u8]) -> u32 {
+    /// Copies a batch from its CRC's region on to `position`, adding pieces as needed; gives the
+    /// CRC-32C. `walk` looks at the same bytes while they are in the first-level cache.
+    fn copy_in(
+        &mut self,
+        pool: &BufferPool,
+        mut position: usize,
+        mut bytes: &[u8],
+        mut walk: Option<&mut RecordWalk>,
+    ) -> u32 {
         let mut crc = 0;
+        let mut header_left = BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES;
         while !bytes.is_empty() {
             let (piece, at) = self.piece_at(pool, position);
             let step = bytes.len().min(piece.len() - at).min(COPY_STEP_BYTES);
             let (now, later) = bytes.split_at(step);
             crc = crc32c::crc32c_append(crc, now);
+            if let Some(walk) = &mut walk {
+                let skipped = header_left.min(step);
+                header_left -= skipped;
+                walk.feed(&now[skipped..]);
+            }
             piece[at..at + step].copy_from_slice(now);
             bytes = later;
             position += step;
@@ -344,7 +389,9 @@ pub fn batch_prefix(descriptor: &BatchDescriptor) -> [u8; BATCH_PREFIX_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zerocopy::FromZeros;
+    use crate::batch::{BatchBuilder, NewRecord, RecordFault, TimeBounds};
+    use crate::ids::{LeaderEpoch, Offset, PartitionId};
+    use zerocopy::{FromBytes, FromZeros};
 
     fn stamp() -> Stamp {
         Stamp {
@@ -372,7 +419,7 @@ mod tests {
         let mut descriptor = BatchDescriptor::new_zeroed();
         descriptor.bytes.set(bytes as u32);
         descriptor.base_offset.set(77);
-        Placed { descriptor, log_append_time_ms: None }
+        Placed::as_it_is(descriptor)
     }
 
     fn build(sizes: &[usize]) -> EntryBytes {
@@ -410,7 +457,7 @@ mod tests {
         let mut entry = OpenEntry::new(&pool, Hint::default(), 1 << 20, 100);
         let mut bad = batch(100, 9);
         bad[60] ^= 1;
-        assert_eq!(entry.append(&pool, &bad, placed(100)), Err(CrcMismatch));
+        assert_eq!(entry.append(&pool, &bad, placed(100)), Err(BatchError::Crc));
         assert!(entry.is_empty());
         entry.append(&pool, &batch(100, 8), placed(100)).expect("the CRC is right");
         assert_eq!(entry.seal(&stamp()).0.descriptors().len(), 1);
@@ -420,7 +467,7 @@ mod tests {
     fn log_append_time_is_written_and_summed_again() {
         let pool = BufferPool::new(0);
         let mut entry = OpenEntry::new(&pool, Hint::default(), 1 << 20, 100);
-        let placed = Placed { log_append_time_ms: Some(12345), ..placed(100) };
+        let placed = Placed { append_ms: 12345, log_append_time: true, ..placed(100) };
         entry.append(&pool, &batch(100, 9), placed).expect("the CRC is right");
         let entry = entry.seal(&stamp()).0;
         let descriptor = entry.descriptors()[0];
@@ -428,5 +475,108 @@ mod tests {
         let stored = entry.copy(start..start + 100);
         assert_eq!(stored[35..43], 12345i64.to_be_bytes());
         assert_eq!(crc32c::crc32c(&stored[21..]), descriptor.crc.get());
+    }
+
+    const NOW_MS: i64 = 2_000_000;
+
+    /// Two records at these times, under a header that says `max_timestamp`; each value lies across
+    /// several steps of the copy.
+    fn records(times: [i64; 2], max_timestamp: i64) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(1_000_000);
+        for timestamp_ms in times {
+            builder.push(NewRecord { timestamp_ms, ..NewRecord::value(&[5; 100_000]) });
+        }
+        let mut batch = builder.build();
+        changed(&mut batch, |header| header.max_timestamp.set(max_timestamp));
+        batch
+    }
+
+    /// A header of the client's making, with its CRC.
+    fn changed(batch: &mut [u8], change: impl FnOnce(&mut BatchHeader)) {
+        change(BatchHeader::mut_from_prefix(batch).unwrap().0);
+        let crc = crc32c::crc32c(&batch[21..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    }
+
+    fn placed_at_now(batch: &[u8]) -> Placed {
+        let header = BatchHeader::of(batch).unwrap();
+        let descriptor = header.descriptor(PartitionId(1), Offset(0), LeaderEpoch(1), 0);
+        let times = Times::Walk(RecordWalk::new(header, TimeBounds::ANY));
+        Placed { descriptor, append_ms: NOW_MS, log_append_time: false, times }
+    }
+
+    /// The maximum timestamps of descriptor and stored header; the CRC is right.
+    fn stored(batch: &[u8], placed: Placed) -> Result<(i64, i64), BatchError> {
+        let pool = BufferPool::new(0);
+        let mut entry = OpenEntry::new(&pool, Hint::default(), 1 << 20, batch.len());
+        entry.append(&pool, batch, placed)?;
+        entry.close();
+        let entry = entry.seal(&stamp()).0;
+        let descriptor = entry.descriptors()[0];
+        let start = descriptor.position.get() as usize;
+        let stored = entry.copy(start..start + batch.len());
+        assert_eq!(crc32c::crc32c(&stored[21..]), descriptor.crc.get());
+        assert_eq!(stored[61..], batch[61..], "no record changes");
+        let header = BatchHeader::of(&stored).unwrap();
+        assert_eq!(header.crc.get(), descriptor.crc.get());
+        Ok((descriptor.max_timestamp.get(), header.max_timestamp.get()))
+    }
+
+    #[test]
+    fn the_maximum_timestamp_is_that_of_the_records_whatever_the_header_says() {
+        for lie in [0, -1, 1_000_030, 1_000_029, i64::MAX, i64::MIN] {
+            let batch = records([1_000_030, 1_000_010], lie);
+            assert_eq!(stored(&batch, placed_at_now(&batch)), Ok((1_000_030, 1_000_030)), "{lie}");
+            let known = RecordTimes { newest_ms: 1_000_030, some_without: false };
+            let checked = Placed { times: Times::Checked(Ok(known)), ..placed_at_now(&batch) };
+            assert_eq!(stored(&batch, checked), Ok((1_000_030, 1_000_030)), "checked before, {lie}");
+        }
+    }
+
+    #[test]
+    fn records_without_time_count_from_the_append() {
+        let none = records([-1, -1], 77);
+        assert_eq!(stored(&none, placed_at_now(&none)), Ok((NOW_MS, -1)));
+        let one_of_two = records([-1, 1_000_030], 77);
+        assert_eq!(stored(&one_of_two, placed_at_now(&one_of_two)), Ok((NOW_MS, 1_000_030)));
+        let later = records([-1, NOW_MS + 5], 77);
+        assert_eq!(stored(&later, placed_at_now(&later)), Ok((NOW_MS + 5, NOW_MS + 5)));
+        let stamped = Placed { log_append_time: true, ..placed_at_now(&none) };
+        assert_eq!(stored(&none, stamped), Ok((NOW_MS, NOW_MS)));
+    }
+
+    #[test]
+    fn a_header_that_is_believed_is_left_alone_and_no_time_counts_from_the_append() {
+        for (says, counts) in [(0, 0), (77, 77), (-1, NOW_MS)] {
+            let batch = records([1_000_030, 1_000_010], says);
+            let believed = Placed { times: Times::Header, ..placed_at_now(&batch) };
+            assert_eq!(stored(&batch, believed), Ok((counts, says)));
+        }
+    }
+
+    #[test]
+    fn the_crc_is_judged_before_the_records() {
+        let mut batch = records([1, 2], 2);
+        changed(&mut batch, |header| header.record_count.set(3));
+        let too_few = BatchError::Records(RecordFault::TooFew { found: 2, expected: 3 });
+        assert_eq!(stored(&batch, placed_at_now(&batch)), Err(too_few));
+        let before = Placed { times: Times::Checked(Err(too_few)), ..placed_at_now(&batch) };
+        assert_eq!(stored(&batch, before), Err(too_few));
+        batch[17] ^= 1;
+        assert_eq!(stored(&batch, placed_at_now(&batch)), Err(BatchError::Crc));
+        assert_eq!(stored(&batch, before), Err(BatchError::Crc));
+    }
+
+    #[test]
+    fn a_refused_batch_leaves_the_entry_as_it_was() {
+        let pool = BufferPool::new(0);
+        let (mut bad, good) = (records([1, 2], 2), records([1, 2], 2));
+        changed(&mut bad, |header| header.record_count.set(1));
+        let mut entry = OpenEntry::new(&pool, Hint::default(), 1 << 20, bad.len());
+        let left_over = BatchError::Records(RecordFault::LeftOver(1));
+        assert_eq!(entry.append(&pool, &bad, placed_at_now(&bad)), Err(left_over));
+        assert!(entry.is_empty());
+        entry.append(&pool, &good, placed_at_now(&good)).expect("its records are right");
+        assert_eq!(entry.seal(&stamp()).0.descriptors().len(), 1);
     }
 }

@@ -20,7 +20,7 @@ mod tests;
 pub use report::Report;
 
 use crate::folder::{FORMATION_MEMBERS_MAX, NodeMeta};
-use crate::ids::{ClusterId, Incarnation, NodeId};
+use crate::ids::{BrokerIds, ClusterId, Incarnation, NodeId};
 use crate::rng::{Rng, mix};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,12 +62,24 @@ pub enum Refused {
     Duplicate { node: NodeId },
     #[error("node {node} forms with --segment-bytes {theirs}, this one with {ours}; give all nodes the same")]
     SegmentBytes { node: NodeId, theirs: u64, ours: u64 },
+    #[error(
+        "node {node} forms {}, this one {}; give all nodes the same --broker-id-stride, or none",
+        stride(.theirs), stride(.ours)
+    )]
+    BrokerIds { node: NodeId, theirs: Option<BrokerIds>, ours: Option<BrokerIds> },
     #[error("node {node} belongs to cluster {theirs:032x}, this one to {ours:032x}")]
     OtherCluster { node: NodeId, theirs: u128, ours: u128 },
 }
 
 fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn stride(asked: &Option<BrokerIds>) -> String {
+    match asked {
+        Some(ids) => format!("with --broker-id-stride {}", ids.stride()),
+        None => "without --broker-id-stride".to_owned(),
+    }
 }
 
 /// Whom the formation still waits for.
@@ -95,6 +107,8 @@ struct Peer {
 pub struct Formation {
     /// What is durable.
     node: NodeMeta,
+    /// As the operator asked for them: the same on all nodes.
+    broker_ids: Option<BrokerIds>,
     /// What is on its way to the disk: while there is one, no other is.
     storing: Option<NodeMeta>,
     peers: BTreeMap<NodeId, Peer>,
@@ -106,7 +120,13 @@ pub struct Formation {
 impl Formation {
     /// `node` is what the folder holds; `listed` are all nodes, this one among them. One that must not
     /// found a new cluster waits for the set of one that there is.
-    pub fn new(node: NodeMeta, listed: &BTreeSet<NodeId>, may_found: bool, entropy: u64) -> Self {
+    pub fn new(
+        node: NodeMeta,
+        broker_ids: Option<BrokerIds>,
+        listed: &BTreeSet<NodeId>,
+        may_found: bool,
+        entropy: u64,
+    ) -> Self {
         assert!(listed.contains(&node.node), "node {} is not in its own list", node.node);
         assert!(listed.len() <= FORMATION_MEMBERS_MAX, "{} nodes listed", listed.len());
         let mut rng = Rng::new(entropy);
@@ -114,7 +134,7 @@ impl Formation {
         let peers = peers
             .map(|peer| (*peer, Peer { challenge: challenge(&mut rng), to_echo: 0, taken: None }))
             .collect();
-        Self { node, storing: None, peers, may_found, rng }
+        Self { node, broker_ids, storing: None, peers, may_found, rng }
     }
 
     /// What is durable.
@@ -215,6 +235,9 @@ impl Formation {
             let (theirs, ours) = (report.segment_bytes, self.node.segment_bytes);
             return Err(Refused::SegmentBytes { node, theirs, ours });
         }
+        if report.broker_ids.unwrap_or_default() != self.broker_ids.unwrap_or_default() {
+            return Err(Refused::BrokerIds { node, theirs: report.broker_ids, ours: self.broker_ids });
+        }
         Ok(())
     }
 
@@ -276,6 +299,7 @@ impl Formation {
             challenge: peer.challenge,
             echo: peer.to_echo,
             segment_bytes: self.node.segment_bytes,
+            broker_ids: self.broker_ids.filter(|_| !self.node.is_final),
             is_final: self.node.is_final,
             listed: self.listed(),
             stored: self.node.formation.clone(),

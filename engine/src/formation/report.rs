@@ -3,10 +3,13 @@
 use super::Members;
 use crate::codec::{Reader, Short, Write};
 use crate::folder::FORMATION_MEMBERS_MAX;
-use crate::ids::{Incarnation, NodeId};
+use crate::ids::{BrokerIds, Incarnation, NodeId};
 
 /// The newest version written and understood.
-pub const REPORT_VERSION: u16 = 1;
+pub const REPORT_VERSION: u16 = 2;
+/// Since this one a report may ask for a stride of broker ids; without one the version before is
+/// written.
+const STRIDE_SINCE: u16 = 2;
 /// Bytes of a node's number, and of a member.
 const NODE_BYTES: usize = 4;
 const MEMBER_BYTES: usize = 20;
@@ -21,6 +24,8 @@ pub struct Report {
     /// The receiver's last challenge; 0 before any.
     pub echo: u64,
     pub segment_bytes: u64,
+    /// As the sender's operator asked for them.
+    pub broker_ids: Option<BrokerIds>,
     /// `stored` is final.
     pub is_final: bool,
     /// All nodes that the sender was told of, itself among them; sorted.
@@ -32,7 +37,7 @@ pub struct Report {
 /// Bytes that are no report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
-    #[error("formation report of version {found}; this program knows {REPORT_VERSION}")]
+    #[error("formation report of version {found}; this program knows versions up to {REPORT_VERSION}")]
     Version { found: u16 },
     #[error("formation report ends early")]
     Short(#[from] Short),
@@ -43,13 +48,16 @@ pub enum ReportError {
 impl Report {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        bytes.put_u16(REPORT_VERSION);
+        bytes.put_u16(if self.broker_ids.is_some() { STRIDE_SINCE } else { STRIDE_SINCE - 1 });
         bytes.put_u16(self.is_final.into());
         bytes.put_u32(self.node.0);
         bytes.put_u128(self.incarnation.0);
         bytes.put_u64(self.challenge);
         bytes.put_u64(self.echo);
         bytes.put_u64(self.segment_bytes);
+        if let Some(broker_ids) = self.broker_ids {
+            bytes.put_u16(broker_ids.stride());
+        }
         bytes.put_count(self.listed.len());
         self.listed.iter().for_each(|node| bytes.put_u32(node.0));
         bytes.put_count(self.stored.len());
@@ -63,7 +71,7 @@ impl Report {
     pub fn decode(bytes: &[u8]) -> Result<Self, ReportError> {
         let mut reader = Reader(bytes);
         let found = reader.u16()?;
-        if found != REPORT_VERSION {
+        if found == 0 || found > REPORT_VERSION {
             return Err(ReportError::Version { found });
         }
         let flags = reader.u16()?;
@@ -74,6 +82,11 @@ impl Report {
             challenge: reader.u64()?,
             echo: reader.u64()?,
             segment_bytes: reader.u64()?,
+            broker_ids: if found >= STRIDE_SINCE {
+                Some(BrokerIds::new(reader.u16()?).ok_or(ReportError::Value)?)
+            } else {
+                None
+            },
             listed: listed(&mut reader)?,
             stored: members(&mut reader)?,
         };

@@ -37,7 +37,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let nodes = (1..=NODES)
-            .map(|node| Formation::new(meta(node, u128::from(node)), &listed(), true, rng.next_u64()))
+            .map(|node| Formation::new(meta(node, u128::from(node)), None, &listed(), true, rng.next_u64()))
             .collect();
         let storing = (0..NODES).map(|_| None).collect();
         Self { nodes, storing, mail: Vec::new(), finals: Vec::new(), lives: u128::from(NODES), rng }
@@ -78,7 +78,7 @@ impl World {
             self.lives += 1;
             folder = meta(at as u32 + 1, self.lives);
         }
-        self.nodes[at] = Formation::new(folder, &listed(), true, self.rng.next_u64());
+        self.nodes[at] = Formation::new(folder, None, &listed(), true, self.rng.next_u64());
     }
 
     fn random(&mut self) {
@@ -199,7 +199,7 @@ fn what_cannot_belong_is_refused_with_the_difference() {
     world.step(1, Input::Tick);
     let (_, good) = world.mail.pop().expect("a report");
     let refused = |report: Report| {
-        let mut node = Formation::new(meta(1, 1), &listed(), true, 7);
+        let mut node = Formation::new(meta(1, 1), None, &listed(), true, 7);
         let mut out = Vec::new();
         node.step(Input::Received(report), &mut out);
         match out.pop() {
@@ -211,7 +211,9 @@ fn what_cannot_belong_is_refused_with_the_difference() {
     assert!(refused(Report { node: NodeId(9), ..good.clone() }).contains("node 9 is not among"));
     let other = Report { listed: vec![NodeId(2), NodeId(3)], ..good.clone() };
     assert!(refused(other).contains("lists the nodes 2, 3, this one 1, 2, 3"));
-    assert!(refused(Report { segment_bytes: 4096, ..good }).contains("--segment-bytes 4096"));
+    assert!(refused(Report { segment_bytes: 4096, ..good.clone() }).contains("--segment-bytes 4096"));
+    let other = Report { broker_ids: BrokerIds::new(1), ..good };
+    assert!(refused(other).contains("with --broker-id-stride 1, this one without --broker-id-stride;"));
 }
 
 #[test]
@@ -242,6 +244,7 @@ fn the_bytes_of_a_report_stay_as_they_are() {
         challenge: 0x1122_3344_5566_7788,
         echo: 9,
         segment_bytes: SEGMENT_BYTES,
+        broker_ids: None,
         is_final: true,
         listed: vec![NodeId(1), NodeId(2)],
         stored: vec![(NodeId(2), Incarnation(0x55))],
@@ -257,5 +260,14 @@ fn the_bytes_of_a_report_stay_as_they_are() {
         b"\x01\0\0\0\x02\0\0\0\x55\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ];
     assert_eq!(report.encode(), expected.concat());
-    assert_eq!(Report::decode(&expected.concat()), Ok(report));
+    assert_eq!(Report::decode(&expected.concat()), Ok(report.clone()));
+    let asked = Report { broker_ids: BrokerIds::new(7), is_final: false, ..report };
+    let mut expected = expected.concat();
+    expected[0] = 2;
+    expected[2] = 0;
+    expected.splice(48..48, [7, 0]);
+    assert_eq!(asked.encode(), expected);
+    assert_eq!(Report::decode(&expected), Ok(asked));
+    expected[48] = 0;
+    assert_eq!(Report::decode(&expected), Err(report::ReportError::Value));
 }

@@ -49,7 +49,7 @@ pub enum Input<'a> {
     TopicDeleted {
         topic: Arc<str>,
     },
-    /// Every 10 ms or so.
+    /// Every 10 ms or so, and when the next timer is due.
     Tick,
 }
 
@@ -134,6 +134,11 @@ impl Coordinator {
         let mut figures = Figures::default();
         self.led.values().for_each(|led| led.count(&mut figures));
         figures
+    }
+
+    /// When a tick is wanted at the latest.
+    pub fn next_timer_ns(&self) -> Option<u64> {
+        self.led.values().filter_map(OffsetsPartition::next_timer_ns).min()
     }
 
     /// Takes one input and appends what follows from it.

@@ -192,6 +192,11 @@ impl OffsetsPartition {
         figures.history_bytes += self.log.history_bytes();
     }
 
+    /// When there is something to look at.
+    pub fn next_timer_ns(&self) -> Option<u64> {
+        self.timers.next_ns()
+    }
+
     /// Looks at what is due.
     pub fn tick(&mut self, stage: &mut Stage<'_>) {
         while let Some(timer) = self.timers.due(stage.now.mono_ns) {

@@ -35,6 +35,11 @@ impl Timers {
         }
         self.0.pop_first().map(|(_, timer)| timer)
     }
+
+    /// When the next one is due.
+    pub fn next_ns(&self) -> Option<u64> {
+        self.0.first().map(|(at_ns, _)| *at_ns)
+    }
 }
 
 #[cfg(test)]
@@ -48,9 +53,9 @@ mod tests {
         timers.set(20, Timer::Expiry);
         timers.set(10, rebalance.clone());
         timers.set(10, rebalance.clone());
-        assert_eq!(timers.due(9), None);
+        assert_eq!((timers.due(9), timers.next_ns()), (None, Some(10)));
         assert_eq!(timers.due(20), Some(rebalance));
         assert_eq!(timers.due(20), Some(Timer::Expiry));
-        assert_eq!(timers.due(u64::MAX), None);
+        assert_eq!((timers.due(u64::MAX), timers.next_ns()), (None, None));
     }
 }

@@ -120,12 +120,24 @@ async fn first_record(
     let mut places = RecordPlaces::open(bytes, DECOMPRESSED_BYTES_MAX).map_err(undecodable)?;
     loop {
         match places.step().map_err(undecodable)? {
-            Step::Record(place) if is_it(&place) => return Ok(Some(place)),
-            Step::Record(_) => {}
+            Step::Record(place) => {
+                let place =
+                    RecordPlace { timestamp_ms: counted_ms(place.timestamp_ms, entry, batch), ..place };
+                if is_it(&place) {
+                    return Ok(Some(place));
+                }
+            }
             Step::Pause => context.io.rest().await?,
             Step::End => return Ok(None),
         }
     }
+}
+
+/// The time that a record counts with. One without a time has that of its append, which is in the
+/// batch's descriptor, unless another record of the batch is later: then it is the entry's.
+fn counted_ms(timestamp_ms: i64, entry: &EntryBytes, batch: &BatchDescriptor) -> i64 {
+    let append_ms = || batch.max_timestamp.get().min(entry.header().wall_ms.get());
+    if timestamp_ms >= 0 { timestamp_ms } else { append_ms() }
 }
 
 /// The highest timestamp of a partition's records from `log_start` on, when there are any.

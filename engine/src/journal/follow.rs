@@ -23,7 +23,7 @@ enum Admitted {
 }
 
 impl Journal {
-    pub(super) fn is_alone(&self) -> bool {
+    pub fn is_alone(&self) -> bool {
         self.meta.voters == [self.meta.raft_id]
     }
 
@@ -44,7 +44,9 @@ impl Journal {
             return;
         }
         if message.to != self.replica.id() {
-            // For the replica that this node had on another disk, until the members have changed.
+            // For the replica that this node had on another disk, until the members have changed; or
+            // for one that it got later: raft ids rise.
+            self.refusals.is_superseded |= message.to > self.replica.id();
             return;
         }
         let is_newer = self.members.hear(from, message.from, self.replica.members());
@@ -56,7 +58,7 @@ impl Journal {
         match admitted {
             Ok(Admitted::Step) => {}
             Ok(Admitted::Pass) => return,
-            Err(refused) => return self.refuse(from, &message, refused, fx),
+            Err(refused) => return self.refuse(from, &message, refused, now, fx),
         }
         if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
             self.staged.push_back(entry.clone());
@@ -69,7 +71,7 @@ impl Journal {
         self.staged.clear();
     }
 
-    fn refuse(&mut self, from: NodeId, message: &RaftMessage, refused: Refused, fx: &mut Effects) {
+    fn refuse(&mut self, from: NodeId, message: &RaftMessage, refused: Refused, now: Now, fx: &mut Effects) {
         let journal = self.id;
         self.counts.refused_messages += 1;
         if let (Refused::Lost(why), Some(loss)) = (refused, self.loss_of(message)) {
@@ -80,8 +82,10 @@ impl Journal {
             self.write_hard_state(fx);
             fx.out.push(Output::Event(Event::Quarantined { journal, why }));
         }
-        let why = refused.to_string();
-        fx.out.push(Output::Event(Event::MessageRefused { journal, from, why }));
+        let (Refused::Drop(why) | Refused::Lost(why)) = refused;
+        if self.refusals.note(from, why, now) {
+            fx.out.push(Output::Event(Event::MessageRefused { journal, from, why }));
+        }
     }
 
     /// What a message proves lost, where it does.

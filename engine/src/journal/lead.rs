@@ -32,7 +32,7 @@ const FEW_ENTRIES: u64 = 2;
 
 /// What a leader keeps of a follower.
 #[derive(Clone, Copy, Debug)]
-struct Caught {
+pub(super) struct Caught {
     /// What it has acknowledged.
     matched: Moved,
     /// The newest moment of which it is known that the follower later held all there was.
@@ -62,7 +62,12 @@ impl Caught {
     fn note(&mut self, matched: Index, last: Index, now: Now) {
         self.matched.note(matched, now);
         if matched >= last {
-            self.caught_up_ns = now.mono_ns;
+            // Of one that is not heard it is known only that it held all there was when it was: it
+            // does not stay in sync because nobody writes.
+            self.caught_up_ns = self.caught_up_ns.max(self.heard_ns);
+            self.mark = (last, self.heard_ns);
+            self.was_whole = true;
+            return;
         } else if matched >= self.mark.0 {
             self.caught_up_ns = self.caught_up_ns.max(self.mark.1);
         } else {
@@ -70,6 +75,26 @@ impl Caught {
         }
         self.mark = (last, now.mono_ns);
         self.was_whole = true;
+    }
+
+    pub(super) fn matched_index(&self) -> Index {
+        self.matched.to
+    }
+
+    pub(super) fn caught_up_ns(&self) -> u64 {
+        self.caught_up_ns
+    }
+
+    pub(super) fn heard_ns(&self) -> u64 {
+        self.heard_ns
+    }
+
+    pub(super) fn is_voter(&self) -> bool {
+        self.is_voter
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.space == Space::Full
     }
 
     /// Whoever has no place for more is not, however lately it had all; nor who does not
@@ -106,6 +131,11 @@ impl Lead {
     pub(super) fn set_space(&mut self, follower: RaftId, space: Space) -> Option<Space> {
         let caught = self.followers.get_mut(&follower)?;
         Some(core::mem::replace(&mut caught.space, space))
+    }
+
+    /// Every follower, and of a node that is back on a new disk the new replica.
+    pub(super) fn current(&self) -> impl Iterator<Item = (RaftId, &Caught)> {
+        self.followers.iter().filter(|(_, caught)| !caught.is_replaced).map(|(id, caught)| (*id, caught))
     }
 
     fn voters(&self) -> impl Iterator<Item = &Caught> {
@@ -184,7 +214,9 @@ impl Journal {
 
     /// No longer the leader: everything speculative goes, everybody who waits is told.
     pub(super) fn step_down(&mut self, fx: &mut Effects) {
-        self.lead = None;
+        if let Some(Lead { term, .. }) = self.lead.take() {
+            fx.out.push(Output::Event(Event::LeadsNoMore { journal: self.id, term }));
+        }
         self.term_start = None;
         self.upkeep.settled = false;
         self.open = None;
@@ -214,10 +246,10 @@ impl Journal {
             let caught = lead.followers.entry(follower.id).or_insert_with(new);
             caught.is_voter = follower.is_voter;
             caught.is_replaced = self.members.is_replaced(follower.id);
-            caught.note(follower.matched, last, now);
             if follower.is_active {
                 caught.heard_ns = now.mono_ns;
             }
+            caught.note(follower.matched, last, now);
         }
         if lead.followers.len() > count {
             let members = self.replica.members();
@@ -273,11 +305,11 @@ impl Journal {
     pub fn follower_standings(&self, now_ns: u64) -> Vec<FollowerStanding> {
         let Some(lead) = &self.lead else { return Vec::new() };
         let last = self.cursor.next.0 - 1;
-        let standing = |(id, caught): (&RaftId, &Caught)| {
+        let standing = |(id, caught): (RaftId, &Caught)| {
             let lag_entries = last - caught.matched.to.0.min(last);
             let lag_ns = if lag_entries == 0 { 0 } else { now_ns.saturating_sub(caught.caught_up_ns) };
             Some(FollowerStanding {
-                node: self.node_of(*id)?,
+                node: self.node_of(id)?,
                 matched: caught.matched.to,
                 lag_entries,
                 lag_bytes: self.segments.bytes_from(caught.matched.to.next(), self.cursor.position),
@@ -286,7 +318,7 @@ impl Journal {
                 space: caught.space,
             })
         };
-        lead.followers.iter().filter(|(_, caught)| !caught.is_replaced).filter_map(standing).collect()
+        lead.current().filter_map(standing).collect()
     }
 
     /// What every follower that is there holds durably: what is above it somebody may still need

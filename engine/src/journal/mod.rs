@@ -19,6 +19,7 @@ pub mod ending;
 mod follow;
 pub mod hard_state;
 pub mod heads;
+pub mod health;
 mod holding;
 pub mod index;
 pub mod index_file;

@@ -6,12 +6,13 @@ use super::running::{Journal, Phase};
 use super::segment::Next;
 use super::waiters::{Asker, Waiter, Waiting};
 use crate::batch::validate::{EnvelopeLimits, check_envelope};
+use crate::batch::{BatchHeader, Codec, RecordWalk, check_records};
 use crate::clock::Now;
 use crate::control::view::TopicSettings;
 use crate::disk::BLOCK;
-use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed};
+use crate::entry::EntryKind;
+use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed, Times};
 use crate::entry::item::Item;
-use crate::entry::{BatchDescriptor, EntryKind};
 use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::partition::producers::Verdict;
 use crate::shard::{Acks, Output, Produce, Produced, Refusal};
@@ -126,11 +127,12 @@ impl Journal {
         let limits = EnvelopeLimits {
             batch_bytes_max: bytes_max,
             log_append_time: settings.log_append_time,
+            trusts_header: settings.trusts_header,
             timestamp_before_max_ms: settings.timestamp_before_max_ms,
             timestamp_after_max_ms: settings.timestamp_after_max_ms,
             wall_ms: now.wall_ms,
         };
-        let header = check_envelope(produce.records, &limits)?;
+        let header = check_envelope(produce.records, &limits).map_err(Refusal::Batch)?;
         let copies = self.copies_wanted(settings);
         if produce.acks == Acks::All && self.in_sync_count(now) < copies {
             return Err(Refusal::NotEnoughReplicas);
@@ -159,8 +161,13 @@ impl Journal {
             // Whoever asks `room_for` first waits for it instead.
             Room::Wait => return Err(Refusal::NotReady),
         }
-        let stamp_ms = settings.log_append_time.then(|| self.leader_wall_ms(now));
-        self.append_batch(produce, descriptor, (stamp_ms, copies), now, fx)?;
+        let placed = Placed {
+            descriptor,
+            append_ms: self.leader_wall_ms(now),
+            log_append_time: settings.log_append_time,
+            times: times_of(produce, header, settings, now),
+        };
+        self.append_batch(produce, placed, copies, now, fx)?;
         Ok(None)
     }
 
@@ -187,8 +194,8 @@ impl Journal {
     fn append_batch(
         &mut self,
         produce: &Produce<'_>,
-        descriptor: BatchDescriptor,
-        (log_append_time_ms, copies): (Option<i64>, u16),
+        placed: Placed,
+        copies: u16,
         now: Now,
         fx: &mut Effects,
     ) -> Result<(), Refusal> {
@@ -205,20 +212,20 @@ impl Journal {
                 OpenEntry::new(&pool, self.hint, self.limits.entry_bytes_max(), bytes)
             }
         };
-        let placed = Placed { descriptor, log_append_time_ms };
         let appended = open.append(&pool, produce.records, placed);
         if !open.is_empty() {
             self.open = Some(open);
         }
-        appended.map_err(|_| Refusal::Corrupt)?;
+        appended.map_err(Refusal::Batch)?;
         let stored = self.open.as_ref().and_then(|open| open.descriptors().last()).copied();
         let stored = stored.expect("just appended");
-        self.tail.append(&self.state.fold, &stored, index, self.leader_wall_ms(now));
+        self.tail.append(&self.state.fold, &stored, index, placed.append_ms);
         self.refused.appended(&stored);
         self.context.pace.used(now);
         self.counts.batches += 1;
         self.counts.batch_bytes += bytes as u64;
-        self.wait(index, produce, (stored.base_offset(), log_append_time_ms.unwrap_or(-1)), copies);
+        let time_ms = if placed.log_append_time { placed.append_ms } else { -1 };
+        self.wait(index, produce, (stored.base_offset(), time_ms), copies);
         Ok(())
     }
 
@@ -343,5 +350,18 @@ impl Journal {
 
     fn items_bytes_max(&self) -> usize {
         ITEMS_BYTES_MAX.min(self.limits.entry_bytes_max() - BLOCK)
+    }
+}
+
+/// Where the times of a batch's records are known from.
+fn times_of(produce: &Produce<'_>, header: &BatchHeader, settings: &TopicSettings, now: Now) -> Times {
+    if settings.trusts_header {
+        return Times::Header;
+    }
+    let bounds = settings.time_bounds(now.wall_ms);
+    match (Codec::of(header.codec_number()), produce.checked) {
+        (Some(Codec::None), _) => Times::Walk(RecordWalk::new(header, bounds)),
+        (_, Some(checked)) => Times::Checked(checked),
+        (_, None) => Times::Checked(check_records(produce.records, bounds)),
     }
 }

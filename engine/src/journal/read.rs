@@ -4,7 +4,7 @@
 //! reference, and of segments still in memory the partition's items.
 
 use super::index::{Item, Spread};
-use super::read_thin::Thin;
+use super::read_thin::{HEAD_BYTES, Thin};
 use super::recovery::Context;
 use super::sealed_index::IndexError;
 use super::segment::Sealed;
@@ -106,10 +106,13 @@ pub struct Want {
 
 impl Want {
     /// Whether so little of an entry is wanted, the other partitions' parts counted, that reading
-    /// the rest would be dear.
+    /// the rest would be dear. Never where the first of the short reads would give all of it: a log
+    /// of one small record per entry took two reads one after the other for each record, and nothing
+    /// of them was kept.
     fn is_thin(&self, located: &Located, spread: Spread) -> bool {
         let wanted = spread.item_bytes + (self.together - 1) * spread.entry_bytes;
-        wanted * THIN_PART < u64::from(located.item.entry_bytes)
+        let entry_bytes = u64::from(located.item.entry_bytes);
+        entry_bytes > HEAD_BYTES as u64 && wanted * THIN_PART < entry_bytes
     }
 }
 
@@ -407,4 +410,40 @@ pub async fn load(
     located: &Located,
 ) -> Result<EntryBytes, ReadFault> {
     checked(Load::start(context, located).read(located).await?, identity, located)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_thin(entry_bytes: u32, item_bytes: u64, together: u64) -> bool {
+        let partition = PartitionId(1);
+        let item = Item {
+            partition,
+            entry: Index(1),
+            position: 0,
+            entry_bytes,
+            first_offset: Offset(0),
+            max_timestamp: 0,
+        };
+        let want = Want {
+            partition,
+            offset: Offset(0),
+            commit: Index(1),
+            bytes_max: 1 << 20,
+            at_least_one: true,
+            skipped_below: Offset(0),
+            together,
+        };
+        let spread = Spread { item_bytes, entry_bytes: item_bytes };
+        want.is_thin(&Located { file: FileId(1), base: Index(1), item }, spread)
+    }
+
+    #[test]
+    fn only_a_long_entry_of_which_little_is_wanted_is_read_in_parts() {
+        assert!(is_thin(1 << 20, 16 << 10, 1));
+        assert!(!is_thin(1 << 20, 16 << 10, 8), "eight partitions want most of it");
+        assert!(!is_thin(4096, 100, 1), "one read gives all of it");
+        assert!(!is_thin(HEAD_BYTES as u32, 100, 1) && is_thin(HEAD_BYTES as u32 + 4096, 100, 1));
+    }
 }

@@ -14,7 +14,7 @@ use crate::ids::JournalIdentity;
 use smallvec::SmallVec;
 
 /// Read first of an entry: the head of one with up to 225 batches.
-const HEAD_BYTES: usize = 16 << 10;
+pub const HEAD_BYTES: usize = 16 << 10;
 
 /// An entry whose head is on its way.
 pub struct Thin {

@@ -13,6 +13,7 @@ use super::digest::Digests;
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
 use super::heads::Head;
+use super::health::Refusals;
 use super::install::Installing;
 use super::lead::Lead;
 use super::lending::Lending;
@@ -118,6 +119,7 @@ pub struct Journal {
     pub(super) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
     pub(super) queued_commands: VecDeque<(Asker, Vec<u8>)>,
     pub(super) members: Members,
+    pub(super) refusals: Refusals,
     /// While it leads.
     pub(super) lead: Option<Lead>,
     /// The term and leader that were last told.
@@ -239,6 +241,7 @@ impl Journal {
             queued_items: VecDeque::new(),
             queued_commands: VecDeque::new(),
             members: Members::new(members),
+            refusals: Refusals::default(),
             lead: None,
             leader_seen: (Term(0), None),
             pending_cut: None,

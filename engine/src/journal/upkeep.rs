@@ -109,7 +109,7 @@ impl Upkeep {
     }
 
     /// What the wall clock moved against the monotonic one.
-    fn drift_ms(&self, now: Now) -> i64 {
+    pub fn drift_ms(&self, now: Now) -> i64 {
         let (mono, wall) = self.clock;
         (now.wall_ms - wall) - (mono_ms(now) - mono)
     }

@@ -371,6 +371,7 @@ fn error_parts(error: &CommandError) -> (u8, &str) {
         CommandError::InvalidConfig(text) => (5, text),
         CommandError::InvalidRequest(text) => (6, text),
         CommandError::LimitReached(text) => (7, text),
+        CommandError::InvalidPlace(text) => (8, text),
     }
 }
 
@@ -386,6 +387,7 @@ fn read_error(from: &mut Reader<'_>) -> Result<CommandError, DecodeError> {
         5 => CommandError::InvalidConfig(text),
         6 => CommandError::InvalidRequest(text),
         7 => CommandError::LimitReached(text),
+        8 => CommandError::InvalidPlace(text),
         number => return Err(DecodeError::Unknown { what: "refusal of a command", number }),
     })
 }

@@ -75,6 +75,7 @@ fn all() -> Vec<PeerMessage> {
         outcome(Outcome::ProducerIds { first: 1000, count: 1000 }),
         done(Err(ControlRefusal::Command(CommandError::UnknownTopic))),
         done(Err(ControlRefusal::Command(CommandError::InvalidConfig("why".to_owned())))),
+        done(Err(ControlRefusal::Command(CommandError::InvalidPlace("why".to_owned())))),
         done(Ok(Committed {
             index: Index(5),
             outcome: Outcome::Member { incarnation: Incarnation(9), raft_id: RaftId(4) },

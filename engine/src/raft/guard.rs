@@ -7,6 +7,8 @@
 use crate::ids::{Index, RaftId, Term};
 use crate::peer::{RaftKind, RaftMessage};
 
+/// What is refused of one that is no member: its node's folder may be an old one.
+pub const NO_MEMBER: &str = "the sender is no member";
 /// Leader epochs are 31 bits and follow the term.
 pub const TERM_MAX: Term = Term(1 << 30);
 /// 2^48 entries of a block are 2^60 bytes.
@@ -71,7 +73,7 @@ fn check_sender(message: &RaftMessage, facts: &Facts<'_>) -> Result<(), Refused>
         return Err(Refused::Drop("not addressed to this replica"));
     }
     if !(facts.is_member)(message.from) {
-        return Err(Refused::Drop("the sender is no member"));
+        return Err(Refused::Drop(NO_MEMBER));
     }
     // Term 0 would pass for a message of our own, and make a candidate forget its vote.
     if message.term == Term(0) || message.term > TERM_MAX {

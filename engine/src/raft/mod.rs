@@ -11,7 +11,7 @@ mod meta;
 pub mod replica;
 
 pub use convert::Outgoing;
-pub use guard::Refused;
+pub use guard::{NO_MEMBER, Refused};
 pub use membership::{Change, Membership};
 pub use meta::EntryMeta;
 pub use replica::{

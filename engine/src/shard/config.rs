@@ -3,7 +3,7 @@
 use crate::control::View;
 use crate::control::config::Statics;
 use crate::control::view::Advertised;
-use crate::ids::{JournalId, NodeId, ShardId, broker_id};
+use crate::ids::{BrokerIds, JournalId, NodeId, ShardId};
 use std::sync::Arc;
 
 /// Fixed for the shard's life.
@@ -22,6 +22,9 @@ pub struct ShardConfig {
     pub memory_bytes: usize,
     /// Segment length, used at formation only; afterwards each journal's meta record says.
     pub segment_bytes: u64,
+    /// Broker ids as the operator asked for them; used at formation only, afterwards the metadata
+    /// says: before a view is there nobody needs them.
+    pub broker_ids: Option<BrokerIds>,
     /// Sealed segments are read again in the background at up to this rate; 0: never.
     pub scrub_bytes_per_second: u64,
     /// What followers that are behind get from the disk while clients are served.
@@ -46,6 +49,9 @@ impl ShardConfig {
     /// The view with what was set of this broker alone.
     pub fn view_here(&self, view: Arc<View>) -> Arc<View> {
         let statics = || Statics::new(&self.kafka).expect("settings are checked before a shard is made");
-        view.of_broker(broker_id(self.node, self.shard), statics)
+        match view.broker_ids.of(self.node, self.shard) {
+            Some(id) => view.of_broker(id, statics),
+            None => view,
+        }
     }
 }

@@ -61,7 +61,8 @@ impl Shard {
             return fx.out.push(Output::Fatal(Fatal::Data(text)));
         }
         if listed.len() > 1 {
-            let formation = Formation::new(node.clone(), &listed, may_found, self.rng.next_u64());
+            let (broker_ids, entropy) = (self.config.broker_ids, self.rng.next_u64());
+            let formation = Formation::new(node.clone(), broker_ids, &listed, may_found, entropy);
             self.forming = Some(Forming { formation, ticks: REPORT_TICKS, said: None });
         }
         if node.is_final {

@@ -1,6 +1,7 @@
 //! What comes into a shard: a closed list.
 
 use super::output::Entry;
+use crate::batch::Checked;
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
 use crate::formation::Report;
@@ -58,6 +59,11 @@ pub enum Input<'a> {
     },
     /// What the first shard of another node says while the cluster forms.
     Formation(Report),
+    /// What the file system of the data folder has.
+    Space {
+        free_bytes: u64,
+        total_bytes: u64,
+    },
     /// The link of a lane to another node came up, with this process at its other end, or broke:
     /// what was sent before may be lost.
     Link {
@@ -98,6 +104,9 @@ pub struct Produce<'a> {
     pub acks: Acks,
     /// The partition's records as received: exactly one batch v2.
     pub records: &'a [u8],
+    /// What a [`RecordCheck`](crate::batch::RecordCheck) of them came to, which can take long
+    /// where they are compressed. Without it they are looked at in the engine's step, if at all.
+    pub checked: Option<Checked>,
 }
 
 /// A fetch of partitions that this shard leads. Answered once, with one result per partition in

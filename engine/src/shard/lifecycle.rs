@@ -30,7 +30,7 @@ pub struct Lifecycle {
     /// While this node asks for a number.
     pub(super) joining: Option<Joining>,
     /// There was no room to make this node's record.
-    begin_again_ns: Option<u64>,
+    pub(super) begin_again_ns: Option<u64>,
     proposed_form: bool,
     registered: bool,
     pub(super) ready: bool,
@@ -174,6 +174,7 @@ impl Shard {
                     members: node.formation.clone(),
                     lanes: node.lanes,
                     segment_bytes: node.segment_bytes,
+                    broker_ids: self.config.broker_ids.unwrap_or_default(),
                 };
                 meta.queue_command(Asker::Shard, form.encode());
             }

@@ -5,6 +5,7 @@ pub mod config;
 mod elect;
 mod fetches;
 mod forming;
+mod health;
 pub mod input;
 mod joining;
 mod lifecycle;
@@ -51,6 +52,7 @@ use core::cell::Cell;
 use elect::Asking;
 use fetches::Fetches;
 use forming::Forming;
+use health::Health;
 use lifecycle::Lifecycle;
 use opening::Slot;
 use peers::Peers;
@@ -86,6 +88,7 @@ pub struct Shard {
     registry: Option<Registry>,
     /// What is durable of what this node has, as far as this shard was told.
     register: Option<Arc<Register>>,
+    health: Health,
     /// Entries repaired in journals before they were opened anew.
     repaired: BTreeMap<JournalId, u64>,
     scrub: Scrub,
@@ -122,6 +125,7 @@ impl Shard {
             forming: None,
             registry: None,
             register: None,
+            health: Health::default(),
             repaired: BTreeMap::new(),
             scrub: Scrub::default(),
             rng: Rng::new(seed),
@@ -159,9 +163,21 @@ impl Shard {
             Input::Register(register) => self.take_register(register, now, &mut fx),
             Input::Enter(entry) => self.enter(entry, now, &mut fx),
             Input::OldCopy { by, seen } => self.told_old(by, seen, now, &mut fx),
-            Input::Peer { from, message } => self.peer(from, message, now, &mut fx),
-            Input::Formation(report) => self.forming_step(Told::Received(report), now, &mut fx),
-            Input::Link { node, lane, run } => self.link(node, lane, run, now, &mut fx),
+            Input::Peer { from, message } => {
+                self.health.heard(from, now);
+                self.peer(from, message, now, &mut fx);
+            }
+            Input::Formation(report) => {
+                self.health.heard(report.node, now);
+                self.forming_step(Told::Received(report), now, &mut fx);
+            }
+            Input::Link { node, lane, run } => {
+                if run.is_some() {
+                    self.health.heard(node, now);
+                }
+                self.link(node, lane, run, now, &mut fx);
+            }
+            Input::Space { free_bytes, total_bytes } => self.health.space = Some((free_bytes, total_bytes)),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),
             Input::Stop => self.lifecycle.stopping = true,
@@ -337,6 +353,7 @@ impl Shard {
         self.reopen_repaired(now, fx);
         self.tick_scrub(now, fx);
         self.fetches.expire(now);
+        self.tick_health(now, fx);
     }
 
     fn turn_end(&mut self, now: Now, fx: &mut Effects) {

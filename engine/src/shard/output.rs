@@ -1,10 +1,12 @@
 //! What a shard asks for and answers: a closed list.
 
 use super::input::RequestId;
+use crate::batch::validate::BatchError;
 use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
 use crate::entry::Slice;
 use crate::formation::Report;
+use crate::health::Finding;
 use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, NodeId, Offset, ProducerId, RaftId, Term};
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
@@ -70,6 +72,8 @@ pub enum Output {
     Ready,
     /// [`super::Input::Stop`] is done; nothing is in flight.
     Stopped,
+    /// All that is wrong, as far as this shard knows: it is another list than before.
+    Health(Vec<Finding>),
     /// Something for the log and the counters.
     Event(Event),
     /// The node cannot go on; end the process, retry nothing.
@@ -168,16 +172,9 @@ pub enum Refusal {
     OffsetOutOfRange,
     /// OFFSET_NOT_AVAILABLE: a new leader does not know its watermark yet.
     OffsetNotAvailable,
-    /// CORRUPT_MESSAGE: lengths or CRC are wrong.
-    Corrupt,
-    /// INVALID_RECORD: well-formed bytes that may not be produced.
-    InvalidRecord,
-    /// INVALID_RECORD: magic 0 or 1, which Produce allows from no version that is spoken here.
-    OldFormat,
-    /// MESSAGE_TOO_LARGE: above `max.message.bytes`.
-    TooLarge,
-    /// INVALID_TIMESTAMP: outside `message.timestamp.before/after.max.ms`.
-    InvalidTimestamp,
+    /// The batch may not be stored: CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE or
+    /// INVALID_TIMESTAMP.
+    Batch(BatchError),
     /// OUT_OF_ORDER_SEQUENCE_NUMBER.
     OutOfOrderSequence,
     /// INVALID_PRODUCER_EPOCH.
@@ -209,11 +206,11 @@ pub enum Event {
         from: Index,
         last: Index,
     },
-    /// A message from a peer was not believed.
+    /// A message from a peer was not believed; said once as long as it is the same.
     MessageRefused {
         journal: JournalId,
         from: NodeId,
-        why: String,
+        why: &'static str,
     },
     /// This replica lost what it may have acknowledged: it neither votes nor acks any more.
     Quarantined {
@@ -300,6 +297,15 @@ pub enum Event {
         journal: JournalId,
         term: Term,
     },
+    /// It no longer does.
+    LeadsNoMore {
+        journal: JournalId,
+        term: Term,
+    },
+    /// These findings begin to hold.
+    HealthBegan(Vec<Finding>),
+    /// These no longer do.
+    HealthEnded(Vec<Finding>),
     SegmentRolled {
         journal: JournalId,
         base: Index,

@@ -20,6 +20,9 @@ use std::collections::BTreeMap;
 
 /// Hints are repeated, since a link may lose them.
 const HINT_AGAIN: Duration = Duration::from_secs(1);
+/// A leader that was not named for so long, by itself or by a replica here, is no longer known: it may
+/// have lost its majority.
+const FORGET_AFTER: Duration = Duration::from_secs(3);
 /// A command that another node was asked to carry out is given up after this: two elections and
 /// a slow disk.
 const CONTROL_TIME_OUT: Duration = Duration::from_secs(5);
@@ -45,6 +48,8 @@ struct Forwarded {
 #[derive(Debug, Default)]
 pub struct Peers {
     pub(super) known: BTreeMap<JournalId, Known>,
+    /// When that was last said.
+    told_ns: BTreeMap<JournalId, u64>,
     next_id: u64,
     forwarded: BTreeMap<u64, Forwarded>,
     /// Commands that are committed, until the metadata here has them.
@@ -66,7 +71,7 @@ impl Shard {
         self.config.peers.iter().any(|node| *node != self.config.node)
     }
 
-    fn others(&self) -> Vec<NodeId> {
+    pub(super) fn others(&self) -> Vec<NodeId> {
         self.config.peers.iter().copied().filter(|node| *node != self.config.node).collect()
     }
 
@@ -86,7 +91,7 @@ impl Shard {
                 if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
                     journal.told_held_by_all(held_by_all);
                 }
-                self.learn(journal, Known { term, leader: Some(leader), in_sync }, fx);
+                self.learn(journal, Known { term, leader: Some(leader), in_sync }, now, fx);
             }
             PeerMessage::Control { id, command } => self.control_for(from, id, &command, now, fx),
             PeerMessage::ControlDone { id, result } => self.control_came(id, result, now, fx),
@@ -227,28 +232,53 @@ impl Shard {
         let mut to_hint = false;
         for (id, known) in known {
             let leads = known.leader == Some(self.config.node);
-            to_hint |= self.learn(id, known, fx) && leads;
+            to_hint |= self.learn(id, known, now, fx) && leads;
         }
         if to_hint && self.has_peers() {
             self.send_hints(&self.others(), now, fx);
         }
     }
 
-    /// Takes word of a leader: of the highest term, and of one term that which says most. True
-    /// when it was news.
-    fn learn(&mut self, journal: JournalId, news: Known, fx: &mut Effects) -> bool {
+    /// Takes word of a leader: of the highest term, and of one term that which says most. That this
+    /// node itself leads no more it says itself. True when it was news.
+    fn learn(&mut self, journal: JournalId, news: Known, now: Now, fx: &mut Effects) -> bool {
         let known = self.peers.known.entry(journal).or_default();
-        let tells_less = news.leader.is_none() && known.leader.is_some()
-            || news.in_sync.is_empty() && news.leader == known.leader;
+        let own = Some(self.config.node);
+        let tells_less = news.leader.is_none() && known.leader.is_some() && known.leader != own
+            || news.in_sync.is_empty() && news.leader.is_some() && news.leader == known.leader;
+        if news.leader.is_some() && news.leader == known.leader && news.term == known.term {
+            self.peers.told_ns.insert(journal, now.mono_ns);
+        }
         if news.term < known.term || (news.term == known.term && (tells_less || news == *known)) {
             return false;
         }
         *known = news.clone();
+        self.peers.told_ns.insert(journal, now.mono_ns);
         let Known { term, leader, in_sync } = news;
         if !self.config.peers.is_empty() {
             fx.out.push(Output::Leader { journal, term, leader, in_sync });
         }
         true
+    }
+
+    /// Leaders that nobody names any more, or whose nodes are down: that they led is not what is known
+    /// now. That this node leads it says itself, and that it does no more.
+    pub(super) fn forget_leaders(&mut self, now: Now, fx: &mut Effects) {
+        let (forget_ns, own, health) = (FORGET_AFTER.as_nanos() as u64, self.config.node, &self.health);
+        for (journal, known) in &mut self.peers.known {
+            let told_ns = self.peers.told_ns.get(journal).copied().unwrap_or(0);
+            let Some(leader) = known.leader.filter(|leader| *leader != own) else { continue };
+            if !health.hears(leader, now) || now.mono_ns.saturating_sub(told_ns) >= forget_ns {
+                (known.leader, known.in_sync) = (None, Vec::new());
+                let (journal, term, in_sync) = (*journal, known.term, Vec::new());
+                fx.out.push(Output::Leader { journal, term, leader: None, in_sync });
+            }
+        }
+    }
+
+    /// Who leads a journal, as far as this shard knows.
+    pub(super) fn leader_of(&self, journal: JournalId) -> Option<NodeId> {
+        self.peers.known.get(&journal)?.leader
     }
 
     fn send_hints(&self, to: &[NodeId], now: Now, fx: &mut Effects) {

@@ -33,6 +33,11 @@ impl Registry {
     pub fn new(record: NodeRecord) -> Self {
         Self { wanted: record.clone(), record, is_writing: false, again_ns: None }
     }
+
+    /// There was no room for what is to be written.
+    pub fn waits_for_room(&self) -> bool {
+        self.again_ns.is_some()
+    }
 }
 
 impl Shard {

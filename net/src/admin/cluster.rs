@@ -1,187 +1,202 @@
-//! `duramen cluster status`: nodes, shards, leaders, space and what is wrong.
+//! `duramen cluster status`: asks every node, side by side, and shows what they tell.
 
+use super::broker_ids;
 use super::connection::Connection;
-use super::followers::{self, FollowerRow};
-use super::health::{self, JournalRow};
-use super::offsets;
-use super::out::{self, Out};
+use super::health;
+use super::out::Out;
 use super::reach::Reach;
+use super::side_by_side::{ask_all, first_of, left};
+use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
 use super::topic_report;
+use crate::address::Address;
+use crate::health_row::{self, HealthRow};
 use crate::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
-use kafka_wire::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
-use kafka_wire::{DescribeLogDirsRequest, MetadataResponse};
-use serde::Serialize;
+use engine::health::Kind;
+use engine::ids::BrokerIds;
+use kafka_wire::describe_cluster_response::DescribeClusterBroker;
+use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, MetadataResponse};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
-    /// Show nodes, shards, leaders, space and what is wrong; ends with 3 when something is
+    /// Show nodes, shards, leaders, space and what is wrong, within 5 s; ends with 3 when something is
     Status {
-        /// Where a broker serves its metrics page (its --http-listen): shows its journals, their
-        /// lag and damage, too. May be given once for each node
+        /// Where a broker serves its metrics page (its --http-listen): shows its journals and their
+        /// lag, too. May be given once for each node
         #[arg(long, value_name = "HOST:PORT")]
         metrics: Vec<String>,
     },
 }
 
+/// Whoever looks wants to know now: what did not answer until then is said not to.
+const STATUS_TIME_MAX: Duration = Duration::from_secs(5);
+/// What is asked gives up a little earlier, so that its reason arrives.
+const MARGIN: Duration = Duration::from_millis(200);
+/// A node that others say is down may be there for us all the same; it gets this long to say so.
+const DOWN_TIME_MAX: Duration = Duration::from_secs(1);
+
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
     let Verb::Status { metrics } = verb;
-    let mut connection = reach.connect()?;
-    let report = ClusterReport::ask(&mut connection, reach, metrics)?;
+    let deadline = Instant::now() + reach.timeout().min(STATUS_TIME_MAX);
+    let report = ask(reach, metrics, deadline)?;
     out.show(&report, ClusterReport::text)?;
-    Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DATA) })
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DATA) })
 }
 
-#[derive(Serialize)]
-struct ClusterReport {
-    cluster: String,
-    controller: Option<i32>,
-    topics: usize,
-    partitions: usize,
-    without_leader: usize,
-    under_replicated: usize,
-    brokers: Vec<BrokerRow>,
-    /// From the metrics pages that were named.
-    journals: Vec<JournalRow>,
-    followers: Vec<FollowerRow>,
-    /// For people; empty when all is well.
-    problems: Vec<String>,
-}
-
-/// Broker id = node id × 1000 + shard.
-const BROKERS_PER_NODE: i32 = 1000;
-
-/// One shard of a node: a broker to clients.
-#[derive(Serialize)]
-struct BrokerRow {
-    broker: i32,
-    node: i32,
-    shard: i32,
-    address: String,
-    rack: Option<String>,
-    /// Partitions that it leads, and those that it keeps a copy of.
-    leads: usize,
-    replicas: usize,
-    /// `None` when it did not answer.
-    space: Option<Space>,
-}
-
-#[derive(Serialize, Clone, Copy)]
-struct Space {
-    /// Of the partitions that the shard leads.
-    partition_bytes: u64,
-    /// Of the data folder's file system.
-    free_bytes: u64,
-    total_bytes: u64,
-}
-
-impl ClusterReport {
-    fn ask(connection: &mut Connection, reach: &Reach, metrics: &[String]) -> Result<Self, Refusal> {
-        let metadata = topic_report::metadata(connection, None)?;
-        let health = health::read(metrics, reach.timeout())?;
-        let brokers: Vec<BrokerRow> =
-            metadata.brokers.iter().map(|broker| BrokerRow::ask(reach, &metadata, broker)).collect();
-        let mut report = Self {
-            cluster: metadata.cluster_id.as_deref().unwrap_or_default().to_owned(),
-            controller: (metadata.controller_id >= 0).then_some(metadata.controller_id),
-            topics: metadata.topics.len(),
-            partitions: partitions(&metadata).count(),
-            without_leader: partitions(&metadata).filter(|one| one.leader_id < 0).count(),
-            under_replicated: partitions(&metadata).filter(|one| is_under_replicated(one)).count(),
-            brokers,
-            journals: health.journals,
-            followers: health.followers,
-            problems: Vec::new(),
-        };
-        report.problems = health.silent;
-        report.problems.extend(health.joining);
-        report.problems.extend(report.find_problems());
-        Ok(report)
+fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterReport, Refusal> {
+    let pages = metrics.iter().map(|text| Address::parse("--metrics", text));
+    let pages: Vec<Address> = pages.collect::<Result<_, Refusal>>()?;
+    let until = deadline - MARGIN.min(left(deadline) / 4);
+    let first = first_of(reach.bootstrap()?, deadline, move |address: Address| First::ask(&address, until));
+    let First { metadata, ids, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
+    let mut brokers = all_brokers(&metadata, known);
+    for broker in &mut brokers {
+        let node = ids.place(broker.id).map(|(node, _)| node.0);
+        let is_it = |row: &HealthRow| row.what == Kind::NodeDown.name() && row.node == node;
+        broker.is_away |= told.iter().any(is_it);
     }
-
-    fn find_problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.controller.is_none() {
-            problems.push("there is no controller".to_owned());
+    let rows = brokers.iter().map(|broker| broker_row(&metadata, ids, broker)).collect();
+    let mut report = ClusterReport::of(&metadata, rows);
+    let questions: Vec<Question> =
+        brokers.into_iter().map(Question::Broker).chain(pages.into_iter().map(Question::Page)).collect();
+    let answers = ask_all(questions, deadline, move |question| question.ask(until));
+    let mut findings = told;
+    let (of_brokers, of_pages) = answers.split_at(report.brokers.len());
+    for (row, answer) in report.brokers.iter_mut().zip(of_brokers) {
+        if let Some(Answer::Broker(Some((space, told)))) = answer {
+            (row.answers, row.space) = (true, *space);
+            findings.extend(told.iter().cloned());
         }
-        let silent = self.brokers.iter().filter(|broker| broker.space.is_none());
-        problems.extend(silent.map(|one| format!("broker {} ({}) does not answer", one.broker, one.address)));
-        let counted =
-            [(self.without_leader, "without a leader"), (self.under_replicated, "under-replicated")];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        problems.extend(counted.map(|(count, what)| format!("{count} partition(s) {what}")));
-        problems.extend(self.journals.iter().flat_map(JournalRow::problems));
-        problems.extend(self.followers.iter().filter_map(FollowerRow::problem));
-        problems
     }
+    let mut read = Vec::new();
+    for (answer, text) in of_pages.iter().zip(metrics) {
+        match answer {
+            Some(Answer::Page(Ok(page))) => read.push((text.as_str(), page)),
+            Some(Answer::Page(Err(refusal))) => {
+                findings.push(page_silent(refusal.what.clone(), &refusal.remedy))
+            }
+            _ => {
+                findings.push(page_silent(format!("{text}: /metrics: no answer in time"), "see that it runs"))
+            }
+        }
+    }
+    (report.journals, report.followers) = health::read(&read);
+    report.judge(findings);
+    Ok(report)
+}
 
-    fn text(&self) -> String {
-        let controller = out::or_dash(self.controller);
-        let (cluster, topics, partitions) = (&self.cluster, self.topics, self.partitions);
-        let mut text = format!(
-            "cluster {cluster}, controller {controller}, {topics} topic(s), {partitions} partition(s), \
-             {} without a leader, {} under-replicated\n\n",
-            self.without_leader, self.under_replicated
+/// What the first node that answers says of the cluster.
+struct First {
+    metadata: MetadataResponse,
+    ids: BrokerIds,
+    /// All brokers, those included that it does not hear; empty where it cannot say.
+    known: Vec<DescribeClusterBroker>,
+    told: Vec<HealthRow>,
+}
+
+impl First {
+    fn ask(address: &Address, until: Instant) -> Result<Self, String> {
+        let failed = |refusal: Refusal| refusal.what;
+        let mut connection = Connection::open(&address.host, address.port, left(until)).map_err(failed)?;
+        connection.limit(left(until));
+        let metadata = topic_report::metadata(&mut connection, None).map_err(failed)?;
+        connection.limit(left(until));
+        let ids = broker_ids::ask(&mut connection, &metadata).map_err(failed)?;
+        let described = describe(&mut connection);
+        let (known, told) = described.map_or_else(
+            |_| (Vec::new(), Vec::new()),
+            |described| {
+                let told = health_row::read_answer(&described.unknown_tagged_fields).unwrap_or_default();
+                (described.brokers, told)
+            },
         );
-        let header =
-            ["broker", "node", "shard", "address", "rack", "leads", "replicas", "bytes", "free", "of"];
-        text.push_str(&out::table(header, self.brokers.iter().map(BrokerRow::cells)));
-        if !self.journals.is_empty() {
-            text.push_str("\n\n");
-            text.push_str(&health::table(&self.journals));
-        }
-        if !self.followers.is_empty() {
-            text.push_str("\n\n");
-            text.push_str(&followers::table(&self.followers));
-        }
-        text.push_str(if self.problems.is_empty() { "\n\nall is well\n" } else { "\n\nwhat is wrong:\n" });
-        self.problems.iter().for_each(|problem| text.push_str(&format!("  {problem}\n")));
-        text
+        Ok(Self { metadata, ids, known, told })
     }
 }
 
-fn partitions(metadata: &MetadataResponse) -> impl Iterator<Item = &MetadataResponsePartition> {
-    metadata.topics.iter().flat_map(|topic| &topic.partitions)
+/// From version 2 on brokers that are away are told, too; from 0 on there is room for what is wrong.
+fn describe(connection: &mut Connection) -> Result<DescribeClusterResponse, Refusal> {
+    let mut request = DescribeClusterRequest::default();
+    request.unknown_tagged_fields = health_row::question();
+    request.include_fenced_brokers = true;
+    connection.call(2, &request).or_else(|_| {
+        request.include_fenced_brokers = false;
+        connection.call_at_most(0, 1, &request)
+    })
 }
 
-fn is_under_replicated(partition: &MetadataResponsePartition) -> bool {
-    partition.isr_nodes.len() < partition.replica_nodes.len()
+/// A broker, and where it is.
+struct Broker {
+    id: i32,
+    host: String,
+    port: i32,
+    rack: Option<String>,
+    is_away: bool,
 }
 
-impl BrokerRow {
-    fn ask(reach: &Reach, metadata: &MetadataResponse, broker: &MetadataResponseBroker) -> Self {
-        let id = broker.node_id;
-        let space = offsets::connect(reach, broker).and_then(|mut connection| space(&mut connection));
-        Self {
-            broker: id,
-            node: id / BROKERS_PER_NODE,
-            shard: id % BROKERS_PER_NODE,
-            address: format!("{}:{}", broker.host.as_str(), broker.port),
-            rack: broker.rack.as_deref().map(str::to_owned),
-            leads: partitions(metadata).filter(|one| one.leader_id == id).count(),
-            replicas: partitions(metadata).filter(|one| one.replica_nodes.contains(&id)).count(),
-            space,
+/// Those that clients are told of, and those that are away.
+fn all_brokers(metadata: &MetadataResponse, known: Vec<DescribeClusterBroker>) -> Vec<Broker> {
+    let text = |text: &str| text.to_owned();
+    let living = metadata.brokers.iter().map(|broker| Broker {
+        id: broker.node_id,
+        host: text(&broker.host),
+        port: broker.port,
+        rack: broker.rack.as_deref().map(text),
+        is_away: false,
+    });
+    let mut all: Vec<Broker> = living.collect();
+    let away = known.into_iter().filter(|broker| broker.is_fenced).map(|broker| Broker {
+        id: broker.broker_id,
+        host: text(&broker.host),
+        port: broker.port,
+        rack: broker.rack.as_deref().map(text),
+        is_away: true,
+    });
+    let away: Vec<Broker> = away.filter(|one| all.iter().all(|living| living.id != one.id)).collect();
+    all.extend(away);
+    all.sort_by_key(|broker| broker.id);
+    all
+}
+
+fn broker_row(metadata: &MetadataResponse, ids: BrokerIds, broker: &Broker) -> BrokerRow {
+    let address = format!("{}:{}", broker.host, broker.port);
+    BrokerRow::of(metadata, (broker.id, ids), address, broker.rack.clone())
+}
+
+enum Question {
+    Broker(Broker),
+    Page(Address),
+}
+
+enum Answer {
+    /// None where it does not answer.
+    Broker(Option<(Option<Space>, Vec<HealthRow>)>),
+    Page(Result<super::scrape::Page, Refusal>),
+}
+
+impl Question {
+    fn ask(self, until: Instant) -> Answer {
+        match self {
+            Self::Broker(broker) => {
+                let until = if broker.is_away { until.min(Instant::now() + DOWN_TIME_MAX) } else { until };
+                Answer::Broker(ask_broker(&broker, until))
+            }
+            Self::Page(address) => Answer::Page(super::scrape::Page::get(&address, left(until))),
         }
     }
+}
 
-    fn cells(&self) -> [String; 10] {
-        let of_space = |figure: fn(Space) -> u64| {
-            self.space.map_or_else(|| "-".to_owned(), |space| out::bytes(figure(space)))
-        };
-        [
-            self.broker.to_string(),
-            self.node.to_string(),
-            self.shard.to_string(),
-            self.address.clone(),
-            out::or_dash(self.rack.as_deref()),
-            self.leads.to_string(),
-            self.replicas.to_string(),
-            of_space(|space| space.partition_bytes),
-            of_space(|space| space.free_bytes),
-            of_space(|space| space.total_bytes),
-        ]
-    }
+fn ask_broker(broker: &Broker, until: Instant) -> Option<(Option<Space>, Vec<HealthRow>)> {
+    let port = u16::try_from(broker.port).ok()?;
+    let mut connection = Connection::open(&broker.host, port, left(until)).ok()?;
+    connection.limit(left(until));
+    // It answers, whether or not it is a broker of this kind.
+    let described = describe(&mut connection).ok()?;
+    let told = health_row::read_answer(&described.unknown_tagged_fields).unwrap_or_default();
+    connection.limit(left(until));
+    Some((space(&mut connection), told))
 }
 
 /// Version 4 tells the file system's space.
@@ -197,46 +212,4 @@ fn space(connection: &mut Connection) -> Option<Space> {
         free_bytes: known(folder.usable_bytes),
         total_bytes: known(folder.total_bytes),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report() -> ClusterReport {
-        let broker = BrokerRow {
-            broker: 1001,
-            node: 1,
-            shard: 1,
-            address: "h:9093".to_owned(),
-            rack: None,
-            leads: 1,
-            replicas: 1,
-            space: Some(Space { partition_bytes: 1, free_bytes: 2, total_bytes: 3 }),
-        };
-        ClusterReport {
-            cluster: "c".to_owned(),
-            controller: Some(0),
-            topics: 1,
-            partitions: 1,
-            without_leader: 0,
-            under_replicated: 0,
-            brokers: vec![broker],
-            journals: Vec::new(),
-            followers: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let mut report = report();
-        assert!(report.find_problems().is_empty() && report.text().contains("all is well"));
-        (report.controller, report.brokers[0].space, report.without_leader) = (None, None, 3);
-        report.problems = report.find_problems();
-        assert_eq!(report.problems.len(), 3);
-        let text = report.text();
-        assert!(text.contains("broker 1001 (h:9093) does not answer"), "{text}");
-        assert!(text.contains("3 partition(s) without a leader") && !text.contains("all is well"), "{text}");
-    }
 }

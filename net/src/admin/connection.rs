@@ -1,13 +1,15 @@
 //! One blocking connection to a broker: versions are agreed on first, then one request and its
 //! answer at a time, each within the time-out.
 
+use crate::blocking::read_by;
 use crate::kafka::client::{self, ClientHead};
 use crate::kafka::cursor::Malformed;
+use crate::kafka::other_protocol::OtherProtocol;
 use crate::kafka::wire::{KafkaRequest, RequestResponsePair};
 use crate::refusal::Refusal;
 use kafka_wire::ApiVersionsRequest;
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,11 @@ impl Connection {
         connection.versions = versions.collect();
         connection.timeout = timeout;
         Ok(connection)
+    }
+
+    /// From now on a request and its answer may take this long.
+    pub fn limit(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     pub fn address(&self) -> &str {
@@ -115,10 +122,15 @@ impl Connection {
         self.stream.write_all(frame)?;
         let mut length = [0; 4];
         read_by(&mut self.stream, &mut length, deadline)?;
-        let length = u32::from_be_bytes(length) as usize;
-        if length > ANSWER_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("an answer of {length} bytes")));
+        let bytes = u32::from_be_bytes(length) as usize;
+        if bytes > ANSWER_BYTES_MAX {
+            let why = match OtherProtocol::of(length) {
+                Some(other) => other.port().to_owned(),
+                None => format!("an answer of {bytes} bytes: this is no Kafka broker's port"),
+            };
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
+        let length = bytes;
         let mut answer = vec![0; length];
         read_by(&mut self.stream, &mut answer, deadline)?;
         Ok(answer)
@@ -145,31 +157,14 @@ fn dial(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Fills `to`, however the bytes trickle in, or fails at the deadline.
-fn read_by(stream: &mut TcpStream, to: &mut [u8], deadline: Instant) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < to.len() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut to[filled..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 fn no_answer(address: &str, doing: &str, timeout: Duration, error: &io::Error) -> Refusal {
     let why = match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             format!("no answer within {} s", timeout.as_secs())
         }
-        io::ErrorKind::UnexpectedEof => "the broker closed the connection".to_owned(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            "the connection was closed: is this a Kafka broker's --listen address?".to_owned()
+        }
         _ => error.to_string(),
     };
     let remedy = "check that the broker runs and that --brokers names its address; see --timeout";

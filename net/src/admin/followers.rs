@@ -21,9 +21,6 @@ pub struct FollowerRow {
     full: bool,
 }
 
-/// Below this a follower is on its way with what was just written.
-const LAG_SECONDS_MAX: f64 = 10.0;
-
 pub fn of_page(at: &str, page: &Page) -> Vec<FollowerRow> {
     let mut rows: BTreeMap<(u64, u64), FollowerRow> = BTreeMap::new();
     let mut read = |name: &str, set: fn(&mut FollowerRow, f64)| {
@@ -67,18 +64,6 @@ impl FollowerRow {
             yes(self.full),
         ]
     }
-
-    /// What a person should look at.
-    pub fn problem(&self) -> Option<String> {
-        let Self { journal, node, lag_entries, lag_seconds, .. } = self;
-        if self.full {
-            return Some(format!("journal {journal}: the disk of node {node} is full: free space there"));
-        }
-        let is_late = !self.in_sync || *lag_seconds > LAG_SECONDS_MAX;
-        is_late.then(|| {
-            format!("journal {journal}: node {node} is {lag_entries} entries, {lag_seconds:.0} s behind")
-        })
-    }
 }
 
 #[cfg(test)]
@@ -86,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_followers_lag_is_read_from_its_leaders_page_and_named_when_it_is_one() {
+    fn a_followers_lag_is_read_from_its_leaders_page() {
         let lines: String =
             [("lag_entries", "7"), ("lag_bytes", "8192"), ("lag_seconds", "12.5"), ("in_sync", "0")]
                 .map(|(name, value)| {
@@ -96,10 +81,6 @@ mod tests {
         let rows = of_page("h:9644", &Page::parse(&lines));
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].node, rows[0].lag_entries, rows[0].lag_bytes), (3, 7, 8192));
-        let problem = rows[0].problem().expect("behind");
-        assert_eq!(problem, "journal 4: node 3 is 7 entries, 12 s behind");
         assert!(table(&rows).contains("node 3"), "{}", table(&rows));
-        let well = FollowerRow { in_sync: true, lag_seconds: 0.1, full: false, ..rows[0].clone() };
-        assert_eq!(well.problem(), None);
     }
 }

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::group_report::{self, GroupReport};
 use super::group_reset::{self, To};
 use super::kafka_error::{check, is_passing};
-use super::out::Out;
+use super::out::{self, Out};
 use super::reach::Reach;
 use super::topic::left_out;
 use crate::refusal::Refusal;
@@ -24,7 +24,7 @@ pub enum Verb {
         /// Name of the group
         name: String,
     },
-    /// Set the offsets of a group that has no members
+    /// Set the offsets of a group that has no members; one that is not there is made
     Reset(ResetArguments),
     /// Delete a group that has no members, with its offsets
     Delete {
@@ -119,7 +119,7 @@ fn attempt(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
         Verb::Delete { name } => {
             let mut coordinator = coordinator(&mut connection, reach, name)?;
             delete(&mut coordinator, name)?;
-            out.show(&Deleted { deleted: name }, |_| format!("deleted {name}"))?;
+            out.show(&Deleted { deleted: name }, |_| format!("deleted {}", out::printable(name)))?;
         }
     }
     Ok(ExitCode::SUCCESS)

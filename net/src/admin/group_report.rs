@@ -108,7 +108,7 @@ impl GroupReport {
     }
 
     pub fn text(&self) -> String {
-        let (group, state, count) = (&self.group, &self.state, self.members.len());
+        let (group, state, count) = (out::printable(&self.group), &self.state, self.members.len());
         let assignor = if self.assignor.is_empty() { "-" } else { &self.assignor };
         let mut text = format!("{group}: {state}, {count} member(s), assignor {assignor}\n");
         if !self.members.is_empty() {
@@ -138,13 +138,27 @@ impl LagRow {
     }
 }
 
-pub fn describe(coordinator: &mut Connection, name: &str) -> Result<DescribedGroup, Refusal> {
+fn describe(coordinator: &mut Connection, name: &str) -> Result<DescribedGroup, Refusal> {
+    match find(coordinator, name)? {
+        Some(group) => Ok(group),
+        None => {
+            Err(check(&format!("group '{name}'"), code::GROUP_ID_NOT_FOUND, None)
+                .expect_err("it is a refusal"))
+        }
+    }
+}
+
+/// `None` where the coordinator never heard of it.
+pub fn find(coordinator: &mut Connection, name: &str) -> Result<Option<DescribedGroup>, Refusal> {
     let mut request = DescribeGroupsRequest::default();
     request.groups.push(name.into());
     let response = coordinator.call(0, &request)?;
     let group = response.groups.into_iter().next().ok_or_else(|| left_out(coordinator))?;
+    if group.error_code == code::GROUP_ID_NOT_FOUND {
+        return Ok(None);
+    }
     check(&format!("group '{name}'"), group.error_code, group.error_message.as_deref())?;
-    Ok(group)
+    Ok(Some(group))
 }
 
 /// What the group has committed; version 8 asks for several groups, and all topics of each.

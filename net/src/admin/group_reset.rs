@@ -50,9 +50,10 @@ pub fn reset(
     wanted: &ResetArguments,
     to: To,
 ) -> Result<Vec<ResetRow>, Refusal> {
-    let group = group_report::describe(coordinator, &wanted.name)?;
-    if !group.members.is_empty() {
-        let (name, count) = (&wanted.name, group.members.len());
+    let group = group_report::find(coordinator, &wanted.name)?;
+    let members = group.map_or(0, |group| group.members.len());
+    if members > 0 {
+        let (name, count) = (&wanted.name, members);
         let what = format!("group '{name}' has {count} member(s), which would overwrite what is set");
         return Err(Refusal::refused(what, "stop them first"));
     }
@@ -113,8 +114,8 @@ fn target(to: To, before: Option<i64>, spread: &Spread, at_time: Option<i64>, pa
     Some(offset.clamp(first, next))
 }
 
-/// As a client that is no member: the broker takes it while the group is empty. Versions above 9
-/// name topics by ids.
+/// As a client that is no member: the broker takes it while the group is empty, and makes a group that is not there.
+/// Versions above 9 name topics by ids.
 fn commit(coordinator: &mut Connection, group: &str, topic: &str, rows: &[ResetRow]) -> Result<(), Refusal> {
     let partition = |row: &ResetRow| {
         let mut partition = OffsetCommitRequestPartition::default();

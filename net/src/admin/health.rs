@@ -1,14 +1,11 @@
 //! The journals as the nodes' metrics pages have them: who leads, how far each replica is, what is
-//! damaged.
+//! damaged. What of it is wrong is the nodes' to say.
 
 use super::followers::{self, FollowerRow};
 use super::out;
 use super::scrape::Page;
-use crate::address::Address;
-use crate::refusal::Refusal;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// One replica of one journal.
 #[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -32,41 +29,15 @@ pub struct JournalRow {
     last: u64,
 }
 
-/// What the pages that were named say.
-#[derive(Default)]
-pub struct Health {
-    pub journals: Vec<JournalRow>,
-    pub followers: Vec<FollowerRow>,
-    /// Pages that cannot be had, and why.
-    pub silent: Vec<String>,
-    /// Nodes whose replicas do not all count yet.
-    pub joining: Vec<String>,
-}
-
-/// Reads these pages. A node may be down: that is what one asks for.
-pub fn read(pages: &[String], timeout: Duration) -> Result<Health, Refusal> {
-    let mut health = Health::default();
-    for text in pages {
-        let address = Address::parse("--metrics", text)?;
-        match Page::get(&address, timeout) {
-            Ok(page) => {
-                health.journals.extend(of_page(text, &page));
-                health.followers.extend(followers::of_page(text, &page));
-                health.joining.extend(joining(text, &page));
-            }
-            Err(refusal) => health.silent.push(refusal.what),
-        }
-    }
-    fill_lag(&mut health.journals);
-    health.journals.sort_by(|one, other| (one.journal, &one.at).cmp(&(other.journal, &other.at)));
-    health.followers.sort_by_key(|row| row.place());
-    Ok(health)
-}
-
-fn joining(at: &str, page: &Page) -> Option<String> {
-    let replicas = page.all("replicas_joining").map(|sample| sample.value as u64).sum::<u64>();
-    let why = "until they do no other node may lose its disk";
-    (replicas > 0).then(|| format!("{replicas} replica(s) at {at} do not count yet: {why}"))
+/// The journals and their followers, as these pages have them; each with the name it was given.
+pub fn read(pages: &[(&str, &Page)]) -> (Vec<JournalRow>, Vec<FollowerRow>) {
+    let mut journals: Vec<JournalRow> = pages.iter().flat_map(|(at, page)| of_page(at, page)).collect();
+    let mut followers: Vec<FollowerRow> =
+        pages.iter().flat_map(|(at, page)| followers::of_page(at, page)).collect();
+    fill_lag(&mut journals);
+    journals.sort_by(|one, other| (one.journal, &one.at).cmp(&(other.journal, &other.at)));
+    followers.sort_by_key(|row| row.place());
+    (journals, followers)
 }
 
 fn of_page(at: &str, page: &Page) -> Vec<JournalRow> {
@@ -126,22 +97,6 @@ impl JournalRow {
             yes(self.full),
         ]
     }
-
-    /// What a person should look at.
-    pub fn problems(&self) -> Vec<String> {
-        let (journal, at) = (self.journal, &self.at);
-        let mut problems = Vec::new();
-        if self.damaged_ranges > 0 {
-            let ranges = self.damaged_ranges;
-            problems.push(format!(
-                "journal {journal} at {at} has {ranges} damaged range(s): see the broker's log"
-            ));
-        }
-        if self.full {
-            problems.push(format!("journal {journal} at {at} is full: free space where its data is"));
-        }
-        problems
-    }
 }
 
 #[cfg(test)]
@@ -164,24 +119,5 @@ mod tests {
         let mut alone = [row("b", false, 8, 7)];
         fill_lag(&mut alone);
         assert_eq!(alone[0].lag_entries, None);
-    }
-
-    #[test]
-    fn a_node_whose_replicas_do_not_all_count_is_named() {
-        let page = |figures: [u64; 2]| {
-            let line = |(shard, figure)| format!("duramen_replicas_joining{{shard=\"{shard}\"}} {figure}\n");
-            Page::parse(&figures.into_iter().enumerate().map(line).collect::<String>())
-        };
-        assert_eq!(joining("h:9644", &page([0, 0])), None);
-        let named = joining("h:9644", &page([2, 1])).expect("three");
-        assert!(named.starts_with("3 replica(s) at h:9644 do not count yet"), "{named}");
-    }
-
-    #[test]
-    fn damage_and_a_full_disk_are_problems() {
-        let well = JournalRow::default();
-        assert!(well.problems().is_empty());
-        let unwell = JournalRow { damaged_ranges: 2, full: true, ..well };
-        assert_eq!(unwell.problems().len(), 2);
     }
 }

@@ -40,7 +40,7 @@ fn explain(code: i16) -> (String, &'static str) {
             ("INVALID_REPLICATION_FACTOR", "`duramen cluster status` shows the nodes that there are")
         }
         code::INVALID_PARTITIONS => {
-            ("INVALID_PARTITIONS", "ask for more partitions than there are; their number never falls")
+            ("INVALID_PARTITIONS", "a topic has at least one; of one that is there the number only rises")
         }
         code::GROUP_ID_NOT_FOUND => {
             ("GROUP_ID_NOT_FOUND", "`duramen group list` shows the groups that there are")

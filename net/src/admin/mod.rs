@@ -3,6 +3,7 @@
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
+mod broker_ids;
 mod cluster;
 mod connection;
 mod followers;
@@ -15,6 +16,8 @@ mod offsets;
 mod out;
 mod reach;
 mod scrape;
+mod side_by_side;
+mod status_report;
 mod topic;
 mod topic_report;
 

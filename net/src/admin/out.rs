@@ -38,9 +38,18 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     rows.into_iter().for_each(|row| {
-        table.add_row(row);
+        table.add_row(row.map(|cell| printable(&cell)));
     });
     table.trim_fmt()
+}
+
+/// A name that somebody else chose, such that it cannot break the line or steer the terminal.
+pub fn printable(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for char in name.chars() {
+        if char.is_control() { shown.extend(char.escape_default()) } else { shown.push(char) }
+    }
+    shown
 }
 
 /// A value, or a dash where it is not known.
@@ -77,5 +86,11 @@ mod tests {
         assert_eq!([list(&[]), list(&[1, 1002])], ["-", "1,1002"]);
         let rows = [["a".to_owned(), or_dash(Some(1))], ["bb".to_owned(), or_dash(None::<i32>)]];
         assert_eq!(table(["name", "n"], rows), " name  n\n a     1\n bb    -");
+    }
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        let rows = [["g \n\u{1b}[31m\u{9b}ä €".to_owned()]];
+        assert_eq!(table(["name"], rows), " name\n g \\n\\u{1b}[31m\\u{9b}ä €");
     }
 }

@@ -33,22 +33,32 @@ impl Reach {
         i32::try_from(self.timeout).expect("at most an hour") * 1000 * 9 / 10
     }
 
+    /// Where to begin, as given.
+    pub fn bootstrap(&self) -> Result<Vec<Address>, Refusal> {
+        let texts = self.brokers.split(',').map(str::trim).filter(|text| !text.is_empty());
+        texts.map(|text| Address::parse("--brokers", text)).collect()
+    }
+
+    /// What to say when none of the brokers answers, and why each does not.
+    pub fn nobody(failures: &[String]) -> Refusal {
+        let what = match failures {
+            [] => "--brokers names none that answers".to_owned(),
+            all => all.join("; "),
+        };
+        let remedy = "start a broker, or name one that runs with --brokers HOST:PORT";
+        Refusal { exit_code: EXIT_ENVIRONMENT, what, remedy: remedy.to_owned() }
+    }
+
     /// The first of the brokers that answers.
     pub fn connect(&self) -> Result<Connection, Refusal> {
         let mut failures = Vec::new();
-        for text in self.brokers.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            let address = Address::parse("--brokers", text)?;
+        for address in self.bootstrap()? {
             match Connection::open(&address.host, address.port, self.timeout()) {
                 Ok(connection) => return Ok(connection),
                 Err(why) => failures.push(why.what),
             }
         }
-        let what = match failures.as_slice() {
-            [] => "--brokers names none".to_owned(),
-            all => all.join("; "),
-        };
-        let remedy = "start a broker, or name one that runs with --brokers HOST:PORT";
-        Err(Refusal { exit_code: EXIT_ENVIRONMENT, what, remedy: remedy.to_owned() })
+        Err(Self::nobody(&failures))
     }
 }
 

@@ -28,7 +28,9 @@ impl Page {
             Refusal::environment(what, "name a broker's --http-listen address with --metrics")
         };
         let text = fetch(address, timeout).map_err(|error| wrong(error.to_string()))?;
-        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| wrong("no HTTP answer".to_owned()))?;
+        let no_http =
+            || wrong("no HTTP answer: is this a Kafka port (--listen) and not --http-listen?".to_owned());
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(no_http)?;
         if head.split(' ').nth(1) != Some("200") {
             return Err(wrong(head.lines().next().unwrap_or_default().to_owned()));
         }

@@ -7,6 +7,7 @@ use super::reach::Reach;
 use super::topic_report::{self, TopicReport};
 use crate::refusal::Refusal;
 use clap::Subcommand;
+use engine::control::names::is_internal;
 use kafka_wire::create_partitions_request::CreatePartitionsTopic;
 use kafka_wire::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_wire::delete_topics_request::DeleteTopicState;
@@ -15,6 +16,7 @@ use kafka_wire::{
     CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
 };
 use serde::Serialize;
+use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -28,11 +30,11 @@ pub enum Verb {
         /// Name of the topic
         name: String,
         /// Number of partitions [default: the brokers' num.partitions]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         partitions: Option<u16>,
         /// Nodes that keep a copy of each partition [default: the brokers'
         /// default.replication.factor]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(i16::MAX)))]
         replication_factor: Option<u16>,
         /// A setting of the topic by Kafka's name, such as retention.ms=3600000. May be given more
         /// than once
@@ -55,7 +57,7 @@ pub enum Verb {
         /// Name of the topic
         name: String,
         /// Number of partitions that there shall be: more than there are
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         partitions: Option<u16>,
         /// A setting by Kafka's name, such as retention.ms=3600000. May be given more than once
         #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
@@ -64,10 +66,16 @@ pub enum Verb {
         #[arg(long, value_name = "KEY")]
         delete_config: Vec<String>,
     },
-    /// Delete a topic and all its records
+    /// Delete a topic and all its records; on a terminal it asks first
     Delete {
         /// Name of the topic
         name: String,
+        /// Ask nothing
+        #[arg(long)]
+        yes: bool,
+        /// Also a topic of the brokers' own: with __consumer_offsets the offsets of all groups go
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -91,16 +99,20 @@ const OPERATION_SET: i8 = 0;
 const OPERATION_DELETE: i8 = 1;
 
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
+    if let Verb::Delete { name, force: false, .. } = verb
+        && is_internal(name)
+    {
+        let what = format!("topic '{name}' is the brokers' own: what is in it cannot be had again");
+        return Err(Refusal::usage(what, "give --force if all of it is to go"));
+    }
     let mut connection = reach.connect()?;
     match verb {
         Verb::Create { name, partitions, replication_factor, config } => {
             let mut topic = CreatableTopic::default();
             topic.name = name.as_str().into();
             topic.num_partitions = partitions.map_or(-1, i32::from);
-            topic.replication_factor = match replication_factor {
-                Some(factor) => i16::try_from(*factor).map_err(|_| too_many("--replication-factor"))?,
-                None => -1,
-            };
+            topic.replication_factor =
+                replication_factor.map_or(-1, |factor| i16::try_from(factor).expect("the parser bounds it"));
             topic.configs = config.iter().map(creatable).collect();
             let created = create(&mut connection, reach, topic)?;
             out.show(&created, |made| {
@@ -123,16 +135,15 @@ pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
             let report = TopicReport::ask(&mut connection, reach, name)?;
             out.show(&report, TopicReport::text)?;
         }
-        Verb::Delete { name } => {
+        Verb::Delete { name, yes, .. } => {
+            if !yes && is_at_terminal() {
+                confirm(name, &mut std::io::stdin().lock(), &mut std::io::stderr())?;
+            }
             delete(&mut connection, reach, name)?;
             out.show(&Deleted { deleted: name }, |_| format!("deleted {name}"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn too_many(option: &str) -> Refusal {
-    Refusal::usage(format!("{option} is above {}", i16::MAX), "give a smaller number")
 }
 
 fn creatable(setting: &Setting) -> CreatableTopicConfig {
@@ -233,6 +244,25 @@ fn alterable(key: &str, operation: i8, value: Option<&str>) -> AlterableConfig {
     config
 }
 
+/// Somebody is there to be asked.
+fn is_at_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks for the topic's name: a habit types `y`, a name is read first.
+fn confirm(name: &str, from: &mut impl BufRead, to: &mut impl Write) -> Result<(), Refusal> {
+    let failed = |error: std::io::Error| Refusal::environment(format!("the terminal: {error}"), "give --yes");
+    write!(to, "Topic '{name}' and all its records will be gone. Type its name to delete it: ")
+        .map_err(failed)?;
+    to.flush().map_err(failed)?;
+    let mut line = String::new();
+    from.read_line(&mut line).map_err(failed)?;
+    if line.trim() == name {
+        return Ok(());
+    }
+    Err(Refusal::usage("nothing was deleted", "type the topic's name, or give --yes"))
+}
+
 /// From version 6 on topics are named in a structure of their own.
 fn delete(connection: &mut Connection, reach: &Reach, name: &str) -> Result<(), Refusal> {
     let mut topic = DeleteTopicState::default();
@@ -254,6 +284,30 @@ pub fn left_out(connection: &Connection) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_topics_own_name_deletes_it() {
+        let answered = |line: &str| {
+            let mut asked = Vec::new();
+            let result = confirm("orders", &mut line.as_bytes(), &mut asked);
+            assert!(String::from_utf8_lossy(&asked).contains("'orders'"));
+            result.is_ok()
+        };
+        assert!(answered("orders\n"));
+        assert!(!answered("y\n") && !answered("") && !answered("orders2\n"));
+    }
+
+    #[test]
+    fn a_topic_of_the_brokers_own_goes_by_force_only() {
+        let reach = Reach { brokers: " , ".to_owned(), timeout: 1, json: false };
+        let delete = |name: &str, force| {
+            let verb = Verb::Delete { name: name.to_owned(), yes: true, force };
+            run(&verb, &reach, Out { json: false }).expect_err("there is no broker").exit_code
+        };
+        assert_eq!(delete("__consumer_offsets", false), crate::refusal::EXIT_USAGE);
+        let no_broker = crate::refusal::EXIT_ENVIRONMENT;
+        assert_eq!([delete("__consumer_offsets", true), delete("orders", false)], [no_broker; 2]);
+    }
 
     #[test]
     fn a_setting_has_a_key_and_may_have_equals_signs_in_its_value() {

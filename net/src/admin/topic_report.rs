@@ -90,7 +90,7 @@ pub struct TopicReport {
 #[derive(Serialize)]
 struct PartitionRow {
     partition: i32,
-    /// A broker id: node × 1000 + shard on Duramen; `None` while there is no leader.
+    /// A broker id: node × stride + shard on Duramen; `None` while there is no leader.
     leader: Option<i32>,
     leader_epoch: i32,
     replicas: Vec<i32>,

@@ -5,8 +5,8 @@ use super::context::Context;
 use super::errors::{code, control_error};
 use super::wire::StrBytes;
 use crate::pace::Pace;
-use engine::control::{Command, CommandError, Outcome, View};
-use engine::ids::{ShardId, broker_id};
+use engine::control::command::Place;
+use engine::control::{Command, CommandError, Outcome, View, by_hand};
 use engine::shard::ControlRefusal;
 use std::collections::BTreeSet;
 
@@ -86,21 +86,27 @@ pub fn repeated<T: Ord>(names: impl Iterator<Item = T>) -> BTreeSet<T> {
     repeated
 }
 
-/// Checks a placement by hand: one list of brokers for each of `partitions` new partitions.
-/// Placement is by journal here, so only the one that could not be otherwise is taken: all on a
-/// cluster's only broker.
-pub fn check_by_hand<'a>(view: &View, mut brokers: impl Iterator<Item = &'a [i32]>) -> Result<(), Failure> {
-    let only = match view.nodes.values().next() {
-        Some(node) if view.nodes.len() == 1 && node.shards == 1 => Some(broker_id(node.node, ShardId(0))),
-        _ => None,
-    };
-    if brokers.all(|brokers| only.is_some_and(|only| brokers == [only])) {
-        return Ok(());
+/// The brokers that live, by their ids.
+pub fn living(context: &Context) -> BTreeSet<i32> {
+    context.brokers().into_iter().map(|broker| broker.id).collect()
+}
+
+/// A placement by hand: one list of brokers for each new partition; see [`by_hand`]. As in Kafka,
+/// one of each list lives.
+pub fn places(
+    view: &View,
+    living: &BTreeSet<i32>,
+    lists: &[&[i32]],
+    copies: Option<u16>,
+) -> Result<Vec<Place>, Failure> {
+    let places = by_hand::places(view, lists, copies)?;
+    match lists.iter().find(|list| !list.iter().any(|id| living.contains(id))) {
+        None => Ok(places),
+        Some(list) => Err(Failure::new(
+            code::INVALID_REPLICA_ASSIGNMENT,
+            format!("All brokers specified in the manual partition assignment {list:?} are down."),
+        )),
     }
-    Err(Failure::new(
-        code::INVALID_REPLICA_ASSIGNMENT,
-        "Placing partitions by hand is not built: leave the assignment out.",
-    ))
 }
 
 #[cfg(test)]
@@ -110,7 +116,7 @@ pub mod fixture {
     use engine::control::config::Statics;
     use engine::control::propose::{NewTopic, create_topic};
     use engine::control::{Command, MetaState, View, ViewBuilder};
-    use engine::ids::{ClusterId, Incarnation, NodeId, TopicId};
+    use engine::ids::{BrokerIds, ClusterId, Incarnation, NodeId, TopicId};
     use engine::shard::Advertised;
     use std::sync::Arc;
 
@@ -125,8 +131,14 @@ pub mod fixture {
             let mut cluster =
                 Self { state: MetaState::default(), views: ViewBuilder::new(Statics::default()) };
             let members = vec![(NodeId(0), Incarnation(1))];
-            let lanes = shards;
-            cluster.apply(&Command::Form { cluster: ClusterId(1), members, lanes, segment_bytes: 1 << 28 });
+            let (lanes, segment_bytes, broker_ids) = (shards, 1 << 28, BrokerIds::default());
+            cluster.apply(&Command::Form {
+                cluster: ClusterId(1),
+                members,
+                lanes,
+                segment_bytes,
+                broker_ids,
+            });
             let advertised = Advertised { host: "h".to_owned(), first_port: 9092, rack: None };
             cluster.apply(&Command::RegisterNode { node: NodeId(0), shards, advertised });
             cluster
@@ -144,6 +156,7 @@ pub mod fixture {
                 configs: vec![],
                 topic_id: TopicId(id),
                 entropy: 1,
+                by_hand: Vec::new(),
             };
             let command = create_topic(&self.view(), &Statics::default(), new).expect("a good topic");
             self.apply(&command);

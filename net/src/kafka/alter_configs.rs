@@ -6,7 +6,7 @@ use super::context::Context;
 use super::dispatch::Handler;
 use crate::pace::Pace;
 use core::ops::RangeInclusive;
-use engine::control::command::ConfigChange;
+use engine::control::command::{ConfigChange, Resource};
 use engine::control::{Command, View, propose};
 use kafka_wire::alter_configs_request::AlterConfigsResource;
 use kafka_wire::alter_configs_response::AlterConfigsResourceResponse;
@@ -73,7 +73,21 @@ pub(super) fn alter(
         ConfigResource::Topic(name) => Ok(propose::alter_topic(view, &name, changes)?),
         ConfigResource::AllBrokers => Ok(propose::alter_brokers(view, changes)?),
         ConfigResource::Broker(id) => Ok(propose::alter_broker(view, id, changes)?),
+        ConfigResource::Bare(what) => alter_bare(what, &changes),
     }
+}
+
+/// Taking back what nobody set is done, as in Kafka; setting something is not.
+fn alter_bare(what: &str, changes: &[ConfigChange]) -> Result<Command, Failure> {
+    let takes_back = |change: &ConfigChange| match change {
+        ConfigChange::Delete { .. } => true,
+        ConfigChange::ReplaceAll { configs } => configs.is_empty(),
+        _ => false,
+    };
+    if changes.iter().all(takes_back) {
+        return Ok(Command::AlterConfigs { resource: Resource::Brokers, changes: Vec::new() });
+    }
+    Err(Failure::request(format!("{what} settings have no effect on this broker, and none is taken.")))
 }
 
 pub(super) fn null_value(key: &str) -> Failure {
@@ -121,6 +135,19 @@ mod tests {
         assert_eq!(changes, [ConfigChange::ReplaceAll { configs }]);
         assert!(planned(4, "", &[("log.retention.ms", Some("5"))]).is_ok());
         assert!(planned(4, "0", &[("log.flush.interval.messages", Some("5"))]).is_ok());
+    }
+
+    #[test]
+    fn what_has_no_settings_here_has_none_to_take_back_and_takes_none() {
+        let nothing = Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] };
+        for kind in [16, 32] {
+            assert_eq!(planned(kind, "any", &[]), Ok(nothing.clone()));
+            assert_eq!(planned(kind, "any", &[("interval.ms", Some("5"))]), Err(code::INVALID_REQUEST));
+            assert_eq!(planned(kind, "", &[]), Err(code::INVALID_REQUEST));
+        }
+        let delete = vec![ConfigChange::Delete { key: "interval.ms".to_owned() }];
+        let view = Cluster::new(1).view();
+        assert_eq!(alter(&view, &BTreeSet::new(), (16, "any"), delete), Ok(nothing));
     }
 
     #[test]

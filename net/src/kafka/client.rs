@@ -261,6 +261,7 @@ pub fn read_response<R: RequestResponsePair>(frame: &[u8], version: i16) -> Pars
     let mut cursor = Cursor::new(frame, tagged);
     let correlation = cursor.i32()?;
     cursor.skip_tags()?;
-    let response = wire::decode(cursor.rest(), version).map_err(|_| Malformed("it cannot be decoded"))?;
+    let response =
+        wire::decode_answer(cursor.rest(), version).map_err(|_| Malformed("it cannot be decoded"))?;
     Ok((correlation, response))
 }

@@ -177,7 +177,8 @@ fn the_client_and_the_broker_understand_each_other() {
         base_offset: -1,
         log_append_time_ms: -1,
         log_start: -1,
-        message: Some("no"),
+        record_errors: vec![(4, "late".to_owned())],
+        message: Some("no".into()),
         leader: None,
     };
     produce_codec::encode_response(&mut answer, header.version, &[(Arc::from("t"), 1)], &[part], 0);

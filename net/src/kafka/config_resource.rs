@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// Of Kafka's types of resource.
 pub const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
+/// Client metrics (what PushTelemetry would bring) and groups: by name, and without settings here.
+pub const CLIENT_METRICS: i8 = 16;
+pub const GROUP: i8 = 32;
 
 /// A resource that has settings here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,9 @@ pub enum ConfigResource {
     AllBrokers,
     /// A shard of this cluster.
     Broker(i32),
+    /// Of a type that Kafka has settings for and this broker has none: there is nothing to show or
+    /// to take back, and setting something would have no effect.
+    Bare(&'static str),
 }
 
 /// The resource of a request, or why it has none.
@@ -35,15 +41,24 @@ pub fn config_resource(view: &View, kind: i8, name: &str) -> Result<ConfigResour
             let number: Result<i32, _> = name.parse();
             let id = number
                 .map_err(|_| Failure::request(format!("Broker id must be an integer, but it is: {name}")))?;
-            if !view.nodes.values().any(|node| node.has_broker(id)) {
+            if view.broker(id).is_none() {
                 return Err(Failure::request(format!("Unexpected broker id {id}: no broker has it")));
             }
             Ok(ConfigResource::Broker(id))
         }
+        CLIENT_METRICS => bare(name, "Client metrics subscription"),
+        GROUP => bare(name, "Group"),
         other => {
             Err(Failure::request(format!("Resources of type {other} have no settings here: not built yet")))
         }
     }
+}
+
+fn bare(name: &str, what: &'static str) -> Result<ConfigResource, Failure> {
+    if name.is_empty() {
+        return Err(Failure::request(format!("{what} name must not be empty")));
+    }
+    Ok(ConfigResource::Bare(what))
 }
 
 #[cfg(test)]
@@ -60,7 +75,10 @@ mod tests {
         assert_eq!(find(TOPIC, "a b"), Err(code::INVALID_TOPIC_EXCEPTION));
         assert_eq!(find(BROKER, ""), Ok(ConfigResource::AllBrokers));
         assert_eq!(find(BROKER, "1"), Ok(ConfigResource::Broker(1)));
-        for (kind, name) in [(BROKER, "2"), (BROKER, "x"), (8, "0"), (99, "")] {
+        assert!(matches!(find(CLIENT_METRICS, "any"), Ok(ConfigResource::Bare(_))));
+        assert!(matches!(find(GROUP, "any"), Ok(ConfigResource::Bare(_))));
+        let wrong = [(BROKER, "2"), (BROKER, "x"), (8, "0"), (99, ""), (CLIENT_METRICS, ""), (GROUP, "")];
+        for (kind, name) in wrong {
             assert_eq!(find(kind, name), Err(code::INVALID_REQUEST), "{kind} {name}");
         }
     }

@@ -2,6 +2,7 @@
 //! questions about partitions that this shard leads.
 
 use super::leader_hint::LeaderHint;
+use super::record_check::RecordChecks;
 use super::sessions::Sessions;
 use super::throttle::{Quota, Throttles};
 use crate::groups::Groups;
@@ -10,7 +11,7 @@ use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
-use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId, broker_id};
+use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId};
 use engine::shard::Advertised;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -23,6 +24,9 @@ const ADMIN_WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// Nor is a client's own wish taken beyond this: its connection answers nothing else meanwhile.
 const ADMIN_WAIT_MAX: Duration = Duration::from_secs(300);
 
+/// Kafka's id of nobody.
+const NO_BROKER: i32 = -1;
+
 /// One per shard; handlers borrow it.
 pub struct Context {
     pub(crate) shard: Rc<ShardLoop>,
@@ -34,6 +38,7 @@ pub struct Context {
     pub settings: BrokerSettings,
     pub(crate) sessions: RefCell<Sessions>,
     throttles: RefCell<Throttles>,
+    pub(crate) record_checks: RecordChecks,
     /// The consumer groups that this shard coordinates.
     pub groups: Rc<Groups>,
 }
@@ -62,8 +67,8 @@ impl Context {
         let producer_ids = Cell::new((0, 0));
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
         let groups = Groups::start(Rc::clone(&shard), settings.groups.clone());
-        let throttles = RefCell::default();
-        Self { shard, producer_ids, sessions, statics, settings, throttles, groups }
+        let (throttles, record_checks) = (RefCell::default(), RecordChecks::default());
+        Self { shard, producer_ids, sessions, statics, settings, throttles, record_checks, groups }
     }
 
     /// The newest metadata that this shard has.
@@ -71,38 +76,52 @@ impl Context {
         self.shard.view()
     }
 
-    /// This shard's broker id.
+    /// This shard's broker id; −1 while the metadata is not there that tells it, and for a shard
+    /// that has no lane.
     pub fn broker_id(&self) -> i32 {
-        broker_id(self.shard.config.node, self.shard.shard())
+        let view = self.view();
+        let id = view.broker_ids.of(self.shard.config.node, self.shard.shard());
+        id.filter(|_| view.is_formed()).unwrap_or(NO_BROKER)
     }
 
     /// The broker id of the shard that leads the meta journal, whose lane is 0; −1 while nobody is
     /// known to lead it.
     pub fn controller_id(&self) -> i32 {
+        let view = self.view();
         let leader = self.shard.leaders.borrow().get(META_JOURNAL).and_then(|known| known.leader);
-        leader.map_or(-1, |leader| broker_id(leader, ShardId(0)))
+        let id = leader.and_then(|leader| view.broker_ids.of(leader, ShardId(0)));
+        id.filter(|_| view.is_formed()).unwrap_or(NO_BROKER)
     }
 
     pub fn node(&self) -> NodeId {
         self.shard.config.node
     }
 
-    /// Every shard of every node that lives, as brokers.
+    /// Every shard of every node that lives, as brokers. None before there is metadata: their ids
+    /// are not known, and clients ask again.
     pub fn brokers(&self) -> Vec<Broker> {
         let view = self.view();
         let mut brokers = Vec::new();
+        if !view.is_formed() {
+            return brokers;
+        }
         for node in view.nodes.values().filter(|node| self.shard.is_living(node.node)) {
             // A shard beyond the lanes has nothing to serve.
-            let shards = (0..node.shards.min(view.lanes)).map(ShardId);
-            brokers.extend(shards.map(|shard| broker(node.node, shard, &node.advertised)));
+            brokers.extend(brokers_of(&view, node.node, node.shards, &node.advertised));
         }
         // Before this node's registration is committed it is there all the same.
         if !view.is_registered(self.node()) {
-            let shards = (0..self.shard.config.shards).map(ShardId);
-            let advertised = &self.shard.config.advertised;
-            brokers.extend(shards.map(|shard| broker(self.node(), shard, advertised)));
+            let config = &self.shard.config;
+            brokers.extend(brokers_of(&view, self.node(), config.shards, &config.advertised));
         }
         brokers
+    }
+
+    /// Every shard of the nodes that are in the metadata and that this one is not linked to.
+    pub fn brokers_away(&self) -> Vec<Broker> {
+        let view = self.view();
+        let away = view.nodes.values().filter(|node| !self.shard.is_living(node.node));
+        away.flat_map(|node| brokers_of(&view, node.node, node.shards, &node.advertised)).collect()
     }
 
     /// A broker of this list by its id.
@@ -134,7 +153,7 @@ impl Context {
     fn broker_of(&self, view: &View, node: NodeId, lane: LaneId) -> i32 {
         let registered = view.nodes.get(&node).map_or(0, |node| node.shards);
         let shards = if registered == 0 { self.shard.config.shards } else { registered };
-        broker_id(node, lane.shard(shards))
+        view.broker_ids.of(node, lane.shard(shards)).expect("there are no more lanes than ids a node")
     }
 
     /// Whom a client should ask about a partition that this shard does not lead.
@@ -237,11 +256,24 @@ pub struct Placed {
     pub offline: Vec<i32>,
 }
 
-fn broker(node: NodeId, shard: ShardId, advertised: &Advertised) -> Broker {
-    Broker {
-        id: broker_id(node, shard),
-        host: advertised.host.clone(),
-        port: advertised.first_port.saturating_add(shard.0),
-        rack: advertised.rack.clone(),
+/// The shards of a node that have a lane: one beyond the lanes has nothing to serve.
+fn brokers_of(
+    view: &View,
+    node: NodeId,
+    shards: u16,
+    advertised: &Advertised,
+) -> impl Iterator<Item = Broker> {
+    let shards = (0..shards.min(view.lanes)).map(ShardId);
+    shards.filter_map(move |shard| Some(Broker::new(view.broker_ids.of(node, shard)?, shard, advertised)))
+}
+
+impl Broker {
+    fn new(id: i32, shard: ShardId, advertised: &Advertised) -> Self {
+        Self {
+            id,
+            host: advertised.host.clone(),
+            port: advertised.first_port.saturating_add(shard.0),
+            rack: advertised.rack.clone(),
+        }
     }
 }

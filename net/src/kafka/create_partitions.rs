@@ -28,12 +28,13 @@ impl Handler for CreatePartitions {
 
     async fn handle(context: &Context, _: i16, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
         let view = context.view();
+        let living = admin::living(context);
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
         let mut planned = Vec::with_capacity(request.topics.len());
         let mut pace = Pace::begin();
         for topic in &request.topics {
             pace.rest_if_late().await;
-            planned.push(plan(&view, &repeated, topic, context.random()));
+            planned.push(plan((&view, &living), &repeated, topic, context.random()));
         }
         let results: Vec<Result<(), Failure>> = if request.validate_only {
             planned.into_iter().map(|one| one.map(|_| ())).collect()
@@ -55,7 +56,7 @@ impl Handler for CreatePartitions {
 }
 
 fn plan(
-    view: &View,
+    (view, living): (&View, &BTreeSet<i32>),
     repeated: &BTreeSet<&str>,
     topic: &CreatePartitionsTopic,
     entropy: u64,
@@ -63,16 +64,25 @@ fn plan(
     if repeated.contains(topic.name.as_str()) {
         return Err(Failure::request("Duplicate topic name."));
     }
-    let command = propose::add_partitions(view, &topic.name, topic.count, entropy)?;
-    if let Some(assignments) = &topic.assignments {
-        let current = view.topics[topic.name.as_str()].partitions.len();
-        if assignments.len() != topic.count as usize - current {
-            let reason = format!("{} assignments for {} partitions", assignments.len(), topic.count);
-            return Err(Failure::new(code::INVALID_REPLICA_ASSIGNMENT, reason));
-        }
-        admin::check_by_hand(view, assignments.iter().map(|one| one.broker_ids.as_slice()))?;
+    let Some(assignments) = &topic.assignments else {
+        return Ok(propose::add_partitions(view, &topic.name, topic.count, entropy, Vec::new())?);
+    };
+    // What is wrong with the number comes first.
+    propose::add_partitions(view, &topic.name, topic.count, entropy, Vec::new())?;
+    let there = &view.topics[topic.name.as_str()];
+    let more = topic.count as usize - there.partitions.len();
+    if assignments.len() != more {
+        return Err(Failure::new(
+            code::INVALID_REPLICA_ASSIGNMENT,
+            format!(
+                "Attempted to add {more} additional partition(s), but {} assignment(s) were specified.",
+                assignments.len()
+            ),
+        ));
     }
-    Ok(command)
+    let lists: Vec<&[i32]> = assignments.iter().map(|one| one.broker_ids.as_slice()).collect();
+    let places = admin::places(view, living, &lists, Some(there.replication_factor))?;
+    Ok(propose::add_partitions(view, &topic.name, topic.count, entropy, places)?)
 }
 
 #[cfg(test)]
@@ -92,7 +102,10 @@ mod tests {
             assignment
         };
         topic.assignments = brokers.map(|all| all.iter().map(assignment).collect());
-        plan(&view, &BTreeSet::from(["twice"]), &topic, 1).map(|_| ()).map_err(|failure| failure.code)
+        let living = BTreeSet::from([0]);
+        plan((&view, &living), &BTreeSet::from(["twice"]), &topic, 1)
+            .map(|_| ())
+            .map_err(|failure| failure.code)
     }
 
     #[test]
@@ -111,5 +124,7 @@ mod tests {
         assert_eq!(planned("a", 3, Some(&[&[0]])), Ok(()));
         assert_eq!(planned("a", 3, Some(&[])), Err(code::INVALID_REPLICA_ASSIGNMENT));
         assert_eq!(planned("a", 3, Some(&[&[1]])), Err(code::INVALID_REPLICA_ASSIGNMENT));
+        assert_eq!(planned("a", 4, Some(&[&[0], &[0, 0]])), Err(code::INVALID_REPLICA_ASSIGNMENT));
+        assert_eq!(planned("a", 2, Some(&[])), Err(code::INVALID_PARTITIONS));
     }
 }

@@ -11,13 +11,14 @@ use super::wire::create_topics_response::{CreatableTopicConfigs, CreatableTopicR
 use super::wire::{self, StrBytes};
 use crate::pace::Pace;
 use core::ops::RangeInclusive;
+use engine::control::command::Place;
 use engine::control::config::effective::Configs;
 use engine::control::config::{BrokerConfigs, Statics, describe_topic};
 use engine::control::propose::{self, NewTopic};
 use engine::control::{Command, View};
 use engine::ids::TopicId;
 use kafka_wire::{CreateTopicsRequest, CreateTopicsResponse};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub struct CreateTopics;
 
@@ -34,10 +35,11 @@ impl Handler for CreateTopics {
 
     async fn handle(context: &Context, _: i16, request: CreateTopicsRequest) -> CreateTopicsResponse {
         let view = context.view();
+        let living = admin::living(context);
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));
         let plan = |topic| {
             let random = (context.new_topic_id(), context.random());
-            plan(&view, &context.statics, &repeated, topic, random)
+            plan((&view, &living), &context.statics, &repeated, topic, random)
         };
         let mut planned = Vec::with_capacity(request.topics.len());
         let mut pace = Pace::begin();
@@ -75,7 +77,7 @@ impl Handler for CreateTopics {
 }
 
 fn plan(
-    view: &View,
+    (view, living): (&View, &BTreeSet<i32>),
     statics: &Statics,
     repeated: &BTreeSet<&str>,
     topic: &CreatableTopic,
@@ -84,15 +86,11 @@ fn plan(
     if repeated.contains(topic.name.as_str()) {
         return Err(Failure::request("Duplicate topic name."));
     }
-    let (mut partitions, mut replication_factor) = (topic.num_partitions, topic.replication_factor);
-    if !topic.assignments.is_empty() {
-        if (partitions, replication_factor) != (-1, -1) {
-            let reason = "Both an assignment and a number of partitions or replicas were given.";
-            return Err(Failure::request(reason));
-        }
-        partitions = by_hand(view, &topic.assignments)?;
-        replication_factor = 1;
-    }
+    let (partitions, replication_factor) = (topic.num_partitions, topic.replication_factor);
+    let by_hand = match &topic.assignments[..] {
+        [] => Vec::new(),
+        assignments => by_hand(view, living, (partitions, replication_factor), assignments)?,
+    };
     let mut configs = Vec::with_capacity(topic.configs.len());
     for config in &topic.configs {
         let Some(value) = &config.value else {
@@ -102,20 +100,38 @@ fn plan(
         configs.push((config.name.as_str().to_owned(), value.as_str().to_owned()));
     }
     let name = topic.name.as_str().to_owned();
-    let new = NewTopic { name, partitions, replication_factor, configs, topic_id, entropy };
+    let new = NewTopic { name, partitions, replication_factor, configs, topic_id, entropy, by_hand };
     Ok(propose::create_topic(view, statics, new)?)
 }
 
-/// The number of partitions that a placement by hand asks for.
-fn by_hand(view: &View, assignments: &[CreatableReplicaAssignment]) -> Result<i32, Failure> {
-    let mut numbers: Vec<i32> = assignments.iter().map(|one| one.partition_index).collect();
-    numbers.sort_unstable();
-    if !numbers.iter().copied().eq(0..numbers.len() as i32) {
+/// Where a client wants the partitions 0 to n, which it may name in any order.
+fn by_hand(
+    view: &View,
+    living: &BTreeSet<i32>,
+    numbers: (i32, i16),
+    assignments: &[CreatableReplicaAssignment],
+) -> Result<Vec<Place>, Failure> {
+    for (number, what) in [(i32::from(numbers.1), "replication factor"), (numbers.0, "numPartitions")] {
+        if number != -1 {
+            return Err(Failure::request(format!(
+                "A manual partition assignment was specified, but {what} was not set to -1."
+            )));
+        }
+    }
+    let mut by_partition: BTreeMap<i32, &[i32]> = BTreeMap::new();
+    for one in assignments {
+        if by_partition.insert(one.partition_index, &one.broker_ids).is_some() {
+            let number = one.partition_index;
+            let reason = format!("Found multiple manual partition assignments for partition {number}");
+            return Err(Failure::new(code::INVALID_REPLICA_ASSIGNMENT, reason));
+        }
+    }
+    if !by_partition.keys().copied().eq(0..by_partition.len() as i32) {
         let reason = "partitions should be a consecutive 0-based integer sequence";
         return Err(Failure::new(code::INVALID_REPLICA_ASSIGNMENT, reason));
     }
-    admin::check_by_hand(view, assignments.iter().map(|one| one.broker_ids.as_slice()))?;
-    Ok(numbers.len() as i32)
+    let lists: Vec<&[i32]> = by_partition.into_values().collect();
+    admin::places(view, living, &lists, None)
 }
 
 /// The answer's fields for a topic that will be made as planned.
@@ -185,7 +201,8 @@ mod tests {
 
     fn planned(cluster: &mut Cluster, topic: &CreatableTopic) -> Result<Command, i16> {
         let statics = Statics::new(&[("num.partitions".to_owned(), "3".to_owned())]).unwrap();
-        plan(&cluster.view(), &statics, &BTreeSet::from(["twice"]), topic, (TopicId(9), 1))
+        let (view, living) = (cluster.view(), BTreeSet::from([0, 1]));
+        plan((&view, &living), &statics, &BTreeSet::from(["twice"]), topic, (TopicId(9), 1))
             .map_err(|failure| failure.code)
     }
 
@@ -223,18 +240,31 @@ mod tests {
     }
 
     #[test]
-    fn only_the_placement_that_could_not_be_otherwise_is_taken_by_hand() {
+    fn a_placement_by_hand_is_taken_and_its_mistakes_have_kafkas_codes() {
         let by_hand = |assignments: &[(i32, &[i32])]| assigned(&topic("a", -1, -1), assignments);
-        let mut one = Cluster::new(1);
-        let command = planned(&mut one, &by_hand(&[(1, &[0]), (0, &[0])])).unwrap();
-        assert!(matches!(command, Command::CreateTopic { partitions: 2, replication_factor: 1, .. }));
+        let mut two = Cluster::new(2);
+        let command = planned(&mut two, &by_hand(&[(1, &[0]), (0, &[1])])).unwrap();
+        let Command::CreateTopic { partitions, replication_factor, by_hand: places, .. } = command else {
+            panic!()
+        };
+        assert_eq!((partitions, replication_factor), (2, 1));
+        assert_eq!(places.iter().map(|place| place.lane.0).collect::<Vec<_>>(), [1, 0], "by partition");
         let refused = Err(code::INVALID_REPLICA_ASSIGNMENT);
-        assert_eq!(planned(&mut one, &by_hand(&[(0, &[7])])), refused);
-        assert_eq!(planned(&mut one, &by_hand(&[(0, &[])])), refused);
-        assert_eq!(planned(&mut one, &by_hand(&[(1, &[0])])), refused);
-        assert_eq!(planned(&mut Cluster::new(2), &by_hand(&[(0, &[0])])), refused);
-        let both = assigned(&topic("a", 1, -1), &[(0, &[0])]);
-        assert_eq!(planned(&mut one, &both), Err(code::INVALID_REQUEST));
+        let wrong: [&[(i32, &[i32])]; 6] = [
+            &[(0, &[7])],
+            &[(0, &[])],
+            &[(1, &[0])],
+            &[(0, &[0]), (0, &[1])],
+            &[(0, &[0, 1])],
+            &[(0, &[0]), (1, &[0, 1])],
+        ];
+        for assignments in wrong {
+            assert_eq!(planned(&mut two, &by_hand(assignments)), refused, "{assignments:?}");
+        }
+        for (partitions, factor) in [(1, -1), (-1, 1)] {
+            let both = assigned(&topic("a", partitions, factor), &[(0, &[0])]);
+            assert_eq!(planned(&mut two, &both), Err(code::INVALID_REQUEST));
+        }
     }
 
     #[test]
@@ -242,7 +272,8 @@ mod tests {
         let mut cluster = Cluster::new(1);
         let topic = with_config("retention.ms", Some("5"));
         let view = cluster.view();
-        let planned = plan(&view, &Statics::default(), &BTreeSet::new(), &topic, (TopicId(9), 1));
+        let known = (&*view, &BTreeSet::new());
+        let planned = plan(known, &Statics::default(), &BTreeSet::new(), &topic, (TopicId(9), 1));
         let described = describe(&view, &Statics::default(), &topic, &planned);
         assert_eq!((described.num_partitions, described.replication_factor), (1, 1));
         let configs = described.configs.as_ref().unwrap();

@@ -1,11 +1,14 @@
-//! DescribeCluster: the brokers, the controller and the cluster's id.
+//! DescribeCluster: the brokers, the controller and the cluster's id; and what is wrong, for those who
+//! know to ask.
 
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
 use super::metadata::cluster_id;
+use super::operations;
 use super::wire::StrBytes;
 use super::wire::describe_cluster_response::DescribeClusterBroker;
+use crate::health_row;
 use core::ops::RangeInclusive;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse};
 
@@ -24,7 +27,7 @@ impl Handler for DescribeCluster {
         request: DescribeClusterRequest,
     ) -> DescribeClusterResponse {
         let mut response = DescribeClusterResponse::default();
-        response.cluster_authorized_operations = i32::MIN;
+        response.cluster_authorized_operations = operations::UNKNOWN;
         response.endpoint_type = ENDPOINT_BROKERS;
         if version >= 1 && request.endpoint_type != ENDPOINT_BROKERS {
             let is_known = request.endpoint_type == 2;
@@ -33,9 +36,22 @@ impl Handler for DescribeCluster {
             response.error_message = Some(StrBytes::from("only brokers can be described here"));
             return response;
         }
+        let asked = request.include_cluster_authorized_operations;
+        response.cluster_authorized_operations = operations::if_asked(asked, operations::CLUSTER);
         response.cluster_id = cluster_id(&context.view()).into();
         response.controller_id = context.controller_id();
         response.brokers = context.brokers().into_iter().map(broker).collect();
+        if version >= 2 && request.include_fenced_brokers {
+            let fenced = |fenced| {
+                let mut described = broker(fenced);
+                described.is_fenced = true;
+                described
+            };
+            response.brokers.extend(context.brokers_away().into_iter().map(fenced));
+        }
+        if health_row::is_asked(&request.unknown_tagged_fields) {
+            response.unknown_tagged_fields = health_row::answer(&context.shard.status.findings());
+        }
         response
     }
 }

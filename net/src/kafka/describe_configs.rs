@@ -16,16 +16,12 @@ use engine::control::config::{
     BrokerConfigs, DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker,
     describe_topic,
 };
-use engine::control::view::NodeView;
-use engine::ids::{ShardId, broker_id};
+use engine::ids::BrokerIds;
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
 use std::collections::BTreeSet;
 
 pub struct DescribeConfigs;
-
-/// See [`broker_id`].
-const BROKERS_PER_NODE: i32 = 1000;
 
 impl Handler for DescribeConfigs {
     type Request = DescribeConfigsRequest;
@@ -78,9 +74,10 @@ fn find(
         ConfigResource::Topic(name) => {
             describe_topic(&view.topics[&name].configs, BrokerConfigs::of(view, own, statics))
         }
+        ConfigResource::Bare(_) => Vec::new(),
         ConfigResource::AllBrokers => describe_all_brokers(&view.broker_configs),
         // What stands in another node's file is known there alone.
-        ConfigResource::Broker(id) if id / BROKERS_PER_NODE != own / BROKERS_PER_NODE => {
+        ConfigResource::Broker(id) if !share_a_node(view, id, own) => {
             let reason = format!("Unexpected broker id, expected {own}, but received {id}");
             return Err(Failure::request(reason));
         }
@@ -98,13 +95,17 @@ fn find(
     Ok(all)
 }
 
+fn share_a_node(view: &View, one: i32, other: i32) -> bool {
+    let node = |id| view.broker_ids.place(id).map(|(node, _)| node);
+    node(one) == node(other)
+}
+
 /// What a broker is, by the names that Kafka's tools look for; set where the node is started.
 fn facts(view: &View, id: i32) -> Vec<DescribedConfig> {
-    let in_node = |node: &NodeView| id - broker_id(node.node, ShardId(0));
-    let node = view.nodes.values().find(|node| (0..i32::from(node.shards)).contains(&in_node(node)));
-    let Some(node) = node else { return Vec::new() };
+    let Some((node, shard)) = view.broker(id) else { return Vec::new() };
     let advertised = &node.advertised;
-    let port = i32::from(advertised.first_port) + in_node(node);
+    let port = u32::from(advertised.first_port) + u32::from(shard.0);
+    let stride = view.broker_ids.stride().to_string();
     let host = if advertised.host.contains(':') {
         format!("[{}]", advertised.host)
     } else {
@@ -113,7 +114,12 @@ fn facts(view: &View, id: i32) -> Vec<DescribedConfig> {
     vec![
         fact("advertised.listeners", Some(format!("PLAINTEXT://{host}:{port}")), "Where clients connect."),
         fact("broker.rack", advertised.rack.clone(), "The rack of the node."),
-        fact("node.id", Some(id.to_string()), "The broker id: node id × 1000 + shard."),
+        fact("node.id", Some(id.to_string()), "The broker id: node × stride + shard."),
+        fact(
+            BrokerIds::SETTING,
+            Some(stride),
+            "Broker ids are node × this + shard; set when the cluster was formed.",
+        ),
     ]
 }
 
@@ -206,6 +212,8 @@ mod tests {
             .collect();
         assert!(facts.contains(&("advertised.listeners", Some("PLAINTEXT://h:9092"))), "{facts:?}");
         assert!(counts[0] > 30 && counts[0] == counts[1] && counts[2] > 30 && counts[3] == 0, "{counts:?}");
+        let bare = answer(&request(&[(16, "any", None), (32, "any", None)]));
+        assert!(bare.results.iter().all(|result| result.error_code == 0 && result.configs.is_empty()));
         let response = answer(&request(&[(2, "no", None), (4, "9", None)]));
         let codes: Vec<i16> = response.results.iter().map(|result| result.error_code).collect();
         assert_eq!(codes, [code::UNKNOWN_TOPIC_OR_PARTITION, code::INVALID_REQUEST]);

@@ -4,6 +4,7 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, group_code};
+use super::operations;
 use super::repeats;
 use super::wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use super::wire::{Bytes, StrBytes};
@@ -45,7 +46,10 @@ impl Handler for DescribeGroups {
                 Answer::Described(described) => described,
                 other => panic!("a group was asked for and {other:?} answered"),
             };
-            response.groups.push(answer(version, name, described));
+            let mut group = answer(version, name, described);
+            let asked = request.include_authorized_operations && group.error_code == code::NONE;
+            group.authorized_operations = operations::if_asked(asked, operations::GROUP);
+            response.groups.push(group);
         }
         response
     }

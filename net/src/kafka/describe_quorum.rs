@@ -6,7 +6,7 @@ use super::errors::code;
 use super::repeats;
 use core::ops::RangeInclusive;
 use engine::control::View;
-use engine::ids::{JournalId, broker_id};
+use engine::ids::JournalId;
 use kafka_wire::describe_quorum_request::TopicData as Asked;
 use kafka_wire::describe_quorum_response::{PartitionData, ReplicaState, TopicData};
 use kafka_wire::{DescribeQuorumRequest, DescribeQuorumResponse};
@@ -78,7 +78,10 @@ fn quorum(view: &View, leader: Option<(i32, i32)>) -> PartitionData {
     let voters = meta.replicas.iter().map(|&node| {
         let mut voter = ReplicaState::default();
         let shards = view.nodes.get(&node).map_or(1, |node| node.shards.max(1));
-        voter.replica_id = broker_id(node, meta.lane.shard(shards));
+        voter.replica_id = view
+            .broker_ids
+            .of(node, meta.lane.shard(shards))
+            .expect("there are no more lanes than ids a node");
         voter.log_end_offset = if voter.replica_id == leader_id { applied } else { UNKNOWN };
         (voter.last_fetch_timestamp, voter.last_caught_up_timestamp) = (UNKNOWN, UNKNOWN);
         voter

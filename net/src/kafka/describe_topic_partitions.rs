@@ -3,7 +3,7 @@
 use super::context::{Context, Placed};
 use super::dispatch::Handler;
 use super::errors::code;
-use super::metadata::OPERATIONS_UNKNOWN;
+use super::operations;
 use super::wire::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
@@ -102,7 +102,7 @@ fn failed(name: &str, error_code: i16) -> DescribeTopicPartitionsResponseTopic {
     let mut topic = DescribeTopicPartitionsResponseTopic::default();
     topic.error_code = error_code;
     topic.name = Some(StrBytes::from(name));
-    topic.topic_authorized_operations = OPERATIONS_UNKNOWN;
+    topic.topic_authorized_operations = operations::UNKNOWN;
     topic
 }
 
@@ -115,6 +115,8 @@ fn describe(
 ) -> DescribeTopicPartitionsResponseTopic {
     let mut described = failed(&topic.name, code::NONE);
     described.topic_id = wire::uuid(topic.id);
+    // This API tells them always.
+    described.topic_authorized_operations = operations::TOPIC;
     described.is_internal = names::is_internal(&topic.name);
     for (number, view_of) in topic.partitions.iter().enumerate().skip(first).take(max) {
         described.partitions.push(partition(number as i32, placed(view_of)));

@@ -1,5 +1,6 @@
 //! From a request's header to its handler, for all APIs off the hot path.
 
+use super::audit::Audit;
 use super::context::{Caller, Context};
 use super::repeats::NAMED_MAX;
 use super::wire::{self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
@@ -8,7 +9,7 @@ use core::ops::RangeInclusive;
 /// One API. Handlers run one after the other on a connection; produce and fetch have their own
 /// way (`produce`, `fetch`).
 pub(crate) trait Handler {
-    type Request: RequestResponsePair;
+    type Request: RequestResponsePair + 'static;
     /// The versions answered, all of which are advertised.
     const VERSIONS: RangeInclusive<i16>;
 
@@ -42,14 +43,24 @@ pub(crate) const fn key_of<H: Handler>() -> i16 {
     <H::Request as KafkaRequest>::API_KEY.value()
 }
 
+/// Kafka's name of a handler's API.
+pub(crate) fn name_of<H: Handler>() -> &'static str {
+    let name = <H::Request as KafkaMessage>::NAME;
+    name.strip_suffix("Request").unwrap_or(name)
+}
+
 /// Decodes the body, handles it and gives the answer's bytes behind the response header.
-pub(crate) async fn answer<H: Handler>(
+pub(crate) async fn answer<H>(
     context: &Context,
     caller: Caller,
     version: i16,
     body: Bytes,
     decoded: impl FnOnce(),
-) -> Result<BytesMut, WireError> {
+) -> Result<BytesMut, WireError>
+where
+    H: Handler,
+    <H::Request as RequestResponsePair>::Response: 'static,
+{
     let mut request = wire::decode_owned::<H::Request>(body, version)?;
     let named = H::named(&request);
     if named > NAMED_MAX {
@@ -57,7 +68,11 @@ pub(crate) async fn answer<H: Handler>(
     }
     H::merge(&mut request);
     decoded();
+    let audit = Audit::of(&caller, &request);
     let response = H::handle_from(context, caller, version, request).await;
+    if let Some(audit) = audit {
+        audit.log(&response);
+    }
     let mut bytes = BytesMut::new();
     if is_flexible::<H>(version) {
         // The response header's tagged fields: none.

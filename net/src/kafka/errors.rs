@@ -1,5 +1,6 @@
 //! Kafka's error codes, and which of them says what the engine refused.
 
+use engine::batch::validate::BatchError;
 use engine::control::CommandError;
 use engine::groups::GroupError;
 use engine::shard::{ControlRefusal, Refusal};
@@ -72,6 +73,31 @@ pub mod code {
     pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 }
 
+/// The code of a batch that may not be stored. CORRUPT_MESSAGE makes clients send it again, since
+/// it can have happened on the way; whatever is wrong although the CRC is right is not that.
+fn batch_code(error: BatchError) -> i16 {
+    match error {
+        BatchError::Truncated { .. }
+        | BatchError::UnknownFormat(_)
+        | BatchError::Length(_)
+        | BatchError::Crc => code::CORRUPT_MESSAGE,
+        BatchError::TooLarge { .. } => code::MESSAGE_TOO_LARGE,
+        BatchError::TimestampType | BatchError::Timestamp { .. } | BatchError::Times(_) => {
+            code::INVALID_TIMESTAMP
+        }
+        BatchError::Empty
+        | BatchError::OldFormat(_)
+        | BatchError::MoreThanOne(_)
+        | BatchError::BaseOffset(_)
+        | BatchError::Count { .. }
+        | BatchError::Producer { .. }
+        | BatchError::Control
+        | BatchError::Transactional
+        | BatchError::Unpack(_)
+        | BatchError::Records(_) => code::INVALID_RECORD,
+    }
+}
+
 /// The code of a refusal by the engine.
 pub fn refusal_code(refusal: Refusal) -> i16 {
     match refusal {
@@ -82,11 +108,7 @@ pub fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::UnknownEpoch => code::UNKNOWN_LEADER_EPOCH,
         Refusal::OffsetOutOfRange => code::OFFSET_OUT_OF_RANGE,
         Refusal::OffsetNotAvailable => code::OFFSET_NOT_AVAILABLE,
-        Refusal::Corrupt => code::CORRUPT_MESSAGE,
-        Refusal::InvalidRecord => code::INVALID_RECORD,
-        Refusal::OldFormat => code::INVALID_RECORD,
-        Refusal::TooLarge => code::MESSAGE_TOO_LARGE,
-        Refusal::InvalidTimestamp => code::INVALID_TIMESTAMP,
+        Refusal::Batch(error) => batch_code(error),
         Refusal::OutOfOrderSequence => code::OUT_OF_ORDER_SEQUENCE_NUMBER,
         Refusal::InvalidProducerEpoch => code::INVALID_PRODUCER_EPOCH,
         Refusal::DuplicateSequence => code::DUPLICATE_SEQUENCE_NUMBER,
@@ -152,6 +174,7 @@ fn command_code(error: &CommandError) -> i16 {
         CommandError::InvalidTopicName(_) => code::INVALID_TOPIC_EXCEPTION,
         CommandError::InvalidPartitions(_) => code::INVALID_PARTITIONS,
         CommandError::InvalidReplicationFactor(_) => code::INVALID_REPLICATION_FACTOR,
+        CommandError::InvalidPlace(_) => code::INVALID_REPLICA_ASSIGNMENT,
         CommandError::InvalidConfig(_) => code::INVALID_CONFIG,
         CommandError::InvalidRequest(_) => code::INVALID_REQUEST,
         CommandError::LimitReached(_) => code::POLICY_VIOLATION,

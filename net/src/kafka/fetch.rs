@@ -27,6 +27,9 @@ use std::time::Duration;
 /// A fetch is parked for at most this long, whatever the client says; above what clients ask for.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
+/// Two ticks and a cold read are no delay that anybody looks for.
+const LATE_MIN: Duration = Duration::from_millis(50);
+
 /// A fetch request on its way.
 pub struct FetchWork {
     head: FetchAnswerHead,
@@ -35,6 +38,8 @@ pub struct FetchWork {
     wanted: Vec<Wanted>,
     /// `None` when nothing was asked of the engine.
     ticket: Option<FetchTicket>,
+    /// Until when it may be parked.
+    deadline_ns: u64,
     /// The client's, if it has one.
     quota: Option<Quota>,
 }
@@ -77,36 +82,39 @@ pub fn begin(
     let wanted: Vec<Wanted> = followed.into_iter().map(resolve).collect();
     let quota = Quota::of(&view.quotas, header.client_id, QuotaKind::Fetch);
     let bytes_max = quota.as_ref().map_or(bytes_max, |quota| bytes_max.min(quota.answer_bytes_max()));
-    let ticket = ask(context, &request, &wanted, bytes_max);
-    Ok(FetchWork { head, incremental, wanted, ticket, quota })
+    let deadline_ns = deadline_ns(context, &request, &wanted);
+    let ticket = ask(context, &request, &wanted, (bytes_max, deadline_ns));
+    Ok(FetchWork { head, incremental, wanted, ticket, deadline_ns, quota })
+}
+
+/// An error is told at once.
+fn deadline_ns(context: &Context, request: &FetchRequest<'_>, wanted: &[Wanted]) -> u64 {
+    let has_error = wanted.iter().any(|one| one.resolved.is_err());
+    let wait_ms = if has_error { 0 } else { request.max_wait_ms.max(0) as u64 };
+    context.shard.now().plus(Duration::from_millis(wait_ms).min(WAIT_MAX))
 }
 
 fn ask(
     context: &Context,
     request: &FetchRequest<'_>,
     wanted: &[Wanted],
-    bytes_max: usize,
+    (bytes_max, deadline_ns): (usize, u64),
 ) -> Option<FetchTicket> {
     let mut partitions = Vec::with_capacity(wanted.len());
-    let mut has_error = false;
     for Wanted { followed, resolved } in wanted {
-        match resolved {
-            Ok(partition) => partitions.push(FetchPartition {
+        if let Ok(partition) = resolved {
+            partitions.push(FetchPartition {
                 partition: *partition,
                 offset: Offset(followed.offset),
                 max_bytes: followed.max_bytes.max(0) as u32,
                 leader_epoch: followed.leader_epoch,
                 last_fetched_epoch: followed.last_fetched_epoch,
-            }),
-            Err(_) => has_error = true,
+            });
         }
     }
     if partitions.is_empty() {
         return None;
     }
-    // An error is told at once.
-    let wait_ms = if has_error { 0 } else { request.max_wait_ms.max(0) as u64 };
-    let deadline_ns = context.shard.now().plus(Duration::from_millis(wait_ms).min(WAIT_MAX));
     let max_bytes = (request.max_bytes.max(0) as u32).min(u32::try_from(bytes_max).unwrap_or(u32::MAX));
     // More than may be sent cannot be waited for.
     let min_bytes = (request.min_bytes.max(0) as u32).min(max_bytes);
@@ -237,6 +245,10 @@ impl FetchWork {
     /// The answer, how many partitions in it have an error, and how long nothing more is read:
     /// a quota was exceeded.
     pub fn finish(self, context: &Context) -> (Outgoing, u64, Duration) {
+        let late_ns = context.shard.now().mono_ns.saturating_sub(self.deadline_ns);
+        if u128::from(late_ns) > LATE_MIN.as_nanos() {
+            context.shard.page.borrow_mut().fetches_late.record(late_ns);
+        }
         let fetched = self.ticket.map(|ticket| ticket.slots.take().pop().expect("it is complete"));
         let mut fetched = fetched.unwrap_or_default().into_iter();
         let (mut head, incremental) = (self.head, self.incremental);

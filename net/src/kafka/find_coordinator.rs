@@ -47,11 +47,11 @@ impl Handler for FindCoordinator {
             let mut pace = Pace::begin();
             for key in request.coordinator_keys {
                 pace.rest_if_late().await;
-                response.coordinators.push(coordinator(find(context, request.key_type, &key), key));
+                response.coordinators.push(coordinator(find(context, version, request.key_type, &key), key));
             }
             return response;
         }
-        match find(context, request.key_type, &request.key) {
+        match find(context, version, request.key_type, &request.key) {
             Ok(broker) => {
                 (response.node_id, response.port) = (broker.id, i32::from(broker.port));
                 response.host = broker.host.as_str().into();
@@ -66,11 +66,10 @@ impl Handler for FindCoordinator {
     }
 }
 
-fn find(context: &Context, key_type: i8, key: &str) -> Result<Broker, Unknown> {
+fn find(context: &Context, version: i16, key_type: i8, key: &str) -> Result<Broker, Unknown> {
     match key_type {
         GROUP => {}
-        // librdkafka turns lz4 off towards brokers without this API; clients wait and ask again.
-        TRANSACTION => return Err((code::COORDINATOR_NOT_AVAILABLE, "this broker has no transactions yet")),
+        TRANSACTION => return Err(no_transactions(version)),
         _ => return Err((code::INVALID_REQUEST, "no such type of key")),
     }
     let view = context.view();
@@ -81,6 +80,14 @@ fn find(context: &Context, key_type: i8, key: &str) -> Result<Broker, Unknown> {
     let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now");
     let leader = context.leader(&view, partition).ok_or(no_leader)?;
     context.broker(leader.broker).ok_or(no_leader)
+}
+
+/// An error that ends a transactional producer at once, with words that it shows; most others it
+/// would meet by asking again until its time is over. Java's client, which asks from version 4 on,
+/// shows them with every code but that of the missing right; librdkafka ends with that one alone.
+fn no_transactions(version: i16) -> Unknown {
+    let code = if version >= 4 { code::INVALID_REQUEST } else { code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
+    (code, "this broker has no transactions yet: leave transactional.id out")
 }
 
 /// Makes the topic where it is missing; whoever was faster is as good.
@@ -96,6 +103,7 @@ async fn make_offsets_topic(context: &Context) {
         configs: Vec::new(),
         topic_id: context.new_topic_id(),
         entropy: context.random(),
+        by_hand: Vec::new(),
     };
     let made = match propose::create_topic(&view, &context.statics, new) {
         Ok(command) => context.control(command).await.map(drop).map_err(|refusal| format!("{refusal:?}")),
@@ -122,4 +130,16 @@ fn coordinator(found: Result<Broker, Unknown>, key: StrBytes) -> Coordinator {
         }
     }
     coordinator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transactional_client_is_told_what_ends_it() {
+        assert_eq!(no_transactions(2).0, code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        assert_eq!(no_transactions(6).0, code::INVALID_REQUEST);
+        assert!(no_transactions(6).1.contains("no transactions"));
+    }
 }

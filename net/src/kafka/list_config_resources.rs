@@ -1,6 +1,6 @@
 //! ListConfigResources: what has settings, by type. Only topics and brokers do here.
 
-use super::config_resource::{BROKER, TOPIC};
+use super::config_resource::{BROKER, CLIENT_METRICS, GROUP, TOPIC};
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
@@ -9,10 +9,6 @@ use kafka_wire::list_config_resources_response::ConfigResource;
 use kafka_wire::{ListConfigResourcesRequest, ListConfigResourcesResponse};
 
 pub struct ListConfigResources;
-
-/// Of Kafka's types: client metrics and groups, which have none here.
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
 
 impl Handler for ListConfigResources {
     type Request = ListConfigResourcesRequest;
@@ -39,7 +35,9 @@ impl Handler for ListConfigResources {
 
 /// The types asked for, all when none is named; `None` when one is no such type.
 fn types(asked: &[i8]) -> Option<Vec<i8>> {
-    const ALL: [i8; 4] = [TOPIC, BROKER, CLIENT_METRICS, GROUP];
+    /// Loggers of brokers, too: there are none.
+    const BROKER_LOGGER: i8 = 8;
+    const ALL: [i8; 5] = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
     if asked.iter().any(|kind| !ALL.contains(kind)) {
         return None;
     }
@@ -66,7 +64,7 @@ mod tests {
 
     #[test]
     fn no_type_is_every_type_and_an_unknown_one_an_error() {
-        assert_eq!(types(&[]).map(|types| types.len()), Some(4));
+        assert_eq!(types(&[]).map(|types| types.len()), Some(5));
         assert_eq!(types(&[BROKER]), Some(vec![BROKER]));
         assert_eq!(types(&[BROKER, 3]), None);
     }

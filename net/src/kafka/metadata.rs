@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, control_error};
+use super::operations;
 use super::repeats;
 use super::wire::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -24,8 +25,6 @@ pub struct Metadata;
 /// How long an answer waits for the leaders of a topic that it has just created; then their
 /// partitions are LEADER_NOT_AVAILABLE and the client asks again.
 const NEW_LEADER_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Kafka's value of "not asked for" in the authorized operations.
-pub const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 
 impl Handler for Metadata {
     type Request = MetadataRequest;
@@ -69,7 +68,12 @@ impl Handler for Metadata {
         response.cluster_id = Some(cluster_id(&context.view()).into());
         response.controller_id = context.controller_id();
         response.topics = topics;
-        response.cluster_authorized_operations = OPERATIONS_UNKNOWN;
+        let cluster = request.include_cluster_authorized_operations;
+        response.cluster_authorized_operations = operations::if_asked(cluster, operations::CLUSTER);
+        for topic in response.topics.iter_mut().filter(|topic| topic.error_code == code::NONE) {
+            let asked = request.include_topic_authorized_operations;
+            topic.topic_authorized_operations = operations::if_asked(asked, operations::TOPIC);
+        }
         response
     }
 }
@@ -130,7 +134,8 @@ async fn one_topic(context: &Context, wanted: WantedTopic, create: bool) -> Meta
             if names::check_name(&name).is_err() {
                 return failed(Some(&name), TopicId(0), code::INVALID_TOPIC_EXCEPTION);
             }
-            if !create || !context.settings.auto_create_topics {
+            let is_just_deleted = || context.shard.just_deleted.borrow().contains(&name, context.shard.now());
+            if !create || !context.settings.auto_create_topics || is_just_deleted() {
                 return failed(Some(&name), TopicId(0), code::UNKNOWN_TOPIC_OR_PARTITION);
             }
             create_topic(context, &name).await
@@ -156,6 +161,7 @@ async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
         configs: Vec::new(),
         topic_id: context.new_topic_id(),
         entropy: context.random(),
+        by_hand: Vec::new(),
     };
     let made = match propose::create_topic(&context.view(), &context.statics, new) {
         Ok(command) => context.control(command).await,
@@ -214,7 +220,7 @@ fn failed(name: Option<&str>, id: TopicId, error_code: i16) -> MetadataResponseT
     topic.error_code = error_code;
     topic.name = name.map(StrBytes::from);
     topic.topic_id = if id == TopicId(0) { Uuid::ZERO } else { wire::uuid(id) };
-    topic.topic_authorized_operations = OPERATIONS_UNKNOWN;
+    topic.topic_authorized_operations = operations::UNKNOWN;
     topic
 }
 

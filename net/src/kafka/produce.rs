@@ -11,9 +11,12 @@ use super::throttle;
 use crate::completion::Slots;
 use crate::pace::Pace;
 use crate::shard_loop::ProduceResult;
+use engine::batch::{BatchHeader, Codec};
+use engine::control::view::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
 use engine::shard::{Acks, Refusal, RequestId};
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +42,8 @@ pub struct ProduceWork {
 
 struct Part {
     number: i32,
+    /// Of its topic, when there is one.
+    settings: Option<TopicSettings>,
     /// Refused before the engine saw it.
     refused: Option<i16>,
     /// What the engine knows it by.
@@ -103,8 +108,9 @@ async fn hand_all_on(
         }
         pace.rest_if_late().await;
         let records = wire.records.unwrap_or_default();
-        let batch = Batch { request: id, slot: slot as u32, partition: part.id, acks, records };
-        if !hand_on(context, batch, until).await {
+        let (slot, partition, settings) = (slot as u32, part.id, part.settings);
+        let batch = Batch { request: id, slot, partition, acks, records, settings };
+        if !hand_on(context, batch, &mut pace, until).await {
             part.refused = Some(code::REQUEST_TIMED_OUT);
         }
     }
@@ -116,14 +122,32 @@ struct Batch<'a> {
     partition: PartitionId,
     acks: Acks,
     records: &'a [u8],
+    settings: Option<TopicSettings>,
+}
+
+impl Batch<'_> {
+    /// Where its records have to be decompressed to be looked at: what they have to be within.
+    fn settings_to_check(&self) -> Option<TopicSettings> {
+        let is_compressed = BatchHeader::of(self.records)?.codec_number() != Codec::None as u8;
+        self.settings.filter(|settings| is_compressed && !settings.trusts_header)
+    }
 }
 
 /// Gives one batch to the engine once there is room; false when there was none in time.
 async fn hand_on(
     context: &Context,
     batch: Batch<'_>,
+    pace: &mut Pace,
     (deadline_ns, closed): (u64, &impl Fn() -> bool),
 ) -> bool {
+    let mut checked = None;
+    if let Some(settings) = batch.settings_to_check() {
+        let bounds = settings.time_bounds(context.shard.now().wall_ms);
+        checked = context.record_checks.check(pace, batch.records, bounds, closed).await;
+        if checked.is_none() {
+            return false;
+        }
+    }
     let shard = &context.shard;
     let has_room = || shard.room_for(batch.partition, batch.records.len());
     if !has_room() {
@@ -133,7 +157,7 @@ async fn hand_on(
             return false;
         }
     }
-    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, batch.records);
+    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, (batch.records, checked));
     true
 }
 
@@ -174,6 +198,7 @@ fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> V
     let mut rest = request.partitions.iter();
     for (name, count) in &request.topics {
         let topic = view.topics.get(*name);
+        let settings = topic.map(|topic| topic.settings);
         // What the brokers write there for themselves is nothing for clients to add to.
         let refused = refused.or(names::is_internal(name).then_some(code::INVALID_TOPIC_EXCEPTION));
         for wire in rest.by_ref().take(*count) {
@@ -185,7 +210,7 @@ fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> V
                 _ => None,
             });
             let id = found.map_or(PartitionId(0), |found| found.id);
-            parts.push(Part { number: wire.number, refused, id });
+            parts.push(Part { number: wire.number, settings, refused, id });
         }
     }
     parts
@@ -239,6 +264,7 @@ impl Part {
             base_offset: -1,
             log_append_time_ms: -1,
             log_start: -1,
+            record_errors: Vec::new(),
             message: None,
             leader: None,
         };
@@ -252,6 +278,9 @@ impl Part {
             (None, Err(refusal)) => {
                 partition.error_code = refusal_code(refusal);
                 partition.message = message(refusal);
+                if let Refusal::Batch(error) = refusal {
+                    partition.record_errors = error.records();
+                }
                 if refusal == Refusal::NotLeader {
                     partition.leader = context.leader_hint(self.id);
                 }
@@ -262,13 +291,10 @@ impl Part {
 }
 
 /// What the code alone does not say.
-fn message(refusal: Refusal) -> Option<&'static str> {
+fn message(refusal: Refusal) -> Option<Cow<'static, str>> {
     match refusal {
-        Refusal::Corrupt => Some("the batch's lengths or its CRC are wrong"),
-        Refusal::InvalidRecord => Some("exactly one whole batch of data records is expected"),
-        Refusal::OldFormat => Some("only record batches of format 2 are stored"),
-        Refusal::InvalidTimestamp => Some("a timestamp is outside the topic's bounds"),
-        Refusal::Storage => Some("no space left, or damaged storage"),
+        Refusal::Batch(error) => Some(error.to_string().into()),
+        Refusal::Storage => Some("no space left, or damaged storage".into()),
         _ => None,
     }
 }
@@ -286,7 +312,8 @@ mod tests {
             base_offset: 5,
             log_append_time_ms: -1,
             log_start: 2,
-            message: Some("why"),
+            record_errors: Vec::new(),
+            message: Some("why".into()),
             leader: None,
         }
     }
@@ -296,7 +323,8 @@ mod tests {
         let topics = [(Arc::from("a"), 2), (Arc::from("b"), 1)];
         let broker = crate::kafka::context::Broker { id: 1, host: "h".into(), port: 9, rack: None };
         let hint = crate::kafka::leader_hint::LeaderHint { broker, epoch: 4 };
-        let parts = [part(0, 0), part(1, 3), ProducedPartition { leader: Some(hint), ..part(7, 6) }];
+        let bad_record = ProducedPartition { record_errors: vec![(2, "late".to_owned())], ..part(1, 3) };
+        let parts = [part(0, 0), bad_record, ProducedPartition { leader: Some(hint), ..part(7, 6) }];
         for version in 3..=11 {
             let mut body = Vec::new();
             produce_codec::encode_response(&mut body, version, &topics, &parts, 7);
@@ -304,6 +332,9 @@ mod tests {
             assert_eq!((response.responses.len(), response.throttle_time_ms), (2, 7));
             let first = &response.responses[0].partition_responses;
             assert_eq!((first[1].error_code, first[0].base_offset), (3, 5));
+            let bad = first[1].record_errors.iter().map(|error| error.batch_index);
+            let named: &[i32] = if version >= 8 { &[2] } else { &[] };
+            assert!(bad.eq(named.iter().copied()), "version {version}");
             assert_eq!(response.node_endpoints.len(), usize::from(version >= 10));
             let last = &response.responses[1].partition_responses[0];
             assert_eq!(last.current_leader.leader_id, if version >= 10 { 1 } else { -1 });

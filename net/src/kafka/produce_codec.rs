@@ -3,6 +3,7 @@
 use super::cursor::{Cursor, Parsed, Writer};
 use super::leader_hint::{LeaderHint, write_endpoints, write_leader_tag};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub const FLEXIBLE_FROM: i16 = 9;
@@ -55,7 +56,10 @@ pub struct ProducedPartition {
     pub base_offset: i64,
     pub log_append_time_ms: i64,
     pub log_start: i64,
-    pub message: Option<&'static str>,
+    /// Records that alone are at fault, by their place in the batch; a client fails these and sends
+    /// the others again.
+    pub record_errors: Vec<(i32, String)>,
+    pub message: Option<Cow<'static, str>>,
     /// Whom to ask instead, when this is no longer the leader.
     pub leader: Option<LeaderHint>,
 }
@@ -102,9 +106,13 @@ fn encode_partition(writer: &mut Writer<'_>, version: i16, partition: &ProducedP
         writer.i64(partition.log_start);
     }
     if version >= 8 {
-        // No single record is named: a batch is taken or refused whole.
-        writer.length(0);
-        writer.nullable_string(partition.message);
+        writer.length(partition.record_errors.len());
+        for (record, why) in &partition.record_errors {
+            writer.i32(*record);
+            writer.nullable_string(Some(why));
+            writer.no_tags();
+        }
+        writer.nullable_string(partition.message.as_deref());
     }
     match &partition.leader {
         Some(leader) if version >= 10 => write_leader_tag(writer, 0, leader),

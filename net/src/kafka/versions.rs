@@ -69,6 +69,17 @@ macro_rules! surface {
             apis
         }
 
+        /// Kafka's name of an API; `other` for one that is not there.
+        pub fn name(key: i16) -> &'static str {
+            match key {
+                PRODUCE => "Produce",
+                FETCH => "Fetch",
+                API_VERSIONS => "ApiVersions",
+                $(key if key == dispatch::key_of::<$handler>() => dispatch::name_of::<$handler>(),)*
+                _ => "other",
+            }
+        }
+
         /// Handles a request off the hot path whose version is in range; `None` when there is no
         /// such API.
         pub async fn handle(
@@ -141,5 +152,8 @@ mod tests {
         let apis = apis();
         assert!(apis.windows(2).all(|pair| pair[0].key < pair[1].key));
         assert!(apis.iter().all(|api| api.min <= api.max));
+        let names: std::collections::BTreeSet<_> = apis.iter().map(|api| name(api.key)).collect();
+        assert!(names.len() == apis.len() && !names.contains("other"), "{names:?}");
+        assert_eq!((name(3), name(19), name(-1)), ("Metadata", "CreateTopics", "other"));
     }
 }

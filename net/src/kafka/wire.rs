@@ -51,6 +51,15 @@ pub fn decode<T: KafkaDecode>(body: &[u8], version: i16) -> Result<T, DecodeErro
     decode_owned(Bytes::copy_from_slice(body), version)
 }
 
+/// Decodes the body of an answer to a command of ours, which may hold what a broker of this kind alone
+/// tells.
+pub fn decode_answer<T: KafkaDecode>(body: &[u8], version: i16) -> Result<T, DecodeError> {
+    let mut limits = limits();
+    (limits.max_tag_bytes, limits.max_total_tag_bytes) = (4 << 20, 4 << 20);
+    let mut decoder = Decoder::new(Bytes::copy_from_slice(body), limits)?;
+    T::decode(&mut decoder, ApiVersion::new(version))
+}
+
 /// The same, of bytes that texts and byte fields go on sharing.
 pub fn decode_owned<T: KafkaDecode>(body: Bytes, version: i16) -> Result<T, DecodeError> {
     let mut decoder = Decoder::new(body, limits())?;

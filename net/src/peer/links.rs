@@ -272,10 +272,15 @@ impl Links {
 
     /// Calls once, and serves the link until it ends.
     async fn call(self: &Rc<Self>, other: Other) -> Result<(), LinkError> {
-        let first = self.addresses.of(other.0).ok_or(LinkError::NoAddress)?;
-        let port = first.port().checked_add(other.1.0).ok_or(LinkError::NoAddress)?;
-        let stream = TcpStream::connect_timeout(SocketAddr::new(first.ip(), port), CONNECT_MAX).await;
+        let address = self.address(other).ok_or(LinkError::NoAddress)?;
+        let stream = TcpStream::connect_timeout(address, CONNECT_MAX).await;
         self.serve(stream.map_err(io::Error::from)?, Some(other)).await
+    }
+
+    /// Where a shard of another node listens, as far as that is known.
+    fn address(&self, (node, shard): Other) -> Option<SocketAddr> {
+        let first = self.addresses.of(node)?;
+        Some(SocketAddr::new(first.ip(), first.port().checked_add(shard.0)?))
     }
 
     async fn accept(self: Rc<Self>, listener: TcpListener) {
@@ -410,7 +415,9 @@ impl Links {
 
     fn ended(&self, link: &Rc<OpenLink>, reason: &LinkError) {
         let (node, their_shard) = (link.theirs.node.0, link.theirs.shard.0);
-        tracing::warn!(shard = self.place.shard.0, node, their_shard, "link closed: {reason}");
+        let address = self.address((link.theirs.node, link.theirs.shard));
+        let address = address.map_or_else(|| "unknown".to_owned(), |at| at.to_string());
+        tracing::warn!(shard = self.place.shard.0, node, their_shard, %address, "link closed: {reason}");
         self.closed.set(self.closed.get() + 1);
         let (traffic, past) = (link.traffic(), self.past.get());
         self.past.set(Traffic {
@@ -438,7 +445,8 @@ impl Links {
         let text = error.to_string();
         if self.complaints.borrow().get(&other) != Some(&text) {
             let (node, their_shard) = (other.0.0, other.1.0);
-            tracing::warn!(shard = self.place.shard.0, node, their_shard, "no link: {text}; trying on");
+            let address = self.address(other).map_or_else(|| "unknown".to_owned(), |at| at.to_string());
+            tracing::warn!(shard = self.place.shard.0, node, their_shard, %address, "no link: {text}; trying on");
             self.complaints.borrow_mut().insert(other, text);
         }
     }

@@ -305,6 +305,7 @@ fn formation_reports_travel_between_shards_0() {
             challenge: 3,
             echo: 0,
             segment_bytes: 1 << 28,
+            broker_ids: None,
             is_final: false,
             listed: vec![NodeId(1), NodeId(2)],
             stored: Vec::new(),

@@ -62,7 +62,7 @@ impl Verify {
     pub fn enough(&self) {
         let id = libc::pid_t::try_from(self.child.id()).expect("a process");
         // SAFETY: a signal to a child that was not waited for.
-        assert_eq!(unsafe { libc::kill(id, libc::SIGTERM) }, 0, "SIGTERM to {id}");
+        assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0, "SIGINT to {id}");
     }
 
     /// Its exit code and what it said.

@@ -248,6 +248,7 @@ impl Cluster {
             configs: Vec::new(),
             topic_id: TopicId(u128::from(self.next) + 1),
             entropy: self.next,
+            by_hand: Vec::new(),
         };
         let command = propose::create_topic(&view, &Statics::default(), new).expect("it may be made");
         let output = self.command(node, command);
@@ -303,7 +304,7 @@ impl Cluster {
         let request = self.request();
         self.sent.insert(request, Sent { node, partition, crc: batch_crc(&records) });
         let acks = Acks::All;
-        let produce = Produce { request, slot: 0, partition, acks, records: &records };
+        let produce = Produce { request, slot: 0, partition, acks, records: &records, checked: None };
         self.world.input(node, shard, Input::Produce(produce));
         for happening in self.world.take_happened() {
             self.happened(happening);

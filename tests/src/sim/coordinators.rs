@@ -166,7 +166,8 @@ impl World {
     fn host_appends(&mut self, node: usize, shard: u16, append: &Append) {
         let Append { ticket, partition, acks, batch } = append;
         let request = RequestId(HOSTS_FIRST + ticket.0);
-        let produce = shard::Produce { request, slot: 0, partition: *partition, acks: *acks, records: batch };
+        let (partition, acks) = (*partition, *acks);
+        let produce = shard::Produce { request, slot: 0, partition, acks, records: batch, checked: None };
         self.input(node, shard, Input::Produce(produce));
     }
 

@@ -2,6 +2,7 @@
 
 use super::Counts;
 use crate::check::Model;
+use engine::health::{Finding, Kind};
 use engine::journal::report::{DamageKind, RecoveryReport};
 use engine::peer::Space;
 use engine::raft::Change;
@@ -22,6 +23,9 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
             *newest = (*newest).max(*term);
             counts.add("leadership begun");
         }
+        Event::LeadsNoMore { .. } => counts.add("leadership ended"),
+        Event::HealthBegan(findings) => findings.iter().for_each(|finding| counts.add(begun(finding))),
+        Event::HealthEnded(findings) => counts.add_many("health: over", findings.len() as u64),
         Event::SegmentRolled { .. } => counts.add("segment rolled"),
         Event::SegmentSealed { .. } => counts.add("segment sealed"),
         Event::IndexRebuilt { .. } => counts.add("index made again while serving"),
@@ -58,6 +62,21 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::Rejoined { .. } => counts.add("rejoined with an empty disk"),
         Event::Formed { .. } => counts.add("cluster formed"),
         Event::ClockTrusted => counts.add("clock trusted again"),
+    }
+}
+
+fn begun(finding: &Finding) -> &'static str {
+    match finding.what.kind() {
+        Kind::NodeDown => "health: node down",
+        Kind::NoQuorum => "health: no quorum",
+        Kind::ReplicaNotMember => "health: replica not a member",
+        Kind::ReplicaQuarantined => "health: replica quarantined",
+        Kind::ReplicaDamaged => "health: replica damaged",
+        Kind::ReplicaFull => "health: replica full",
+        Kind::ReplicaBehind => "health: replica behind",
+        Kind::ReplicaCatchingUp => "health: replica catching up",
+        Kind::DiskNearlyFull => "health: disk nearly full",
+        Kind::ClockDistrusted => "health: clock distrusted",
     }
 }
 

@@ -161,6 +161,7 @@ impl Node {
             lanes: shards,
             memory_bytes: SHARD_MEMORY_BYTES,
             segment_bytes,
+            broker_ids: None,
             scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
             catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
             raft_window_entries: RAFT_WINDOW_ENTRIES,
@@ -183,7 +184,8 @@ impl Node {
     /// A shard says who leads a journal.
     pub fn learn(&mut self, journal: JournalId, term: Term, leader: Option<NodeId>) {
         let known = self.leaders.entry(journal).or_default();
-        if (term, leader.is_some()) >= (known.0, known.1.is_some()) {
+        // What is said of the same term later is newer: also that nobody is known to lead any more.
+        if term >= known.0 {
             *known = (term, leader);
             self.leader_changes += 1;
         }

@@ -224,6 +224,15 @@ impl World {
         self.counts.add("whole disk lost");
     }
 
+    /// Another disk takes the place of a node's; gives the one that it had. What was promised on one is
+    /// not held against the other.
+    pub fn swap_disk(&mut self, node: usize, disk: SimDisk) -> SimDisk {
+        assert!(!self.nodes[node].is_running(), "a disk in use is not taken away");
+        self.trace.line(self.now_ns, format_args!("n{node} has another disk"));
+        self.nodes[node].promises = Promises::default();
+        core::mem::replace(&mut self.nodes[node].disk, disk)
+    }
+
     /// The node's process is killed; its operating system lives on.
     pub fn kill(&mut self, node: usize) {
         self.trace.line(self.now_ns, format_args!("n{node} kill"));
@@ -396,6 +405,7 @@ impl World {
             }
             Output::Formation { to, report } => self.send_report(node, to, &report),
             Output::Leader { journal, term, leader, .. } => self.leader_known(node, journal, term, leader),
+            Output::Health(_) => {}
             Output::Room => self.happened.push(Happening::Room { node, shard }),
             output if self.is_hosts(node, shard, &output) => {}
             answer @ (Output::Produced { .. }

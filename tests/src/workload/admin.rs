@@ -70,6 +70,7 @@ impl Admin {
             life: life_of("", &configs.iter().cloned().collect(), &BTreeMap::new(), &Statics::default()),
             configs,
             entropy: ctx.rng.next_u64(),
+            by_hand: Vec::new(),
         };
         self.control(ctx, Asked::Create(topic_id), command);
     }
@@ -109,8 +110,12 @@ impl Admin {
             return;
         }
         topic.partitions_asked = total;
-        let entropy = ctx.rng.next_u64();
-        self.control(ctx, Asked::Add(topic_id, total), Command::AddPartitions { topic_id, total, entropy });
+        let (entropy, by_hand) = (ctx.rng.next_u64(), Vec::new());
+        self.control(
+            ctx,
+            Asked::Add(topic_id, total),
+            Command::AddPartitions { topic_id, total, entropy, by_hand },
+        );
     }
 
     fn configure(&mut self, ctx: &mut Ctx<'_>, topic_id: TopicId) {

@@ -5,6 +5,7 @@ use super::batches::{self, Recipe};
 use super::{Client, Ctx};
 use crate::check::Uid;
 use crate::check::attempts::Sequence;
+use engine::batch::validate::BatchError;
 use engine::control::{Command, Outcome};
 use engine::ids::PartitionId;
 use engine::shard::{Acks, Input, Output, Produce, Produced, Refusal, RequestId};
@@ -125,6 +126,7 @@ impl Producer {
                 partition: lane.partition,
                 acks: self.acks,
                 records: &batch,
+                checked: None,
             };
             ctx.send(place, Input::Produce(produce));
         }
@@ -161,6 +163,7 @@ impl Producer {
             partition: lane.partition,
             acks: self.acks,
             records: &batch,
+            checked: None,
         };
         ctx.send(place, Input::Produce(produce));
     }
@@ -174,7 +177,9 @@ impl Producer {
     ) {
         let partition = self.lanes[lane].partition;
         match (aside, result) {
-            (Aside::Corrupted, Err(Refusal::Corrupt)) => ctx.world.counts.add("corrupt batch refused"),
+            (Aside::Corrupted, Err(Refusal::Batch(BatchError::Crc))) => {
+                ctx.world.counts.add("corrupt batch refused")
+            }
             (Aside::Corrupted, Ok(produced)) => {
                 panic!("a batch with a wrong checksum was taken: {produced:?}")
             }

@@ -18,11 +18,12 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  clean (verify), identical (diff), shown (all others)
+  0  clean, identical (diff)
   1  the command line is wrong
-  2  verify: a torn tail, nothing else
-  3  verify: damage inside; diff: the two part
-  4  something cannot be read, or was written by a newer version";
+  2  a torn tail, nothing else
+  3  damage: something was changed, cut or is missing; diff: the two part
+  4  something cannot be read, or was written by a newer version
+Rows from a damaged entry are marked: `!` in tables, \"damaged\":true in JSON.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -32,7 +33,7 @@ pub enum Command {
     Entries(Path),
     /// One row per record batch
     Batches(Path),
-    /// One row per record, decompressed
+    /// One row per record, decompressed; those of committed offsets and groups in fields
     Records(RecordsArgs),
     /// The index files of sealed segments
     Index(IndexArgs),
@@ -67,7 +68,7 @@ pub struct RecordsArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// As text; bytes that are none as \xNN
+    /// As text; bytes that are none as \xNN. Committed offsets and groups by their fields
     Text,
     Hex,
 }
@@ -111,9 +112,12 @@ pub struct VerifyArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub struct Common {
-    /// One JSON object per line instead of a table
+    /// One JSON object per line instead of a table; times are milliseconds since 1970
     #[arg(long, global = true)]
     pub json: bool,
+    /// Times in UTC instead of this machine's time zone
+    #[arg(long, global = true)]
+    pub utc: bool,
     /// Hide keys, values and headers of records; only their lengths are shown
     #[arg(long, global = true)]
     pub redact: bool,

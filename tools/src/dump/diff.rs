@@ -4,6 +4,7 @@
 //! other has not, or has differently, and that is no fault.
 
 use super::bytes::SegmentBytes;
+use super::names::known_commit;
 use super::out::Out;
 use super::progress::Progress;
 use super::scan::{Scanner, Step};
@@ -13,7 +14,6 @@ use crate::row;
 use engine::entry::EntryHeader;
 use engine::ids::Index;
 use std::borrow::Cow;
-use std::ops::ControlFlow;
 
 pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
     let mut code = exit::CLEAN;
@@ -27,7 +27,7 @@ pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
             let text = format!("journal {} is of two different clusters", left.id());
             return Err(Trouble::Usage(text));
         }
-        if journals_part((a, left), (b, right), &progress, out)? {
+        if journals_part(left, right, &progress, out)? {
             code = exit::DAMAGE;
         }
     }
@@ -47,31 +47,13 @@ fn only_in(journal: &Journal, source: &Source, out: &mut Out<'_>) -> Result<(), 
     })
 }
 
-/// The highest commit that this side knows: its hard state's, its entries', its sealed segments'.
-fn known_commit(source: &Source, journal: &Journal) -> Result<Index, Trouble> {
-    let mut commit =
-        journal.hard_state.and_then(|read| read.newest).map_or(Index::NONE, |state| state.commit);
-    for segment in &journal.segments {
-        let mut last = Index::NONE;
-        let _ = super::walk::segment_entries(source, journal, segment, false, &mut |_, _, entry| {
-            commit = commit.max(Index(entry.header().commit.get()));
-            last = entry.header().index();
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if segment.is_sealed() || journal.hard_state.is_none() {
-            commit = commit.max(last);
-        }
-    }
-    Ok(commit)
-}
-
 fn journals_part(
-    (a, left): (&Source, &Journal),
-    (b, right): (&Source, &Journal),
+    left: &Journal,
+    right: &Journal,
     progress: &Progress,
     out: &mut Out<'_>,
 ) -> Result<bool, Trouble> {
-    let commit = known_commit(a, left)?.min(known_commit(b, right)?);
+    let commit = known_commit(left)?.min(known_commit(right)?);
     let first = |journal: &Journal| journal.segments.first().map_or(Index::NONE, |segment| segment.base);
     let from = first(left).max(first(right));
     let (left_files, right_files) = (Files::open(left)?, Files::open(right)?);

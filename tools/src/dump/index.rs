@@ -151,10 +151,10 @@ impl<'a> Shown<'a> {
     fn partition_row(&self, position: u64, row: &PartitionRow) -> Option<Row> {
         let partition = self.wanted(row.partition.get())?;
         Some(row! {
+            "topic" => self.names.topic_partition(partition),
+            "partition" => partition.0,
             "file" => self.file_name(),
             "position" => position,
-            "partition" => partition.0,
-            "topic" => self.names.topic_partition(partition),
             "first_offset" => row.first_offset.get(),
             "next_offset" => row.next_offset.get(),
             "batches" => row.batches.get(),
@@ -169,9 +169,10 @@ impl<'a> Shown<'a> {
     fn item_row(&self, position: u64, row: &ItemRow) -> Option<Row> {
         let partition = self.wanted(row.partition.get())?;
         Some(row! {
+            "topic" => self.names.topic_partition(partition),
+            "partition" => partition.0,
             "file" => self.file_name(),
             "position" => position,
-            "partition" => partition.0,
             "first_offset" => row.first_offset.get(),
             "offsets" => row.offsets.get(),
             "max_timestamp" => row.max_timestamp.get(),
@@ -184,9 +185,10 @@ impl<'a> Shown<'a> {
     fn epoch_row(&self, position: u64, row: &EpochRow) -> Option<Row> {
         let partition = self.wanted(row.partition.get())?;
         Some(row! {
+            "topic" => self.names.topic_partition(partition),
+            "partition" => partition.0,
             "file" => self.file_name(),
             "position" => position,
-            "partition" => partition.0,
             "epoch" => row.epoch.get(),
             "start_offset" => row.start_offset.get(),
         })

@@ -1,5 +1,8 @@
 //! What `verify`'s findings in one journal come to: joins its segments, and tells torn from damaged.
 
+use super::missing::{self, LogStarts};
+use super::names::Names;
+use super::remark::{Remark, What};
 use super::segment_check::{Continued, Finding, SegmentCheck, not_dense};
 use super::source::{Journal, Segment, file_name};
 use super::state::{CheckpointFault, read_checkpoint};
@@ -10,34 +13,9 @@ use engine::framing::FrameKind;
 use engine::ids::{Index, PartitionId};
 use engine::journal::hard_state::HARD_STATE_KIND;
 use engine::journal::meta_record::JOURNAL_META_KIND;
+use engine::partition::Fold;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// What something that is not as it should be comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    Torn,
-    Damage,
-    Unreadable,
-}
-
-/// One row of the report.
-#[derive(Clone, Debug)]
-pub struct Remark {
-    pub what: What,
-    pub journal: Option<u64>,
-    pub file: String,
-    /// Byte in the file.
-    pub position: u64,
-    pub index: Option<Index>,
-    pub text: String,
-}
-
-impl Remark {
-    fn is_same(&self, other: &Self) -> bool {
-        (self.what, &self.file, self.position) == (other.what, &other.file, other.position)
-    }
-}
 
 /// Totals over a journal, or over all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,35 +81,41 @@ pub fn node_copies(data_folder: &Path, count: u32) -> Vec<Remark> {
 
 /// Judges a journal by what its segments gave; on a live folder what is above both bounds is
 /// being written.
-pub fn judge(journal: &Journal, checks: Vec<Option<SegmentCheck>>, is_live: bool) -> Judged {
+pub fn judge(journal: &Journal, checks: Vec<Option<SegmentCheck>>, is_live: bool, names: &Names) -> Judged {
     let mut judged = Judged::default();
-    let id = Some(journal.id().0);
-    judged.remarks.extend(copies(journal));
-    judged.remarks.extend(checkpoints(journal, is_live));
-    let mut findings = Vec::new();
     let mut checks: Vec<_> =
         journal.segments.iter().zip(checks).filter_map(|(s, c)| c.map(|c| (s, c))).collect();
+    checks.iter().for_each(|(_, check)| judged.totals.add(&Totals::of(check)));
+    if journal.is_installing {
+        return judged;
+    }
+    judged.remarks.extend(journal.lost.iter().cloned());
+    judged.remarks.extend(copies(journal));
+    let newest = checkpoints(journal, is_live, &mut judged.remarks);
     pass_over_leftovers(&mut checks);
     let bound = bound(journal, &checks);
-    let end = join(journal, &checks, &mut findings);
+    let mut findings = Vec::new();
+    let end = join(journal, &checks, (bound, names), &mut findings);
     let is_unreadable = checks.iter().any(|(_, check)| check.unreadable.is_some());
     // A lone segment says nothing of the log's end.
-    if journal.dir.is_some() && end < bound && !is_unreadable {
-        let file = checks.last().map_or(folder::HARD_STATE.to_owned(), |(segment, _)| segment.name());
-        let text = format!("the log ends at entry {end}, but entries up to {bound} were durable");
-        findings.push(certain(file, 0, end.next(), text));
+    let is_named = findings.iter().any(|finding| finding.index == end.next());
+    if journal.dir.is_some() && end < bound && !is_unreadable && !is_named {
+        findings.push(missing::end(checks.last().map(|(segment, _)| *segment), end, bound));
     }
+    let is_whole = findings.is_empty() && checks.iter().all(|(_, check)| check.findings.is_empty());
+    let starts = LogStarts::new(newest.as_ref(), &checks);
+    let orphans = missing::orphans(journal, &starts);
+    // Where the middle is lost it is not known which partition begins where.
+    if is_whole && orphans.is_empty() && !is_unreadable && journal.dir.is_some() {
+        judged.remarks.extend(missing::front(journal, &starts, &checks, names));
+    }
+    // A segment that is missing is named once.
+    findings.retain(|finding| orphans.iter().all(|orphan| orphan.file != finding.file));
+    judged.remarks.extend(orphans);
     for (segment, check) in checks {
-        judged.totals.add(&Totals::of(&check));
         findings.extend(check.findings);
-        judged.remarks.extend(check.unreadable.map(|text| Remark {
-            what: What::Unreadable,
-            journal: id,
-            file: segment.name(),
-            position: 0,
-            index: None,
-            text,
-        }));
+        let unreadable = |text| Remark::of_file(What::Unreadable, Some(journal.id().0), segment.name(), text);
+        judged.remarks.extend(check.unreadable.map(unreadable));
     }
     let bounds = Bounds { bound, is_live };
     judged.remarks.extend(findings.into_iter().filter_map(|finding| bounds.remark(journal, finding)));
@@ -149,11 +133,15 @@ fn copies(journal: &Journal) -> Vec<Remark> {
     all
 }
 
-fn checkpoints(journal: &Journal, is_live: bool) -> Vec<Remark> {
-    let mut remarks = Vec::new();
+/// Notes what is wrong with checkpoints; gives the fold of the newest good one.
+fn checkpoints(journal: &Journal, is_live: bool, remarks: &mut Vec<Remark>) -> Option<Fold> {
+    let mut newest: Option<Fold> = None;
     for path in journal.checkpoints.iter().map(|(_, path)| path).chain(&journal.local_checkpoint) {
         let (what, position, text) = match read_checkpoint(path, journal) {
-            Ok(_) => continue,
+            Ok((_, fold)) => {
+                newest = newest.filter(|newest| newest.applied > fold.applied).or(Some(fold));
+                continue;
+            }
             // One that is gone was replaced by a newer one since it was listed.
             Err(_) if is_live && !path.exists() => continue,
             Err(CheckpointFault::Newer(text)) => (What::Unreadable, 0, text),
@@ -162,7 +150,7 @@ fn checkpoints(journal: &Journal, is_live: bool) -> Vec<Remark> {
         let (journal, file) = (Some(journal.id().0), file_name(path));
         remarks.push(Remark { what, journal, file, position, index: None, text });
     }
-    remarks
+    newest
 }
 
 struct Bounds {
@@ -197,10 +185,6 @@ impl Bounds {
     }
 }
 
-fn certain(file: String, position: u64, index: Index, text: String) -> Finding {
-    Finding { file, position, index, is_followed: true, is_tail: false, is_certain: true, text }
-}
-
 /// Up to here everything was durable: the known commit, the synced bound, sealed segments and
 /// checkpoints say so. A lone segment has none.
 fn bound(journal: &Journal, checks: &[(&Segment, SegmentCheck)]) -> Index {
@@ -215,7 +199,9 @@ fn bound(journal: &Journal, checks: &[(&Segment, SegmentCheck)]) -> Index {
             bound = bound.max(check.last.index);
         }
     }
-    journal.checkpoints.last().map_or(bound, |(last, _)| bound.max(*last))
+    let orphan = journal.orphans.last().map_or(Index::NONE, |(base, _)| *base);
+    let checkpoint = journal.checkpoints.last().map_or(Index::NONE, |(last, _)| *last);
+    bound.max(orphan).max(checkpoint)
 }
 
 /// What a raft cut left behind the last entry of a segment that was rolled and is not sealed yet:
@@ -232,17 +218,30 @@ fn pass_over_leftovers(checks: &mut [(&Segment, SegmentCheck)]) {
 
 /// Joins the segments: chain, indexes and offsets from each to the next. Gives the last index
 /// there is, without holes counted.
-fn join(journal: &Journal, checks: &[(&Segment, SegmentCheck)], findings: &mut Vec<Finding>) -> Index {
-    let mut link: Option<Link> = None;
+fn join(
+    journal: &Journal,
+    checks: &[(&Segment, SegmentCheck)],
+    (bound, names): (Index, &Names),
+    findings: &mut Vec<Finding>,
+) -> Index {
+    let mut before: Option<Before<'_>> = None;
     let mut ends: BTreeMap<PartitionId, Continued> = BTreeMap::new();
     let mut skipped = 0;
     let mut end = Index::NONE;
-    for (segment, check) in checks {
-        if let Some(first) = &check.first {
-            check_begin(journal, segment, first, link, end, findings);
-            end = check.last.index;
+    for (at, (segment, check)) in checks.iter().enumerate() {
+        if !check_begin(journal, segment, check, before.as_ref(), findings) {
+            ends.clear();
         }
-        check_offsets(segment, check, &ends, skipped, findings);
+        let next = checks.get(at + 1).map(|(next, _)| next.base);
+        let emptied = missing::emptied(segment, check, next, bound).filter(|_| journal.dir.is_some());
+        let is_whole = emptied.is_none() && check.findings.iter().all(|finding| finding.is_followed);
+        findings.extend(emptied);
+        end = if check.first.is_some() {
+            check.last.index
+        } else {
+            end.max(Index(segment.base.0.saturating_sub(1)))
+        };
+        check_offsets(segment, check, (&ends, skipped, names), findings);
         if check.has_gap {
             ends.clear();
         }
@@ -250,54 +249,68 @@ fn join(journal: &Journal, checks: &[(&Segment, SegmentCheck)], findings: &mut V
             ends.insert(*partition, Continued { skipped: continued.skipped + skipped, ..*continued });
         }
         skipped += check.skipped;
-        let ends_whole = check.first.is_some() && check.findings.iter().all(|finding| finding.is_followed);
-        link = ends_whole.then_some(check.last);
+        before =
+            Some(Before { segment, end: is_whole.then_some(end), link: check.first.map(|_| check.last) });
         check_synced(journal, segment, check, findings);
     }
     end
 }
 
-/// A segment's first entry continues the segment before, or a checkpoint.
+/// The segment before the one that is looked at.
+struct Before<'a> {
+    segment: &'a Segment,
+    /// Its last entry, when nothing that is told already hides more of them.
+    end: Option<Index>,
+    link: Option<Link>,
+}
+
+/// A segment's first entry continues the segment before, or a checkpoint. False where entries between them are lost.
 fn check_begin(
     journal: &Journal,
     segment: &Segment,
-    first: &engine::entry::EntryHeader,
-    link: Option<Link>,
-    end: Index,
+    check: &SegmentCheck,
+    before: Option<&Before<'_>>,
     findings: &mut Vec<Finding>,
-) {
+) -> bool {
     let base = segment.base;
-    let file = segment.name();
-    if let Some(Err(fault)) = link.map(|link| check_chain(first, &link)) {
-        let text = fault.kind.to_string();
-        findings.push(Finding {
-            file,
-            position: fault.position,
-            index: first.index(),
-            is_followed: true,
-            is_tail: false,
-            is_certain: false,
-            text,
-        });
-    } else if end == Index::NONE && base > Index(1) && journal.dir.is_some() {
-        let is_covered = journal.checkpoints.iter().any(|(last, _)| last.next() >= base);
-        if !is_covered {
+    let Some(before) = before else {
+        let is_covered = base <= Index(1) || journal.checkpoints.iter().any(|(last, _)| last.next() >= base);
+        if !is_covered && journal.dir.is_some() {
             let text = format!("entries before {base} are not there and no checkpoint covers them");
-            findings.push(certain(file, 0, Index(1), text));
+            findings.push(missing::certain(segment.name(), 0, Index(1), text));
         }
+        return true;
+    };
+    let Some(end) = before.end else { return false };
+    if end.next() < base {
+        findings.push(missing::hole(before.segment, end, base));
+        return false;
     }
+    let joined =
+        check.first.as_ref().zip(before.link).map(|(first, link)| (first, check_chain(first, &link)));
+    let Some((first, Err(fault))) = joined else { return true };
+    findings.push(Finding {
+        file: segment.name(),
+        position: fault.position,
+        index: first.index(),
+        is_followed: true,
+        is_tail: false,
+        is_certain: false,
+        text: fault.kind.to_string(),
+    });
+    true
 }
 
 fn check_offsets(
     segment: &Segment,
     check: &SegmentCheck,
-    ends: &BTreeMap<PartitionId, Continued>,
-    skipped: u64,
+    (ends, skipped, names): (&BTreeMap<PartitionId, Continued>, u64, &Names),
     findings: &mut Vec<Finding>,
 ) {
     for (partition, start) in &check.starts {
         let here = Continued { skipped: start.skipped + skipped, ..*start };
-        let Some(text) = ends.get(partition).and_then(|before| not_dense(*partition, before, &here)) else {
+        let Some(text) = ends.get(partition).and_then(|before| not_dense(names, *partition, before, &here))
+        else {
             continue;
         };
         findings.push(Finding {
@@ -318,6 +331,6 @@ fn check_synced(journal: &Journal, segment: &Segment, check: &SegmentCheck, find
     if check.synced_checksum.is_some_and(|checksum| checksum != state.synced.checksum) {
         let index = state.synced.index;
         let text = format!("entry {index} is not the one that the synced bound names");
-        findings.push(certain(segment.name(), 0, index, text));
+        findings.push(missing::certain(segment.name(), 0, index, text));
     }
 }

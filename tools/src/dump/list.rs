@@ -7,7 +7,7 @@ use super::out::{Out, Row};
 use super::progress::Progress;
 use super::scan::{Entry, Scanner, Step};
 use super::source::{Journal, Segment, Source};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, exit};
 use crate::row;
 use engine::batch::Codec;
 use engine::entry::item::Item;
@@ -69,7 +69,9 @@ impl Sums {
     }
 }
 
-pub fn segments(source: &Source, common: &Common, filter: &Filter, out: &mut Out<'_>) -> Result<(), Trouble> {
+/// Gives the exit code that the segments' states come to.
+pub fn segments(source: &Source, common: &Common, filter: &Filter, out: &mut Out<'_>) -> Result<u8, Trouble> {
+    let mut code = exit::CLEAN;
     let mut limit = Limit::new(common);
     let progress = Progress::beside_rows(source);
     for journal in &source.journals {
@@ -89,23 +91,59 @@ pub fn segments(source: &Source, common: &Common, filter: &Filter, out: &mut Out
             if sums.batches == 0 && !filter.is_open() {
                 continue;
             }
-            out.row(segment_row(source, journal, segment, &sums))?;
+            let state = state(source, segment, &sums);
+            code = code.max(state.exit_code());
+            out.row(segment_row(journal, segment, &sums, state))?;
             if limit.count().is_break() {
-                return Ok(());
+                return Ok(code);
             }
         }
     }
-    Ok(())
+    Ok(code)
 }
 
-fn segment_row(source: &Source, journal: &Journal, segment: &Segment, sums: &Sums) -> Row {
-    let state = match (sums.gaps, sums.has_tail, segment.is_sealed()) {
-        (1.., _, _) | (0, true, true) => "damaged",
-        (0, true, false) if source.is_live => "being written",
-        (0, true, false) => "torn tail",
-        (0, false, true) => "sealed",
-        (0, false, false) => "active",
-    };
+#[derive(Clone, Copy)]
+enum State {
+    Sealed,
+    Active,
+    BeingWritten,
+    Torn,
+    Damaged,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Active => "active",
+            Self::BeingWritten => "being written",
+            Self::Torn => "torn tail",
+            Self::Damaged => "damaged",
+        }
+    }
+
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Sealed | Self::Active | Self::BeingWritten => exit::CLEAN,
+            Self::Torn => exit::TORN,
+            Self::Damaged => exit::DAMAGE,
+        }
+    }
+}
+
+/// A sealed one ends with its last entry.
+fn state(source: &Source, segment: &Segment, sums: &Sums) -> State {
+    match (sums.gaps, sums.has_tail, segment.is_sealed()) {
+        (1.., _, _) | (0, true, true) => State::Damaged,
+        (0, false, true) if sums.bytes != segment.file_bytes || sums.entries == 0 => State::Damaged,
+        (0, true, false) if source.is_live => State::BeingWritten,
+        (0, true, false) => State::Torn,
+        (0, false, true) => State::Sealed,
+        (0, false, false) => State::Active,
+    }
+}
+
+fn segment_row(journal: &Journal, segment: &Segment, sums: &Sums, state: State) -> Row {
     row! {
         "journal" => journal.id().0,
         "file" => segment.name(),
@@ -119,7 +157,7 @@ fn segment_row(source: &Source, journal: &Journal, segment: &Segment, sums: &Sum
         "padding_bytes" => sums.bytes - sums.batch_bytes - sums.head_bytes,
         "first_time" => sums.times.map(|(first, _)| first),
         "last_time" => sums.times.map(|(_, last)| last),
-        "state" => state,
+        "state" => state.name(),
     }
 }
 
@@ -135,18 +173,24 @@ pub fn kind_name(kind: Option<EntryKind>) -> &'static str {
     }
 }
 
-pub fn entries(source: &Source, common: &Common, filter: &Filter, out: &mut Out<'_>) -> Result<(), Trouble> {
+pub fn entries(
+    source: &Source,
+    common: &Common,
+    filter: &Filter,
+    names: &Names,
+    out: &mut Out<'_>,
+) -> Result<u8, Trouble> {
     let mut limit = Limit::new(common);
     super::walk::entries(source, false, &Progress::beside_rows(source), |journal, segment, entry| {
         if !filter.is_open() && !entry.descriptors().iter().any(|batch| filter.takes(batch)) {
             return Ok(ControlFlow::Continue(()));
         }
-        out.row(entry_row(journal, segment, entry))?;
+        out.row(entry_row(journal, segment, entry, names))?;
         Ok(limit.count())
     })
 }
 
-fn entry_row(journal: &Journal, segment: &Segment, entry: &Entry<'_>) -> Row {
+fn entry_row(journal: &Journal, segment: &Segment, entry: &Entry<'_>, names: &Names) -> Row {
     let header = entry.header();
     let records: u64 = entry.descriptors().iter().map(|batch| u64::from(batch.record_count.get())).sum();
     row! {
@@ -166,12 +210,12 @@ fn entry_row(journal: &Journal, segment: &Segment, entry: &Entry<'_>) -> Row {
         "wall_ms" => header.wall_ms.get(),
         "checksum" => format!("{:08x}", header.checksum.get()),
         "previous" => format!("{:08x}", header.previous_checksum.get()),
-        "items" => items_text(entry),
+        "items" => items_text(entry, names),
     }
 }
 
 /// Control items, or a change of members, in words.
-fn items_text(entry: &Entry<'_>) -> Option<String> {
+fn items_text(entry: &Entry<'_>, names: &Names) -> Option<String> {
     match entry.header().kind() {
         Some(EntryKind::Membership) => {
             return Some(
@@ -182,10 +226,36 @@ fn items_text(entry: &Entry<'_>) -> Option<String> {
         _ => return None,
     }
     let text = match Item::decode_all(entry.items()) {
-        Ok(items) => items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join("; "),
+        Ok(items) => items.iter().map(|item| item_text(item, names)).collect::<Vec<_>>().join("; "),
         Err(error) => error.to_string(),
     };
     Some(text)
+}
+
+fn item_text(item: &Item, names: &Names) -> String {
+    match item {
+        Item::PartitionOpened { partition, first_offset, epoch_base, producers, span } => format!(
+            "{} opened at offset {first_offset}, span {span}, epoch base {epoch_base}, {} producer(s)",
+            names.partition(*partition),
+            producers.len()
+        ),
+        Item::LogStartMoved { partition, log_start, kept_bytes } => {
+            format!(
+                "{} begins at offset {log_start} now, {kept_bytes} bytes kept",
+                names.partition(*partition)
+            )
+        }
+        Item::SpanSealed { partition, end_offset } => {
+            format!("{} goes on elsewhere at offset {end_offset}", names.partition(*partition))
+        }
+        Item::PartitionDropped { partition } => format!("{} deleted", names.partition(*partition)),
+        Item::SegmentDigest { segment_base, last, headers, checkpoint } => {
+            format!("segment {segment_base} to {last}: headers {headers:016x}, checkpoint {checkpoint:016x}")
+        }
+        Item::LossAccepted { first, last, skip } => {
+            format!("loss of entries {first} to {last} accepted, offsets move on by {skip}")
+        }
+    }
 }
 
 pub fn codec_name(attributes: i16) -> String {
@@ -199,9 +269,9 @@ pub fn batches(
     filter: &Filter,
     names: &Names,
     out: &mut Out<'_>,
-) -> Result<(), Trouble> {
+) -> Result<u8, Trouble> {
     let mut limit = Limit::new(common);
-    super::walk::entries(source, false, &Progress::beside_rows(source), |journal, segment, entry| {
+    super::walk::entries(source, true, &Progress::beside_rows(source), |journal, segment, entry| {
         for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
             out.row(batch_row(journal, segment, entry, batch, names))?;
             if limit.count().is_break() {
@@ -221,11 +291,7 @@ fn batch_row(
 ) -> Row {
     let attributes = batch.attributes.get();
     row! {
-        "journal" => journal.id().0,
-        "file" => segment.name(),
-        "position" => entry.position + u64::from(batch.position.get()),
-        "index" => entry.header().index().0,
-        "partition" => batch.partition().0,
+        "damaged" => entry.is_damaged,
         "topic" => names.topic_partition(batch.partition()),
         "base_offset" => batch.base_offset().0,
         "records" => batch.record_count.get(),
@@ -239,5 +305,10 @@ fn batch_row(
         "compression" => codec_name(attributes),
         "transactional" => attributes & engine::batch::header::attribute::TRANSACTIONAL != 0,
         "crc" => format!("{:08x}", batch.crc.get()),
+        "partition" => batch.partition().0,
+        "journal" => journal.id().0,
+        "file" => segment.name(),
+        "position" => entry.position + u64::from(batch.position.get()),
+        "index" => entry.header().index().0,
     }
 }

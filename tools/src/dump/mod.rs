@@ -3,20 +3,28 @@
 pub mod bytes;
 pub mod cli;
 mod diff;
+mod expected;
 mod filter;
 mod index;
+mod journal_folder;
 mod judge;
 mod list;
+mod lone_segment;
 mod meta;
+mod missing;
 mod names;
+mod offsets_topic;
 mod out;
 mod progress;
 mod records;
+mod remark;
 mod scan;
 mod segment_check;
+mod settled;
 mod source;
 mod state;
 mod stats;
+mod times;
 pub mod trouble;
 mod verify;
 mod walk;
@@ -29,6 +37,7 @@ use out::Out;
 use source::Source;
 use std::ffi::OsString;
 use std::io::{BufWriter, Write};
+use times::Clock;
 use trouble::{Trouble, complain, exit};
 
 /// Runs the command line; rows go to `to`, everything else to stderr. Gives the exit code.
@@ -41,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, to: impl Write) -> u8 
             return if error.use_stderr() { exit::USAGE } else { exit::CLEAN };
         }
     };
-    let mut out = Out::new(BufWriter::new(to), cli.common.json);
+    let mut out = Out::new(BufWriter::new(to), cli.common.json, Clock::new(cli.common.utc));
     let ended = command(&cli, &mut out);
     match (ended, out.finish()) {
         (Ok(code), Ok(()) | Err(Trouble::Closed)) => code,
@@ -57,59 +66,64 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, to: impl Write) -> u8 
 fn command(cli: &Cli, out: &mut Out<'_>) -> Result<u8, Trouble> {
     let common = &cli.common;
     filter::refuse_without_meaning(&cli.command, common)?;
-    let open = |path: &std::path::Path| Source::open(path, common.secret, common.journal)?.whole();
-    match &cli.command {
+    let open = |path: &std::path::Path| Source::open(path, common.secret, common.journal);
+    let (path, show): (_, &Show<'_>) = match &cli.command {
         Command::Verify(args) => {
-            // What cannot be read is part of its verdict.
-            let source = Source::open(&args.path.path, common.secret, common.journal)?;
-            return verify::verify(&source, args, out);
+            // What cannot be read is part of its verdict, and the meta journal tells what there should be.
+            let source = Source::open(&args.path.path, common.secret, None)?;
+            return verify::verify(source, args, common.journal, out);
         }
-        Command::Diff(args) => return diff::diff(&open(&args.a)?, &open(&args.b)?, out),
-        Command::HardState(args) => state::hard_state(&open(&args.path)?, out)?,
-        Command::Meta(args) => meta::meta(&Names::read(&open(&args.path)?)?, out)?,
-        Command::Segments(args) => {
-            let Chosen { source, filter, .. } = Chosen::open(&args.path, common)?;
-            list::segments(&source, common, &filter, out)?;
+        Command::Diff(args) => return diff::diff(&open(&args.a)?.whole()?, &open(&args.b)?.whole()?, out),
+        Command::HardState(args) => {
+            let source = open(&args.path)?;
+            let code = source.usable()?;
+            state::hard_state(&source, out)?;
+            return Ok(code);
         }
+        Command::Meta(args) => {
+            let source = open(&args.path)?;
+            let code = source.usable()?;
+            meta::meta(&Names::read(&source)?, out)?;
+            return Ok(code);
+        }
+        Command::Segments(args) => (&args.path, &|c, out| list::segments(&c.source, common, &c.filter, out)),
         Command::Entries(args) => {
-            let Chosen { source, filter, .. } = Chosen::open(&args.path, common)?;
-            list::entries(&source, common, &filter, out)?;
+            (&args.path, &|c, out| list::entries(&c.source, common, &c.filter, &c.names, out))
         }
         Command::Batches(args) => {
-            let Chosen { source, filter, names } = Chosen::open(&args.path, common)?;
-            list::batches(&source, common, &filter, &names, out)?;
+            (&args.path, &|c, out| list::batches(&c.source, common, &c.filter, &c.names, out))
         }
-        Command::Records(args) => {
-            let Chosen { source, filter, names } = Chosen::open(&args.path.path, common)?;
-            records::records(&source, common, args.format, &filter, &names, out)?;
-        }
-        Command::Index(args) => {
-            let Chosen { source, filter, names } = Chosen::open(&args.path.path, common)?;
-            index::index(&source, common, args.table, &filter, &names, out)?;
-        }
+        Command::Records(args) => (&args.path.path, &|c, out| {
+            records::records(&c.source, common, args.format, &c.filter, &c.names, out)
+        }),
+        Command::Index(args) => (&args.path.path, &|c, out| {
+            index::index(&c.source, common, args.table, &c.filter, &c.names, out).map(|()| exit::CLEAN)
+        }),
         Command::Checkpoint(args) => {
-            let Chosen { source, filter, names } = Chosen::open(&args.path, common)?;
-            state::checkpoint(&source, &filter, &names, out)?;
+            (&args.path, &|c, out| state::checkpoint(&c.source, &c.filter, &c.names, out))
         }
-        Command::Stats(args) => {
-            let Chosen { source, filter, .. } = Chosen::open(&args.path, common)?;
-            stats::stats(&source, &filter, out)?;
-        }
-    }
-    Ok(exit::CLEAN)
+        Command::Stats(args) => (&args.path, &|c, out| stats::stats(&c.source, &c.filter, out)),
+    };
+    let chosen = Chosen::open(path, common)?;
+    Ok(chosen.code.max(show(&chosen, out)?))
 }
+
+/// Shows what was chosen, and gives the exit code that it comes to.
+type Show<'a> = dyn Fn(&Chosen, &mut Out<'_>) -> Result<u8, Trouble> + 'a;
 
 /// What was pointed at, and which part of it is wanted.
 struct Chosen {
     source: Source,
     names: Names,
     filter: Filter,
+    /// What is missing was complained of; this is what it comes to.
+    code: u8,
 }
 
 impl Chosen {
     fn open(path: &std::path::Path, common: &Common) -> Result<Self, Trouble> {
         // Names are read before `--journal` hides the meta journal.
-        let mut source = Source::open(path, common.secret, None)?.whole()?;
+        let mut source = Source::open(path, common.secret, None)?;
         let names = match Names::read(&source) {
             Ok(names) => names,
             Err(trouble) if common.topic.is_some() => return Err(trouble),
@@ -119,7 +133,8 @@ impl Chosen {
             }
         };
         let filter = Filter::new(common, &names)?;
-        source.journals.retain(|journal| common.journal.is_none_or(|only| only == journal.id().0));
-        Ok(Self { source, names, filter })
+        source.keep_only(common.journal);
+        let code = source.usable()?;
+        Ok(Self { source, names, filter, code })
     }
 }

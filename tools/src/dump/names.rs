@@ -1,6 +1,7 @@
 //! The cluster's metadata as the meta journal's files tell it, and topics' names from it.
 
-use super::source::{Journal, Source};
+use super::scan::{Entry, Scanner, Step};
+use super::source::{Journal, Segment, Source};
 use super::trouble::Trouble;
 use engine::codec::Reader;
 use engine::control::config::Statics;
@@ -9,27 +10,42 @@ use engine::entry::EntryKind;
 use engine::ids::{Index, META_JOURNAL, PartitionId};
 use engine::journal::checkpoint_file::Checkpoint;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// What is known of names; nothing where the meta journal is not at hand.
 pub struct Names(Option<Arc<View>>);
 
 impl Names {
-    /// Reads the meta journal: its newest good checkpoint and the entries behind it.
+    /// Reads the meta journal: its newest good checkpoint and the good entries behind it.
     pub fn read(source: &Source) -> Result<Self, Trouble> {
-        let Some(journal) = source.journals.iter().find(|journal| journal.id() == META_JOURNAL) else {
-            return Ok(Self(None));
-        };
+        Self::read_to(source, Index(u64::MAX))
+    }
+
+    /// What is known to be committed of it: later ones may never have been carried out.
+    pub fn committed(source: &Source) -> Result<Self, Trouble> {
+        match meta_journal(source) {
+            Some(journal) => {
+                // What a replica without peers has on its disk is committed.
+                let synced = journal.hard_state.and_then(|read| read.newest).filter(|_| journal.is_lone);
+                let synced = synced.map_or(Index::NONE, |state| state.synced.index);
+                Self::read_to(source, known_commit(journal)?.max(synced))
+            }
+            None => Ok(Self(None)),
+        }
+    }
+
+    fn read_to(source: &Source, to: Index) -> Result<Self, Trouble> {
+        let Some(journal) = meta_journal(source) else { return Ok(Self(None)) };
         let mut state = newest_checkpoint(journal)?.unwrap_or_default();
         for segment in &journal.segments {
-            let _ = super::walk::segment_entries(source, journal, segment, false, &mut |_, _, entry| {
+            good_entries(journal, segment, |entry| {
                 let header = entry.header();
-                if header.kind() == Some(EntryKind::Meta) && header.index() > state.applied() {
-                    apply(&mut state, header.index(), entry.items())
-                        .map_err(|text| Trouble::unreadable(&segment.path, text))?;
+                let is_next = header.index() > state.applied() && header.index() <= to;
+                if header.kind() != Some(EntryKind::Meta) || !is_next {
+                    return Ok(());
                 }
-                Ok(ControlFlow::Continue(()))
+                apply(&mut state, header.index(), entry.items())
+                    .map_err(|text| Trouble::unreadable(&segment.path, text))
             })?;
         }
         Ok(Self(Some(ViewBuilder::new(Statics::default()).view(&state))))
@@ -50,6 +66,14 @@ impl Names {
         Some(format!("{}-{}", at.topic, at.number))
     }
 
+    /// For a sentence: the name where there is one, and the id that rows have.
+    pub fn partition(&self, id: PartitionId) -> String {
+        match self.topic_partition(id) {
+            Some(name) => format!("{name} (partition {id})"),
+            None => format!("partition {id}"),
+        }
+    }
+
     /// The ids of a topic's partitions, or of one of them.
     pub fn partitions_of(&self, topic: &str, number: Option<u64>) -> Result<BTreeSet<PartitionId>, Trouble> {
         let view = self.view().ok_or_else(|| {
@@ -66,6 +90,46 @@ impl Names {
         }
         Ok(ids)
     }
+}
+
+fn meta_journal(source: &Source) -> Option<&Journal> {
+    source.journals.iter().find(|journal| journal.id() == META_JOURNAL)
+}
+
+/// The good entries of a segment; what is bad is told by whoever shows or judges it.
+fn good_entries(
+    journal: &Journal,
+    segment: &Segment,
+    mut visit: impl FnMut(&Entry<'_>) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let Some(bytes) = segment.open()? else { return Ok(()) };
+    let mut scanner = Scanner::new(&bytes, journal.identity, segment.base, false);
+    while let Some(step) = scanner.step() {
+        match step {
+            Step::Entry(entry) => visit(&entry)?,
+            Step::Unreadable(text) => return Err(Trouble::unreadable(&segment.path, text)),
+            Step::Gap { .. } | Step::Tail { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// The highest commit that a journal's files know: the hard state's, the entries', the sealed segments'.
+pub fn known_commit(journal: &Journal) -> Result<Index, Trouble> {
+    let state = journal.hard_state.and_then(|read| read.newest);
+    let mut commit = state.map_or(Index::NONE, |state| state.commit);
+    for segment in &journal.segments {
+        let mut last = Index::NONE;
+        good_entries(journal, segment, |entry| {
+            commit = commit.max(Index(entry.header().commit.get()));
+            last = entry.header().index();
+            Ok(())
+        })?;
+        if segment.is_sealed() || journal.dir.is_none() {
+            commit = commit.max(last);
+        }
+    }
+    Ok(commit)
 }
 
 fn newest_checkpoint(journal: &Journal) -> Result<Option<MetaState>, Trouble> {

@@ -1,5 +1,8 @@
 //! Rows out: tables for people, one JSON object per line for scripts.
+//!
+//! A table shows times as people read them and damage as a `!`; JSON has milliseconds since 1970 and booleans.
 
+use super::times::Clock;
 use super::trouble::Trouble;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
@@ -7,6 +10,21 @@ use std::io::Write;
 
 /// Rows per table: columns are as wide as these need, and memory stays bounded.
 const TABLE_ROWS_MAX: usize = 1_000;
+
+/// Columns, and fields within them, that are milliseconds since 1970.
+const TIMES: [&str; 9] = [
+    "timestamp",
+    "base_timestamp",
+    "max_timestamp",
+    "first_time",
+    "last_time",
+    "wall_ms",
+    "commit_time",
+    "expire_time",
+    "state_since",
+];
+/// The column that marks rows not to be believed.
+const DAMAGED: &str = "damaged";
 
 /// One row: column names and values, the same columns in every row of a command.
 pub type Row = Vec<(&'static str, Value)>;
@@ -23,13 +41,14 @@ macro_rules! row {
 pub struct Out<'a> {
     to: Box<dyn Write + 'a>,
     json: bool,
+    clock: Clock,
     columns: Vec<&'static str>,
     waiting: Vec<Vec<String>>,
 }
 
 impl<'a> Out<'a> {
-    pub fn new(to: impl Write + 'a, json: bool) -> Self {
-        Self { to: Box::new(to), json, columns: Vec::new(), waiting: Vec::new() }
+    pub fn new(to: impl Write + 'a, json: bool, clock: Clock) -> Self {
+        Self { to: Box::new(to), json, clock, columns: Vec::new(), waiting: Vec::new() }
     }
 
     pub fn row(&mut self, row: Row) -> Result<(), Trouble> {
@@ -41,7 +60,7 @@ impl<'a> Out<'a> {
             self.table()?;
             self.columns = columns;
         }
-        self.waiting.push(row.into_iter().map(|(_, value)| cell(&value)).collect());
+        self.waiting.push(row.iter().map(|(name, value)| self.cell(name, value)).collect());
         Ok(())
     }
 
@@ -74,31 +93,51 @@ impl<'a> Out<'a> {
         }
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(&self.columns);
+        table.set_header(self.columns.iter().map(|name| if *name == DAMAGED { "!" } else { name }));
         for row in self.waiting.drain(..) {
             table.add_row(row);
         }
         Ok(writeln!(self.to, "{}", table.trim_fmt())?)
     }
+
+    fn cell(&self, name: &str, value: &Value) -> String {
+        match value {
+            Value::Null => "-".to_owned(),
+            Value::Bool(damaged) if name == DAMAGED => if *damaged { "!" } else { "" }.to_owned(),
+            Value::Number(ms) if TIMES.contains(&name) => {
+                ms.as_i64().and_then(|ms| self.clock.show(ms)).unwrap_or_else(|| ms.to_string())
+            }
+            Value::String(text) => printable(text),
+            Value::Object(fields) => {
+                let field = |(name, value): (&String, &Value)| format!("{name}={}", self.cell(name, value));
+                fields.iter().map(field).collect::<Vec<_>>().join(" ")
+            }
+            Value::Array(values) if values.iter().any(Value::is_object) => {
+                let one = |value: &Value| format!("({})", self.cell(name, value));
+                values.iter().map(one).collect::<Vec<_>>().join(" ")
+            }
+            other => other.to_string(),
+        }
+    }
 }
 
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+/// Text that cannot break the line or the terminal.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { shown.extend(char.escape_default()) } else { shown.push(char) }
     }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(json: bool) -> String {
+    fn written(json: bool, rows: Vec<Row>) -> String {
         let mut bytes = Vec::new();
-        let mut out = Out::new(&mut bytes, json);
-        out.row(row! { "b" => 1, "a" => "x" }).expect("memory");
-        out.row(row! { "b" => 22, "a" => Option::<u8>::None }).expect("memory");
+        let mut out = Out::new(&mut bytes, json, Clock::new(true));
+        rows.into_iter().for_each(|row| out.row(row).expect("memory"));
         out.finish().expect("memory");
         drop(out);
         String::from_utf8(bytes).expect("text")
@@ -106,7 +145,29 @@ mod tests {
 
     #[test]
     fn rows_become_a_table_or_lines_in_the_order_of_the_columns() {
-        assert_eq!(written(true), "{\"b\":1,\"a\":\"x\"}\n{\"b\":22,\"a\":null}\n");
-        assert_eq!(written(false), " b   a\n 1   x\n 22  -\n");
+        let rows = || vec![row! { "b" => 1, "a" => "x" }, row! { "b" => 22, "a" => Option::<u8>::None }];
+        assert_eq!(written(true, rows()), "{\"b\":1,\"a\":\"x\"}\n{\"b\":22,\"a\":null}\n");
+        assert_eq!(written(false, rows()), " b   a\n 1   x\n 22  -\n");
+    }
+
+    #[test]
+    fn times_and_marks_are_for_people_in_tables_and_plain_in_json() {
+        let rows = || {
+            vec![
+                row! { "damaged" => true, "timestamp" => 1_750_000_000_123i64 },
+                row! { "damaged" => false, "timestamp" => -1 },
+            ]
+        };
+        let table = " !  timestamp\n !  2025-06-15 15:06:40.123Z\n    -1\n";
+        assert_eq!(written(false, rows()), table);
+        assert!(written(true, rows()).starts_with("{\"damaged\":true,\"timestamp\":1750000000123}\n"));
+    }
+
+    #[test]
+    fn what_a_field_holds_is_shown_in_its_cell_without_control_characters() {
+        let value = serde_json::json!({ "group": "a\u{1b}[31m", "commit_time": 0, "members": [{ "id": 1 }] });
+        let table = written(false, vec![row! { "value" => value }]);
+        let cell = "commit_time=1970-01-01 00:00:00.000Z group=a\\u{1b}[31m members=(id=1)";
+        assert!(table.contains(cell), "{table}");
     }
 }

@@ -4,11 +4,12 @@ use super::cli::{Common, Format};
 use super::filter::Filter;
 use super::list::{Limit, codec_name};
 use super::names::Names;
-use super::out::{Out, Row};
+use super::offsets_topic;
+use super::out::{Out, Row, printable};
 use super::progress::Progress;
 use super::scan::Entry;
 use super::source::{Journal, Segment, Source};
-use super::trouble::{Trouble, complain};
+use super::trouble::{Trouble, complain, exit};
 use crate::row;
 use engine::batch::records::Records;
 use engine::batch::{Record, varint};
@@ -39,6 +40,15 @@ impl Show {
         }
     }
 
+    /// Committed offsets and groups by their fields.
+    fn key_and_value(self, topic: Option<&str>, record: &Record<'_>) -> (Value, Value) {
+        let is_plain = !self.redact && self.format == Format::Text;
+        let decoded = record.key.filter(|_| is_plain && offsets_topic::is_of(topic));
+        decoded
+            .and_then(|key| offsets_topic::decode(key, record.value))
+            .unwrap_or_else(|| (self.bytes(record.key), self.bytes(record.value)))
+    }
+
     /// `key=value` pairs.
     fn headers(self, mut raw: &[u8]) -> Value {
         let Some(count) = varint::take_i32(&mut raw) else { return Value::Null };
@@ -66,9 +76,7 @@ fn take_sized<'a>(from: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 fn text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            if char.is_control() { text.extend(char.escape_default()) } else { text.push(char) }
-        }
+        text.push_str(&printable(chunk.valid()));
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
     }
     text
@@ -81,18 +89,33 @@ pub fn records(
     filter: &Filter,
     names: &Names,
     out: &mut Out<'_>,
-) -> Result<(), Trouble> {
+) -> Result<u8, Trouble> {
     let mut limit = Limit::new(common);
     let show = Show { format, redact: common.redact };
-    super::walk::entries(source, true, &Progress::beside_rows(source), |journal, segment, entry| {
-        for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
-            let place = Place { journal, segment, entry, batch };
-            if batch_records(&place, show, filter, names, &mut limit, out)?.is_break() {
-                return Ok(ControlFlow::Break(()));
+    let mut undecoded = exit::CLEAN;
+    let code =
+        super::walk::entries(source, true, &Progress::beside_rows(source), |journal, segment, entry| {
+            for batch in entry.descriptors().iter().filter(|batch| filter.takes(batch)) {
+                let topic = names.topic_partition(batch.partition());
+                let place = Place { journal, segment, entry, batch, topic };
+                match batch_records(&place, show, filter, &mut limit, out)? {
+                    Shown::All => {}
+                    Shown::Partly => undecoded = exit::DAMAGE,
+                    Shown::Enough => return Ok(ControlFlow::Break(())),
+                }
             }
-        }
-        Ok(ControlFlow::Continue(()))
-    })
+            Ok(ControlFlow::Continue(()))
+        })?;
+    Ok(code.max(undecoded))
+}
+
+/// How much of a batch was shown.
+enum Shown {
+    All,
+    /// Some of it cannot be decoded.
+    Partly,
+    /// The limit is reached.
+    Enough,
 }
 
 struct Place<'a> {
@@ -100,6 +123,8 @@ struct Place<'a> {
     segment: &'a Segment,
     entry: &'a Entry<'a>,
     batch: &'a BatchDescriptor,
+    /// `topic-number`.
+    topic: Option<String>,
 }
 
 impl Place<'_> {
@@ -112,53 +137,54 @@ fn batch_records(
     place: &Place<'_>,
     show: Show,
     filter: &Filter,
-    names: &Names,
     limit: &mut Limit,
     out: &mut Out<'_>,
-) -> Result<ControlFlow<()>, Trouble> {
+) -> Result<Shown, Trouble> {
     let fault = |error: &dyn std::fmt::Display| {
-        complain(format_args!(
-            "{}: batch at byte {}: {error}",
-            place.segment.path.display(),
-            place.position()
-        ));
+        complain(format_args!("{}: batch at byte {}: {error}", place.segment, place.position()));
     };
     let bytes = place.entry.batch(place.batch).expect("the whole entry was read");
     let opened = match Records::open(bytes, DECOMPRESSED_BYTES_MAX) {
         Ok(opened) => opened,
         Err(error) => {
             fault(&error);
-            return Ok(ControlFlow::Continue(()));
+            return Ok(Shown::Partly);
         }
     };
+    let mut shown = Shown::All;
     for record in opened.iter() {
         match record {
             Ok(record) if filter.takes_record(record.offset, record.timestamp_ms) => {
-                out.row(record_row(place, &record, show, names))?;
+                out.row(record_row(place, &record, show))?;
                 if limit.count().is_break() {
-                    return Ok(ControlFlow::Break(()));
+                    return Ok(Shown::Enough);
                 }
             }
             Ok(_) => {}
-            Err(error) => fault(&error),
+            Err(error) => {
+                fault(&error);
+                shown = Shown::Partly;
+            }
         }
     }
-    Ok(ControlFlow::Continue(()))
+    Ok(shown)
 }
 
-fn record_row(place: &Place<'_>, record: &Record<'_>, show: Show, names: &Names) -> Row {
+fn record_row(place: &Place<'_>, record: &Record<'_>, show: Show) -> Row {
+    let (key, value) = show.key_and_value(place.topic.as_deref(), record);
     row! {
+        "damaged" => place.entry.is_damaged,
+        "topic" => place.topic,
+        "offset" => record.offset,
+        "timestamp" => record.timestamp_ms,
+        "compression" => codec_name(place.batch.attributes.get()),
+        "partition" => place.batch.partition().0,
         "journal" => place.journal.id().0,
         "file" => place.segment.name(),
         "position" => place.position(),
         "index" => place.entry.header().index().0,
-        "partition" => place.batch.partition().0,
-        "topic" => names.topic_partition(place.batch.partition()),
-        "offset" => record.offset,
-        "timestamp" => record.timestamp_ms,
-        "compression" => codec_name(place.batch.attributes.get()),
-        "key" => show.bytes(record.key),
-        "value" => show.bytes(record.value),
+        "key" => key,
+        "value" => value,
         "headers" => show.headers(record.headers),
     }
 }

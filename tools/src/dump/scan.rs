@@ -20,6 +20,8 @@ pub struct Entry<'a> {
     pub position: u64,
     /// The head, or the whole entry.
     pub bytes: Cow<'a, [u8]>,
+    /// Its body is not what the head says; told where the whole was read and judged.
+    pub is_damaged: bool,
 }
 
 impl Entry<'_> {
@@ -139,7 +141,7 @@ impl<'a> Scanner<'a> {
         }
         self.last = header.index();
         self.expect.position += entry_bytes as u64;
-        Ok(Ok(Entry { position, bytes }))
+        Ok(Ok(Entry { position, bytes, is_damaged: false }))
     }
 
     /// Goes to the next good head behind a fault, or finds that there is none.

@@ -1,5 +1,7 @@
 //! Checks one segment by itself; what spans segments is left to [`super::verify`].
 
+use super::missing;
+use super::names::Names;
 use super::scan::{Entry, Scanner, Step};
 use super::source::{Journal, Segment};
 use super::trouble::Trouble;
@@ -12,7 +14,7 @@ use engine::entry::{BatchDescriptor, EntryHeader, EntryKind};
 use engine::ids::{Index, Offset, PartitionId};
 use engine::journal::index::ActiveIndex;
 use engine::journal::index_file::IndexHeader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug)]
@@ -60,23 +62,30 @@ pub struct SegmentCheck {
     pub ends: BTreeMap<PartitionId, Continued>,
     pub has_gap: bool,
     pub skipped: u64,
+    /// Where control items moved the begin of partitions to, and which were deleted.
+    pub log_starts: BTreeMap<PartitionId, Offset>,
+    pub dropped: BTreeSet<PartitionId>,
+    /// The file's length when it was sealed, as its index says.
+    pub sealed_bytes: Option<u64>,
     /// The header checksum of the entry at the synced bound, when it is here.
     pub synced_checksum: Option<u32>,
 }
 
 /// What to check it for.
-#[derive(Clone, Copy, Debug)]
-pub struct Depth {
+#[derive(Clone, Copy)]
+pub struct Depth<'a> {
     pub strict: bool,
     /// Decompressed bytes of one batch.
     pub decompressed_bytes_max: usize,
+    /// What its partitions are called.
+    pub names: &'a Names,
 }
 
 /// Checks a segment; `progress` is told of bytes done. `None` when it was deleted meanwhile.
 pub fn check(
     journal: &Journal,
     segment: &Segment,
-    depth: Depth,
+    depth: Depth<'_>,
     progress: &dyn Fn(u64),
 ) -> Result<Option<SegmentCheck>, Trouble> {
     let Some(bytes) = segment.open()? else { return Ok(None) };
@@ -102,7 +111,7 @@ pub fn check(
 
 struct Checking<'a> {
     segment: &'a Segment,
-    depth: Depth,
+    depth: Depth<'a>,
     synced: Option<Index>,
     /// The entry before, when it is good.
     link: Option<Link>,
@@ -202,6 +211,13 @@ impl Checking<'_> {
                             let skipped = self.result.skipped;
                             self.result.ends.insert(partition, at(first_offset, skipped));
                         }
+                        Item::LogStartMoved { partition, log_start, .. } => {
+                            let known = self.result.log_starts.entry(partition).or_insert(log_start);
+                            *known = log_start.max(*known);
+                        }
+                        Item::PartitionDropped { partition } => {
+                            self.result.dropped.insert(partition);
+                        }
                         _ => {}
                     }
                 }
@@ -224,7 +240,7 @@ impl Checking<'_> {
             let before = self.result.ends.insert(batch.partition(), next);
             match before {
                 Some(before) => {
-                    if let Some(text) = not_dense(batch.partition(), &before, &here) {
+                    if let Some(text) = not_dense(self.depth.names, batch.partition(), &before, &here) {
                         self.finding(position, index, false, text);
                     }
                 }
@@ -276,8 +292,12 @@ impl Checking<'_> {
                 self.result.unreadable = Some(format!("{}: {fault}", path.display()));
             }
             Err(fault) => finding(fault.position(), format!("index header: {fault}")),
-            // With a head lost there is nothing to compare with.
-            Ok(_) => {
+            // With a head lost, or the end cut off, there is nothing to compare with.
+            Ok(header) => {
+                self.result.sealed_bytes = Some(missing::sealed_bytes(&header));
+                if missing::sealed_bytes(&header) > self.segment.file_bytes {
+                    return;
+                }
                 let Some(index) = self.index.as_ref().filter(|index| !index.is_empty()) else { return };
                 if let Some(position) = first_difference(&found, &index.encode_sealed(&journal.identity)) {
                     let block = position / BLOCK as u64;
@@ -295,17 +315,24 @@ fn first_difference(found: &[u8], expected: &[u8]) -> Option<u64> {
 }
 
 /// Why `here` does not continue `before`, both counted from the same begin of skips.
-pub fn not_dense(partition: PartitionId, before: &Continued, here: &Continued) -> Option<String> {
+pub fn not_dense(
+    names: &Names,
+    partition: PartitionId,
+    before: &Continued,
+    here: &Continued,
+) -> Option<String> {
     let expected = before.offset.0.saturating_add_unsigned(here.skipped - before.skipped);
     (here.offset.0 != expected).then(|| {
-        format!("partition {partition}: a batch begins at offset {}, expected {expected}", here.offset)
+        let partition = names.partition(partition);
+        format!("{partition}: a batch begins at offset {}, expected {expected}", here.offset)
     })
 }
 
 fn check_records(batch: &BatchDescriptor, bytes: &[u8], bytes_max: usize) -> Result<(), String> {
     let header = BatchHeader::of(bytes).ok_or("the batch is shorter than its header")?;
     let same = header.base_timestamp.get() == batch.base_timestamp.get()
-        && header.max_timestamp.get() == batch.max_timestamp.get()
+        // Later where a record has no time of its own: that one counts from the append's clock.
+        && header.max_timestamp.get() <= batch.max_timestamp.get()
         && header.producer_id.get() == batch.producer_id.get()
         && header.producer_epoch.get() == batch.producer_epoch.get()
         && header.base_sequence.get() == batch.base_sequence.get()

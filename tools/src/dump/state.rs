@@ -4,7 +4,7 @@ use super::filter::Filter;
 use super::names::Names;
 use super::out::{Out, Row};
 use super::source::{Journal, Source, file_name};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, exit};
 use crate::row;
 use engine::codec::Reader;
 use engine::disk::BLOCK;
@@ -101,7 +101,9 @@ pub enum CheckpointFault {
     Bad { position: u64, text: String },
 }
 
-pub fn checkpoint(source: &Source, filter: &Filter, names: &Names, out: &mut Out<'_>) -> Result<(), Trouble> {
+/// Gives the exit code that the checkpoints come to.
+pub fn checkpoint(source: &Source, filter: &Filter, names: &Names, out: &mut Out<'_>) -> Result<u8, Trouble> {
+    let mut code = exit::CLEAN;
     for journal in &source.journals {
         for path in journal.checkpoints.iter().map(|(_, path)| path).chain(&journal.local_checkpoint) {
             match read_checkpoint(path, journal) {
@@ -113,13 +115,14 @@ pub fn checkpoint(source: &Source, filter: &Filter, names: &Names, out: &mut Out
                 Err(_) if source.is_live && !path.exists() => {}
                 Err(CheckpointFault::Newer(text)) => return Err(Trouble::unreadable(path, text)),
                 Err(CheckpointFault::Bad { text, .. }) => {
+                    code = exit::DAMAGE;
                     let file = file_name(path);
                     out.row(row! { "journal" => journal.id().0, "file" => file, "status" => text })?;
                 }
             }
         }
     }
-    Ok(())
+    Ok(code)
 }
 
 fn checkpoint_row(journal: &Journal, path: &Path, checkpoint: &Checkpoint, fold: &Fold) -> Row {
@@ -147,10 +150,10 @@ fn partition_rows(
     partitions.sort_unstable_by_key(|(id, _)| *id);
     for (id, partition) in partitions {
         out.row(row! {
+            "topic" => names.topic_partition(id),
+            "partition" => id.0,
             "journal" => journal.id().0,
             "file" => file_name(path),
-            "partition" => id.0,
-            "topic" => names.topic_partition(id),
             "log_start" => partition.log_start.0,
             "next_offset" => partition.next_offset.0,
             "epoch_base" => partition.epoch_base,

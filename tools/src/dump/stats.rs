@@ -40,7 +40,7 @@ struct Figures {
     codecs: BTreeMap<String, (u64, u64)>,
 }
 
-pub fn stats(source: &Source, filter: &Filter, out: &mut Out<'_>) -> Result<(), Trouble> {
+pub fn stats(source: &Source, filter: &Filter, out: &mut Out<'_>) -> Result<u8, Trouble> {
     let mut figures = Figures {
         batch_bytes: Sizes::new(),
         batch_records: Sizes::new(),
@@ -53,11 +53,12 @@ pub fn stats(source: &Source, filter: &Filter, out: &mut Out<'_>) -> Result<(), 
         kinds: BTreeMap::new(),
         codecs: BTreeMap::new(),
     };
-    super::walk::entries(source, false, &Progress::over([source]), |_, _, entry| {
+    let code = super::walk::entries(source, false, &Progress::over([source]), |_, _, entry| {
         figures.add(entry, filter);
         Ok(ControlFlow::Continue(()))
     })?;
-    figures.show(out)
+    figures.show(out)?;
+    Ok(code)
 }
 
 impl Figures {

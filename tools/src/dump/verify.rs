@@ -1,12 +1,16 @@
 //! `verify`: every segment by itself on several threads, then each journal's verdict.
 
 use super::cli::VerifyArgs;
-use super::judge::{Judged, Remark, Totals, What, judge, node_copies};
+use super::expected;
+use super::journal_folder::journal_folder;
+use super::judge::{Judged, Totals, judge, node_copies};
+use super::names::Names;
 use super::out::Out;
 use super::progress::Progress;
 use super::records::DECOMPRESSED_BYTES_MAX;
+use super::remark::Remark;
 use super::segment_check::{Depth, SegmentCheck, check};
-use super::source::{Journal, Segment, Source, journal_folder};
+use super::source::{Journal, Segment, Source};
 use super::trouble::{Trouble, exit};
 use crate::row;
 use std::num::NonZero;
@@ -15,26 +19,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a folder is looked through.
 #[derive(Clone, Copy)]
-struct Look {
-    depth: Depth,
+struct Look<'a> {
+    depth: Depth<'a>,
     threads: usize,
 }
 
-pub fn verify(source: &Source, args: &VerifyArgs, out: &mut Out<'_>) -> Result<u8, Trouble> {
+/// `only` is the journal that is asked for.
+pub fn verify(
+    mut source: Source,
+    args: &VerifyArgs,
+    only: Option<u64>,
+    out: &mut Out<'_>,
+) -> Result<u8, Trouble> {
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    // What is wrong with the meta journal is said below.
+    let names = Names::committed(&source).unwrap_or_else(|_| Names::none());
+    let missing = if source.is_data_folder() { expected::remarks(&source, &names) } else { Vec::new() };
+    source.lost.extend(missing);
+    source.keep_only(only);
     let look = Look {
-        depth: Depth { strict: args.strict, decompressed_bytes_max: DECOMPRESSED_BYTES_MAX },
+        depth: Depth { strict: args.strict, decompressed_bytes_max: DECOMPRESSED_BYTES_MAX, names: &names },
         threads: args.threads.unwrap_or_else(cores).max(1),
     };
-    let progress = Progress::over([source]);
+    let progress = Progress::over([&source]);
     let mut checks = look.check_all(&source.journals, &progress)?.into_iter();
     drop(progress);
-    let mut report = Report { source, out, code: exit::CLEAN, totals: Totals::default() };
+    let mut report = Report { source: &source, out, code: exit::CLEAN, totals: Totals::default() };
     report.remarks(&node_copies(&source.path, source.node_bad_copies))?;
-    report.remarks(&unreadable(source))?;
+    report.remarks(&source.lost)?;
     for journal in &source.journals {
         let own = checks.by_ref().take(journal.segments.len()).collect();
-        let mut judged = judge(journal, own, source.is_live);
+        let mut judged = judge(journal, own, source.is_live, &names);
         if source.is_live {
             look.settle(journal, &mut judged)?;
         }
@@ -44,22 +59,10 @@ pub fn verify(source: &Source, args: &VerifyArgs, out: &mut Out<'_>) -> Result<u
     report.end()
 }
 
-fn unreadable(source: &Source) -> Vec<Remark> {
-    let remark = |(path, text): &(std::path::PathBuf, String)| Remark {
-        what: What::Unreadable,
-        journal: None,
-        file: path.strip_prefix(&source.path).unwrap_or(path).display().to_string(),
-        position: 0,
-        index: None,
-        text: text.clone(),
-    };
-    source.unreadable.iter().map(remark).collect()
-}
-
 /// What a thread found of one segment, once it is done.
 type Slot = Mutex<Option<Result<Option<SegmentCheck>, Trouble>>>;
 
-impl Look {
+impl Look<'_> {
     /// All segments, in order; each is checked by one of the threads.
     fn check_all(
         self,
@@ -94,17 +97,18 @@ impl Look {
             return Ok(());
         }
         let later = match journal_folder(dir, true) {
-            Ok(later) => later,
+            Ok(Some(later)) => later,
             // Dropped meanwhile.
-            Err(_) if !dir.exists() => {
+            Ok(None) | Err(_) if !dir.exists() => {
                 judged.remarks.clear();
                 return Ok(());
             }
-            Err((path, text)) => return Err(Trouble::unreadable(&path, text)),
+            Ok(None) => return Ok(()),
+            Err(remark) => return Err(Trouble::unreadable(&dir.join(&remark.file), remark.text)),
         };
         let later = std::slice::from_ref(&later);
         let checks = self.check_all(later, &Progress::hidden())?;
-        judged.confirmed_by(&judge(&later[0], checks, true));
+        judged.confirmed_by(&judge(&later[0], checks, true, self.depth.names));
         Ok(())
     }
 }
@@ -124,14 +128,9 @@ struct Report<'a, 'o> {
 impl Report<'_, '_> {
     fn remarks(&mut self, remarks: &[Remark]) -> Result<(), Trouble> {
         for remark in remarks {
-            let (name, code) = match remark.what {
-                What::Torn => ("torn", exit::TORN),
-                What::Damage => ("damage", exit::DAMAGE),
-                What::Unreadable => ("unreadable", exit::UNREADABLE),
-            };
-            self.code = self.code.max(code);
+            self.code = self.code.max(remark.what.exit_code());
             self.out.verdict(row! {
-                "what" => name,
+                "what" => remark.what.name(),
                 "journal" => remark.journal,
                 "file" => remark.file,
                 "position" => remark.position,

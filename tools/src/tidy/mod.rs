@@ -4,6 +4,7 @@
 pub mod arrows;
 pub mod cycles;
 pub mod ratchet;
+pub mod readers;
 pub mod sizes;
 pub mod source;
 

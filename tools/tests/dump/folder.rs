@@ -29,6 +29,7 @@ use tempfile::TempDir;
 
 pub const CLUSTER: ClusterId = ClusterId(0xc1);
 pub const DATA: JournalId = JournalId(1);
+pub const GROUPS: JournalId = JournalId(2);
 pub const SEGMENT_BYTES: u64 = 20 << 10;
 /// Entries of the data journal, a block each: 1..=5 and 6..=10 sealed, 11..=14 active.
 pub const SEGMENT_ENTRIES: u64 = 5;
@@ -109,33 +110,39 @@ fn batch(partition: u64, base_offset: i64, epoch: i32) -> (Vec<u8>, Placed) {
         builder.push(NewRecord { key: Some(key), headers: &headers, ..NewRecord::value(VALUE.as_bytes()) });
     }
     let bytes = builder.build();
-    let header = engine::batch::BatchHeader::of(&bytes).expect("a batch");
+    let placed = placed(partition, base_offset, epoch, &bytes);
+    (bytes, placed)
+}
+
+fn placed(partition: u64, base_offset: i64, epoch: i32, bytes: &[u8]) -> Placed {
+    let header = engine::batch::BatchHeader::of(bytes).expect("a batch");
     let descriptor = BatchDescriptor {
         partition: partition.into(),
         base_offset: base_offset.into(),
         leader_epoch: epoch.into(),
-        record_count: 2.into(),
-        base_timestamp: time.into(),
+        record_count: (header.last_offset_delta.get() as u32 + 1).into(),
+        base_timestamp: header.base_timestamp.get().into(),
         max_timestamp: header.max_timestamp.get().into(),
-        producer_id: (40 + partition as i64).into(),
-        producer_epoch: 0.into(),
+        producer_id: header.producer_id.get().into(),
+        producer_epoch: header.producer_epoch.get().into(),
         attributes: header.attributes.get().into(),
-        base_sequence: (base_offset as i32).into(),
+        base_sequence: header.base_sequence.get().into(),
         position: 0.into(),
         bytes: (bytes.len() as u32).into(),
         crc: 0.into(),
         reserved: 0.into(),
     };
-    (bytes, Placed { descriptor, log_append_time_ms: None })
+    Placed::as_it_is(descriptor)
 }
 
-fn commands() -> Vec<u8> {
-    let commands = [
+fn commands(more: Vec<Command>) -> Vec<u8> {
+    let mut commands = vec![
         Command::Form {
             cluster: CLUSTER,
             members: vec![(NodeId(0), Incarnation(9))],
             lanes: 1,
             segment_bytes: SEGMENT_BYTES,
+            broker_ids: BrokerIds::default(),
         },
         Command::RegisterNode {
             node: NodeId(0),
@@ -150,21 +157,25 @@ fn commands() -> Vec<u8> {
             configs: vec![("retention.ms".into(), "1000".into())],
             life: Life::Finite,
             entropy: 5,
+            by_hand: Vec::new(),
         },
     ];
+    commands.extend(more);
     let mut items = Vec::new();
     commands.iter().for_each(|command| items.sized(&command.encode()));
     items
 }
 
-fn meta_entries() -> Maker {
+fn meta_entries(more: Vec<Command>) -> Maker {
     let mut maker = Maker::new(META_JOURNAL);
     maker.head(EntryKind::TermStart, 0, &[]);
-    maker.head(EntryKind::Meta, 3, &commands());
+    let count = 3 + more.len() as u32;
+    maker.head(EntryKind::Meta, count, &commands(more));
     maker
 }
 
-fn data_entries() -> Maker {
+/// `trimmed`: the last entry moves the begin of both partitions to behind the first segment.
+fn data_entries(trimmed: bool) -> Maker {
     let mut maker = Maker::new(DATA);
     maker.head(EntryKind::TermStart, 0, &[]);
     let opened = |partition| Item::PartitionOpened {
@@ -182,8 +193,45 @@ fn data_entries() -> Maker {
             maker.base = index;
         }
         let offset = (index as i64 - 3) * 2;
-        maker.batches(&[(1, offset), (2, offset)]);
+        if trimmed && index == LAST {
+            let mut items = Vec::new();
+            for partition in [1, 2].map(PartitionId) {
+                let log_start = Offset((SEGMENT_ENTRIES as i64 - 2) * 2);
+                Item::LogStartMoved { partition, log_start, kept_bytes: 9 }.encode(&mut items);
+            }
+            maker.head(EntryKind::Control, 2, &items);
+        } else {
+            maker.batches(&[(1, offset), (2, offset)]);
+        }
     }
+    maker
+}
+
+/// The journal of the topic of committed offsets, whose one partition holds `records` in one batch.
+fn group_entries(records: &[NewRecord<'_>]) -> Maker {
+    let mut maker = Maker::new(GROUPS);
+    maker.head(EntryKind::TermStart, 0, &[]);
+    let mut items = Vec::new();
+    let (partition, first_offset) = (PartitionId(3), Offset(0));
+    Item::PartitionOpened {
+        partition,
+        span: SpanNumber(0),
+        first_offset,
+        epoch_base: 0,
+        producers: Vec::new(),
+    }
+    .encode(&mut items);
+    maker.head(EntryKind::Control, 1, &items);
+    let mut builder = BatchBuilder::new(1_750_000_000_000);
+    for record in records {
+        builder.push(*record);
+    }
+    let bytes = builder.build();
+    let placed = placed(3, 0, 1, &bytes);
+    let mut open = OpenEntry::new(&maker.pool, Hint::default(), ENTRY_BYTES_MAX, 1);
+    open.append(&maker.pool, &bytes, placed).expect("its CRC is right");
+    let entry = open.seal(&maker.stamp()).0;
+    maker.entries.push(entry);
     maker
 }
 
@@ -232,6 +280,41 @@ pub fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Makes the folder at `path`.
 pub fn make(path: &Path) {
+    make_node(path);
+    journal(path, &meta_entries(Vec::new()), 0);
+    journal(path, &data_entries(false), 2);
+}
+
+/// The same, but that the first segment's records are deleted: the file may go.
+pub fn trimmed() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    make_node(dir.path());
+    journal(dir.path(), &meta_entries(Vec::new()), 0);
+    journal(dir.path(), &data_entries(true), 2);
+    dir
+}
+
+/// The same with a partition of `__consumer_offsets`.
+pub fn with_groups(records: &[NewRecord<'_>]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    make_node(dir.path());
+    let offsets = Command::CreateTopic {
+        name: "__consumer_offsets".into(),
+        topic_id: TopicId(78),
+        partitions: 1,
+        replication_factor: 1,
+        configs: Vec::new(),
+        life: Life::Internal,
+        entropy: 6,
+        by_hand: Vec::new(),
+    };
+    journal(dir.path(), &meta_entries(vec![offsets]), 0);
+    journal(dir.path(), &data_entries(false), 2);
+    journal(dir.path(), &group_entries(records), 0);
+    dir
+}
+
+fn make_node(path: &Path) {
     let node = NodeMeta {
         node: NodeId(0),
         incarnation: Incarnation(9),
@@ -244,8 +327,6 @@ pub fn make(path: &Path) {
     fs::create_dir_all(path).expect("a folder of our own");
     let record = NodeRecord { node, register: Register::default() };
     write(path, "node.meta", &record.encode());
-    journal(path, &meta_entries(), 0);
-    journal(path, &data_entries(), 2);
 }
 
 fn journal(root: &Path, maker: &Maker, sealed: usize) {
@@ -318,7 +399,7 @@ pub fn segment(root: &Path, base: u64) -> PathBuf {
 
 /// Where the data journal's entry `index` begins in its segment.
 pub fn position_of(index: u64) -> u64 {
-    data_entries().entries[index as usize - 1].header().position.get()
+    data_entries(false).entries[index as usize - 1].header().position.get()
 }
 
 /// Changes one byte of a file.

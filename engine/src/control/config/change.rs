@@ -1,6 +1,7 @@
 //! Changes of settings: the rules of CreateTopics, AlterConfigs and IncrementalAlterConfigs.
 
 use super::effective::Configs;
+use super::elsewhere::elsewhere;
 use super::{Kind, Setting, broker, list_of, topic};
 use crate::control::command::{CommandError, ConfigChange, Resource};
 
@@ -44,6 +45,44 @@ pub fn apply_changes(
         }
     }
     Ok(configs)
+}
+
+/// The changes of brokers' settings that are worth a command: a deletion of what has no meaning
+/// here, or cannot be set while a node runs, changes nothing; what would have no effect is refused.
+/// Decided before a command is made, never when one is applied.
+pub fn brokers_changes(changes: Vec<ConfigChange>) -> Result<Vec<ConfigChange>, CommandError> {
+    let mut kept = Vec::with_capacity(changes.len());
+    for change in changes {
+        let is_kept = match &change {
+            ConfigChange::Delete { key } => broker::is_dynamic(key) || !is_known(key),
+            ConfigChange::Set { key, .. }
+            | ConfigChange::Append { key, .. }
+            | ConfigChange::Subtract { key, .. } => check_effect(key).map(|()| true)?,
+            ConfigChange::ReplaceAll { configs } => {
+                configs.iter().try_for_each(|(key, _)| check_effect(key)).map(|()| true)?
+            }
+        };
+        if is_kept {
+            kept.push(change);
+        }
+    }
+    Ok(kept)
+}
+
+fn is_known(key: &str) -> bool {
+    broker::setting(key).is_some() || elsewhere(key).is_some()
+}
+
+fn check_effect(key: &str) -> Result<(), CommandError> {
+    if let Some(place) = elsewhere(key) {
+        return Err(CommandError::InvalidRequest(format!("{key} has no meaning here: {place}")));
+    }
+    match broker::setting(key) {
+        Some(setting) if !setting.has_effect() => {
+            Err(CommandError::InvalidRequest(format!("{key} is not taken: {}", setting.doc)))
+        }
+        _ => Ok(()),
+    }
 }
 
 type Find = fn(&str) -> Result<Setting, CommandError>;
@@ -136,6 +175,25 @@ mod tests {
         assert!(matches!(change(&TOPIC, subtract), Err(CommandError::InvalidConfig(_))));
         let number = ConfigChange::Append { key: "retention.ms".to_owned(), value: "1".to_owned() };
         assert!(matches!(change(&TOPIC, number), Err(CommandError::InvalidConfig(_))));
+    }
+
+    #[test]
+    fn deletions_of_brokers_settings_without_meaning_change_nothing_and_sets_say_where_they_belong() {
+        let delete = |key: &str| ConfigChange::Delete { key: key.to_owned() };
+        let set = |key: &str| ConfigChange::Set { key: key.to_owned(), value: "1".to_owned() };
+        let all = ["num.io.threads", "log.cleaner.threads", "num.partitions", "log.retention.ms", "no.such"];
+        let kept = brokers_changes(all.map(delete).to_vec()).unwrap();
+        assert_eq!(kept, [delete("log.retention.ms"), delete("no.such")], "the last one is refused later");
+        assert!(change(&Resource::Brokers, delete("no.such")).is_err());
+        let refused = |key: &str| brokers_changes(vec![set(key)]).unwrap_err().to_string();
+        assert!(refused("num.io.threads").contains("--shards"));
+        assert!(refused("log.segment.bytes").contains("Without effect"));
+        let pairs = vec![pair("log.retention.ms", "1"), pair("log.dirs", "/x")];
+        let replace = vec![ConfigChange::ReplaceAll { configs: pairs }];
+        assert!(brokers_changes(replace).unwrap_err().to_string().contains("--data-dir"));
+        for key in ["log.retention.ms", "log.flush.interval.messages", "no.such", "num.partitions"] {
+            assert!(brokers_changes(vec![set(key)]).is_ok(), "{key}");
+        }
     }
 
     #[test]

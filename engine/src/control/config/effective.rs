@@ -58,6 +58,7 @@ impl TopicSettings {
             retention_bytes: number("retention.bytes").max(-1),
             max_message_bytes: u32::try_from(number("max.message.bytes")).expect("checked when set"),
             log_append_time: value("message.timestamp.type").trim() == "LogAppendTime",
+            trusts_header: value("duramen.validate.records").trim() == "header",
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             min_insync_replicas: u16::try_from(number("min.insync.replicas")).expect("checked when set"),
@@ -159,6 +160,7 @@ fn static_number<T: TryFrom<i64>>(statics: &Statics, name: &str) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::TimeBounds;
 
     fn configs(pairs: &[(&str, &str)]) -> Configs {
         pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
@@ -175,10 +177,25 @@ mod tests {
         assert_eq!(settings.max_message_bytes, 1_048_588);
         assert_eq!(settings.timestamp_after_max_ms, 3_600_000);
         assert_eq!((settings.retention_bytes, settings.min_insync_replicas), (-1, 1));
-        assert!(!settings.log_append_time && !settings.compacted);
+        assert!(!settings.log_append_time && !settings.compacted && !settings.trusts_header);
         let broker = BrokerSettings::effective(&Statics::default());
         assert!(broker.auto_create_topics && broker.delete_topic);
         assert_eq!((broker.num_partitions, broker.request_bytes_max), (1, 104_857_600));
+    }
+
+    #[test]
+    fn records_may_be_as_far_from_our_clock_as_the_topic_says() {
+        let bounds = |pairs: &[(&str, &str)]| {
+            let settings = TopicSettings::effective(&configs(pairs), &configs(&[]), &Statics::default());
+            settings.time_bounds(1_000_000_000)
+        };
+        let ahead = TimeBounds { oldest_ms: i64::MIN + 1_000_000_001, newest_ms: 1_003_600_000 };
+        assert_eq!(bounds(&[]), ahead);
+        let both = [("message.timestamp.before.max.ms", "5"), ("message.timestamp.after.max.ms", "7")];
+        assert_eq!(bounds(&both), TimeBounds { oldest_ms: 999_999_995, newest_ms: 1_000_000_007 });
+        assert_eq!(bounds(&[("message.timestamp.type", "LogAppendTime"), both[0]]), TimeBounds::ANY);
+        let far = "9223372036854775807";
+        assert_eq!(bounds(&[("message.timestamp.after.max.ms", far)]).newest_ms, i64::MAX);
     }
 
     #[test]

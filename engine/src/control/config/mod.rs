@@ -7,11 +7,12 @@ pub mod broker;
 pub mod change;
 pub mod describe;
 pub mod effective;
+pub mod elsewhere;
 mod own;
 pub mod statics;
 pub mod topic;
 
-pub use change::{apply_changes, check_topic_configs};
+pub use change::{apply_changes, brokers_changes, check_topic_configs};
 pub use describe::{BrokerConfigs, DescribedConfig, Source, Synonym, describe_broker, describe_topic};
 pub use effective::{BrokerSettings, life_of};
 pub use statics::{Statics, StaticsError};
@@ -64,6 +65,18 @@ impl Kind {
         }
     }
 
+    /// What may be given, in words.
+    pub fn values(self) -> String {
+        match self {
+            Kind::Boolean => "true or false".to_owned(),
+            Kind::Int { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Long { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Double { min, max } => format!("a number from {min} to {max}"),
+            Kind::Choice(of) => format!("one of {}", of.join(", ")),
+            Kind::List(of) => format!("a list of {}, with commas between", of.join(", ")),
+        }
+    }
+
     fn check(self, value: &str) -> Result<(), String> {
         match self {
             Kind::Boolean => match value.to_ascii_lowercase().as_str() {
@@ -103,6 +116,12 @@ pub fn list_of(value: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Setting {
+    /// False where its words say so: it is described, and whoever sets it for brokers is refused. A
+    /// topic may be made with it, as the tools of other systems make theirs.
+    pub fn has_effect(&self) -> bool {
+        !self.doc.contains("Without effect")
+    }
+
     /// Whether `value` may be set, and if not why, in Kafka's words where it has them.
     pub fn check(&self, value: &str) -> Result<(), CommandError> {
         let reason = match self.kind.check(value.trim()) {

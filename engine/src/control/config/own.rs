@@ -42,8 +42,14 @@ mod tests {
 
     fn topic(name: &str, own: Configs, brokers: &Configs) -> (Arc<str>, Arc<TopicView>) {
         let settings = TopicSettings::effective(&own, brokers, &Statics::default());
-        let topic =
-            TopicView { name: name.into(), id: TopicId(1), partitions: Vec::new(), configs: own, settings };
+        let topic = TopicView {
+            name: name.into(),
+            id: TopicId(1),
+            replication_factor: 1,
+            partitions: Vec::new(),
+            configs: own,
+            settings,
+        };
         (name.into(), Arc::new(topic))
     }
 

@@ -23,9 +23,11 @@ impl Statics {
         let mut values = BTreeMap::new();
         for (key, value) in pairs {
             let setting = broker::setting(key).ok_or_else(|| StaticsError::Unknown(key.clone()))?;
-            setting
-                .check(value)
-                .map_err(|error| StaticsError::Invalid { key: key.clone(), reason: error.to_string() })?;
+            let invalid = |reason| StaticsError::Invalid { key: key.clone(), reason };
+            setting.check(value).map_err(|error| invalid(error.to_string()))?;
+            if !setting.has_effect() {
+                return Err(invalid(format!("{key} has no effect here")));
+            }
             values.insert(key.clone(), value.trim().to_owned());
         }
         Ok(Self(values))
@@ -45,6 +47,7 @@ mod tests {
         let new = |key: &str, value: &str| Statics::new(&[(key.to_owned(), value.to_owned())]);
         assert_eq!(new("num.partitions", " 3 ").unwrap().get("num.partitions"), Some("3"));
         assert_eq!(new("num.partition", "3"), Err(StaticsError::Unknown("num.partition".to_owned())));
+        assert!(matches!(new("log.segment.bytes", "1000000"), Err(StaticsError::Invalid { .. })));
         assert!(matches!(new("num.partitions", "0"), Err(StaticsError::Invalid { .. })));
         assert!(matches!(new("log.cleanup.policy", "compact"), Err(StaticsError::Invalid { .. })));
     }

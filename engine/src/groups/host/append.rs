@@ -3,6 +3,7 @@
 use super::super::coordinator;
 use super::super::log::{AppendError, AppendId};
 use super::{Host, Output, Ticket};
+use crate::batch::validate::BatchError;
 use crate::clock::Now;
 use crate::ids::{Offset, PartitionId};
 use crate::planted::{Bug, is_planted};
@@ -85,7 +86,7 @@ impl Host {
 fn error_of(refusal: Refusal) -> AppendError {
     match refusal {
         Refusal::NotLeader | Refusal::Stopping => AppendError::NotLeader,
-        Refusal::TooLarge => AppendError::TooLarge,
+        Refusal::Batch(BatchError::TooLarge { .. }) => AppendError::TooLarge,
         _ => AppendError::Unavailable,
     }
 }

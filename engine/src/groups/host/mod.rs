@@ -49,7 +49,7 @@ pub enum Input {
     },
     /// The node stops: all that wait are sent on, and nothing is led any more.
     Stop,
-    /// Every 10 ms or so.
+    /// Every 10 ms or so, and when the next timer is due.
     Tick,
 }
 
@@ -120,6 +120,11 @@ impl Host {
     /// For the metrics page.
     pub fn figures(&self) -> Figures {
         self.coordinator.figures()
+    }
+
+    /// When a tick is wanted at the latest.
+    pub fn next_timer_ns(&self) -> Option<u64> {
+        self.coordinator.next_timer_ns()
     }
 
     /// Takes one input and appends what follows from it; ask [`Host::next_append`] afterwards.

@@ -41,6 +41,7 @@ impl Watcher {
             configs: Vec::new(),
             topic_id: TopicId(u128::from(ctx.rng.next_u64()) << 64 | 1),
             entropy: ctx.rng.next_u64(),
+            by_hand: Vec::new(),
         };
         let Ok(command) = propose::create_topic(&view, &Statics::default(), new) else { return };
         let request = ctx.request();

@@ -1,0 +1,184 @@
+//! One thing that is wrong: its kind, what it is about, and since when.
+
+use crate::ids::{JournalId, NodeId};
+use std::sync::Arc;
+
+/// Something that a person should know. Its texts are in [`super::text`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub what: What,
+    /// The node that it is about; none where it is about a journal as a whole.
+    pub node: Option<NodeId>,
+    pub journal: Option<JournalId>,
+    /// Wall clock, milliseconds since 1970.
+    pub since_ms: i64,
+    /// While it holds, this node should not be given clients.
+    pub unready: bool,
+    /// Those of the journal.
+    pub topics: Topics,
+}
+
+/// What is wrong, with its figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    NodeDown,
+    /// Nobody leads: of so many replicas so many are on nodes that are heard.
+    NoQuorum {
+        heard: usize,
+        replicas: usize,
+    },
+    ReplicaCatchingUp {
+        entries: u64,
+    },
+    ReplicaBehind {
+        entries: u64,
+    },
+    /// The same, of one that says nothing at all.
+    ReplicaSilent,
+    ReplicaFull,
+    ReplicaDamaged {
+        ranges: u64,
+    },
+    /// Damage that nobody can repair and nobody accepted.
+    ReplicaRefusing {
+        ranges: u64,
+    },
+    ReplicaQuarantined,
+    ReplicaNotMember,
+    DiskNearlyFull {
+        free_bytes: u64,
+        total_bytes: u64,
+    },
+    ClockDistrusted {
+        drift_ms: i64,
+    },
+}
+
+/// [`What`] without its figures: what metrics and scripts name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    NodeDown,
+    NoQuorum,
+    ReplicaNotMember,
+    ReplicaQuarantined,
+    ReplicaDamaged,
+    ReplicaFull,
+    ReplicaBehind,
+    ReplicaCatchingUp,
+    DiskNearlyFull,
+    ClockDistrusted,
+}
+
+/// What somebody has to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Clients are served; it may pass by itself.
+    Warning,
+    /// Clients are refused, or one more loss would refuse them.
+    Error,
+}
+
+/// Names of a journal's topics: enough to know it by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topics {
+    pub names: Vec<Arc<str>>,
+    /// Further ones.
+    pub more: usize,
+}
+
+impl Topics {
+    /// How many are named.
+    pub const NAMED_MAX: usize = 3;
+}
+
+impl Kind {
+    pub const ALL: [Self; 10] = [
+        Self::NodeDown,
+        Self::NoQuorum,
+        Self::ReplicaNotMember,
+        Self::ReplicaQuarantined,
+        Self::ReplicaDamaged,
+        Self::ReplicaFull,
+        Self::ReplicaBehind,
+        Self::ReplicaCatchingUp,
+        Self::DiskNearlyFull,
+        Self::ClockDistrusted,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NodeDown => "node_down",
+            Self::NoQuorum => "no_quorum",
+            Self::ReplicaNotMember => "replica_not_member",
+            Self::ReplicaQuarantined => "replica_quarantined",
+            Self::ReplicaDamaged => "replica_damaged",
+            Self::ReplicaFull => "replica_full",
+            Self::ReplicaBehind => "replica_behind",
+            Self::ReplicaCatchingUp => "replica_catching_up",
+            Self::DiskNearlyFull => "disk_nearly_full",
+            Self::ClockDistrusted => "clock_distrusted",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::ReplicaBehind | Self::ReplicaCatchingUp | Self::DiskNearlyFull | Self::ClockDistrusted => {
+                Severity::Warning
+            }
+            _ => Severity::Error,
+        }
+    }
+
+    /// Whether it is about one replica; of two such about the same one the first in [`Kind::ALL`] says
+    /// more.
+    pub fn is_of_replica(self) -> bool {
+        (Self::ReplicaNotMember..=Self::ReplicaCatchingUp).contains(&self)
+    }
+}
+
+impl What {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NodeDown => Kind::NodeDown,
+            Self::NoQuorum { .. } => Kind::NoQuorum,
+            Self::ReplicaCatchingUp { .. } => Kind::ReplicaCatchingUp,
+            Self::ReplicaBehind { .. } | Self::ReplicaSilent => Kind::ReplicaBehind,
+            Self::ReplicaFull => Kind::ReplicaFull,
+            Self::ReplicaDamaged { .. } | Self::ReplicaRefusing { .. } => Kind::ReplicaDamaged,
+            Self::ReplicaQuarantined => Kind::ReplicaQuarantined,
+            Self::ReplicaNotMember => Kind::ReplicaNotMember,
+            Self::DiskNearlyFull { .. } => Kind::DiskNearlyFull,
+            Self::ClockDistrusted { .. } => Kind::ClockDistrusted,
+        }
+    }
+}
+
+impl Severity {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_names_of_their_own() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(Kind::of_name(kind.name()), Some(kind));
+            assert!(Kind::ALL[..at].iter().all(|earlier| *earlier < kind), "{kind:?} is out of order");
+        }
+        assert_eq!(Kind::of_name("well"), None);
+        let of_replica = Kind::ALL.into_iter().filter(|kind| kind.is_of_replica());
+        assert!(of_replica.clone().all(|kind| kind.name().starts_with("replica_")));
+        assert_eq!(of_replica.count(), 6);
+    }
+}

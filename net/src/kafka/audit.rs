@@ -1,0 +1,223 @@
+//! Who changed what, in the log: topics, groups, settings and quotas that were created, altered or
+//! deleted, by whom and from where, also when it was refused.
+
+use super::context::Caller;
+use super::wire::Uuid;
+use kafka_wire::{
+    AlterClientQuotasRequest, AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+};
+use std::any::Any;
+
+/// Things of one request that are named in the log.
+const NAMED_MAX: usize = 20;
+
+/// A request that changes something, before it was carried out.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    client: String,
+    from: String,
+    what: &'static str,
+    /// What it is about, in the order of its answer.
+    subjects: Vec<String>,
+}
+
+impl Audit {
+    /// None for a request that changes nothing.
+    pub fn of(caller: &Caller, request: &dyn Any) -> Option<Self> {
+        let (what, subjects) = subjects(request)?;
+        let from = caller.host.trim_start_matches('/').to_owned();
+        Some(Self { client: caller.client_id.clone(), from, what, subjects })
+    }
+
+    pub fn log(self, response: &dyn Any) {
+        let Self { client, from, what, subjects } = self;
+        let codes = codes(response);
+        let told: Vec<String> = subjects
+            .iter()
+            .enumerate()
+            .take(NAMED_MAX)
+            .map(|(at, subject)| match codes.get(at) {
+                Some(0) | None => subject.clone(),
+                Some(code) => format!("{subject} (refused, error {code})"),
+            })
+            .collect();
+        let more = subjects.len().saturating_sub(NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        tracing::info!(client, from, "{what} {}{more}", told.join(", "));
+    }
+}
+
+/// What a request does, and to what; none where it does nothing.
+fn subjects(request: &dyn Any) -> Option<(&'static str, Vec<String>)> {
+    let found = if let Some(request) = request.downcast_ref::<CreateTopicsRequest>() {
+        let topics = request.topics.iter().filter(|_| !request.validate_only);
+        let named = |topic: &kafka_wire::create_topics_request::CreatableTopic| {
+            let settings = topic.configs.iter().map(|one| setting(&one.name, one.value.as_deref()));
+            with_settings(format!("topic {:?}", topic.name.as_str()), settings)
+        };
+        ("create", topics.map(named).collect())
+    } else if let Some(request) = request.downcast_ref::<DeleteTopicsRequest>() {
+        let by_name = request.topic_names.iter().map(|name| format!("topic {:?}", name.as_str()));
+        let named = |topic: &kafka_wire::delete_topics_request::DeleteTopicState| {
+            topic
+                .name
+                .as_ref()
+                .map_or_else(|| topic_id(topic.topic_id), |name| format!("topic {:?}", name.as_str()))
+        };
+        ("delete", by_name.chain(request.topics.iter().map(named)).collect())
+    } else if let Some(request) = request.downcast_ref::<CreatePartitionsRequest>() {
+        let topics = request.topics.iter().filter(|_| !request.validate_only);
+        (
+            "add partitions to",
+            topics.map(|topic| format!("topic {:?} (to {})", topic.name.as_str(), topic.count)).collect(),
+        )
+    } else if let Some(request) = request.downcast_ref::<DeleteRecordsRequest>() {
+        let topics = request.topics.iter();
+        let named = |topic: &kafka_wire::delete_records_request::DeleteRecordsTopic| {
+            let name = topic.name.as_str().to_owned();
+            let parts: Vec<_> =
+                topic.partitions.iter().map(|one| (one.partition_index, one.offset)).collect();
+            parts.into_iter().map(move |(number, offset)| format!("{name:?} {number} before {offset}"))
+        };
+        ("delete records of", topics.flat_map(named).collect())
+    } else if let Some(request) = request.downcast_ref::<IncrementalAlterConfigsRequest>() {
+        let resources = request.resources.iter().filter(|_| !request.validate_only);
+        let named = |one: &kafka_wire::incremental_alter_configs_request::AlterConfigsResource| {
+            let settings = one.configs.iter().map(|one| match one.config_operation {
+                0 => setting(&one.name, one.value.as_deref()),
+                1 => format!("{} to its default", one.name.as_str()),
+                2 => format!("{}+={}", one.name.as_str(), one.value.as_deref().unwrap_or_default()),
+                _ => format!("{}-={}", one.name.as_str(), one.value.as_deref().unwrap_or_default()),
+            });
+            with_settings(resource(one.resource_type, &one.resource_name), settings)
+        };
+        ("alter", resources.map(named).collect())
+    } else if let Some(request) = request.downcast_ref::<AlterConfigsRequest>() {
+        let resources = request.resources.iter().filter(|_| !request.validate_only);
+        let named = |one: &kafka_wire::alter_configs_request::AlterConfigsResource| {
+            let settings = one.configs.iter().map(|one| setting(&one.name, one.value.as_deref()));
+            with_settings(resource(one.resource_type, &one.resource_name), settings)
+        };
+        ("alter all settings of", resources.map(named).collect())
+    } else if let Some(request) = request.downcast_ref::<AlterClientQuotasRequest>() {
+        let entries = request.entries.iter().filter(|_| !request.validate_only);
+        let named = |one: &kafka_wire::alter_client_quotas_request::EntryData| {
+            let part = |part: &kafka_wire::alter_client_quotas_request::EntityData| {
+                let name = part.entity_name.as_deref().unwrap_or("<default>");
+                format!("{} {name:?}", part.entity_type.as_str())
+            };
+            let ops = one.ops.iter().map(|op| {
+                if op.remove {
+                    format!("{} removed", op.key.as_str())
+                } else {
+                    format!("{}={}", op.key.as_str(), op.value)
+                }
+            });
+            with_settings(
+                format!("quota of {}", one.entity.iter().map(part).collect::<Vec<_>>().join(" ")),
+                ops,
+            )
+        };
+        ("alter", entries.map(named).collect())
+    } else if let Some(request) = request.downcast_ref::<DeleteGroupsRequest>() {
+        ("delete", request.groups_names.iter().map(|name| format!("group {:?}", name.as_str())).collect())
+    } else if let Some(request) = request.downcast_ref::<OffsetDeleteRequest>() {
+        ("delete offsets of", vec![format!("group {:?}", request.group_id.as_str())])
+    } else {
+        return None;
+    };
+    (!found.1.is_empty()).then_some(found)
+}
+
+/// The error codes of an answer, in the order of what it was asked for.
+fn codes(response: &dyn Any) -> Vec<i16> {
+    if let Some(response) = response.downcast_ref::<CreateTopicsResponse>() {
+        response.topics.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<DeleteTopicsResponse>() {
+        response.responses.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<CreatePartitionsResponse>() {
+        response.results.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<DeleteRecordsResponse>() {
+        response.topics.iter().flat_map(|topic| topic.partitions.iter().map(|one| one.error_code)).collect()
+    } else if let Some(response) = response.downcast_ref::<IncrementalAlterConfigsResponse>() {
+        response.responses.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<AlterConfigsResponse>() {
+        response.responses.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<AlterClientQuotasResponse>() {
+        response.entries.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<DeleteGroupsResponse>() {
+        response.results.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<OffsetDeleteResponse>() {
+        vec![response.error_code]
+    } else {
+        Vec::new()
+    }
+}
+
+fn setting(name: &str, value: Option<&str>) -> String {
+    format!("{name}={}", value.unwrap_or("null"))
+}
+
+fn with_settings(subject: String, settings: impl Iterator<Item = String>) -> String {
+    let settings: Vec<String> = settings.collect();
+    if settings.is_empty() { subject } else { format!("{subject} ({})", settings.join(", ")) }
+}
+
+/// By Kafka's numbers of kinds of resource.
+fn resource(kind: i8, name: &str) -> String {
+    match (kind, name) {
+        (2, name) => format!("topic {name:?}"),
+        (4, "") => "all brokers".to_owned(),
+        (4, name) => format!("broker {name:?}"),
+        (_, name) => format!("{name:?}"),
+    }
+}
+
+fn topic_id(id: Uuid) -> String {
+    let bytes: String = id.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("topic of id {bytes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_wire::MetadataRequest;
+    use kafka_wire::create_topics_request::CreatableTopic;
+    use kafka_wire::delete_topics_request::DeleteTopicState;
+
+    #[test]
+    fn requests_that_change_something_name_what_and_others_are_none() {
+        let mut topic = CreatableTopic::default();
+        topic.name = "orders".into();
+        let mut create = CreateTopicsRequest::default();
+        create.topics.push(topic);
+        assert_eq!(subjects(&create), Some(("create", vec!["topic \"orders\"".to_owned()])));
+        create.validate_only = true;
+        assert_eq!(subjects(&create), None);
+        let mut gone = DeleteTopicState::default();
+        gone.name = Some("a\nb".into());
+        let mut delete = DeleteTopicsRequest::default();
+        delete.topics.push(gone);
+        // A name cannot end a line of the log.
+        assert_eq!(subjects(&delete), Some(("delete", vec!["topic \"a\\nb\"".to_owned()])));
+        assert_eq!(subjects(&MetadataRequest::default()), None);
+        let caller = Caller { client_id: "me".to_owned(), host: "/10.0.0.7".to_owned() };
+        let audit = Audit::of(&caller, &delete).expect("it deletes");
+        assert_eq!((audit.client.as_str(), audit.from.as_str()), ("me", "10.0.0.7"));
+    }
+
+    #[test]
+    fn codes_are_in_the_order_of_the_answer() {
+        let mut response = DeleteGroupsResponse::default();
+        for code in [0, 68] {
+            let mut result = kafka_wire::delete_groups_response::DeletableGroupResult::default();
+            result.error_code = code;
+            response.results.push(result);
+        }
+        assert_eq!(codes(&response), [0, 68]);
+    }
+}
