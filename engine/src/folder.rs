@@ -3,9 +3,9 @@
 //! Paths are relative to the data folder. This file knows names and bytes; what a node does with
 //! its identity is decided elsewhere.
 
-use crate::disk::{BLOCK, DiskError};
-use crate::framing::{FormatError, FormatFault, FrameKind, TEMPORARY_SUFFIX};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId};
+use crate::disk::DiskError;
+use crate::framing::{FrameKind, TEMPORARY_SUFFIX};
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, RaftId};
 use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -77,6 +77,12 @@ pub fn quarantine_path(journal: JournalId, base: Index, position: u64, term: u64
     format!("{}/{:020}-{position:012}-{term}.cut", quarantine_dir(journal), base.0)
 }
 
+/// Where all that was left of a replica is moved: beside the journals, named by the journal, the
+/// node's start and the replica, so that nothing that is there is ever replaced.
+pub fn set_aside_dir(journal: JournalId, start: u64, replica: RaftId) -> String {
+    format!("{QUARANTINE}/{:016x}-{start}-{replica}", journal.0)
+}
+
 /// A name in a journal's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalFile {
@@ -142,9 +148,10 @@ pub enum FolderError {
     Write(DiskError),
 }
 
-/// Two copies, a block each.
-pub const NODE_META_BYTES: usize = 2 * BLOCK;
-pub const NODE_META_KIND: FrameKind = FrameKind { magic: *b"DURAMENN", version: 1 };
+/// Pairs of blocks, the same bytes in both of a pair (see [`crate::register::NodeRecord`]).
+pub const NODE_META_KIND: FrameKind = FrameKind { magic: *b"DURAMENN", version: 2 };
+/// What a damaged length may ask for: a register of 10,000 journals.
+pub const NODE_META_BYTES_MAX: u64 = 1 << 20;
 /// What fits one block behind the fixed part; far above any cluster that forms in one go.
 pub const FORMATION_MEMBERS_MAX: usize = 160;
 
@@ -194,8 +201,8 @@ pub struct NodeMetaMember {
 }
 
 impl NodeMeta {
-    /// The whole file: two copies. It is replaced whole (`framing::replace_file`).
-    pub fn encode(&self) -> Vec<u8> {
+    /// The first part of the file's body.
+    pub(crate) fn encode_body(&self) -> Vec<u8> {
         assert!(self.formation.len() <= FORMATION_MEMBERS_MAX, "{} members", self.formation.len());
         let body = NodeMetaBody {
             incarnation: self.incarnation.0.into(),
@@ -214,19 +221,16 @@ impl NodeMeta {
                 NodeMetaMember { incarnation: incarnation.0.into(), node: node.0.into(), reserved: 0.into() };
             bytes.extend_from_slice(member.as_bytes());
         }
-        let block = NODE_META_KIND.encode(0, &bytes);
-        [block, block].concat()
+        bytes
     }
 
-    /// Reads whichever copy is good, and how many were bad.
-    pub fn decode(bytes: &[u8]) -> Result<(Self, u32), FormatError> {
-        let fault = |fault: FormatFault| fault.of(NODE_META);
-        let (body, bad_copies) = NODE_META_KIND.decode_copies(0, bytes).map_err(fault)?;
-        let value = || fault(FormatFault::Value { position: crate::framing::FRAME_BYTES as u64 });
-        let (fixed, rest) = NodeMetaBody::ref_from_prefix(body).map_err(|_| value())?;
-        let members = <[NodeMetaMember]>::ref_from_bytes(rest).map_err(|_| value())?;
-        if members.len() != fixed.members.get() as usize || fixed.is_final > 1 {
-            return Err(value());
+    /// What stands in the body, and what is behind it; `None` for a value that its field does not allow.
+    pub(crate) fn decode_body(body: &[u8]) -> Option<(Self, &[u8])> {
+        let (fixed, rest) = NodeMetaBody::ref_from_prefix(body).ok()?;
+        let count = fixed.members.get() as usize;
+        let (members, rest) = <[NodeMetaMember]>::ref_from_prefix_with_elems(rest, count).ok()?;
+        if fixed.is_final > 1 || count > FORMATION_MEMBERS_MAX {
+            return None;
         }
         let member = |m: &NodeMetaMember| (NodeId(m.node.get()), Incarnation(m.incarnation.get()));
         let meta = Self {
@@ -238,46 +242,13 @@ impl NodeMeta {
             lanes: fixed.lanes.get(),
             segment_bytes: fixed.segment_bytes.get(),
         };
-        Ok((meta, bad_copies))
+        Some((meta, rest))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn meta() -> NodeMeta {
-        NodeMeta {
-            node: NodeId(3),
-            incarnation: Incarnation(u128::MAX - 7),
-            cluster: ClusterId(5),
-            formation: vec![(NodeId(1), Incarnation(11)), (NodeId(3), Incarnation(u128::MAX - 7))],
-            is_final: true,
-            lanes: 4,
-            segment_bytes: 256 << 20,
-        }
-    }
-
-    #[test]
-    fn node_meta_comes_back_and_survives_a_rotten_copy() {
-        let bytes = meta().encode();
-        assert_eq!(bytes.len(), NODE_META_BYTES);
-        assert_eq!(NodeMeta::decode(&bytes), Ok((meta(), 0)));
-        for position in 0..bytes.len() {
-            let mut bad = bytes.clone();
-            bad[position] ^= 0x80;
-            assert_eq!(NodeMeta::decode(&bad), Ok((meta(), 1)), "byte {position}");
-        }
-        let largest = NodeMeta { formation: vec![(NodeId(9), Incarnation(9)); 160], ..meta() };
-        assert_eq!(NodeMeta::decode(&largest.encode()), Ok((largest, 0)));
-    }
-
-    #[test]
-    fn a_newer_node_meta_is_refused_by_name() {
-        let newer = FrameKind { version: 2, ..NODE_META_KIND }.encode(0, &[]);
-        let error = NodeMeta::decode(&[newer, newer].concat()).expect_err("newer");
-        assert_eq!(error, FormatFault::Newer { found: 2, known: 1 }.of("node.meta"));
-    }
 
     #[test]
     fn names_parse_back() {

@@ -24,5 +24,6 @@ pub mod partition;
 pub mod peer;
 pub mod planted;
 pub mod raft;
+pub mod register;
 pub mod rng;
 pub mod shard;

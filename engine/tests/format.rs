@@ -22,6 +22,7 @@ use engine::journal::install_file::{Install, InstallBody};
 use engine::journal::meta_record::{JournalMeta, JournalMetaBody};
 use engine::partition::Fold;
 use engine::raft::Change;
+use engine::register::{Amnesia, Met, MetRow, NodeRecord, Register, RegisterBody, Registered, RegisteredRow};
 use std::collections::BTreeMap;
 
 /// (field, offset, bytes), in order.
@@ -86,6 +87,9 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
             incarnation, cluster, segment_bytes, node, lanes, is_final, reserved, members, reserved_2
         }
         NodeMetaMember { incarnation, node, reserved }
+        RegisterBody { start, journals, met, is_complete, reserved }
+        RegisteredRow { journal, raft_id, opened, lost, reserved, reserved_2, reserved_3 }
+        MetRow { incarnation, start, nonce, node, reserved }
     }
 }
 
@@ -327,6 +331,16 @@ fn node_meta() -> NodeMeta {
     }
 }
 
+fn node_record() -> NodeRecord {
+    let mut register = Register { start: 4, is_complete: true, ..Register::default() };
+    register.journals.insert(JournalId(0), Registered::new(RaftId(3), 4));
+    let lost = Registered { lost: Some(Amnesia::MetaMissing), ..Registered::new(RaftId(3), 2) };
+    register.journals.insert(JournalId(5), lost);
+    let run = Run { start: 6, nonce: 0x0102_0304_0506_0708 };
+    register.remember(Met { node: NodeId(1), incarnation: Incarnation(0xdef), run });
+    NodeRecord { node: node_meta(), register }
+}
+
 fn checkpoint() -> Checkpoint {
     Checkpoint { last: Index(4), term: Term(2), body: b"the fold's bytes".to_vec() }
 }
@@ -349,7 +363,7 @@ fn the_golden_files_are_what_is_written_today() {
     golden("segment.idx", &index());
     golden("hard-state", &hard_state());
     golden("journal.meta", &journal_meta().encode());
-    golden("node.meta", &node_meta().encode());
+    golden("node.meta", &node_record().encode());
     golden("membership.seg", &membership());
     golden("later-span.seg", &later_span().1);
     golden("later-span.fold", &later_span_folded().encode());
@@ -378,7 +392,9 @@ fn the_other_golden_files_are_read() {
     let read = |name: &str| {
         std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a golden file")
     };
-    assert_eq!(NodeMeta::decode(&read("node.meta")), Ok((node_meta(), 0)));
+    assert_eq!(NodeRecord::decode(&read("node.meta")), Ok((node_record(), 0)));
+    let before = NodeRecord { register: Register::default(), ..node_record() };
+    assert_eq!(NodeRecord::decode(&read("node.meta-1")), Ok((before, 0)));
     assert_eq!(JournalMeta::decode("j", &read("journal.meta")), Ok((journal_meta(), 0)));
     assert_eq!(Install::decode("i", &read("install"), &IDENTITY), Ok(install()));
     assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));

@@ -47,6 +47,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     pub log_format: LogFormat,
     pub log_filter: String,
+    /// What counts only for a folder that is new, where the operator named it.
+    pub segment_bytes_given: Option<u64>,
 }
 
 impl Config {
@@ -91,6 +93,7 @@ impl Config {
         };
         peer_ports(&node)?;
         Ok(Config {
+            segment_bytes_given: options.segment_bytes,
             http_listen: http_listen(options.http_listen.as_deref(), &node)?,
             node,
             listen,

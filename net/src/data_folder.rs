@@ -4,8 +4,10 @@
 use crate::refusal::Refusal;
 use crate::system;
 use engine::disk::BLOCK;
-use engine::folder::{LOCK, NODE_META, NODE_META_BYTES, NodeMeta, PROBE, RESERVE};
+use engine::folder::{JOURNALS, LOCK, NODE_META, NODE_META_BYTES_MAX, NodeMeta, PROBE, QUARANTINE, RESERVE};
+use engine::framing::{FormatFault, TEMPORARY_SUFFIX};
 use engine::ids::NodeId;
+use engine::register::NodeRecord;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -25,6 +27,14 @@ const TMPFS: i64 = 0x0102_1994;
 const RAMFS: i64 = 0x8584_58f6;
 const BTRFS: i64 = 0x9123_683e;
 
+/// The length of segments, for a folder that is new.
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentBytes {
+    pub used: u64,
+    /// As the operator gave it.
+    pub given: Option<u64>,
+}
+
 /// Holds the lock while it lives.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -36,7 +46,12 @@ pub struct DataFolder {
 
 impl DataFolder {
     /// Opens the folder for a node of these listed nodes; none of a cluster of its own.
-    pub fn open(path: &Path, node: NodeId, listed: &[NodeId], segment_bytes: u64) -> Result<Self, Refusal> {
+    pub fn open(
+        path: &Path,
+        node: NodeId,
+        listed: &[NodeId],
+        segments: SegmentBytes,
+    ) -> Result<Self, Refusal> {
         let named = |what: &str, error: io::Error| {
             let remedy = "give --data-dir a folder that this user may write to";
             Refusal::environment(format!("data folder {}: {what}: {error}", path.display()), remedy)
@@ -44,10 +59,10 @@ impl DataFolder {
         fs::create_dir_all(path).map_err(|error| named("cannot be made", error))?;
         let path = path.canonicalize().map_err(|error| named("cannot be used", error))?;
         let lock = lock(&path, LOCK_WAIT_MAX)?;
-        let is_new = check_identity(&path, node, listed)?;
+        let is_new = check_identity(&path, node, listed, segments.given)?;
         direct_io(&path)?;
         if is_new {
-            room(&path, &lock, segment_bytes)?;
+            room(&path, &lock, segments.used)?;
         }
         let has_reserve = reserve(&path, is_new)?;
         Ok(Self { path, has_reserve, _lock: lock })
@@ -105,15 +120,15 @@ fn in_use(folder: &Path, owner: Option<u32>) -> Refusal {
     Refusal::environment(what, "stop that one first, or give --data-dir another folder")
 }
 
-/// Reads a file of two copies, each in blocks of its own: what cannot be read is all ones, which no checksum
-/// accepts, and the other copy will do.
+/// Reads a file of pairs of blocks: what cannot be read is all ones, which no checksum accepts, and the other block of
+/// its pair will do.
 fn read_copies(path: &Path) -> io::Result<Vec<u8>> {
     read_blocks(&File::open(path)?)
 }
 
 fn read_blocks(file: &File) -> io::Result<Vec<u8>> {
     // What is behind both copies is no part of the file; a folder's own file has that length exactly.
-    let bytes = file.metadata()?.len().min(NODE_META_BYTES as u64) as usize;
+    let bytes = file.metadata()?.len().min(NODE_META_BYTES_MAX) as usize;
     let mut content = vec![0xFF; bytes];
     for (block, part) in content.chunks_mut(BLOCK).enumerate() {
         let mut read = vec![0; part.len()];
@@ -127,23 +142,47 @@ fn read_blocks(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// Whether the folder is new; refuses one of another node or kind of cluster, or a newer format.
-fn check_identity(folder: &Path, node: NodeId, listed: &[NodeId]) -> Result<bool, Refusal> {
+fn check_identity(
+    folder: &Path,
+    node: NodeId,
+    listed: &[NodeId],
+    segment_bytes: Option<u64>,
+) -> Result<bool, Refusal> {
     let path = folder.join(NODE_META);
     let bytes = match read_copies(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            check_foreign(folder)?;
+            return Ok(true);
+        }
         Err(error) => {
             let remedy = "make the file readable for this user";
             return Err(Refusal::environment(format!("{}: {error}", path.display()), remedy));
         }
     };
-    let (meta, bad_copies) = NodeMeta::decode(&bytes).map_err(|error| {
-        let remedy =
-            "run the version that wrote this folder or a newer one; if the file is damaged, restore it";
-        Refusal::data(format!("data folder {}: {error}", folder.display()), remedy)
-    })?;
-    if bad_copies > 0 {
-        tracing::warn!(copies = bad_copies, "a copy of node.meta is bad: it is written again");
+    let meta = match NodeRecord::decode(&bytes) {
+        Ok((record, bad_copies)) => {
+            if bad_copies > 0 {
+                tracing::warn!(copies = bad_copies, "a copy of node.meta is bad: it is written again");
+            }
+            record.node
+        }
+        // The engine asks the others to be taken in anew, and sets aside what is here once it was.
+        Err(error) if listed.len() > 1 && !matches!(error.fault, FormatFault::Newer { .. }) => {
+            return Ok(false);
+        }
+        Err(error) => {
+            let remedy = "run the version that wrote this folder or a newer one; if the file is damaged, put it \
+                          back from a copy of this folder";
+            return Err(Refusal::data(format!("data folder {}: {error}", folder.display()), remedy));
+        }
+    };
+    if let Some(given) = segment_bytes.filter(|given| *given != meta.segment_bytes) {
+        tracing::warn!(
+            "--segment-bytes {given} has no effect: this folder's segment length, {} bytes, was set when its \
+             cluster was formed",
+            meta.segment_bytes
+        );
     }
     if meta.node != node {
         let what =
@@ -157,6 +196,28 @@ fn check_identity(folder: &Path, node: NodeId, listed: &[NodeId]) -> Result<bool
     Ok(false)
 }
 
+/// A folder without a node's record that holds what no node put there is somebody else's.
+fn check_foreign(folder: &Path) -> Result<(), Refusal> {
+    let names = fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let names = names.map_err(|error| {
+        let remedy = "give --data-dir a folder that this user may read";
+        Refusal::environment(format!("{}: {error}", folder.display()), remedy)
+    })?;
+    let temporary = format!("{NODE_META}{TEMPORARY_SUFFIX}");
+    let own = [LOCK, PROBE, RESERVE, JOURNALS, QUARANTINE, "lost+found", &temporary];
+    let mut names = names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    match names.find(|name| !own.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Refusal::data(
+            format!(
+                "data folder {} has no {NODE_META} and holds {name}, which no node makes",
+                folder.display()
+            ),
+            "give --data-dir an empty folder or one that a node made; nothing here was changed",
+        )),
+    }
+}
+
 /// A lone node's folder does not become one of several nodes', nor the other way round.
 fn check_cluster(folder: &Path, meta: &NodeMeta, has_others: bool) -> Result<(), Refusal> {
     let folder = folder.display();
@@ -168,12 +229,10 @@ fn check_cluster(folder: &Path, meta: &NodeMeta, has_others: bool) -> Result<(),
                  the cluster of --peers",
                 meta.node
             ),
-            format!(
-                "form the new cluster on empty folders (--data-dir), start this one beside it without --peers on \
+            "form the new cluster on empty folders (--data-dir), start this one beside it without --peers on \
                  ports of its own, and copy each topic: `kcat -C -b OLD -t TOPIC -p PARTITION -o beginning -e \
                  -K: | kcat -P -b NEW -t TOPIC -p PARTITION -K:` for texts, or Kafka's MirrorMaker 2 for all \
-                 (keys, headers, timestamps); then move the clients and remove {folder}"
-            ),
+                 (keys, headers, timestamps); then move the clients. This folder stays as it is",
         ));
     }
     if !is_lone && !has_others {
@@ -292,8 +351,9 @@ fn reserve(folder: &Path, is_new: bool) -> Result<bool, Refusal> {
 mod tests {
     use super::*;
     use engine::ids::{ClusterId, Incarnation};
+    use engine::register::Register;
 
-    const SEGMENT_BYTES: u64 = 24 << 20;
+    const SEGMENT_BYTES: SegmentBytes = SegmentBytes { used: 24 << 20, given: None };
 
     /// Under the target folder, because /tmp may be a tmpfs.
     fn folder() -> tempfile::TempDir {
@@ -309,9 +369,9 @@ mod tests {
             formation: formation.iter().map(|node| (NodeId(*node), Incarnation(7))).collect(),
             is_final,
             lanes: 1,
-            segment_bytes: SEGMENT_BYTES,
+            segment_bytes: SEGMENT_BYTES.used,
         };
-        meta.encode()
+        NodeRecord { node: meta, register: Register::default() }.encode()
     }
 
     #[test]
@@ -367,6 +427,29 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_somebody_else_is_refused_and_left_alone() {
+        let open = |names: &[&str]| {
+            let folder = folder();
+            for name in names {
+                let path = folder.path().join(name);
+                if name.ends_with('/') { fs::create_dir(path) } else { fs::write(path, "") }.expect("made");
+            }
+            let opened = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).map(|_| ());
+            let there = |name: &&str| folder.path().join(name).exists();
+            assert!(names.iter().all(there), "{names:?}");
+            opened
+        };
+        for foreign in [&["notes.txt"][..], &["PG_VERSION", "base/"], &["lock", "journals/", "data"]] {
+            let refusal = open(foreign).expect_err("refused");
+            assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
+            assert!(refusal.what.contains("which no node makes"), "{refusal}");
+        }
+        for begun in [&[][..], &["lock", "journals/"], &["lost+found/"], &["node.meta.tmp"]] {
+            open(begun).expect("nothing of anybody else");
+        }
+    }
+
+    #[test]
     fn a_lone_nodes_folder_and_a_clusters_are_not_mixed() {
         let open = |formation: &[u32], is_final: bool, listed: &[u32]| {
             let folder = folder();
@@ -408,7 +491,9 @@ mod tests {
     #[test]
     fn more_than_there_is_cannot_be_had() {
         let folder = folder();
-        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], 1 << 60).expect_err("refused");
+        let refusal =
+            DataFolder::open(folder.path(), NodeId(0), &[], SegmentBytes { used: 1 << 60, given: None })
+                .expect_err("refused");
         assert!(refusal.what.contains("MiB are free"), "{refusal}");
     }
 }

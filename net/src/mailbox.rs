@@ -9,7 +9,8 @@ use crate::leaders::Leadership;
 use crate::peer::links::Identity;
 use engine::control::{Command, Outcome, View};
 use engine::ids::{JournalId, NodeId, ShardId, TopicId};
-use engine::shard::ControlRefusal;
+use engine::register::Register;
+use engine::shard::{ControlRefusal, Entry};
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -66,6 +67,15 @@ pub enum Mail {
     },
     /// Who this node is, as the first shard read in the data folder.
     Identity(Identity),
+    /// What this node has, as the first shard wrote it down.
+    Register(Arc<Register>),
+    /// To be written down by the first shard.
+    Enter(Entry),
+    /// Another node met a later process of this folder: to the first shard.
+    OldCopy {
+        by: NodeId,
+        seen: u64,
+    },
 }
 
 /// The unconnected ends of one shard, made before its thread starts.

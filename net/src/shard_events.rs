@@ -97,6 +97,11 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
                 "a peer's messages are refused"
             );
         }
+        Event::ReplicaLost { .. }
+        | Event::SetAside { .. }
+        | Event::MadeAgain { .. }
+        | Event::Renewed { .. }
+        | Event::OldCopy { .. } => forgotten(shard, event),
         Event::Quarantined { journal, why } => {
             let topics = topics(journal);
             error!(
@@ -230,6 +235,39 @@ pub fn log_broker_ids(config: &ShardConfig, view: &View) {
     if let Some(asked) = config.broker_ids.filter(|asked| *asked != view.broker_ids) {
         let asked = asked.stride();
         warn!(asked, stride, "--broker-id-stride has no effect: the cluster was formed with another one");
+    }
+}
+
+/// On the way of what has forgotten its promises.
+fn forgotten(shard: u16, event: &Event) {
+    match event {
+        Event::ReplicaLost { journal, why } => error!(
+            shard,
+            journal = journal.0,
+            %why,
+            "this replica does not know any more what it promised: it takes no part, and is made anew from \
+             the others where there are any"
+        ),
+        Event::SetAside { journal, to } => {
+            warn!(shard, journal = journal.0, %to, "what was left of a replica is kept aside");
+        }
+        Event::MadeAgain { journal } => {
+            info!(shard, journal = journal.0, "a journal whose making was cut short is made again");
+        }
+        Event::Renewed { journal, raft_id } => info!(
+            shard,
+            journal = journal.0,
+            raft_id = raft_id.0,
+            "a lost replica is made anew; it gets everything from the others"
+        ),
+        Event::OldCopy { by, seen, start } => error!(
+            shard,
+            node = by.0,
+            seen,
+            start,
+            "this data folder is an older copy: another node met a later process of it"
+        ),
+        other => unreachable!("{other:?} is logged by the caller"),
     }
 }
 

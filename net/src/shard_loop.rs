@@ -229,6 +229,10 @@ impl ShardLoop {
             }
             Output::ControlDone { request, result } => self.done.borrow_mut().push((request, result)),
             Output::View(view) => self.publish_view(view),
+            Output::Register(register) => self.spread_register(register),
+            Output::Enter(entry) => {
+                self.with_mailbox(|mailbox| mailbox.send(META_SHARD, Mail::Enter(entry)));
+            }
             Output::Peer { to, lane, message } => self.send_to_peer(to, lane, &message),
             Output::Formation { to, report } => self.report_to_peer(to, &report),
             Output::Leader { journal, term, leader, in_sync } => {
@@ -343,6 +347,9 @@ impl ShardLoop {
             Mail::Elect { journal } => self.step(Input::Elect { journal }),
             Mail::Living { nodes } => self.learn_living(nodes),
             Mail::Identity(identity) => self.learn_identity(identity),
+            Mail::Register(register) => self.learn_register(register),
+            Mail::Enter(entry) => self.step(Input::Enter(entry)),
+            Mail::OldCopy { by, seen } => self.step(Input::OldCopy { by, seen }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The start of the process, in order: what can refuse comes before what is seen from outside.
 
 use crate::config::Config;
-use crate::data_folder::DataFolder;
+use crate::data_folder::{DataFolder, SegmentBytes};
 use crate::node::{self, NodeConfig, NodeError};
 use crate::peer::config::ClusterConfig;
 use crate::refusal::Refusal;
@@ -25,7 +25,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let cluster = node.cluster.as_ref();
     environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
-    let folder = DataFolder::open(&node.data_dir, node.node, &listed, node.segment_bytes)?;
+    let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
+    let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
     let open_files_max = environment::open_files(&folder.path, node.shards)?;
     let status = Status::new(node.shards);
     let http = http::start(config.http_listen, status.clone())?;

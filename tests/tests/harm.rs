@@ -3,7 +3,7 @@
 
 use net::address::Address;
 use net::config::{Config, Machine};
-use net::data_folder::DataFolder;
+use net::data_folder::{DataFolder, SegmentBytes};
 use net::kafka::repeats::NAMED_MAX;
 use net::options::Options;
 use net::status::{Phase, Status};
@@ -280,7 +280,8 @@ fn the_worst_request_of_each_api_takes_little_and_lets_others_in() {
     };
     let cpus = net::system::allowed_cpus().expect("the cores of this process");
     let config = Config::from_options(options, &Machine { cpus, memory_bytes: 8 << 30 }).expect("valid");
-    let opened = DataFolder::open(folder.path(), config.node.node, &[], config.node.segment_bytes);
+    let segment_bytes = SegmentBytes { used: config.node.segment_bytes, given: None };
+    let opened = DataFolder::open(folder.path(), config.node.node, &[], segment_bytes);
     let opened = opened.expect("a folder for the node");
     let status = Status::new(1);
     let node = net::node::NodeConfig { data_dir: opened.path.clone(), open_files_max: 2000, ..config.node };

@@ -43,7 +43,7 @@ fn is_whole(cluster: &Cluster) -> bool {
         node.is_ready()
             && view.journals.values().filter(|journal| journal.replicas.len() > 1).all(|journal| {
                 let mut wanted: Vec<RaftId> =
-                    journal.replicas.iter().map(|node| view.nodes[node].raft_id).collect();
+                    journal.replicas.iter().map(|node| journal.raft_id_of(&view.nodes[node])).collect();
                 wanted.sort_unstable();
                 let mut here = node.shards.iter().filter_map(|slot| slot.shard.journal(journal.id));
                 here.all(|replica| {

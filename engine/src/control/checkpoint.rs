@@ -13,7 +13,7 @@ use crate::ids::{
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 5;
+pub const META_CHECKPOINT_VERSION: u16 = 6;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
@@ -22,6 +22,8 @@ const OWN_SETTINGS_SINCE: u16 = 3;
 const FORMER_SINCE: u16 = 4;
 /// Since this one the stride of broker ids follows; likewise.
 const STRIDE_SINCE: u16 = 5;
+/// Since this one replicas that were made anew for themselves follow; likewise.
+const RENEWED_SINCE: u16 = 6;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -61,12 +63,21 @@ impl MetaState {
         if version >= STRIDE_SINCE {
             to.u16(self.broker_ids.stride());
         }
+        if version >= RENEWED_SINCE {
+            to.list(self.renewed().into_iter(), |to, (journal, node, raft_id)| {
+                to.u64(journal.0);
+                to.u32(node.0);
+                to.u64(raft_id.0);
+            });
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if self.broker_ids != BrokerIds::default() {
+        if !self.renewed().is_empty() {
+            RENEWED_SINCE
+        } else if self.broker_ids != BrokerIds::default() {
             STRIDE_SINCE
         } else if !self.former().is_empty() {
             FORMER_SINCE
@@ -83,6 +94,14 @@ impl MetaState {
     fn former(&self) -> Vec<(NodeId, RaftId)> {
         let nodes = self.nodes.values();
         nodes.flat_map(|node| node.former.iter().map(|former| (node.node, *former))).collect()
+    }
+
+    /// Replicas that were made anew, journal by journal, in the order in which they were.
+    fn renewed(&self) -> Vec<(JournalId, NodeId, RaftId)> {
+        let journals = self.journals.by_id.values();
+        journals
+            .flat_map(|journal| journal.renewed.iter().map(|(node, raft_id)| (journal.id, *node, *raft_id)))
+            .collect()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
@@ -139,6 +158,17 @@ impl MetaState {
         if version >= STRIDE_SINCE {
             state.broker_ids = read_stride(&mut from)?;
         }
+        if version >= RENEWED_SINCE {
+            let read = |from: &mut Reader<'_>| {
+                Ok((JournalId(from.u64()?), NodeId(from.u32()?), RaftId(from.u64()?)))
+            };
+            for (journal, node, raft_id) in from.list(RENEWED_BYTES, read)? {
+                let journal = state.journals.by_id.get_mut(&journal);
+                let journal = journal
+                    .ok_or(DecodeError::Contradiction("a replica is of a journal that there is not"))?;
+                Arc::make_mut(journal).renewed.push((node, raft_id));
+            }
+        }
         from.end()?;
         Ok(state)
     }
@@ -167,6 +197,7 @@ const PARTITION_BYTES_MIN: usize = 8 + 4;
 const OWN_SETTINGS_BYTES_MIN: usize = 4 + 4;
 const SPAN_BYTES: usize = 8 + 8 + 4;
 const FORMER_BYTES: usize = 4 + 8;
+const RENEWED_BYTES: usize = 8 + 4 + 8;
 
 fn write_node(to: &mut Writer, node: &NodeView) {
     to.u32(node.node.0);
@@ -205,6 +236,7 @@ fn read_journal(from: &mut Reader<'_>) -> Result<JournalView, DecodeError> {
         life: read_life(from)?,
         replicas: from.list(4, |from| Ok(NodeId(from.u32()?)))?,
         voters: from.list(8, |from| Ok(RaftId(from.u64()?)))?,
+        renewed: Vec::new(),
         secret: from.u64()?,
         segment_bytes: from.u64()?,
         batches_per_segment_max: from.u32()?,

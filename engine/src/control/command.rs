@@ -2,7 +2,9 @@
 
 use super::quotas::{QuotaChange, QuotaEntity};
 use super::view::{Advertised, Life};
-use crate::ids::{BrokerIds, ClusterId, Incarnation, LaneId, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{
+    BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
+};
 
 /// One change. What depends on a clock or on chance is in the command; ids and places are given
 /// by [`super::MetaState::apply`], a function of the state alone.
@@ -28,6 +30,14 @@ pub enum Command {
         incarnation: Incarnation,
         /// The one that it has in the metadata, as far as it knows.
         replaces: Incarnation,
+    },
+    /// A node lost its replica of a journal, and only that: it gets another raft id there.
+    Renew {
+        node: NodeId,
+        incarnation: Incarnation,
+        journal: JournalId,
+        /// The replica that was lost.
+        replaces: RaftId,
     },
     /// `topic_id` and `entropy` (for secrets of journals to be made) are drawn by the proposer;
     /// `life` depends on its node's file, so it too is decided there.
@@ -123,7 +133,7 @@ pub enum Outcome {
         first: i64,
         count: u32,
     },
-    /// Who a node is now.
+    /// Who a node is now, and its replica: of the journal that was asked for, else of all.
     Member {
         incarnation: Incarnation,
         raft_id: RaftId,

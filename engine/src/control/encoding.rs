@@ -5,11 +5,11 @@ use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::quotas;
 use super::view::{Advertised, Life};
-use crate::ids::{BrokerIds, ClusterId, Incarnation, LaneId, NodeId, TopicId};
+use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 6;
+pub const COMMAND_VERSION: u16 = 7;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -22,6 +22,8 @@ const ALLOCATE_PRODUCER_IDS: u16 = 7;
 const ALTER_QUOTAS: u16 = 8;
 /// Since version 4.
 const REJOIN: u16 = 9;
+/// Since version 7.
+const RENEW: u16 = 10;
 /// Since this one a cluster is formed with a stride of broker ids; without it they have the default.
 const STRIDE_SINCE: u16 = 5;
 /// Since this one partitions may be placed by hand; without it they are not.
@@ -42,6 +44,7 @@ impl Command {
             Command::AlterQuotas { .. } => 2,
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
             Command::Rejoin { .. } => 4,
+            Command::Renew { .. } => 7,
             Command::Form { broker_ids, .. } if *broker_ids != BrokerIds::default() => STRIDE_SINCE,
             Command::CreateTopic { by_hand, .. } | Command::AddPartitions { by_hand, .. }
                 if !by_hand.is_empty() =>
@@ -63,6 +66,7 @@ impl Command {
             Command::AllocateProducerIds { .. } => ALLOCATE_PRODUCER_IDS,
             Command::AlterQuotas { .. } => ALTER_QUOTAS,
             Command::Rejoin { .. } => REJOIN,
+            Command::Renew { .. } => RENEW,
         }
     }
 
@@ -89,6 +93,12 @@ impl Command {
                 to.u32(node.0);
                 to.u128(incarnation.0);
                 to.u128(replaces.0);
+            }
+            Command::Renew { node, incarnation, journal, replaces } => {
+                to.u32(node.0);
+                to.u128(incarnation.0);
+                to.u64(journal.0);
+                to.u64(replaces.0);
             }
             Command::CreateTopic {
                 name,
@@ -172,6 +182,12 @@ impl Command {
                 node: NodeId(from.u32()?),
                 incarnation: Incarnation(from.u128()?),
                 replaces: Incarnation(from.u128()?),
+            },
+            RENEW => Command::Renew {
+                node: NodeId(from.u32()?),
+                incarnation: Incarnation(from.u128()?),
+                journal: JournalId(from.u64()?),
+                replaces: RaftId(from.u64()?),
             },
             CREATE_TOPIC => Command::CreateTopic {
                 name: from.text()?,
@@ -370,6 +386,12 @@ mod tests {
                 incarnation: Incarnation(u128::MAX),
                 replaces: Incarnation(1),
             },
+            Command::Renew {
+                node: NodeId(3),
+                incarnation: Incarnation(u128::MAX),
+                journal: JournalId(8),
+                replaces: RaftId(2),
+            },
             Command::AlterQuotas {
                 entity: QuotaEntity { user: QuotaName::Default, client: QuotaName::Named(text("c")) },
                 changes: vec![
@@ -398,7 +420,7 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 7; this program knows versions up to 6"), "{error}");
+        assert!(error.to_string().contains("has version 8; this program knows versions up to 7"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };

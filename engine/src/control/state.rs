@@ -7,7 +7,7 @@ use super::placement::{Journals, Request, meta_journal_secret};
 use super::quotas::{self, Quotas};
 use super::rules::{self, Existing, Wanted};
 use super::view::{self, Advertised, Life, NodeView, PartitionView, SpanView};
-use crate::ids::{BrokerIds, ClusterId, Incarnation, Index, NodeId, PartitionId, RaftId, TopicId};
+use crate::ids::{BrokerIds, ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,6 +82,9 @@ impl MetaState {
             }
             Command::RegisterNode { node, shards, advertised } => self.register(*node, *shards, advertised),
             Command::Rejoin { node, incarnation, replaces } => self.rejoin(*node, *incarnation, *replaces),
+            Command::Renew { node, incarnation, journal, replaces } => {
+                self.renew(*node, *incarnation, *journal, *replaces)
+            }
             Command::CreateTopic {
                 name,
                 topic_id,
@@ -199,6 +202,34 @@ impl MetaState {
             self.next_raft += 1;
         }
         Ok(Outcome::Member { incarnation: view.incarnation, raft_id: view.raft_id })
+    }
+
+    /// A node lost one replica. The one that it lost is named, so that a command that comes late or
+    /// twice changes nothing; the answer says which it has now.
+    fn renew(
+        &mut self,
+        node: NodeId,
+        incarnation: Incarnation,
+        journal: JournalId,
+        replaces: RaftId,
+    ) -> Result<Outcome, CommandError> {
+        let invalid = |reason: String| Err(CommandError::InvalidRequest(reason));
+        let Some(view) = self.nodes.get(&node) else {
+            return invalid(format!("node {node} is no member"));
+        };
+        let Some(journal) = self.journals.by_id.get_mut(&journal) else {
+            return invalid(format!("there is no journal {journal}"));
+        };
+        // The only replica of a journal is no other one's to make anew.
+        let may_be = journal.replicas.contains(&node) && journal.replicas.len() > 1;
+        if !may_be {
+            return invalid(format!("node {node} has no replica of journal {} that others have", journal.id));
+        }
+        if view.incarnation == incarnation && journal.raft_id_of(view) == replaces {
+            Arc::make_mut(journal).renewed.push((node, RaftId(self.next_raft)));
+            self.next_raft += 1;
+        }
+        Ok(Outcome::Member { incarnation: view.incarnation, raft_id: journal.raft_id_of(view) })
     }
 
     fn create_topic(

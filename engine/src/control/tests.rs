@@ -7,7 +7,8 @@ use super::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
 use super::view::{Advertised, Life, View};
 use super::{DecodeError, MetaState, ViewBuilder};
 use crate::ids::{
-    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
+    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, PartitionId, RaftId,
+    TopicId,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -287,6 +288,40 @@ fn a_node_that_rejoins_gets_a_number_that_none_had_and_late_words_of_its_lives_c
 }
 
 #[test]
+fn one_lost_replica_gets_another_number_and_the_others_of_its_node_keep_theirs() {
+    let mut state = formed(3);
+    let mut replicated = create("t", 1, 1);
+    let Command::CreateTopic { replication_factor, .. } = &mut replicated else { unreachable!() };
+    *replication_factor = 3;
+    apply(&mut state, &replicated).expect("made");
+    let (node, journal) = (NodeId(2), JournalId(1));
+    let life = state.incarnation_of(node).expect("a member");
+    let renew = |incarnation, journal, replaces| {
+        let replaces = RaftId(replaces);
+        Command::Renew { node, incarnation, journal, replaces }
+    };
+    let member = |raft| Ok(Outcome::Member { incarnation: life, raft_id: RaftId(raft) });
+    let of = |state: &MetaState, journal| state.journals.by_id[&journal].raft_id_of(&state.nodes[&node]);
+    apply(&mut state, &create("lone", 2, 1)).expect("made");
+    let before = of(&state, journal).0;
+    assert_eq!(apply(&mut state, &renew(life, META_JOURNAL, before)), member(4));
+    assert_eq!(apply(&mut state, &renew(life, META_JOURNAL, before)), member(4), "asked twice");
+    assert_eq!(apply(&mut state, &renew(life, META_JOURNAL, 4)), member(5), "lost again");
+    let other = Incarnation(99);
+    assert_eq!(apply(&mut state, &renew(other, META_JOURNAL, 5)), member(5), "a word of another life");
+    assert_eq!((of(&state, META_JOURNAL), of(&state, journal)), (RaftId(5), RaftId(before)));
+    assert_eq!(state.encode()[0], 5);
+    assert_eq!(MetaState::decode(&state.encode()).as_ref(), Ok(&state));
+    // A node that loses all of it has a newer one of every journal.
+    let rejoin = Command::Rejoin { node, incarnation: Incarnation(70), replaces: life };
+    apply(&mut state, &rejoin).expect("taken in");
+    assert_eq!((of(&state, META_JOURNAL), of(&state, journal)), (RaftId(6), RaftId(6)));
+    for wrong in [renew(life, JournalId(77), 1), renew(life, JournalId(2), 1)] {
+        assert!(matches!(apply(&mut state, &wrong), Err(CommandError::InvalidRequest(_))), "{wrong:?}");
+    }
+}
+
+#[test]
 fn producer_ids_are_given_once() {
     let mut state = formed(1);
     let block = |count| Command::AllocateProducerIds { count };
@@ -385,6 +420,12 @@ fn any_command() -> impl Strategy<Value = Command> {
             node: NodeId(node),
             incarnation: Incarnation(incarnation),
             replaces: Incarnation(replaces),
+        }),
+        (0u32..4, 0u64..3, 1u64..7).prop_map(|(node, journal, replaces)| Command::Renew {
+            node: NodeId(node),
+            incarnation: Incarnation(u128::from(node) + 100),
+            journal: JournalId(journal),
+            replaces: RaftId(replaces),
         }),
     ]
 }

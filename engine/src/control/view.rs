@@ -102,7 +102,11 @@ pub struct JournalView {
     pub lane: LaneId,
     pub life: Life,
     pub replicas: Vec<NodeId>,
+    /// The first of them; members change by the journal's own entries.
     pub voters: Vec<RaftId>,
+    /// Replicas made anew because those before them were lost, while their nodes were not; raft ids
+    /// rise.
+    pub renewed: Vec<(NodeId, RaftId)>,
     pub secret: u64,
     pub segment_bytes: u64,
     pub batches_per_segment_max: u32,
@@ -160,6 +164,19 @@ impl TopicSettings {
             oldest_ms: wall_ms.saturating_sub(self.timestamp_before_max_ms),
             newest_ms: wall_ms.saturating_add(self.timestamp_after_max_ms),
         }
+    }
+}
+
+impl JournalView {
+    /// The replica that a node has of this journal: raft ids rise, so it is the newest.
+    pub fn raft_id_of(&self, node: &NodeView) -> RaftId {
+        self.raft_ids_of(node).max().expect("a node has one")
+    }
+
+    /// All that it has and had.
+    pub fn raft_ids_of(&self, node: &NodeView) -> impl Iterator<Item = RaftId> {
+        let renewed = self.renewed.iter().filter(|(of, _)| *of == node.node).map(|(_, id)| *id);
+        node.former.iter().copied().chain([node.raft_id]).chain(renewed)
     }
 }
 

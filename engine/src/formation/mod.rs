@@ -112,15 +112,19 @@ pub struct Formation {
     /// What is on its way to the disk: while there is one, no other is.
     storing: Option<NodeMeta>,
     peers: BTreeMap<NodeId, Peer>,
+    /// Whether it may be one of those that form a new cluster.
+    may_found: bool,
     rng: Rng,
 }
 
 impl Formation {
-    /// `node` is what the folder holds; `listed` are all nodes, this one among them.
+    /// `node` is what the folder holds; `listed` are all nodes, this one among them. One that must not
+    /// found a new cluster waits for the set of one that there is.
     pub fn new(
         node: NodeMeta,
         broker_ids: Option<BrokerIds>,
         listed: &BTreeSet<NodeId>,
+        may_found: bool,
         entropy: u64,
     ) -> Self {
         assert!(listed.contains(&node.node), "node {} is not in its own list", node.node);
@@ -130,7 +134,7 @@ impl Formation {
         let peers = peers
             .map(|peer| (*peer, Peer { challenge: challenge(&mut rng), to_echo: 0, taken: None }))
             .collect();
-        Self { node, broker_ids, storing: None, peers, rng }
+        Self { node, broker_ids, storing: None, peers, may_found, rng }
     }
 
     /// What is durable.
@@ -258,7 +262,7 @@ impl Formation {
 
     /// Stores what is seen once all are seen; makes it final once all have stored it.
     fn decide(&mut self, out: &mut Vec<Output>) {
-        if self.node.is_final || self.storing.is_some() {
+        if self.node.is_final || self.storing.is_some() || !self.may_found {
             return;
         }
         let lives = self.peers.iter().map(|(node, peer)| Some((*node, peer.taken.as_ref()?.0)));

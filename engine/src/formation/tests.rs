@@ -37,7 +37,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let nodes = (1..=NODES)
-            .map(|node| Formation::new(meta(node, u128::from(node)), None, &listed(), rng.next_u64()))
+            .map(|node| Formation::new(meta(node, u128::from(node)), None, &listed(), true, rng.next_u64()))
             .collect();
         let storing = (0..NODES).map(|_| None).collect();
         Self { nodes, storing, mail: Vec::new(), finals: Vec::new(), lives: u128::from(NODES), rng }
@@ -78,7 +78,7 @@ impl World {
             self.lives += 1;
             folder = meta(at as u32 + 1, self.lives);
         }
-        self.nodes[at] = Formation::new(folder, None, &listed(), self.rng.next_u64());
+        self.nodes[at] = Formation::new(folder, None, &listed(), true, self.rng.next_u64());
     }
 
     fn random(&mut self) {
@@ -199,7 +199,7 @@ fn what_cannot_belong_is_refused_with_the_difference() {
     world.step(1, Input::Tick);
     let (_, good) = world.mail.pop().expect("a report");
     let refused = |report: Report| {
-        let mut node = Formation::new(meta(1, 1), None, &listed(), 7);
+        let mut node = Formation::new(meta(1, 1), None, &listed(), true, 7);
         let mut out = Vec::new();
         node.step(Input::Received(report), &mut out);
         match out.pop() {

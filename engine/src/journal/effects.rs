@@ -5,7 +5,7 @@ use super::covering::Covering;
 use super::install::Offered;
 use super::lending::Asked;
 use super::mending::Judged;
-use super::procedures::{SealDone, SealError};
+use super::procedures::{Made, SealDone, SealError};
 use super::read::{Gathered, ReadFault};
 use super::recovery::{Recovered, RecoveryError};
 use super::retention::RetentionDone;
@@ -15,11 +15,11 @@ use super::waiters::Asker;
 use crate::control::ControlRefusal;
 use crate::disk::DiskError;
 use crate::entry::EntryBytes;
-use crate::folder::{FolderError, NodeMeta};
+use crate::folder::FolderError;
 use crate::ids::{FileId, Index, JournalId, NodeId, PartitionId, RaftId};
 use crate::journal::hard_state::HardState;
-use crate::journal::meta_record::JournalMeta;
 use crate::peer::Committed;
+use crate::register::{Begun, NodeRecord};
 use crate::shard::{Output, Query, RequestId};
 use core::future::Future;
 use core::pin::Pin;
@@ -64,7 +64,7 @@ pub enum Done {
     },
     Made {
         journal: JournalId,
-        result: Result<(), DiskError>,
+        result: Result<Made, DiskError>,
     },
     Prepared {
         journal: JournalId,
@@ -180,15 +180,10 @@ pub enum Done {
     },
     /// The reserve file was given up, or was not there.
     ReserveGone,
-    /// The meta journal's record was looked for.
-    Numbered {
-        node: NodeMeta,
-        result: Box<Result<Option<JournalMeta>, String>>,
-    },
     /// `node.meta` was stored.
     NodeStored {
-        node: NodeMeta,
+        record: Box<NodeRecord>,
         result: Result<(), DiskError>,
     },
-    Folder(Box<Result<NodeMeta, FolderError>>),
+    Folder(Box<Result<Begun, FolderError>>),
 }

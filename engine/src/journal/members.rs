@@ -9,6 +9,7 @@ use super::effects::Effects;
 use super::running::Journal;
 use crate::clock::Now;
 use crate::control::View;
+use crate::control::view::JournalView;
 use crate::entry::EntryKind;
 use crate::ids::{Index, NodeId, RaftId};
 use crate::raft::{Change, Membership};
@@ -76,13 +77,12 @@ impl Members {
         is_newer
     }
 
-    fn follow(&mut self, view: &View, replicas: &[NodeId]) {
-        let nodes = || replicas.iter().filter_map(|node| view.nodes.get(node));
+    fn follow(&mut self, view: &View, journal: &JournalView) {
+        let nodes = || journal.replicas.iter().filter_map(|node| view.nodes.get(node));
         for node in nodes() {
-            let ids = node.former.iter().chain([&node.raft_id]);
-            self.known.extend(ids.map(|id| (*id, node.node)));
+            self.known.extend(journal.raft_ids_of(node).map(|id| (id, node.node)));
         }
-        self.wanted = nodes().map(|node| (node.node, node.raft_id)).collect();
+        self.wanted = nodes().map(|node| (node.node, journal.raft_id_of(node))).collect();
     }
 
     /// The node of this replica is to have another one: its disk is lost.
@@ -150,7 +150,7 @@ impl Journal {
     /// Learns from the metadata which replica each node is to have.
     pub fn follow_members(&mut self, view: &View) {
         if let Some(journal) = view.journals.get(&self.id) {
-            self.members.follow(view, &journal.replicas);
+            self.members.follow(view, journal);
         }
     }
 

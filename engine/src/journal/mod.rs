@@ -61,6 +61,7 @@ pub mod space;
 pub mod stages;
 pub mod state;
 mod supply;
+pub mod survey;
 pub mod upkeep;
 pub mod waiters;
 pub mod walk;

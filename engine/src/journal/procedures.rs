@@ -10,25 +10,47 @@ use super::recovery::Context;
 use super::recovery_error::RecoveryError;
 use super::sealed_index::{IndexError, SealedIndex};
 use super::segment::Sealed;
+use super::survey::{is_as_made, set_aside, survey};
 use crate::disk::io::Io;
 use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{TEMPORARY_SUFFIX, read_copies, replace_file};
 use crate::ids::{FileId, Index, JournalId, JournalIdentity};
+use crate::register::Registered;
 use crate::shard::Fatal;
 use std::rc::Rc;
 
+/// What came of making a journal's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    New {
+        /// It took the place of what a crash left of an earlier try.
+        again: bool,
+        /// Where what was left of a lost replica is kept.
+        aside: Option<String>,
+    },
+    /// Something stands there that nobody entered: it is left alone. `is_whole` when it could be
+    /// this very journal.
+    Occupied { is_whole: bool },
+}
+
 /// Makes a journal's folder: everything else first, the meta record last, so that a folder with
-/// one is whole. What a crash left of an earlier try is removed.
-pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError> {
+/// one is whole. What a crash left of an earlier try is removed, as long as it is that and no more.
+pub async fn make(context: &Context, meta: &JournalMeta) -> Result<Made, DiskError> {
     let (io, pool) = (&context.io, &context.pool);
     let dir = folder::journal_dir(meta.journal);
     io.create_dir(folder::JOURNALS).await?;
     io.create_dir(&dir).await?;
-    for entry in io.list(&dir).await? {
-        if !entry.is_dir {
-            io.remove(&format!("{dir}/{}", entry.name)).await?;
-        }
+    let entries = io.list(&dir).await?;
+    if !is_as_made(io, meta, &entries).await? {
+        let known = Some(Registered::new(meta.raft_id, 0));
+        let found = survey(io, meta.journal, meta.cluster, known).await?;
+        return Ok(Made::Occupied { is_whole: found.lost.is_none() });
+    }
+    let mut again = false;
+    for entry in entries.iter().filter(|entry| !entry.is_dir) {
+        io.remove(&format!("{dir}/{}", entry.name)).await?;
+        again = true;
     }
     let segment = io.create(&folder::segment_path(meta.journal, Index(1))).await?;
     allocate_whole(io, segment, meta.segment_bytes).await?;
@@ -40,7 +62,17 @@ pub async fn make(context: &Context, meta: &JournalMeta) -> Result<(), DiskError
     replace_file(io, pool, &dir, &JournalFile::HardState.name(), &bytes).await?;
     replace_file(io, pool, &dir, &JournalFile::Meta.name(), &meta.encode()).await?;
     io.sync_dir(folder::JOURNALS).await?;
-    io.sync_dir(".").await
+    io.sync_dir(".").await?;
+    Ok(Made::New { again, aside: None })
+}
+
+/// Moves what is left of a lost replica to the folder `to`, and makes the one that takes its place.
+pub async fn make_anew(context: &Context, meta: &JournalMeta, to: String) -> Result<Made, DiskError> {
+    set_aside(&context.io, meta.journal, &to).await?;
+    match make(context, meta).await? {
+        Made::New { again, .. } => Ok(Made::New { again, aside: Some(to) }),
+        occupied => Ok(occupied),
+    }
 }
 
 /// Reads a journal's record; gives how many of its copies were bad. They are written again.

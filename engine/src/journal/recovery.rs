@@ -12,7 +12,7 @@ use super::cache::EntryCache;
 use super::checkpoint_fetch::NoCheckpoint;
 use super::checkpoint_file::{self, Checkpoint};
 use super::cursor::{Cursor, SegmentLimits};
-use super::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead, SyncedBound};
+use super::hard_state::{HardState, HardStateRead, SyncedBound};
 use super::heads::Head;
 use super::incoming::Incoming;
 use super::meta_record::JournalMeta;
@@ -27,6 +27,7 @@ use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
 use super::segment::{Active, Next, Rolled, Sealed, Segments};
 use super::state::State;
+use super::survey;
 use super::walk::{Walk, Walked, cursor_after};
 use crate::clock::Now;
 use crate::disk::DiskError;
@@ -35,10 +36,10 @@ use crate::disk::{BufferPool, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::item::Item;
 use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
-use crate::framing::read_blocks;
 use crate::ids::{FileId, Index, JournalId, Term};
 use crate::planted::{Bug, is_planted};
 use crate::raft::EntryMeta;
+use crate::register::{Amnesia, opened_by};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -55,6 +56,8 @@ pub struct Context {
     pub pace: Rc<Pace>,
     /// What the shard holds of files that come from peers.
     pub incoming: Rc<Incoming>,
+    /// What the hard state is to say of the start that lets this replica vote; 0 is nothing.
+    pub start: u64,
     /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
     pub started: Now,
 }
@@ -109,7 +112,7 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let dir = folder::journal_dir(*journal);
     let mut listing = list(io, &dir).await?;
     if !listing.has_meta {
-        return Err(RecoveryError::Unmade);
+        return Err(RecoveryError::Amnesia(Amnesia::MetaMissing));
     }
     for base in listing.indexes.iter().filter(|base| !listing.segments.contains_key(base)) {
         // The end came between the removals of a segment and of its index.
@@ -142,17 +145,36 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
             return Err(error);
         }
     };
-    let recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;
+    let mut recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;
+    if let Ok(recovered) = &mut recovered {
+        write_opened(&context, recovered).await?;
+    }
     if recovered.as_ref().is_err_and(RecoveryError::is_no_space) {
         io.close(hard_state_file).await?;
     }
     recovered
 }
 
+/// From here on an older copy of the folder can be told from this one.
+async fn write_opened(context: &Context, recovered: &mut Recovered) -> Result<(), DiskError> {
+    let opened = opened_by(recovered.meta.raft_id, context.start);
+    let before = recovered.hard_state;
+    if before.opened == opened || context.start == 0 {
+        return Ok(());
+    }
+    let state = HardState { generation: before.generation + 1, opened, ..before };
+    let (io, pool) = (context.io.clone(), context.pool.clone());
+    let (file, identity) = (recovered.hard_state_file, recovered.meta.identity());
+    recovered.hard_state = write_hard_state(io, pool, file, identity, state).await?;
+    Ok(())
+}
+
 async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
     let mut listing = Listing::default();
     let entries = match io.list(dir).await {
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Err(RecoveryError::Unmade),
+        Err(error) if error.kind == DiskErrorKind::NotFound => {
+            return Err(RecoveryError::Amnesia(Amnesia::FolderMissing));
+        }
         other => other?,
     };
     for entry in entries {
@@ -182,13 +204,17 @@ async fn read_hard_state(
 ) -> Result<(FileId, HardStateRead), RecoveryError> {
     let path = folder::hard_state_path(meta.journal);
     if !listing.has_hard_state {
-        return Err(RecoveryError::Data(format!(
-            "{path} is missing; restore it or remove the journal's folder"
-        )));
+        return Err(RecoveryError::Amnesia(Amnesia::HardStateMissing));
     }
-    let (file, _) = io.open(&path).await?;
-    let bytes = read_blocks(io, file, HARD_STATE_BYTES as u64).await;
-    Ok((file, HardState::read(&path, &bytes, &meta.identity())?))
+    let (file, bytes) = io.open(&path).await?;
+    let bytes = survey::read_hard_state(io, file, bytes).await;
+    let read = HardState::read(&path, &bytes, &meta.identity())?;
+    if read.newest.is_none() && meta.voters != [meta.raft_id] {
+        // Alone, a vote counts for nothing: what is there is served.
+        io.close(file).await?;
+        return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));
+    }
+    Ok((file, read))
 }
 
 pub(super) struct Recovery {
@@ -235,6 +261,9 @@ impl Recovery {
         let first = self.listing.segments.keys().next().copied().unwrap_or(Index(1));
         let last = checkpoint.as_ref().map_or(Index::NONE, |checkpoint| checkpoint.last);
         if last.next() < first {
+            if self.report.checkpoints_skipped == 0 {
+                return Err(RecoveryError::Amnesia(Amnesia::FrontMissing));
+            }
             let bases = self.listing.segments.keys().copied().collect();
             let (meta, bad) = (self.meta.clone(), self.report.checkpoints_skipped);
             return Err(RecoveryError::NoCheckpoint(Box::new(NoCheckpoint { meta, bases, bad })));
@@ -440,7 +469,7 @@ impl Recovery {
         }
         if walk.segments.is_empty() {
             // The first segment is made with the journal; without it there is nothing to go on from.
-            return Err(RecoveryError::Data(format!("{}: no segment is there", self.dir)));
+            return Err(RecoveryError::Amnesia(Amnesia::SegmentsMissing));
         }
         self.report.scanned_bytes += walk.read_bytes;
         self.report.scanned_entries += walk.entries;

@@ -5,6 +5,7 @@ use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder;
 use crate::framing::FormatError;
 use crate::ids::Index;
+use crate::register::Amnesia;
 
 /// Why a journal cannot be recovered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,9 +22,9 @@ pub enum RecoveryError {
         folder::journal_dir(.0.meta.journal), .0.bases.first().copied().unwrap_or(Index(1)), .0.bad
     )]
     NoCheckpoint(Box<NoCheckpoint>),
-    /// The folder is empty or half made: the journal was never used.
-    #[error("the journal was not finished when it was made")]
-    Unmade,
+    /// The replica has forgotten what it promised: it must not take part under its raft id.
+    #[error("{0}")]
+    Amnesia(Amnesia),
 }
 
 impl RecoveryError {

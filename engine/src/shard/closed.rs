@@ -1,7 +1,7 @@
 //! A journal that cannot be opened is told, and the others are served. With peers, what it lacks is fetched.
 
 use super::Shard;
-use super::lifecycle::{Members, Slot};
+use super::opening::{Members, Slot, Stage};
 use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskErrorKind};
@@ -150,6 +150,6 @@ impl Shard {
             unreachable!("a closed journal waits for its checkpoint")
         };
         let Closed { meta, members, .. } = *closed;
-        self.add_journal(meta, members, now, fx);
+        self.add_journal(meta, members, Stage::Recover, now, fx);
     }
 }

@@ -1,7 +1,7 @@
 //! ElectLeaders: a journal goes to its preferred node now, not when leaders drift back.
 
 use super::Shard;
-use super::lifecycle::Slot;
+use super::opening::Slot;
 use super::output::Output;
 use crate::clock::Now;
 use crate::ids::JournalId;

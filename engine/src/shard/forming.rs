@@ -3,12 +3,11 @@
 use super::Shard;
 use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
-use crate::disk::{DiskError, DiskErrorKind};
-use crate::folder::{NODE_META, NodeMeta};
+use crate::folder::NodeMeta;
 use crate::formation::{Formation, Input as Told, Output as Asked, Waiting};
-use crate::framing::replace_file;
-use crate::ids::{META_JOURNAL, NodeId};
-use crate::journal::effects::{Done, Effects};
+use crate::ids::NodeId;
+use crate::journal::effects::Effects;
+use crate::register::Begun;
 use std::collections::BTreeSet;
 
 /// Reports are told again after so many ticks of 10 ms.
@@ -21,16 +20,9 @@ pub struct Forming {
     formation: Formation,
     ticks: u32,
     said: Option<Waiting>,
-    /// There was no room for it.
-    unstored: Option<NodeMeta>,
 }
 
 impl Forming {
-    /// There was no room for what it wants stored.
-    pub fn waits_for_room(&self) -> bool {
-        self.unstored.is_some()
-    }
-
     /// What is durable.
     pub fn node(&self) -> &NodeMeta {
         self.formation.node()
@@ -39,7 +31,18 @@ impl Forming {
 
 impl Shard {
     /// The folder is read: a formed node goes on, a new one forms.
-    pub(super) fn folder_read(&mut self, node: NodeMeta, now: Now, fx: &mut Effects) {
+    pub(super) fn folder_read(&mut self, begun: Begun, now: Now, fx: &mut Effects) {
+        let record = begun.record.expect("it was written");
+        let node = record.node.clone();
+        // One that had journals is not a new node: it does not form a new cluster.
+        let may_found = record.node.is_final || record.register.journals.is_empty();
+        self.begin_register(record, fx);
+        for (journal, why) in begun.lost {
+            fx.out.push(Output::Event(Event::ReplicaLost { journal, why }));
+        }
+        for (journal, to) in begun.aside {
+            fx.out.push(Output::Event(Event::SetAside { journal, to }));
+        }
         let alone: &[NodeId] = &[self.config.node];
         let listed: BTreeSet<NodeId> = self.config.peers.iter().chain(alone).copied().collect();
         let members: Vec<NodeId> = node.formation.iter().map(|(member, _)| *member).collect();
@@ -58,24 +61,21 @@ impl Shard {
             return fx.out.push(Output::Fatal(Fatal::Data(text)));
         }
         if listed.len() > 1 {
-            let formation =
-                Formation::new(node.clone(), self.config.broker_ids, &listed, self.rng.next_u64());
-            self.forming = Some(Forming { formation, ticks: REPORT_TICKS, said: None, unstored: None });
+            let (broker_ids, entropy) = (self.config.broker_ids, self.rng.next_u64());
+            let formation = Formation::new(node.clone(), broker_ids, &listed, may_found, entropy);
+            self.forming = Some(Forming { formation, ticks: REPORT_TICKS, said: None });
         }
         if node.is_final {
             self.open_meta(node, now, fx);
         }
     }
 
-    pub(super) fn forming_step(&mut self, told: Told, fx: &mut Effects) {
+    pub(super) fn forming_step(&mut self, told: Told, now: Now, fx: &mut Effects) {
         let Some(forming) = &mut self.forming else { return };
         if told == Told::Tick {
             forming.ticks += 1;
             if !forming.ticks.is_multiple_of(REPORT_TICKS) {
                 return;
-            }
-            if let Some(node) = forming.unstored.take() {
-                return self.store_node(node, fx);
             }
         }
         let mut asked = Vec::new();
@@ -91,44 +91,12 @@ impl Shard {
         for asked in asked {
             match asked {
                 Asked::Send { to, report } => fx.out.push(Output::Formation { to, report }),
-                Asked::Store(node) => self.store_node(node, fx),
+                Asked::Store(node) => self.write(now, fx, |record| record.node = node),
                 Asked::Formed => {}
                 Asked::Refused(refused) => {
                     fx.out.push(Output::Event(Event::FormationRefused { why: refused.to_string() }));
                 }
             }
-        }
-    }
-
-    fn store_node(&self, node: NodeMeta, fx: &mut Effects) {
-        let (io, pool) = (self.io.clone(), self.pool.clone());
-        fx.start(async move {
-            let stored = replace_file(&io, &pool, ".", NODE_META, &node.encode()).await;
-            Done::NodeStored { node, result: stored }
-        });
-    }
-
-    /// What the formation wanted stored is durable, unless there was no room.
-    pub(super) fn node_stored(
-        &mut self,
-        node: NodeMeta,
-        result: Result<(), DiskError>,
-        now: Now,
-        fx: &mut Effects,
-    ) {
-        match result {
-            Ok(()) => {}
-            Err(error) if error.kind == DiskErrorKind::NoSpace => {
-                self.forming.as_mut().expect("it stores while it forms").unstored = Some(node);
-                return fx.out.push(Output::Event(Event::DiskFull { journal: META_JOURNAL }));
-            }
-            Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
-        }
-        self.forming_step(Told::Stored, fx);
-        let node = self.forming.as_ref().expect("it stores while it forms").formation.node().clone();
-        if node.is_final && self.lifecycle.node.is_none() {
-            fx.out.push(Output::Event(Event::Formed { nodes: node.formation.len() }));
-            self.open_meta(node, now, fx);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The shard's part of health: it gathers the facts, has them judged, and tells what changed.
 
 use super::Shard;
-use super::forming::Forming;
-use super::lifecycle::Slot;
+use super::opening::Slot;
 use super::output::{Event, Output};
+use super::registry::Registry;
 use crate::clock::Now;
 use crate::health::{
     DOWN_AFTER, DiskFacts, Finding, JournalFacts, Known, NodeFacts, ReplicaState, Watch, judge,
@@ -135,7 +135,8 @@ impl Shard {
 
     /// Before there is a journal to say so.
     fn waits_for_room_to_begin(&self) -> bool {
-        self.lifecycle.begin_again_ns.is_some() || self.forming.as_ref().is_some_and(Forming::waits_for_room)
+        self.lifecycle.begin_again_ns.is_some()
+            || self.registry.as_ref().is_some_and(Registry::waits_for_room)
     }
 
     fn node_facts(&self) -> Vec<NodeFacts> {
@@ -167,6 +168,7 @@ impl Shard {
             }
             Slot::Opening { .. } => return facts_of(id),
             Slot::Closed(closed) => return JournalFacts { own: closed.replica_state(), ..facts_of(id) },
+            Slot::Lost { .. } => return JournalFacts { own: ReplicaState::Quarantined, ..facts_of(id) },
         };
         let has_peers = !journal.is_alone();
         let is_leaderless = has_peers && journal.leader().1.is_none();

@@ -1,11 +1,13 @@
 //! What comes into a shard: a closed list.
 
+use super::output::Entry;
 use crate::batch::Checked;
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
 use crate::formation::Report;
 use crate::ids::{JournalId, LaneId, NodeId, Offset, PartitionId, Run};
 use crate::peer::PeerMessage;
+use crate::register::Register;
 use std::sync::Arc;
 
 /// One input. Every one comes with its time ([`crate::clock::Now`]).
@@ -39,6 +41,17 @@ pub enum Input<'a> {
     /// The cluster's metadata changed (every shard, the meta journal's own one included, gets
     /// what that one published).
     View(Arc<View>),
+    /// What this node has is written down, as the first shard says.
+    Register(Arc<Register>),
+    /// To be written in the register; only for the first shard.
+    Enter(Entry),
+    /// Another node refused this one: it met a later process of this folder. Only for the first
+    /// shard.
+    OldCopy {
+        by: NodeId,
+        /// The start that it met.
+        seen: u64,
+    },
     /// A message from the shard of the same lane on another node. Not checked yet.
     Peer {
         from: NodeId,

@@ -1,21 +1,24 @@
-//! A node whose disk is new, in a cluster that is formed: it asks to be taken in under a new raft
-//! id, and begins with the meta journal as one that is no member yet.
+//! A node without a replica of the meta journal that may take part: its disk is new, or it lost
+//! that journal. It asks for another raft id, and begins as one that is no member yet.
 //!
-//! The id is committed before anything is written under it, and stands in the meta journal's record
-//! here before that journal takes its first message: a lost disk's votes are never given again.
+//! The id is committed before anything is written under it, and is entered in the register before
+//! the journal takes its first message: votes that were forgotten are never given again. What is
+//! left of the replica before is set aside only then.
 
 use super::Shard;
-use super::lifecycle::{Slot, first_meta};
+use super::lifecycle::first_meta;
+use super::opening::{Slot, Stage};
 use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
-use crate::control::{Command, ControlRefusal, Outcome};
-use crate::folder::{self, NodeMeta};
-use crate::framing::read_copies;
+use crate::control::{Command, ControlRefusal, Outcome, View};
+use crate::folder::NodeMeta;
 use crate::ids::{Incarnation, JournalId, META_JOURNAL, RaftId, ShardId};
 use crate::journal::Journal;
-use crate::journal::effects::{Done, Effects};
+use crate::journal::effects::Effects;
 use crate::journal::meta_record::JournalMeta;
 use crate::peer::Committed;
+use crate::register::{Amnesia, Register, Registered};
+use std::sync::Arc;
 
 /// What a node without a number does to get one.
 #[derive(Debug)]
@@ -23,52 +26,65 @@ pub struct Joining {
     node: NodeMeta,
     /// The incarnation that the cluster has for this node, as far as is known here.
     replaces: Incarnation,
+    /// The replica of the meta journal that was lost here.
+    lost: Option<RaftId>,
     /// The question under way.
     asked: Option<u64>,
 }
 
+impl Joining {
+    fn command(&self) -> Command {
+        let NodeMeta { node, incarnation, .. } = self.node;
+        match self.lost {
+            // The cluster knows this life of the node: only this replica is another one.
+            Some(replaces) if self.replaces == incarnation => {
+                Command::Renew { node, incarnation, journal: META_JOURNAL, replaces }
+            }
+            _ => Command::Rejoin { node, incarnation, replaces: self.replaces },
+        }
+    }
+}
+
 impl Shard {
-    /// This life is not one of those that formed the cluster: its number is in the meta journal's
-    /// record, if it has one already.
-    pub(super) fn find_number(&mut self, node: NodeMeta, fx: &mut Effects) {
-        let io = self.io.clone();
-        fx.start(async move {
-            let path = folder::journal_meta_path(META_JOURNAL);
-            let record = match read_copies(&io, &path, 1 << 20).await {
-                Ok(bytes) => JournalMeta::decode(&path, &bytes).map(|(record, _)| Some(record)),
-                // Not made yet; what else is wrong with it shows when it is made or recovered.
-                Err(_) => Ok(None),
-            };
-            Done::Numbered { node, result: Box::new(record.map_err(|error| error.to_string())) }
-        });
+    /// The meta journal: under the number of a founder, the one that is entered, or another.
+    pub(super) fn open_meta(&mut self, node: NodeMeta, now: Now, fx: &mut Effects) {
+        let register = self.register.as_ref().expect("it is read with the node's record");
+        let is_founder = node.formation.contains(&(node.node, node.incarnation));
+        match register.journals.get(&META_JOURNAL).copied() {
+            Some(Registered { raft_id, lost: None, .. }) => {
+                self.open_meta_as(node, raft_id, Stage::Recover, now, fx);
+            }
+            Some(Registered { raft_id, lost: Some(_), .. }) => self.join(node, Some(raft_id), now, fx),
+            None if is_founder => {
+                let (meta, _) = first_meta(&node);
+                self.open_meta_as(node, meta.raft_id, Stage::Make, now, fx);
+            }
+            None => self.join(node, None, now, fx),
+        }
     }
 
-    pub(super) fn numbered(
-        &mut self,
-        node: NodeMeta,
-        record: Result<Option<JournalMeta>, String>,
-        now: Now,
-        fx: &mut Effects,
-    ) {
-        match record {
-            Ok(Some(record)) if record.cluster == node.cluster => {
-                self.open_meta_as(node, record.raft_id, now, fx);
-            }
-            Ok(Some(_)) => {
-                let text = "the meta journal in this folder belongs to another cluster".to_owned();
-                fx.out.push(Output::Fatal(Fatal::Data(text)));
-            }
-            Ok(None) => {
-                let founder = node.formation.iter().find(|(member, _)| *member == node.node);
-                let Some((_, replaces)) = founder.copied() else {
-                    let text = format!("node {} is no member of this cluster", node.node);
-                    return fx.out.push(Output::Fatal(Fatal::Data(text)));
-                };
-                self.lifecycle.joining = Some(Joining { node, replaces, asked: None });
-                self.ask_to_rejoin(now, fx);
-            }
-            Err(text) => fx.out.push(Output::Fatal(Fatal::Data(text))),
+    /// The meta journal proved to be lost while it was opened.
+    pub(super) fn join_if_lost(&mut self, now: Now, fx: &mut Effects) {
+        let register = self.register.as_ref().expect("it just changed");
+        let lost = register.journals.get(&META_JOURNAL).filter(|registered| registered.lost.is_some());
+        let is_closed = matches!(self.journals.get(&META_JOURNAL), Some(Slot::Lost { .. }));
+        if let (Some(Registered { raft_id, .. }), true, None) =
+            (lost.copied(), is_closed, &self.lifecycle.joining)
+            && let Some(node) = self.lifecycle.node.clone()
+        {
+            self.join(node, Some(raft_id), now, fx);
         }
+    }
+
+    fn join(&mut self, node: NodeMeta, lost: Option<RaftId>, now: Now, fx: &mut Effects) {
+        let founder = node.formation.iter().find(|(member, _)| *member == node.node);
+        let Some((_, founder)) = founder.copied() else {
+            let text = format!("node {} is no member of this cluster", node.node);
+            return fx.out.push(Output::Fatal(Fatal::Data(text)));
+        };
+        let replaces = if lost.is_some() { node.incarnation } else { founder };
+        self.lifecycle.joining = Some(Joining { node, replaces, lost, asked: None });
+        self.ask_to_rejoin(now, fx);
     }
 
     /// Asks the node that leads the meta journal, once a second until it says yes.
@@ -76,11 +92,7 @@ impl Shard {
         let Some(joining) = self.lifecycle.joining.as_ref().filter(|joining| joining.asked.is_none()) else {
             return;
         };
-        let command = Command::Rejoin {
-            node: joining.node.node,
-            incarnation: joining.node.incarnation,
-            replaces: joining.replaces,
-        };
+        let command = joining.command();
         let asked = self.forward(None, &command, now, fx);
         if let Some(joining) = &mut self.lifecycle.joining {
             joining.asked = asked.map(|(id, _)| id);
@@ -101,15 +113,87 @@ impl Shard {
             return;
         };
         joining.asked = None;
+        let renewed = joining.lost.is_some() && joining.replaces == joining.node.incarnation;
         let Ok(Committed { outcome: Outcome::Member { incarnation, raft_id }, .. }) = result else { return };
-        if *incarnation != joining.node.incarnation {
-            // Another life of this node was taken in meanwhile, and is over.
-            joining.replaces = *incarnation;
+        if renewed && *incarnation == joining.node.incarnation && joining.lost == Some(RaftId(0)) {
+            // Nothing here told which replica it was.
+            joining.lost = Some(*raft_id);
             return self.ask_to_rejoin(now, fx);
+        }
+        if joining.replaces != *incarnation {
+            // The cluster knows another life of this node: an earlier one, one that was taken in
+            // meanwhile and is over, or this one.
+            joining.replaces = *incarnation;
+            if *incarnation != joining.node.incarnation || joining.lost.is_some_and(|lost| *raft_id <= lost) {
+                return self.ask_to_rejoin(now, fx);
+            }
+        }
+        if *incarnation != joining.node.incarnation || joining.lost.is_some_and(|lost| *raft_id <= lost) {
+            return;
         }
         let joining = self.lifecycle.joining.take().expect("just seen");
         fx.out.push(Output::Event(Event::Rejoined { raft_id: *raft_id }));
-        self.open_meta_as(joining.node, *raft_id, now, fx);
+        let stage = if joining.lost.is_some() { Stage::SetAside } else { Stage::Make };
+        self.open_meta_as(joining.node, *raft_id, stage, now, fx);
+    }
+
+    /// Asks for another raft id for each replica that was lost, until the metadata has it. The first
+    /// shard does, for all.
+    pub(super) fn renew_lost(&mut self, now: Now, fx: &mut Effects) {
+        let (Some(register), ShardId(0)) = (self.register.clone(), self.config.shard) else { return };
+        let (view, own) = (Arc::clone(&self.view), self.config.node);
+        let Some(node) = view.nodes.get(&own) else { return };
+        let lost = register.journals.iter().filter(|(_, registered)| registered.lost.is_some());
+        for (id, Registered { raft_id, .. }) in lost {
+            let Some(journal) = view.journals.get(id).filter(|_| *id != META_JOURNAL) else { continue };
+            let is_its_own = journal.raft_id_of(node) == *raft_id;
+            if is_its_own && journal.replicas.contains(&own) && journal.replicas.len() > 1 {
+                let (incarnation, replaces) = (node.incarnation, *raft_id);
+                let renew = Command::Renew { node: own, incarnation, journal: *id, replaces };
+                self.ask(crate::journal::waiters::Asker::Shard, &renew, now, fx);
+            }
+        }
+    }
+
+    /// A folder from before there was a register: what the metadata names for this node was made
+    /// here, whether or not it is there now.
+    pub(super) fn complete_register(&mut self, view: &View, now: Now, fx: &mut Effects) {
+        let Some(register) = self.register.as_ref().filter(|register| !register.is_complete) else { return };
+        let (Some(node), ShardId(0)) = (view.nodes.get(&self.config.node), self.config.shard) else { return };
+        let missing: Vec<(JournalId, RaftId)> = view
+            .journals
+            .values()
+            .filter(|journal| journal.replicas.contains(&node.node))
+            .filter(|journal| !register.journals.contains_key(&journal.id))
+            .map(|journal| (journal.id, journal.raft_id_of(node)))
+            .collect();
+        let why = Amnesia::FolderMissing;
+        let is_accepted = |id: &JournalId| self.config.accept_loss.contains(id) && !self.has_peers();
+        let lost: Vec<_> = missing.into_iter().filter(|(id, _)| !is_accepted(id)).collect();
+        if !lost.is_empty() && !self.has_peers() {
+            let lost: Vec<_> = lost.iter().map(|(id, _)| (*id, why)).collect();
+            let text = super::registry::missing_here(&lost);
+            return fx.out.push(Output::Fatal(Fatal::Data(text)));
+        }
+        for (journal, _) in &lost {
+            fx.out.push(Output::Event(Event::ReplicaLost { journal: *journal, why }));
+        }
+        let unknown: Vec<(JournalId, RaftId)> = view
+            .journals
+            .values()
+            .filter(|journal| register.journals.get(&journal.id).is_some_and(|known| known.raft_id.0 == 0))
+            .map(|journal| (journal.id, journal.raft_id_of(node)))
+            .collect();
+        self.write(now, fx, |record| {
+            let Register { journals, is_complete, .. } = &mut record.register;
+            *is_complete = true;
+            for (journal, raft_id) in unknown {
+                journals.get_mut(&journal).expect("just seen").raft_id = raft_id;
+            }
+            journals.extend(lost.into_iter().map(|(journal, raft_id)| {
+                (journal, Registered { lost: Some(why), ..Registered::new(raft_id, 0) })
+            }));
+        });
     }
 
     /// Replicas that this node is to have on this shard and that do not count yet, or not for good.
@@ -128,10 +212,12 @@ impl Shard {
         of_view.map(|journal| journal.id).chain(meta).filter(|id| !counts(id)).count() as u64
     }
 
-    fn open_meta_as(&mut self, node: NodeMeta, raft_id: RaftId, now: Now, fx: &mut Effects) {
+    fn open_meta_as(&mut self, node: NodeMeta, raft_id: RaftId, stage: Stage, now: Now, fx: &mut Effects) {
         let (meta, mut members) = first_meta(&node);
-        members.push((raft_id, node.node));
+        if members.iter().all(|(id, _)| *id != raft_id) {
+            members.push((raft_id, node.node));
+        }
         self.lifecycle.node = Some(node);
-        self.add_journal(JournalMeta { raft_id, ..meta }, members, now, fx);
+        self.add_journal(JournalMeta { raft_id, ..meta }, members, stage, now, fx);
     }
 }

@@ -1,5 +1,6 @@
 //! A shard: the journals of its lanes and their partitions, behind one `step`.
 
+mod beginning;
 mod closed;
 pub mod config;
 mod elect;
@@ -10,8 +11,10 @@ pub mod input;
 mod joining;
 mod lifecycle;
 mod metrics;
+mod opening;
 pub mod output;
 mod peers;
+mod registry;
 mod reopen;
 pub mod scrub;
 mod times;
@@ -22,7 +25,7 @@ pub use config::ShardConfig;
 pub use input::{Acks, Fetch, FetchPartition, Input, Produce, Query, QueryKind, RequestId};
 pub use metrics::{JournalMetrics, ShardMetrics};
 pub use output::{
-    Answer, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
+    Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
 };
 
 use crate::clock::Now;
@@ -45,14 +48,17 @@ use crate::journal::serve::Asked;
 use crate::journal::stages::StageLatencies;
 use crate::journal::waiters::Asker;
 use crate::peer::heartbeats;
+use crate::register::Register;
 use crate::rng::Rng;
 use core::cell::Cell;
 use elect::Asking;
 use fetches::Fetches;
 use forming::Forming;
 use health::Health;
-use lifecycle::{Lifecycle, Slot};
+use lifecycle::Lifecycle;
+use opening::Slot;
 use peers::Peers;
+use registry::Registry;
 use scrub::Scrub;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -80,6 +86,10 @@ pub struct Shard {
     lifecycle: Lifecycle,
     peers: Peers,
     forming: Option<Forming>,
+    /// The first shard's.
+    registry: Option<Registry>,
+    /// What is durable of what this node has, as far as this shard was told.
+    register: Option<Arc<Register>>,
     health: Health,
     /// Entries repaired in journals before they were opened anew.
     repaired: BTreeMap<JournalId, u64>,
@@ -116,6 +126,8 @@ impl Shard {
             lifecycle: Lifecycle::default(),
             peers: Peers::default(),
             forming: None,
+            registry: None,
+            register: None,
             health: Health::default(),
             repaired: BTreeMap::new(),
             scrub: Scrub::default(),
@@ -152,13 +164,16 @@ impl Shard {
             Input::Control { request, command } => self.ask(Asker::Client(request), &command, now, &mut fx),
             Input::Elect { journal } => self.elect(journal, Asking::Operator, now, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
+            Input::Register(register) => self.take_register(register, now, &mut fx),
+            Input::Enter(entry) => self.enter(entry, now, &mut fx),
+            Input::OldCopy { by, seen } => self.told_old(by, seen, now, &mut fx),
             Input::Peer { from, message } => {
                 self.health.heard(from, now);
                 self.peer(from, message, now, &mut fx);
             }
             Input::Formation(report) => {
                 self.health.heard(report.node, now);
-                self.forming_step(Told::Received(report), &mut fx);
+                self.forming_step(Told::Received(report), now, &mut fx);
             }
             Input::Link { node, lane, run } => {
                 if run.is_some() {
@@ -336,7 +351,9 @@ impl Shard {
             journal.tick(&view, retention_ns, now, fx);
         }
         self.tick_peers(now, fx);
-        self.forming_step(Told::Tick, fx);
+        self.forming_step(Told::Tick, now, fx);
+        self.tick_register(now, fx);
+        self.begin_again(now, fx);
         self.retry_opening(now, fx);
         self.tick_closed(now, fx);
         self.reopen_repaired(now, fx);

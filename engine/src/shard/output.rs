@@ -12,6 +12,7 @@ use crate::journal::asking::Settled;
 use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
 use crate::raft::Change;
+use crate::register::{Amnesia, Met, Register, Registered};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -42,6 +43,12 @@ pub enum Output {
     },
     /// New metadata: give it to every shard of the node, this one included.
     View(Arc<View>),
+    /// What this node has is written down: give it to the other shards of the node. Only the first
+    /// shard says so.
+    Register(Arc<Register>),
+    /// To be written down by the first shard, as [`super::Input::Enter`]; the register tells when it
+    /// is.
+    Enter(Entry),
     /// For the first shard of another node, while the cluster forms.
     Formation {
         to: NodeId,
@@ -72,6 +79,15 @@ pub enum Output {
     Event(Event),
     /// The node cannot go on; end the process, retry nothing.
     Fatal(Fatal),
+}
+
+/// What is to be written in the register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A replica of this node.
+    Journal { journal: JournalId, registered: Registered },
+    /// A process of another node was met.
+    Met(Met),
 }
 
 /// A batch that is as durable as its acks asked for.
@@ -215,6 +231,33 @@ pub enum Event {
     Quarantined {
         journal: JournalId,
         why: &'static str,
+    },
+    /// A replica that was made here has forgotten what it promised: it takes no part, and is made
+    /// anew from the others where there are any.
+    ReplicaLost {
+        journal: JournalId,
+        why: Amnesia,
+    },
+    /// What was left of it is kept in this folder; it begins anew.
+    SetAside {
+        journal: JournalId,
+        to: String,
+    },
+    /// What a crash left of a journal that was being made, and that nobody can have counted on, gave
+    /// way to a new one.
+    MadeAgain {
+        journal: JournalId,
+    },
+    /// The metadata gave a lost replica another raft id.
+    Renewed {
+        journal: JournalId,
+        raft_id: RaftId,
+    },
+    /// Another node met a later process of this data folder.
+    OldCopy {
+        by: NodeId,
+        seen: u64,
+        start: u64,
     },
     /// The nodes that the cluster's formation waits for: not heard yet, and not agreed yet.
     Forming {

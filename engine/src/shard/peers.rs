@@ -3,7 +3,7 @@
 
 use super::elect::Asking;
 use super::input::RequestId;
-use super::lifecycle::Slot;
+use super::opening::Slot;
 use super::output::Output;
 use super::{ControlRefusal, Shard};
 use crate::clock::Now;
@@ -202,8 +202,9 @@ impl Shard {
             self.peers.hinted_ns = now.mono_ns;
             self.tell_leaders(now, fx);
             self.send_hints(&self.others(), now, fx);
-            self.register(now, fx);
+            self.register_node(now, fx);
             self.ask_to_rejoin(now, fx);
+            self.renew_lost(now, fx);
         }
         if now.mono_ns - self.peers.drifted_ns >= DRIFT_AFTER.as_nanos() as u64 {
             self.peers.drifted_ns = now.mono_ns;

@@ -2,7 +2,7 @@
 //! judges it again.
 
 use super::Shard;
-use super::lifecycle::Slot;
+use super::opening::{Slot, Stage};
 use crate::clock::Now;
 use crate::ids::JournalId;
 use crate::journal::effects::{Done, Effects};
@@ -22,7 +22,9 @@ impl Shard {
         let Some(Slot::Running(journal)) = self.journals.remove(&id) else { unreachable!("it is due") };
         *self.repaired.entry(id).or_default() += journal.repaired_entries();
         let (meta, members, open) = journal.take_apart();
-        let opening = Slot::Opening { meta, members, since_ns: now.mono_ns, made: false, retry_ns: None };
+        let (since_ns, stage) = (now.mono_ns, Stage::Recover);
+        let opening =
+            Slot::Opening { meta, members, since_ns, stage, created: false, recovered: None, retry_ns: None };
         self.journals.insert(id, opening);
         let context = self.context(id);
         fx.start(async move {

@@ -2,7 +2,7 @@
 //! bounded rate, so that what rots is found while another replica still has it.
 
 use super::Shard;
-use super::lifecycle::Slot;
+use super::opening::Slot;
 use crate::clock::Now;
 use crate::ids::{Index, JournalId};
 use crate::journal::Journal;

@@ -31,6 +31,9 @@ pub enum FrameKind {
     Message = 4,
     /// Nothing, said by an end that has long said nothing else.
     Alive = 5,
+    /// As a refusal, before its text the start (8 bytes) of a later process of the same folder. Only
+    /// for a node that told its own.
+    OldCopy = 6,
 }
 
 impl FrameKind {
@@ -41,6 +44,7 @@ impl FrameKind {
             3 => Self::Formation,
             4 => Self::Message,
             5 => Self::Alive,
+            6 => Self::OldCopy,
             _ => return None,
         })
     }

@@ -31,6 +31,10 @@ pub enum LinkError {
     Refused(#[from] Refused),
     #[error("refused by the other end: {0}")]
     RefusedThere(String),
+    #[error("{0}")]
+    OldCopy(String),
+    #[error("refused by the other end: {text}")]
+    OldCopyThere { seen: u64, text: String },
     #[error("a {found:?} frame where {expected} was to come")]
     Unexpected { found: FrameKind, expected: &'static str },
     #[error(transparent)]
@@ -147,6 +151,7 @@ pub async fn greet(
     let theirs = match incoming.kind {
         FrameKind::Hello => Hello::decode(&incoming.body)?,
         FrameKind::Refusal => return Err(LinkError::RefusedThere(refusal_text(&incoming.body))),
+        FrameKind::OldCopy => return Err(old_copy(&incoming.body)),
         found => return Err(LinkError::Unexpected { found, expected: "a hello" }),
     };
     if let Err(refused) = ours.judge(&theirs, is_listed) {
@@ -161,6 +166,22 @@ pub async fn refuse(socket: &Socket, reason: &str) {
     let frame = Outgoing::small(FrameKind::Refusal, reason.as_bytes().to_vec());
     // It may be gone: what counts is this end's reason.
     let _ = send(socket, &[frame], |_| ()).await;
+}
+
+/// Tells the other end that it runs on an older copy of its folder, and which start was met.
+pub async fn refuse_old(socket: &Socket, seen: u64, reason: &str) {
+    let body = [&seen.to_le_bytes(), reason.as_bytes()].concat();
+    let _ = send(socket, &[Outgoing::small(FrameKind::OldCopy, body)], |_| ()).await;
+}
+
+/// The same, as it came.
+pub fn old_copy(body: &[u8]) -> LinkError {
+    match body.split_first_chunk() {
+        Some((seen, text)) => {
+            LinkError::OldCopyThere { seen: u64::from_le_bytes(*seen), text: refusal_text(text) }
+        }
+        None => LinkError::RefusedThere(refusal_text(body)),
+    }
 }
 
 /// Nobody asks how the handshake goes.

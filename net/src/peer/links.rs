@@ -16,6 +16,7 @@ use engine::entry::EntryBytes;
 use engine::formation::Report;
 use engine::ids::{ClusterId, Incarnation, LaneId, NodeId, Run, ShardId};
 use engine::peer::PeerMessage;
+use engine::register::{Meeting, Met, Register};
 use glommio::net::{TcpListener, TcpStream};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,14 @@ pub enum News {
         message: PeerMessage,
     },
     Formation(Report),
+    /// A process of another node that is to be written down before it counts.
+    Met(Met),
+    /// Another node refused this one: it met a later process of this folder.
+    OldCopy {
+        by: NodeId,
+        /// The start that it met.
+        seen: u64,
+    },
     /// The link of a lane came up, with this process at its other end, or broke.
     Link {
         node: NodeId,
@@ -84,6 +93,8 @@ pub struct Links {
     addresses: Arc<Addresses>,
     roster: RefCell<Roster>,
     identity: Cell<Option<Identity>>,
+    /// Which processes of other nodes were met, durably.
+    register: RefCell<Option<Arc<Register>>>,
     pool: BufferPool,
     queue_bytes_max: usize,
     deliver: Box<dyn Fn(News)>,
@@ -118,6 +129,7 @@ impl Links {
             roster: RefCell::new(Roster::new(&addresses.nodes())),
             addresses,
             identity: Cell::new(None),
+            register: RefCell::default(),
             pool,
             queue_bytes_max,
             deliver: Box::new(deliver),
@@ -145,6 +157,12 @@ impl Links {
         self.identity.set(Some(identity));
         self.changed.notify();
         self.call_all();
+    }
+
+    /// What is durable of the processes that were met.
+    pub fn learn_register(&self, register: Arc<Register>) {
+        *self.register.borrow_mut() = Some(register);
+        self.changed.notify();
     }
 
     /// What was last said of this node.
@@ -189,6 +207,10 @@ impl Links {
             if since.elapsed() > GREETING_MAX {
                 socket.shutdown();
             }
+        }
+        if !self.greeting.borrow().is_empty() {
+            // Those that wait for something else than their socket look at the time, too.
+            self.changed.notify();
         }
     }
 
@@ -295,6 +317,9 @@ impl Links {
         self.greeting.borrow_mut().retain(|(greeting, _)| !Rc::ptr_eq(greeting, &socket));
         let link = self.open(greeted?, socket);
         let seen = self.read(&link).await;
+        if let LinkError::OldCopyThere { seen, .. } = seen {
+            (self.deliver)(News::OldCopy { by: link.theirs.node, seen });
+        }
         let reason = link.reason(seen);
         self.ended(&link, &reason);
         Ok(())
@@ -308,7 +333,12 @@ impl Links {
         let lanes = self.roster.borrow().lanes();
         let ours = Hello { versions: VERSIONS, cluster, node, incarnation, shard, shards, lanes, to, run };
         let is_listed = |node| self.addresses.is_listed(node) || self.roster.borrow().is_member(node);
-        let theirs = link::greet(socket, &self.pool, &ours, is_listed).await?;
+        let theirs = link::greet(socket, &self.pool, &ours, is_listed).await;
+        if let (Err(LinkError::OldCopyThere { seen, .. }), Some((by, _))) = (&theirs, to) {
+            (self.deliver)(News::OldCopy { by, seen: *seen });
+        }
+        let theirs = theirs?;
+        self.meet(socket, &theirs).await?;
         let other = (theirs.node, theirs.shard);
         let known = self.open.borrow().get(&other).cloned();
         if known.is_some_and(|link| link.theirs.incarnation != theirs.incarnation && link.is_alive()) {
@@ -317,6 +347,29 @@ impl Links {
             return Err(duplicate);
         }
         Ok(theirs)
+    }
+
+    /// Lets in only what is written down: a process that was started earlier than one that was met
+    /// runs on an older copy of its folder, and has forgotten what it promised.
+    async fn meet(&self, socket: &Socket, theirs: &Hello) -> Result<(), LinkError> {
+        let Hello { node, incarnation, run, .. } = *theirs;
+        let (met, begin) = (Met { node, incarnation, run }, Instant::now());
+        let meeting = || self.register.borrow().as_ref().map(|register| register.meet(&met));
+        let is_late = || begin.elapsed() > GREETING_MAX;
+        self.changed.until(|| meeting().is_some() || is_late()).await;
+        if meeting() == Some(Meeting::New) {
+            (self.deliver)(News::Met(met));
+        }
+        self.changed.until(|| meeting() != Some(Meeting::New) || is_late()).await;
+        match meeting() {
+            Some(Meeting::Old { seen }) => {
+                let text = older_copy(node, seen, run.start);
+                link::refuse_old(socket, seen, &text).await;
+                Err(LinkError::OldCopy(text))
+            }
+            Some(Meeting::Known) => Ok(()),
+            Some(Meeting::New) | None => Err(LinkError::Closed),
+        }
     }
 
     /// The newest link of a pair counts.
@@ -406,6 +459,14 @@ impl Links {
     }
 }
 
+fn older_copy(node: NodeId, seen: u64, start: u64) -> String {
+    format!(
+        "node {node} runs on an older copy of its data folder: this is its start {start}, and start {seen} was met. \
+         Put the newest copy back, or start it again: it is taken in as a new replica and keeps what it has in \
+         quarantine/"
+    )
+}
+
 /// What a frame brings; an error ends its link.
 fn take(theirs: &Hello, incoming: Incoming) -> Result<Option<News>, LinkError> {
     let from = theirs.node;
@@ -425,6 +486,7 @@ fn take(theirs: &Hello, incoming: Incoming) -> Result<Option<News>, LinkError> {
         }
         FrameKind::Alive => Ok(None),
         FrameKind::Refusal => Err(LinkError::RefusedThere(refusal_text(&incoming.body))),
+        FrameKind::OldCopy => Err(link::old_copy(&incoming.body)),
         found @ FrameKind::Hello => {
             Err(LinkError::Unexpected { found, expected: "anything but a second hello" })
         }

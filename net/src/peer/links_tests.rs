@@ -41,8 +41,21 @@ impl Node {
         let place = Place { node: NodeId(own), shard: ShardId(0), shards: 1 };
         let news = Rc::new(RefCell::new(Vec::new()));
         let seen = Rc::clone(&news);
-        let deliver = move |one| seen.borrow_mut().push(one);
+        let register = Rc::new(RefCell::new(Register::default()));
+        // Whom it meets is durable at once.
+        let (kept, itself) = (Rc::clone(&register), Rc::new(RefCell::new(None::<Rc<Links>>)));
+        let owner = Rc::clone(&itself);
+        let deliver = move |one| match one {
+            News::Met(met) => {
+                kept.borrow_mut().remember(met);
+                let links = owner.borrow().clone().expect("it links");
+                links.learn_register(Arc::new(kept.borrow().clone()));
+            }
+            other => seen.borrow_mut().push(other),
+        };
         let links = Links::new(place, addresses, BufferPool::new(1 << 20), queue_bytes_max, deliver);
+        *itself.borrow_mut() = Some(Rc::clone(&links));
+        links.learn_register(Arc::new(Register::default()));
         links.listen(address).expect("a free port");
         Self { links, news, address }
     }
@@ -147,6 +160,25 @@ fn another_cluster_is_refused_on_both_ends_and_a_member_comes_in_later() {
         two.links.introduce(identity(5, 2));
         until("up", || one.is_up(2) && two.is_up(1)).await;
         assert!(one.links.complaints.borrow().is_empty());
+    });
+}
+
+#[test]
+fn who_runs_on_an_older_copy_of_a_folder_is_told_so_and_not_let_in() {
+    LocalExecutor::default().run(async {
+        let (one, two) = two(1 << 20);
+        let run = |start, nonce| Identity { run: Run { start, nonce }, ..identity(5, 1) };
+        two.links.introduce(identity(5, 2));
+        one.links.introduce(run(4, 44));
+        until("up", || one.is_up(2) && two.is_up(1)).await;
+        for older in [run(3, 33), run(4, 45)] {
+            let copy = Node::listening(1, &[(1, free_address()), (2, two.address)], 1 << 20);
+            copy.links.introduce(older);
+            let is_told = |one: &News| matches!(one, News::OldCopy { by: NodeId(2), seen: 4 });
+            until("it is told", || copy.news.borrow().iter().any(is_told)).await;
+            assert!(!copy.is_up(2));
+        }
+        assert!(two.stats().refused >= 2 && two.is_up(1));
     });
 }
 

@@ -10,9 +10,10 @@ use crate::peer::roster::Place;
 use engine::control::View;
 use engine::disk::BufferPool;
 use engine::formation::Report;
-use engine::ids::{JournalId, LaneId, NodeId, Run, ShardId, Term};
+use engine::ids::{JournalId, LaneId, NodeId, ShardId, Term};
 use engine::peer::PeerMessage;
-use engine::shard::Input;
+use engine::register::Register;
+use engine::shard::{Entry, Input};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -53,6 +54,12 @@ impl ShardLoop {
     fn news(self: &Rc<Self>, news: News) {
         match news {
             News::Message { from, message } => self.step(Input::Peer { from, message }),
+            News::Met(met) => {
+                self.tell_first(Input::Enter(Entry::Met(met)), Mail::Enter(Entry::Met(met)));
+            }
+            News::OldCopy { by, seen } => {
+                self.tell_first(Input::OldCopy { by, seen }, Mail::OldCopy { by, seen });
+            }
             News::Formation(report) => self.step(Input::Formation(report)),
             News::Link { node, lane, run } => {
                 if lane == LaneId(0) {
@@ -143,17 +150,46 @@ impl ShardLoop {
         if self.shard() != FIRST_SHARD {
             return;
         }
-        let run = Run { start: 0, nonce: self.config.nonce };
-        let found = self.engine.borrow().node().map(|node| Identity {
-            cluster: node.cluster,
-            incarnation: node.incarnation,
-            run,
-        });
+        let found = {
+            let engine = self.engine.borrow();
+            engine.node().zip(engine.run()).map(|(node, run)| Identity {
+                cluster: node.cluster,
+                incarnation: node.incarnation,
+                run,
+            })
+        };
         let Some(identity) = found.filter(|identity| links.identity() != Some(*identity)) else { return };
         for to in self.other_shards() {
             self.with_mailbox(|mailbox: &Mailbox| mailbox.send(to, Mail::Identity(identity)));
         }
         links.introduce(identity);
+    }
+
+    /// The first shard wrote down what this node has: the others learn it, and all links.
+    pub(super) fn spread_register(&self, register: Arc<Register>) {
+        for to in self.other_shards() {
+            let mail = Mail::Register(Arc::clone(&register));
+            self.with_mailbox(|mailbox| mailbox.send(to, mail));
+        }
+        if let Some(links) = self.links() {
+            links.learn_register(register);
+        }
+    }
+
+    pub(super) fn learn_register(self: &Rc<Self>, register: Arc<Register>) {
+        if let Some(links) = self.links() {
+            links.learn_register(Arc::clone(&register));
+        }
+        self.step(Input::Register(register));
+    }
+
+    /// The first shard writes down whom a link met, and is told what another node met of this one.
+    fn tell_first(self: &Rc<Self>, input: Input<'static>, mail: Mail) {
+        if self.shard() == FIRST_SHARD {
+            self.step(input);
+        } else {
+            self.with_mailbox(|mailbox| mailbox.send(FIRST_SHARD, mail));
+        }
     }
 
     pub(super) fn learn_identity(&self, identity: Identity) {

@@ -15,7 +15,8 @@ use engine::disk::BLOCK;
 use engine::ids::{JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
 use engine::rng::Rng;
 use engine::shard::{
-    Acks, Answer, Event, Fetch, FetchPartition, Input, Output, Produce, Query, QueryKind, Refusal, RequestId,
+    Acks, Answer, Event, Fatal, Fetch, FetchPartition, Input, Output, Produce, Query, QueryKind, Refusal,
+    RequestId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,9 @@ pub struct Cluster {
     /// The newest there was when the last topic was made: all nodes may be starting.
     view: Arc<View>,
     pub events: Vec<(usize, Event)>,
+    /// Processes that could not go on, where that may be.
+    pub ended: Vec<(usize, Fatal)>,
+    pub may_end: bool,
 }
 
 impl Cluster {
@@ -62,6 +66,8 @@ impl Cluster {
             answers: BTreeMap::new(),
             view: Arc::default(),
             events: Vec::new(),
+            ended: Vec::new(),
+            may_end: false,
         }
     }
 
@@ -93,6 +99,10 @@ impl Cluster {
         match happening {
             Happening::Answer { node, output, .. } => self.answered(node, output),
             Happening::Event { node, event, .. } => self.events.push((node, event)),
+            Happening::Ended { node, fatal: Some(fatal) } if self.may_end => {
+                self.sent.retain(|_, sent| sent.node != node);
+                self.ended.push((node, fatal));
+            }
             Happening::Ended { node, fatal: Some(fatal) } => panic!("node {node} ended: {fatal}"),
             Happening::Ended { node, fatal: None } => self.sent.retain(|_, sent| sent.node != node),
             _ => {}

@@ -169,8 +169,9 @@ impl World {
             return;
         }
         let view = self.nodes[node].view();
-        let node_of =
-            |id: &RaftId| view.nodes.iter().find(|(_, node)| node.raft_id == *id).map(|(id, _)| *id);
+        let Some(of_journal) = view.journals.get(&journal) else { return };
+        let has_it = |node: &&NodeId, id: &RaftId| of_journal.raft_id_of(&view.nodes[*node]) == *id;
+        let node_of = |id: &RaftId| of_journal.replicas.iter().find(|node| has_it(node, id)).copied();
         let has = |id: NodeId| {
             let Node { promises, disk, .. } = &self.nodes[id.0 as usize];
             promises.has(disk, journal, commit)

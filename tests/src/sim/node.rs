@@ -6,7 +6,8 @@ use super::honesty::Promises;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
-use engine::ids::{Index, JournalId, NodeId, Run, ShardId, Term};
+use engine::ids::{Index, JournalId, NodeId, ShardId, Term};
+use engine::register::Met;
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
 use std::collections::BTreeMap;
@@ -135,9 +136,11 @@ impl Node {
         mix(mix(seed ^ 0x6e_6f6e_6365) ^ (self.run << 8 | self.number as u64)) | 1
     }
 
-    /// Its process, as a handshake would name it.
-    pub fn process(&self, seed: u64) -> Run {
-        Run { start: self.run, nonce: self.nonce(seed) }
+    /// Its process, as a handshake names it; none before its start is written down.
+    pub fn process(&self) -> Option<Met> {
+        let shard = &self.shards.first()?.shard;
+        let (node, incarnation) = (NodeId(self.number as u32), shard.node()?.incarnation);
+        Some(Met { node, incarnation, run: shard.run()? })
     }
 
     fn shard_config(

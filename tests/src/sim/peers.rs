@@ -8,7 +8,8 @@ use engine::entry::EntryBytes;
 use engine::formation::Report;
 use engine::ids::{LaneId, NodeId};
 use engine::peer::PeerMessage;
-use engine::shard::Input;
+use engine::register::Meeting;
+use engine::shard::{Entry, Input};
 
 const MS: u64 = 1_000_000;
 /// Links are tried again after up to this long.
@@ -103,10 +104,34 @@ impl World {
         if !is_up(from) || !is_up(to) || !self.network.is_open((from, to)) {
             return self.dial_later((from, to));
         }
+        let meets = [(from, to), (to, from)].map(|(here, other)| self.meets(here, other));
+        if meets != [true, true] {
+            return self.dial_later((from, to));
+        }
         let session = self.network.connect((from, to));
         self.counts.add("link up");
         self.tell_link((from, to), true);
         self.watch((from, to), session);
+    }
+
+    /// Whether a node lets another one in: the process that calls, or is called, must be written down.
+    fn meets(&mut self, here: usize, other: usize) -> bool {
+        let Some(met) = self.nodes[other].process() else { return false };
+        let is_running = |node: usize| self.nodes[node].is_running();
+        if !is_running(here) || !is_running(other) {
+            return false;
+        }
+        let register = self.nodes[here].shards[0].shard.register();
+        match register.map(|register| register.meet(&met)) {
+            None => {}
+            Some(Meeting::Known) => return true,
+            Some(Meeting::New) => self.input(here, 0, Input::Enter(Entry::Met(met))),
+            Some(Meeting::Old { seen }) => {
+                self.counts.add("old copy refused");
+                self.input(other, 0, Input::OldCopy { by: node_id(here), seen });
+            }
+        }
+        false
     }
 
     fn tell_link(&mut self, (one, other): Way, up: bool) {
@@ -118,7 +143,7 @@ impl World {
     /// Each shard of `node` hears of its lanes' links with `peer`, as long as the node lives.
     fn tell_node(&mut self, node: usize, peer: usize, up: bool) {
         let run = self.nodes[node].run;
-        let process = up.then(|| self.nodes[peer].process(self.options.seed));
+        let process = if up { self.nodes[peer].process().map(|met| met.run) } else { None };
         for lane in 0..self.options.shards {
             if self.nodes[node].is_running() && self.nodes[node].run == run {
                 let lane = LaneId(lane);

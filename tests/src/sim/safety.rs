@@ -48,7 +48,8 @@ pub fn may_lose_disk(world: &World, node: usize) -> bool {
     let node = NodeId(node as u32);
     let mut of_node = view.journals.values().filter(|journal| journal.replicas.contains(&node));
     of_node.all(|journal| {
-        let mut wanted: Vec<RaftId> = journal.replicas.iter().map(|node| view.nodes[node].raft_id).collect();
+        let mut wanted: Vec<RaftId> =
+            journal.replicas.iter().map(|node| journal.raft_id_of(&view.nodes[node])).collect();
         wanted.sort_unstable();
         journal.replicas.len() > 1
             && journal.replicas.iter().all(|node| {

@@ -17,8 +17,9 @@ use engine::control::View;
 use engine::disk::{BufferPool, DiskErrorKind, DiskRequest, OpId};
 use engine::groups;
 use engine::ids::{JournalId, NodeId, Term};
+use engine::register::Register;
 use engine::rng::Rng;
-use engine::shard::{Event, Fatal, Input, Output, RequestId};
+use engine::shard::{Entry, Event, Fatal, Input, Output, RequestId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub(super) enum Due {
     Tick { node: usize, run: u64, shard: u16 },
     Turn { node: usize, run: u64, shard: u16 },
     View { node: usize, run: u64, shard: u16, view: Arc<View> },
+    Register { node: usize, run: u64, shard: u16, register: Arc<Register> },
+    Enter { node: usize, run: u64, entry: Entry },
     Parcel(Parcel),
     Dial(Way),
     Hangup { node: usize, run: u64, peer: usize },
@@ -139,6 +142,8 @@ impl World {
             | Due::Tick { node, run, .. }
             | Due::Turn { node, run, .. }
             | Due::View { node, run, .. }
+            | Due::Register { node, run, .. }
+            | Due::Enter { node, run, .. }
             | Due::Groups { node, run, .. }
             | Due::GroupRequest { node, run, .. }
                 if self.nodes[node].run != run || !self.nodes[node].is_running() => {}
@@ -147,6 +152,8 @@ impl World {
             | Due::Tick { node, .. }
             | Due::Turn { node, .. }
             | Due::View { node, .. }
+            | Due::Register { node, .. }
+            | Due::Enter { node, .. }
             | Due::Groups { node, .. }
             | Due::GroupRequest { node, .. }
                 if self.nodes[node].paused_until_ns > self.now_ns =>
@@ -161,6 +168,10 @@ impl World {
             }
             Due::Turn { node, shard, .. } => self.turn_end(node, shard),
             Due::View { node, shard, view, .. } => self.give_view(node, shard, view),
+            Due::Register { node, shard, register, .. } => {
+                self.input(node, shard, Input::Register(register));
+            }
+            Due::Enter { node, entry, .. } => self.input(node, 0, Input::Enter(entry)),
             Due::Hangup { node, peer, .. } => self.hang_up(node, peer),
             Due::Groups { node, shard, .. } => self.run_host(node, shard),
             Due::GroupRequest { node, shard, request, body, .. } => {
@@ -364,6 +375,11 @@ impl World {
                 *published = view.version.max(*published);
                 self.spread_view(node, &view);
             }
+            Output::Register(register) => self.spread_register(node, &register),
+            Output::Enter(entry) => {
+                let (run, after_ns) = (self.nodes[node].run, self.rng.below(MS));
+                self.schedule.add(self.now_ns + after_ns, Due::Enter { node, run, entry });
+            }
             Output::Ready => {
                 self.nodes[node].shards[shard as usize].is_ready = true;
                 if self.nodes[node].is_ready() {
@@ -426,6 +442,14 @@ impl World {
         for shard in 0..self.nodes[node].shards.len() as u16 {
             let after_ns = self.rng.below(MS);
             self.schedule.add(self.now_ns + after_ns, Due::View { node, run, shard, view: Arc::clone(view) });
+        }
+    }
+
+    fn spread_register(&mut self, node: usize, register: &Arc<Register>) {
+        let run = self.nodes[node].run;
+        for shard in 1..self.nodes[node].shards.len() as u16 {
+            let (register, after_ns) = (Arc::clone(register), self.rng.below(MS));
+            self.schedule.add(self.now_ns + after_ns, Due::Register { node, run, shard, register });
         }
     }
 

@@ -10,6 +10,7 @@ use super::trouble::{Trouble, exit};
 use engine::folder::{self, NodeMeta};
 use engine::ids::{Index, JournalId, JournalIdentity};
 use engine::journal::hard_state::HardStateRead;
+use engine::register::NodeRecord;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -142,10 +143,10 @@ impl Source {
 
     fn read_node_meta(&mut self) {
         let path = self.path.join(folder::NODE_META);
-        let decode = |bytes: &[u8]| NodeMeta::decode(bytes).map_err(|error| error.fault);
+        let decode = |bytes: &[u8]| NodeRecord::decode(bytes).map_err(|error| error.fault);
         let (what, text) = match read_settled(&path, self.is_live, decode) {
-            Ok(Some((node, bad_copies))) => {
-                (self.node, self.node_bad_copies) = (Some(node), bad_copies);
+            Ok(Some((record, bad_copies))) => {
+                (self.node, self.node_bad_copies) = (Some(record.node), bad_copies);
                 return;
             }
             Ok(None) => (What::Damage, "missing: nothing says whose folder this is".to_owned()),

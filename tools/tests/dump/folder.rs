@@ -20,6 +20,7 @@ use engine::journal::hard_state::{HardState, SyncedBound};
 use engine::journal::index::ActiveIndex;
 use engine::journal::meta_record::JournalMeta;
 use engine::partition::Fold;
+use engine::register::{NodeRecord, Register};
 use engine::shard::Advertised;
 use std::collections::BTreeMap;
 use std::fs;
@@ -324,7 +325,8 @@ fn make_node(path: &Path) {
         segment_bytes: SEGMENT_BYTES,
     };
     fs::create_dir_all(path).expect("a folder of our own");
-    write(path, "node.meta", &node.encode());
+    let record = NodeRecord { node, register: Register::default() };
+    write(path, "node.meta", &record.encode());
 }
 
 fn journal(root: &Path, maker: &Maker, sealed: usize) {

@@ -70,7 +70,7 @@ pub struct CutCounts {
     pub torn: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct SimFile {
     cached: Content,
     durable: Content,

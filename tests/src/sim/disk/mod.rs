@@ -9,6 +9,7 @@ pub mod faults;
 pub mod file;
 pub mod names;
 mod perform;
+pub mod tamper;
 #[cfg(test)]
 mod tests;
 

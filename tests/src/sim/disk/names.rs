@@ -69,6 +69,33 @@ impl Names {
         self.change(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), node });
     }
 
+    /// A path and all below it, folders first.
+    pub fn paths_under(&self, under: &str) -> Vec<(String, Node)> {
+        let is_under = |path: &str| {
+            under.is_empty()
+                || path == under
+                || path.strip_prefix(under).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.seen
+            .iter()
+            .filter(|(path, _)| is_under(path))
+            .map(|(path, node)| (path.clone(), *node))
+            .collect()
+    }
+
+    /// A name is there, or is not, durably: nobody is at work here.
+    pub fn place(&mut self, path: &str, node: Node) {
+        assert!(self.changes.is_empty(), "a change is under way");
+        self.seen.insert(path.to_owned(), node);
+        self.durable.insert(path.to_owned(), node);
+    }
+
+    pub fn forget(&mut self, path: &str) {
+        assert!(self.changes.is_empty(), "a change is under way");
+        self.seen.remove(path);
+        self.durable.remove(path);
+    }
+
     fn change(&mut self, change: NameChange) {
         apply(&mut self.seen, &change);
         self.next_change += 1;
