@@ -4,6 +4,7 @@
 
 use engine::folder::{JOURNALS, NODE_META, QUARANTINE, hard_state_path, journal_dir, journal_meta_path};
 use engine::ids::{JournalId, META_JOURNAL, PartitionId, RaftId};
+use engine::register::Meeting;
 use engine::shard::{Event, Fatal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
 use tests::sim::disk::tamper::Copied;
@@ -297,6 +298,12 @@ fn one_of_three_never_votes_with_what_it_forgot_and_is_made_whole_by_the_others(
         let old = cluster.world.nodes[broken].disk.copy_of("");
         cluster.world.start(broken);
         cluster.check(&[partition]);
+        // An older copy is caught by those that met the later start: the third did, here.
+        cluster.expect("the third node met this start", 10 * SECOND, |cluster| {
+            let met = cluster.world.nodes[broken].process();
+            let register = cluster.world.nodes[asleep].shards[0].shard.register();
+            met.zip(register).is_some_and(|(met, register)| register.meet(&met) == Meeting::Known)
+        });
         // One never gets what the other two acknowledge.
         cluster.kill(asleep, true);
         cluster.expect("somebody leads", 20 * SECOND, |cluster| cluster.leader(DATA).is_some());
