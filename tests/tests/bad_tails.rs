@@ -64,6 +64,8 @@ fn an_entry_that_only_one_disk_had_is_told_to_be_nobodys() {
     others.into_iter().for_each(|other| room.cluster.world.heal(leader, other));
     room.start(&[0, 1, 2]);
     room.cluster.check(&[room.partition]);
+    // The logs agree before it is written down what became of the doubt.
+    room.cluster.run_for(SECOND);
     let settled = room.settled(leader);
     assert!(
         settled == [Settled::NoVoterHas] || settled == [Settled::ReplacedByLeader],
