@@ -275,7 +275,7 @@ impl Page {
             }),
         ];
         for (name, help, delay) in delays {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            let mut family = descriptor(encoder, name, help, MetricType::Histogram)?;
             for (shard, page) in self.shards.iter().enumerate() {
                 histogram(&mut family.encode_family(&[("shard", shard.to_string())])?, delay(page))?;
             }
