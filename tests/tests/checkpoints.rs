@@ -1,7 +1,7 @@
 //! Bad checkpoints behind a front that was deleted: two cover it, so that one may rot; a replica whose
 //! every one is bad gets a good one from another.
 
-use engine::folder::{checkpoint_path, journal_dir};
+use engine::folder::{checkpoint_path, journal_dir, segment_path};
 use engine::ids::{Index, JournalId, PartitionId};
 use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
@@ -135,5 +135,27 @@ fn a_replica_with_no_good_checkpoint_gets_one_from_another() {
         expect_whole(&mut cluster, partition, journal);
         let fetches = |event: &Event| matches!(event, Event::NotOpened { fetches: true, .. });
         assert!(cluster.events.iter().any(|(at, event)| *at == node && fetches(event)), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_first_segment_that_nobody_deleted_is_missed_and_one_that_was_is_not() {
+    for (seed, is_removed) in [(50, true), (51, false)] {
+        let (mut cluster, partition, journal) = deleted(seed, 1);
+        produce(&mut cluster, partition, 400);
+        cluster.run_for(SECOND);
+        cluster.kill(0, true);
+        if is_removed {
+            let base = Index(cluster.entries(0, journal)[0].index);
+            cluster.world.nodes[0].disk.remove_all(&segment_path(journal, base));
+        }
+        cluster.world.start(0);
+        cluster.expect("it is ready", 20 * SECOND, |cluster| cluster.world.nodes[0].is_ready());
+        let ranges = |cluster: &Cluster| -> u64 {
+            let all = cluster.world.nodes[0].shards[0].shard.metrics().journals;
+            all.iter().filter(|one| one.journal == journal).map(|one| one.damaged_ranges).sum()
+        };
+        let is_missed = cluster.run_until(5 * SECOND, |cluster| ranges(cluster) == 1);
+        assert_eq!(is_missed, is_removed, "seed {seed}");
     }
 }

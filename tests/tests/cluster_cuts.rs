@@ -159,7 +159,9 @@ fn a_leader_that_is_cut_off_refuses_writes_and_what_it_took_alone_is_cut_and_tol
     assert_eq!(get(&mut wire, 1 << 40, -1, -1).error, code::OFFSET_OUT_OF_RANGE);
     cluster.stop();
     cluster.assert_identical();
-    assert!(cluster.nodes[old].log().contains("the leader's log goes on without these entries: they were cut"));
+    assert!(
+        cluster.nodes[old].log().contains("the leader's log goes on without these entries: they were cut")
+    );
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn a_node_with_a_full_disk_is_left_out_hands_over_and_comes_back() {
     let says = |node: &Broker, text: &str| node.log().contains(text);
     let deadline = Deadline::seconds(PATIENCE_SECONDS);
     let left_out = |cluster: &Cluster| {
-        let full = cluster.nodes[..2].iter().filter(|node| says(node, "a follower's disk is full")).count();
+        let full =
+            cluster.nodes[..2].iter().filter(|node| says(node, "has no room for the next segment")).count();
         full > 0 && says(&cluster.nodes[2], "hands over: its disk is full")
     };
     while !left_out(&cluster) {

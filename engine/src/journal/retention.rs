@@ -11,6 +11,8 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub log_start: Offset,
+    /// Offsets below this one may be missing: they are dead, or were accepted as lost.
+    pub whole_from: Offset,
     pub kept_bytes: u64,
     /// Records whose segment's newest is older than this may go; `None` keeps them for ever.
     pub expired_before_ms: Option<i64>,
@@ -26,6 +28,9 @@ pub struct RetentionDone {
     pub dead_bytes: u64,
     /// Dead bytes behind the first segment that something alive keeps.
     pub pinned_bytes: u64,
+    /// A partition begins in the first segment that has it, but behind offsets that are alive: segments that held
+    /// them are gone, though nothing deleted them.
+    pub front_is_missing: bool,
 }
 
 /// Passes over the sealed segments, oldest first. A partition without rules was dropped.
@@ -35,6 +40,7 @@ pub async fn pass(
 ) -> Result<RetentionDone, ReadFault> {
     let mut done = RetentionDone::default();
     let mut moved: Map<PartitionId, (Offset, u64)> = Map::default();
+    let mut seen: Map<PartitionId, ()> = Map::default();
     let mut front_is_dead = true;
     for segment in &segments {
         let mut dead_bytes = 0;
@@ -44,6 +50,9 @@ pub async fn pass(
                 dead_bytes += summary.batch_bytes;
                 continue;
             };
+            if seen.insert(summary.partition, ()).is_none() && summary.first_offset > rules.whole_from {
+                done.front_is_missing = true;
+            }
             if summary.next_offset <= rules.log_start {
                 dead_bytes += summary.batch_bytes;
                 continue;

@@ -421,7 +421,9 @@ impl Journal {
                 .filter(|settings| settings.retention_bytes >= 0)
                 .map(|settings| settings.retention_bytes as u64);
             let log_start = partition.log_start;
-            (id, Rules { log_start, kept_bytes: partition.kept_bytes, expired_before_ms, bytes_max })
+            let whole_from = log_start.max(partition.skipped_below);
+            let kept_bytes = partition.kept_bytes;
+            (id, Rules { log_start, whole_from, kept_bytes, expired_before_ms, bytes_max })
         });
         rules.collect()
     }
@@ -432,11 +434,32 @@ impl Journal {
         self.upkeep.deleting.dead_segments = done.dead_segments;
         self.upkeep.dead_bytes = done.dead_bytes;
         self.upkeep.pinned_bytes = done.pinned_bytes;
+        // A replica that was filled from its leader's log start may lack what its own fold does not know to be dead.
+        if done.front_is_missing && self.is_alone() {
+            self.note_missing_front(fx);
+        }
         if self.is_leader() {
             self.queue_items(done.items, Vec::new());
             self.propose_queued(now, fx);
         }
         self.delete_dead(now, fx);
+    }
+
+    /// Segments before the first one are gone, and nobody deleted them.
+    fn note_missing_front(&mut self, fx: &mut Effects) {
+        let first = self.segments.first();
+        let before = Index(first.0.saturating_sub(1));
+        let damage = Damage {
+            journal: self.id,
+            first: before,
+            last: before,
+            term: None,
+            file: folder::segment_path(self.id, first),
+            position: 0,
+            bytes: 0,
+            kind: DamageKind::Body,
+        };
+        self.note_damage(damage, fx);
     }
 
     /// Opens partitions that the metadata placed here and drops those that it deleted.
