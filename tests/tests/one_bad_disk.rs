@@ -80,10 +80,8 @@ impl Scene {
             let linked = |node: &usize| {
                 let port = self.cluster.nodes[*node].ports.http();
                 let (_, page) = tests::process::http::get(port, "/metrics").ok()?;
-                page.lines()
-                    .find(|line| line.starts_with("duramen_peer_links "))
-                    .filter(|l| !l.ends_with(" 0"))?;
-                Some(())
+                let links = page.lines().find(|line| line.starts_with("duramen_peer_links{"))?;
+                (!links.ends_with(" 0")).then_some(())
             };
             nodes.iter().all(|node| linked(node).is_some()).then_some(())
         });
