@@ -122,7 +122,8 @@ pub(super) async fn is_as_made(io: &Io, meta: &JournalMeta, entries: &[DirEntry]
             Some(JournalFile::HardState) => {
                 let bytes = read_copies(io, &path, HARD_STATE_BYTES as u64).await?;
                 let read = HardState::read(&path, &bytes, &meta.identity());
-                let first = read.ok().filter(|read| read.bad_copies == 0).and_then(|read| read.newest);
+                // One bad copy hides no vote: whoever was told of one has it in two.
+                let first = read.ok().filter(|read| read.bad_copies <= 1).and_then(|read| read.newest);
                 first.is_some_and(|state| (state.term.0, state.vote.0, state.commit.0) == (0, 0, 0))
             }
             Some(JournalFile::Meta) => {
