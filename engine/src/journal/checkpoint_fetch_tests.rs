@@ -1,3 +1,5 @@
+//! How a checkpoint that is lacked is fetched.
+
 use super::*;
 use crate::control::view::Life;
 use crate::disk::BLOCK;
