@@ -32,7 +32,7 @@ pub enum Bug {
     BadTailForgotten,
     /// A leader goes on to believe what a follower had acknowledged before it lost it.
     MatchedKeptOverStart,
-    /// Who lost its votes is asked what it has, and is believed.
+    /// Who lost its votes goes on as if it had given none: it votes, is asked what it has, and is believed.
     AmnesiacBelieved,
 }
 

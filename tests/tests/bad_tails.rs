@@ -23,6 +23,11 @@ fn who_forgot_its_votes_is_not_believed() {
 }
 
 #[test]
+fn a_tail_that_was_cut_is_not_taken_for_the_logs_end() {
+    (40..44).for_each(scenes::a_former_tail);
+}
+
+#[test]
 fn a_follower_that_lost_what_it_acked_is_sent_it_again_though_nobody_produces() {
     scenes::sent_again(7, false);
     scenes::sent_again(8, true);

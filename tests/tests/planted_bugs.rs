@@ -16,6 +16,7 @@ fn nodes_for(bug: Bug) -> usize {
 /// What would show it: where a disk lies and the right nodes are down at the right time a scene of its own.
 fn act(bug: Bug, seed: u64) {
     match bug {
+        Bug::StaleTailTaken => scenes::a_former_tail(seed),
         Bug::VoteByIndexAlone => scenes::voted_away_for_a_longer_log(seed),
         Bug::BadTailForgotten => scenes::voted_away(seed, false),
         Bug::MatchedKeptOverStart => scenes::sent_again(seed, false),

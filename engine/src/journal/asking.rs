@@ -18,7 +18,6 @@ use crate::entry::layout::HEADER_BYTES;
 use crate::ids::{Index, LogEnd, NodeId, RaftId, Term};
 use crate::peer::PeerMessage;
 use crate::peer::doubt::{Answer, DoubtMessage, Held, Question, Voters};
-use crate::planted::{Bug, is_planted};
 use crate::raft::guard::TERM_MAX;
 use crate::raft::{Change, ELECTION_TICKS, Membership, TICK};
 use crate::rng::mix;
@@ -124,8 +123,7 @@ impl Journal {
 
     /// Takes a question of a replica that is in doubt, or an answer to one of this replica.
     pub fn doubt_message(&mut self, from: NodeId, message: DoubtMessage, now: Now, fx: &mut Effects) {
-        let believes_all = is_planted(Bug::AmnesiacBelieved) && self.phase == Phase::Refusing;
-        if !matches!(self.phase, Phase::Running | Phase::Stopping) && !believes_all {
+        if !matches!(self.phase, Phase::Running | Phase::Stopping) {
             return;
         }
         let (sender, to) = match &message {

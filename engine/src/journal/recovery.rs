@@ -122,9 +122,12 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let mut report = RecoveryReport { journal: *journal, meta_bad_copies, ..RecoveryReport::default() };
     let (hard_state_file, read) = read_hard_state(io, &meta, &listing).await?;
     report.hard_state_bad_copies = read.bad_copies;
-    report.amnesia = read.is_amnesia();
-    let newest = read.newest.filter(|_| !is_planted(Bug::HardStateForgotten));
-    let mut hard_state = newest.unwrap_or_default();
+    report.amnesia = read.is_amnesia() && !is_planted(Bug::AmnesiacBelieved);
+    let mut hard_state = read.newest.unwrap_or_default();
+    if is_planted(Bug::HardStateForgotten) {
+        let HardState { generation, opened, .. } = hard_state;
+        hard_state = HardState { generation, opened, ..HardState::default() };
+    }
     if listing.has_install {
         match reinstall::finish(&context, &meta, &mut listing, (hard_state_file, hard_state)).await {
             Ok(written) => hard_state = written,
@@ -209,7 +212,7 @@ async fn read_hard_state(
     let (file, bytes) = io.open(&path).await?;
     let bytes = survey::read_hard_state(io, file, bytes).await;
     let read = HardState::read(&path, &bytes, &meta.identity())?;
-    if read.newest.is_none() && meta.voters != [meta.raft_id] {
+    if read.newest.is_none() && meta.voters != [meta.raft_id] && !is_planted(Bug::AmnesiacBelieved) {
         // Alone, a vote counts for nothing: what is there is served.
         io.close(file).await?;
         return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));

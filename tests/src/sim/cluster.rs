@@ -50,6 +50,8 @@ pub struct Cluster {
     /// Processes that could not go on, where that may be.
     pub ended: Vec<(usize, Fatal)>,
     pub may_end: bool,
+    /// Each entry of one batch is one block, whoever appends it.
+    pub only_small: bool,
 }
 
 impl Cluster {
@@ -68,6 +70,7 @@ impl Cluster {
             events: Vec::new(),
             ended: Vec::new(),
             may_end: false,
+            only_small: false,
         }
     }
 
@@ -295,7 +298,10 @@ impl Cluster {
     pub fn produce_to(&mut self, node: usize, partition: PartitionId) -> bool {
         let shard = self.shard_of(self.journal_of(partition));
         let uid = Uid(self.next as usize);
-        let recipe = Recipe::draw(&mut self.rng, self.world.true_wall_ms());
+        let mut recipe = Recipe::draw(&mut self.rng, self.world.true_wall_ms());
+        if self.only_small {
+            (recipe.records, recipe.value_bytes) = (1, 100);
+        }
         let records = build(&mut self.rng, uid, &recipe);
         let slot = &self.world.nodes[node].shards[shard as usize];
         if !slot.shard.room_for(partition, records.len()) {

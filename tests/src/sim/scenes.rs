@@ -2,6 +2,8 @@
 //! what was acknowledged could be voted away. Tests act them, and so do the bugs that are planted.
 
 use super::cluster::{Cluster, MS, SECOND};
+use super::survey::{Found, content};
+use engine::disk::BLOCK;
 use engine::folder;
 use engine::ids::{JournalId, PartitionId};
 use engine::journal::asking::Settled;
@@ -53,11 +55,37 @@ impl Room {
     pub fn produce(&mut self, batches: usize) {
         for _ in 0..batches {
             let acked = self.cluster.acked.len();
-            while !self.cluster.produce_to(self.leader, self.partition) {
+            let mut is_sent = false;
+            for _ in 0..5 * SECOND / MS {
+                is_sent = self.cluster.produce_to(self.leader, self.partition);
+                if is_sent {
+                    break;
+                }
                 self.cluster.run_for(MS);
             }
+            assert!(is_sent, "the leader takes none for 5 s");
             self.cluster.expect("it is acknowledged", SECOND, |cluster| cluster.acked.len() > acked);
         }
+    }
+
+    /// The leader is cut off from the others, appends alone, and another leads; it is `stopped` then.
+    fn depose(&mut self) {
+        let (old, journal) = (self.leader, self.journal);
+        let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
+        others.iter().for_each(|other| self.cluster.world.part(old, *other));
+        for _ in 0..12 {
+            self.cluster.produce_to(old, self.partition);
+            self.cluster.run_for(3 * MS);
+        }
+        self.cluster.expect("another leads", 5 * SECOND, |cluster| {
+            cluster.newest_leader(journal).is_some_and(|leader| leader != old)
+        });
+        self.leader = self.cluster.newest_leader(journal).expect("just seen");
+        (self.other, self.stopped) = (3 - old - self.leader, old);
+    }
+
+    fn heal(&mut self, node: usize) {
+        (0..3).filter(|other| *other != node).for_each(|other| self.cluster.world.heal(node, other));
     }
 
     pub fn flip_last(&mut self, node: usize, in_head: bool) {
@@ -116,28 +144,64 @@ pub fn voted_away(seed: u64, in_head: bool) {
 pub fn voted_away_for_a_longer_log(seed: u64) {
     let mut room = Room::running(seed);
     let (old, journal) = (room.leader, room.journal);
-    let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
-    others.iter().for_each(|other| room.cluster.world.part(old, *other));
-    for _ in 0..12 {
-        room.cluster.produce_to(old, room.partition);
-        room.cluster.run_for(3 * MS);
-    }
-    room.cluster.expect("another leads", 5 * SECOND, |cluster| {
-        cluster.leader(journal).is_some_and(|leader| leader != old)
-    });
-    room.leader = room.cluster.leader(journal).expect("just seen");
-    (room.other, room.stopped) = (3 - old - room.leader, old);
-    room.cluster.run_for(SECOND);
-    room.produce(2);
+    room.depose();
+    room.produce(1);
     (0..3).for_each(|node| room.cluster.kill(node, true));
-    let last = |room: &Room, node: usize| room.cluster.entries(node, journal).last().map(|entry| entry.index);
-    assert!(last(&room, old) > last(&room, room.other), "seed {seed}: the older log is longer");
-    room.flip_last(room.other, false);
-    others.iter().for_each(|other| room.cluster.world.heal(old, *other));
+    let (older, newer) = (room.cluster.entries(old, journal), room.cluster.entries(room.other, journal));
+    assert!(
+        older.last().map(|entry| entry.index) > newer.last().map(|entry| entry.index),
+        "seed {seed}: the older log is longer"
+    );
+    let is_common = |entry: &Found| older.iter().any(|of| of.checksum == entry.checksum);
+    for entry in newer.iter().filter(|entry| !is_common(entry)) {
+        room.cluster.flip(room.other, entry, true);
+    }
+    room.heal(old);
     room.start(&[room.other, old]);
     assert!(!room.leads_within(5 * SECOND), "seed {seed}: the longer log of the older term won");
     room.start(&[room.leader]);
     room.cluster.check(&[room.partition]);
+}
+
+/// The tail of a deposed leader was cut, but its disk only said that the place is as new: after a crash the log
+/// ends where its chain does.
+pub fn a_former_tail(seed: u64) {
+    let mut room = Room::running(seed);
+    let (old, journal) = (room.leader, room.journal);
+    room.cluster.only_small = true;
+    room.depose();
+    let bytes_of = |room: &Room, entry: &Found| {
+        let mut files = room.cluster.world.nodes[old].disk.files();
+        let (_, file) = files.find(|(path, _)| *path == entry.path).expect("surveyed");
+        let from = entry.position as usize;
+        content(file)[from..from + entry.entry_bytes].to_vec()
+    };
+    let former = room.cluster.entries(old, journal);
+    let former: Vec<_> = former.into_iter().map(|entry| (bytes_of(&room, &entry), entry)).collect();
+    room.heal(old);
+    room.produce(2);
+    let newest = |cluster: &Cluster, node: usize| {
+        cluster.entries(node, journal).pop().map(|entry| (entry.index, entry.checksum))
+    };
+    let leader = room.leader;
+    room.cluster.expect("it follows", 10 * SECOND, |cluster| newest(cluster, old) == newest(cluster, leader));
+    (0..3).for_each(|node| room.cluster.kill(node, true));
+    let last = room.cluster.entries(old, journal).pop().expect("there are some");
+    let is_next = |entry: &Found| {
+        entry.index == last.index + 1 && entry.position == last.position + last.entry_bytes as u64
+    };
+    let (bytes, entry) =
+        former.iter().find(|(_, entry)| is_next(entry)).expect("it lay where the next one will");
+    let file = room.cluster.world.nodes[old].disk.file_mut(&entry.path).expect("surveyed");
+    file.overwrite(entry.position / BLOCK as u64, bytes);
+    room.cluster.events.clear();
+    room.start(&[0, 1, 2]);
+    room.cluster.check(&[room.partition]);
+    let recovered = room.cluster.events.iter().find_map(|(at, event)| match event {
+        Event::Recovered(report) if *at == old && report.journal == journal => Some(report.last.0),
+        _ => None,
+    });
+    assert_eq!(recovered, Some(last.index), "seed {seed}: what raft had cut is taken for the log's end");
 }
 
 /// A follower alone lost what it acked, the leader lives, and nobody produces.
@@ -159,7 +223,7 @@ pub fn sent_again(seed: u64, in_head: bool) {
     assert_eq!(room.settled(other), [Settled::Healed], "seed {seed}");
 }
 
-/// Of five three acked: one is down, one cannot read it, and one lost its votes besides.
+/// Of five three acked: one is down, one cannot read it, and one lost it and its votes, too.
 pub fn an_amnesiac_is_asked(seed: u64) {
     let mut room = Room::of(seed, 5);
     let amnesiac = (room.leader + 3) % 5;
@@ -169,7 +233,9 @@ pub fn an_amnesiac_is_asked(seed: u64) {
     room.produce(2);
     (0..5).for_each(|node| room.cluster.kill(node, true));
     room.flip_last(room.other, false);
-    room.flip_last(amnesiac, false);
+    // It looks as if it had never been written.
+    let last = room.cluster.entries(amnesiac, room.journal).pop().expect("there are some");
+    room.cluster.erase(amnesiac, &last);
     let path = folder::hard_state_path(room.journal);
     let file = room.cluster.world.nodes[amnesiac].disk.file_mut(&path).expect("it is there");
     (0..4).for_each(|block| file.flip(block * 4096 + 40, 1));
