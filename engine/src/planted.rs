@@ -34,10 +34,12 @@ pub enum Bug {
     MatchedKeptOverStart,
     /// Who lost its votes goes on as if it had given none: it votes, is asked what it has, and is believed.
     AmnesiacBelieved,
+    /// A process of an earlier start is met like any other.
+    OldCopyBelieved,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 15] = [
+pub const ALL: [Bug; 16] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -53,6 +55,7 @@ pub const ALL: [Bug; 15] = [
     Bug::BadTailForgotten,
     Bug::MatchedKeptOverStart,
     Bug::AmnesiacBelieved,
+    Bug::OldCopyBelieved,
 ];
 
 #[cfg(feature = "planted-bugs")]

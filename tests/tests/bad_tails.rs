@@ -28,6 +28,11 @@ fn a_tail_that_was_cut_is_not_taken_for_the_logs_end() {
 }
 
 #[test]
+fn an_old_copy_of_one_that_acked_elects_nobody() {
+    (50..54).for_each(scenes::an_old_copy);
+}
+
+#[test]
 fn a_follower_that_lost_what_it_acked_is_sent_it_again_though_nobody_produces() {
     scenes::sent_again(7, false);
     scenes::sent_again(8, true);

@@ -20,6 +20,7 @@ fn act(bug: Bug, seed: u64) {
         Bug::VoteByIndexAlone => scenes::voted_away_for_a_longer_log(seed),
         Bug::BadTailForgotten => scenes::voted_away(seed, false),
         Bug::MatchedKeptOverStart => scenes::sent_again(seed, false),
+        Bug::OldCopyBelieved => scenes::an_old_copy(seed),
         Bug::AmnesiacBelieved => scenes::an_amnesiac_is_asked(seed),
         other => drop(run(seed, nodes_for(other), false)),
     }

@@ -12,7 +12,7 @@
 use super::doubt::{Doubt, Hidden, Place};
 use crate::disk::BLOCK;
 use crate::entry::reader::Link;
-use crate::framing::{FormatError, FormatFault, FrameKind};
+use crate::framing::{FRAME_BYTES, FormatError, FormatFault, FrameKind};
 use crate::ids::{Index, JournalIdentity, LogEnd, RaftId, Term};
 use zerocopy::little_endian::{U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -79,6 +79,9 @@ pub struct HardStateBody {
     pub bytes: U64,
 }
 
+// A sector is written whole or not at all: no write that is cut short leaves a bad copy.
+const _: () = assert!(FRAME_BYTES + size_of::<HardStateBody>() <= 512);
+
 /// What [`HardStateBody`] had in version 1.
 const BODY_BYTES_1: usize = core::mem::offset_of!(HardStateBody, opened);
 
@@ -88,12 +91,20 @@ pub struct HardStateRead {
     /// `None` when nothing was ever written, or all that was is bad (`bad_copies` tells).
     pub newest: Option<HardState>,
     pub bad_copies: u32,
+    /// Both copies of one generation are bad: it may have been newer than `newest`. A write that was cut short
+    /// does not look like that, since all that differs lies in the first 512 bytes of a block.
+    pub hides_a_generation: bool,
 }
 
 impl HardStateRead {
     /// Something was written and all of it is lost.
     pub fn is_amnesia(&self) -> bool {
         self.newest.is_none() && self.bad_copies > 0
+    }
+
+    /// A vote may have been given that is not known any more.
+    pub fn may_forget_a_vote(&self) -> bool {
+        self.newest.is_none() || self.hides_a_generation
     }
 }
 
@@ -142,7 +153,7 @@ impl HardState {
     /// The newest state in the file's bytes. Fails only for a newer format version.
     pub fn read(file: &str, bytes: &[u8], identity: &JournalIdentity) -> Result<HardStateRead, FormatError> {
         let mut read = HardStateRead::default();
-        let mut unwritten = [0; 2];
+        let (mut unwritten, mut bad) = ([0; 2], [0; 2]);
         let block = |number: usize| bytes.get(number * BLOCK..(number + 1) * BLOCK).unwrap_or_default();
         for number in 0..HARD_STATE_BYTES / BLOCK {
             let slot = number / 2;
@@ -156,14 +167,18 @@ impl HardState {
                     read.newest = if newer { Some(state) } else { read.newest };
                 }
                 Err(fault @ FormatFault::Newer { .. }) => return Err(fault.of(file)),
-                Ok(_) | Err(_) => read.bad_copies += 1,
+                Ok(_) | Err(_) => bad[slot] += 1,
             }
         }
+        read.bad_copies = bad.iter().sum();
+        read.hides_a_generation = bad.contains(&2);
         let written = (0..HARD_STATE_BYTES / BLOCK).map(block).filter(|block| block.iter().any(|b| *b != 0));
         if let (None, Some(found)) = (read.newest, HARD_STATE_KIND.newer_in(written)) {
             return Err(FormatFault::Newer { found, known: HARD_STATE_KIND.version }.of(file));
         }
         read.bad_copies += wiped_copies(&read, unwritten);
+        read.hides_a_generation |=
+            unwritten.contains(&2) && read.newest.is_some_and(|newest| newest.generation > 1);
         Ok(read)
     }
 
@@ -272,7 +287,7 @@ mod tests {
         assert_eq!(read(&[]), HardStateRead::default());
         for last in 1..6 {
             let generations: Vec<u64> = (1..=last).collect();
-            let expected = HardStateRead { newest: Some(state(last)), bad_copies: 0 };
+            let expected = HardStateRead { newest: Some(state(last)), ..HardStateRead::default() };
             assert_eq!(read(&file(&generations)), expected);
         }
     }
@@ -283,12 +298,30 @@ mod tests {
         for position in 0..good.len() {
             let mut bad = good.clone();
             bad[position] ^= 0x10;
-            let expected = HardStateRead { newest: Some(state(5)), bad_copies: 1 };
+            let expected =
+                HardStateRead { newest: Some(state(5)), bad_copies: 1, ..HardStateRead::default() };
             assert_eq!(read(&bad), expected, "byte {position}");
         }
         let mut wiped = good.clone();
         wiped[2 * BLOCK..3 * BLOCK].fill(0);
-        assert_eq!(read(&wiped), HardStateRead { newest: Some(state(5)), bad_copies: 1 });
+        assert_eq!(
+            read(&wiped),
+            HardStateRead { newest: Some(state(5)), bad_copies: 1, ..HardStateRead::default() }
+        );
+    }
+
+    #[test]
+    fn a_generation_that_is_bad_in_both_copies_may_have_been_the_newest() {
+        for slot in [0, 1] {
+            for spoil in [|bytes: &mut [u8]| bytes[30] ^= 1, |bytes: &mut [u8]| bytes.fill(0)] {
+                let mut bad = file(&[4, 5]);
+                bad[2 * slot * BLOCK..].chunks_exact_mut(BLOCK).take(2).for_each(spoil);
+                let expected = if slot == 0 { state(5) } else { state(4) };
+                assert_eq!((read(&bad).newest, read(&bad).bad_copies), (Some(expected), 2));
+                assert!(read(&bad).may_forget_a_vote(), "slot {slot}");
+            }
+        }
+        assert!(!read(&file(&[1])).may_forget_a_vote(), "the other slot was never written");
     }
 
     #[test]
@@ -296,7 +329,7 @@ mod tests {
         let mut bad = file(&[1]);
         bad[2 * BLOCK + 30] ^= 1;
         bad[3 * BLOCK + 30] ^= 1;
-        assert_eq!(read(&bad), HardStateRead { newest: None, bad_copies: 2 });
+        assert_eq!(read(&bad), HardStateRead { newest: None, bad_copies: 2, hides_a_generation: true });
         assert!(read(&bad).is_amnesia());
         let other = JournalIdentity { journal: JournalId(3), ..IDENTITY };
         let foreign = HardState::read("h", &file(&[1]), &other).expect("this version");

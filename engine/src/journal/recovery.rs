@@ -212,7 +212,7 @@ async fn read_hard_state(
     let (file, bytes) = io.open(&path).await?;
     let bytes = survey::read_hard_state(io, file, bytes).await;
     let read = HardState::read(&path, &bytes, &meta.identity())?;
-    if read.newest.is_none() && meta.voters != [meta.raft_id] && !is_planted(Bug::AmnesiacBelieved) {
+    if read.may_forget_a_vote() && meta.voters != [meta.raft_id] && !is_planted(Bug::AmnesiacBelieved) {
         // Alone, a vote counts for nothing: what is there is served.
         io.close(file).await?;
         return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));

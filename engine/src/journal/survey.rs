@@ -86,7 +86,7 @@ async fn forgotten(
         // One is written when the journal is made. Alone, a vote counts for nothing: what is there is
         // served.
         Ok(read)
-            if read.newest.is_none()
+            if read.may_forget_a_vote()
                 && meta.voters != [meta.raft_id]
                 && !is_planted(Bug::AmnesiacBelieved) =>
         {

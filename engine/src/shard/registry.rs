@@ -34,6 +34,11 @@ impl Registry {
         Self { wanted: record.clone(), record, is_writing: false, again_ns: None }
     }
 
+    /// The folder was told to be an old copy: what is to be written next is its last word.
+    fn is_given_up(&self) -> bool {
+        self.wanted.node.incarnation != self.record.node.incarnation
+    }
+
     /// There was no room for what is to be written.
     pub fn waits_for_room(&self) -> bool {
         self.again_ns.is_some()
@@ -100,6 +105,10 @@ impl Shard {
     /// Makes a change of `node.meta` durable.
     pub(super) fn write(&mut self, now: Now, fx: &mut Effects, change: impl FnOnce(&mut NodeRecord)) {
         let Some(registry) = &mut self.registry else { return };
+        // A journal whose opening was under way would be entered as if it were not lost.
+        if registry.is_given_up() {
+            return;
+        }
         change(&mut registry.wanted);
         self.write_wanted(now, fx);
     }

@@ -39,6 +39,8 @@ pub enum Fault {
     LinksBroken,
     /// It comes back with an empty disk. Only while all others have theirs: a quorum must live.
     DiskLost,
+    /// Files or folders are missing when it starts again, or are not what they were.
+    Tampered,
 }
 
 /// A fault and the number of client operations after which it comes.
@@ -121,6 +123,15 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
         let bad_tails = plan.iter_mut().filter(|planned| planned.fault == Fault::BadTail);
         bad_tails.for_each(|planned| planned.node = lies);
     }
+    // Of numbers of their own, so that the rest of a seed stays as it is.
+    let mut apart = Rng::new(rng.clone().next_u64());
+    let gives_way = if is_cluster { Fault::DiskLost } else { Fault::Kill };
+    let may_be = plan.iter_mut().filter(|planned| planned.fault == gives_way);
+    may_be.for_each(|planned| {
+        if apart.below(3) > 0 {
+            planned.fault = Fault::Tampered;
+        }
+    });
     plan.sort_by_key(|planned| std::cmp::Reverse(planned.after_operations));
     plan
 }

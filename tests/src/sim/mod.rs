@@ -21,6 +21,7 @@ pub mod scenes;
 pub mod schedule;
 pub mod soak;
 pub mod survey;
+mod tamper;
 pub mod trace;
 pub mod world;
 

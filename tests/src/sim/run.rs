@@ -1,10 +1,12 @@
 //! One run: a seed's world with its clients and faults, from the first start to the last check.
 
 use super::disk::FaultKind;
+use super::disk::tamper::Copied;
 use super::events;
 use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
+use super::tamper::{self, OldCopy};
 use super::world::{Happening, World, WorldOptions};
 use super::{Counts, bad_tail, decay, rot};
 use crate::check::Model;
@@ -76,6 +78,13 @@ pub(super) struct Run {
     operations_max: u64,
     steps_at_once: u64,
     rot_is_due: bool,
+    /// What nodes' folders were once.
+    old_copies: Vec<Option<OldCopy>>,
+    /// Nodes whose folder is not what it was: they may end for it, and are started again.
+    tampered: Vec<bool>,
+    /// What a lone node's folder was before.
+    put_back: Option<Copied>,
+    is_tampered_with: bool,
 }
 
 /// Runs a seed with so many nodes; panics with the first property that is violated.
@@ -125,7 +134,9 @@ impl Run {
             clients.push(verifier);
         }
         (0..clients.len()).for_each(|client| world.wake_after(rng.below(MS), client as u64));
-        world.loses_disks = plan.iter().any(|planned| planned.fault == Fault::DiskLost);
+        let is_tampered_with = plan.iter().any(|planned| planned.fault == Fault::Tampered);
+        let loses = |planned: &Planned| matches!(planned.fault, Fault::DiskLost | Fault::Tampered);
+        world.loses_disks = nodes > 1 && plan.iter().any(loses);
         Self {
             world,
             model: Model::new(nodes > 1),
@@ -143,6 +154,10 @@ impl Run {
             operations_max,
             steps_at_once: 0,
             rot_is_due: false,
+            old_copies: vec![None; nodes],
+            tampered: vec![false; nodes],
+            put_back: None,
+            is_tampered_with,
         }
     }
 
@@ -384,10 +399,22 @@ impl Run {
                 };
                 self.world.counts.add(why);
             }
-            Some(Fatal::Data(text)) => panic!("the data is refused: {text}"),
+            Some(Fatal::Data(text)) => self.refused(node, text),
             None => self.safety.stops += 1,
         }
         self.process_is_gone(node);
+    }
+
+    fn refused(&mut self, node: usize, text: &str) {
+        assert!(self.tampered[node], "the data is refused: {text}");
+        self.world.counts.add("folder refused");
+        if let Some(whole) = self.put_back.take() {
+            assert!(text.contains("othing was changed"), "{text}");
+            self.world.nodes[node].disk.power_cut(&mut self.rng);
+            self.world.nodes[node].disk.remove_all("");
+            self.world.nodes[node].disk.put(&whole);
+            self.tampered[node] = false;
+        }
     }
 
     fn process_is_gone(&mut self, node: usize) {
@@ -416,6 +443,9 @@ impl Run {
         }
         if with_power {
             self.world.power_cut(node);
+            if self.is_tampered_with {
+                tamper::keep_old(&self.world, node, &mut self.old_copies[node]);
+            }
             self.world.counts.add("crash: power cut");
         } else {
             self.world.kill(node);
@@ -448,7 +478,12 @@ impl Run {
     }
 
     pub(super) fn strike(&mut self, node: usize, fault: Fault) {
-        self.faults += u64::from(fault != Fault::DiskLost || safety::may_lose_disk(&self.world, node));
+        let is_put_off = match fault {
+            Fault::DiskLost => !safety::may_lose_disk(&self.world, node),
+            Fault::Tampered => !tamper::may_strike(&self.world, node),
+            _ => false,
+        };
+        self.faults += u64::from(!is_put_off);
         self.world.trace.line(self.world.now_ns, format_args!("fault: {fault:?} at n{node}"));
         self.world.counts.add(&format!("struck: {fault:?}"));
         match fault {
@@ -469,7 +504,8 @@ impl Run {
                 self.crash(node, true);
                 self.world.wipe(node);
             }
-            Fault::DiskLost => self.put_off(node, fault),
+            Fault::Tampered if tamper::may_strike(&self.world, node) => self.tamper(node),
+            Fault::DiskLost | Fault::Tampered => self.put_off(node, fault),
             Fault::CleanStop => self.world.stop(node),
             Fault::WriteError => self.arm(node, FaultKind::Write),
             Fault::SyncError => self.arm(node, FaultKind::Sync),
@@ -498,6 +534,15 @@ impl Run {
                 self.strike_network(node, fault);
             }
         }
+    }
+
+    fn tamper(&mut self, node: usize) {
+        self.crash(node, true);
+        if self.world.nodes.len() == 1 {
+            self.put_back = Some(self.world.nodes[node].disk.copy_of(""));
+        }
+        self.tampered[node] = true;
+        tamper::strike(&mut self.world, node, self.old_copies[node].as_ref(), &mut self.rng);
     }
 
     /// Another disk is not made good yet: this one is lost later.

@@ -8,6 +8,7 @@ use engine::folder;
 use engine::ids::{JournalId, PartitionId};
 use engine::journal::asking::Settled;
 use engine::journal::report::{Cutting, Torn};
+use engine::register::Meeting;
 use engine::shard::Event;
 
 const SEGMENT_BYTES: u64 = 1 << 18;
@@ -100,6 +101,12 @@ impl Room {
     pub fn leads_within(&mut self, within_ns: u64) -> bool {
         let journal = self.journal;
         self.cluster.run_until(within_ns, |cluster| cluster.leader(journal).is_some())
+    }
+
+    /// Whoever leads now is its leader.
+    fn leads(&mut self) {
+        assert!(self.leads_within(10 * SECOND), "nobody leads");
+        self.leader = self.cluster.leader(self.journal).expect("just seen");
     }
 
     pub fn settled(&self, node: usize) -> Vec<Settled> {
@@ -246,4 +253,40 @@ pub fn an_amnesiac_is_asked(seed: u64) {
     let found = room.cluster.read(room.partition);
     let acked = room.cluster.acked.iter().filter(|((of, _), _)| *of == room.partition);
     acked.for_each(|((_, offset), crc)| assert_eq!(found.get(offset), Some(crc), "{offset}: acknowledged"));
+}
+
+/// What one of two that acked has on its disk is an old copy, and the third never had what they acked.
+pub fn an_old_copy(seed: u64) {
+    let mut room = Room::running(seed);
+    room.cluster.may_end = true;
+    let (other, stopped) = (room.other, room.stopped);
+    room.cluster.kill(other, true);
+    let old = room.cluster.world.nodes[other].disk.copy_of("");
+    room.start(&[other]);
+    room.cluster.check(&[room.partition]);
+    room.cluster.expect("the third met the later start", 10 * SECOND, |cluster| {
+        let met = cluster.world.nodes[other].process();
+        let register = cluster.world.nodes[stopped].shards[0].shard.register();
+        met.zip(register).is_some_and(|(met, register)| register.meet(&met) == Meeting::Known)
+    });
+    room.cluster.kill(stopped, true);
+    room.leads();
+    room.produce(3);
+    (0..3).for_each(|node| room.cluster.kill(node, true));
+    room.cluster.world.nodes[other].disk.remove_all("");
+    room.cluster.world.nodes[other].disk.put(&old);
+    room.cluster.world.forget_promises(other);
+    room.start(&[other, stopped]);
+    assert!(!room.leads_within(5 * SECOND), "seed {seed}: an old copy was believed");
+    let is_refused = |event: &Event| matches!(event, Event::OldCopy { .. });
+    assert!(room.cluster.count(is_refused) > 0, "seed {seed}: nobody says so");
+    room.start(&[room.leader]);
+    // A process manager starts again what ended.
+    for _ in 0..3 {
+        room.cluster.run_for(5 * SECOND);
+        while let Some((node, _)) = room.cluster.ended.pop() {
+            room.start(&[node]);
+        }
+    }
+    room.cluster.check(&[room.partition]);
 }

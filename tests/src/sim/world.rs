@@ -224,6 +224,11 @@ impl World {
         self.counts.add("whole disk lost");
     }
 
+    /// Somebody changed what is on a node's disk: it is not held to what it said of it.
+    pub(super) fn forget_promises(&mut self, node: usize) {
+        self.nodes[node].promises = Promises::default();
+    }
+
     /// Another disk takes the place of a node's; gives the one that it had. What was promised on one is
     /// not held against the other.
     pub fn swap_disk(&mut self, node: usize, disk: SimDisk) -> SimDisk {
