@@ -1,6 +1,6 @@
 //! One byte changed anywhere: the verdict, and the place that it names.
 
-use super::folder::{LAST, SYNCED, contents, golden, golden_path, make};
+use super::folder::{LAST, SYNCED, contents, copy, golden, golden_of, golden_path, make};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -89,7 +89,7 @@ fn the_golden_folder_is_what_is_written_today() {
     let made = tempfile::tempdir().expect("a temporary folder");
     make(made.path());
     if std::env::var_os("DURAMEN_BLESS").is_some() {
-        super::folder::copy(made.path(), &golden_path());
+        copy(made.path(), &golden_path());
     }
     let (kept, made) = (contents(&golden_path()), contents(made.path()));
     assert!(kept.keys().eq(made.keys()), "{:?} and {:?}", kept.keys(), made.keys());
@@ -99,4 +99,14 @@ fn the_golden_folder_is_what_is_written_today() {
     }
     assert_eq!(kept.len(), 13, "{:?}", kept.keys());
     assert_eq!(LAST, 14);
+}
+
+#[test]
+fn what_version_1_wrote_is_read_as_it_was() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    copy(&golden_of("v1"), dir.path());
+    std::fs::write(dir.path().join("lock"), b"").expect("a folder of our own");
+    let ((old, old_code), (new, new_code)) = (verify(dir.path()), verify(golden().path()));
+    assert_eq!((old_code, new_code), (0, 0), "{old:?}");
+    assert_eq!(old, new);
 }

@@ -1,6 +1,6 @@
 //! The golden data folder: a meta journal with one topic, and a data journal of two sealed
-//! segments and an active one. It is committed as it was written by format version 1; made again
-//! it is the same bytes.
+//! segments and an active one. It is committed as it is written now, v2, where made again it is
+//! the same bytes; and as it was written by format version 1, v1, which is read.
 
 use engine::batch::{BatchBuilder, Codec, NewRecord};
 use engine::codec::Write;
@@ -20,7 +20,7 @@ use engine::journal::hard_state::{HardState, SyncedBound};
 use engine::journal::index::ActiveIndex;
 use engine::journal::meta_record::JournalMeta;
 use engine::partition::Fold;
-use engine::register::{NodeRecord, Register};
+use engine::register::{Met, NodeRecord, Register, Registered, opened_by};
 use engine::shard::Advertised;
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,6 +36,8 @@ pub const SEGMENT_ENTRIES: u64 = 5;
 pub const LAST: u64 = 14;
 /// The commit that the hard state knows; the entries' own is one below each.
 pub const SYNCED: u64 = 12;
+/// Starts of the node.
+const START: u64 = 3;
 /// What the records hold.
 pub const VALUE: &str = "heartwood";
 
@@ -244,7 +246,11 @@ pub fn golden() -> TempDir {
 }
 
 pub fn golden_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+    golden_of("v2")
+}
+
+pub fn golden_of(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version)
 }
 
 pub fn copy(from: &Path, to: &Path) {
@@ -325,7 +331,14 @@ fn make_node(path: &Path) {
         segment_bytes: SEGMENT_BYTES,
     };
     fs::create_dir_all(path).expect("a folder of our own");
-    let record = NodeRecord { node, register: Register::default() };
+    let entered = |journal| (journal, Registered::new(RaftId(1), START));
+    let register = Register {
+        start: START,
+        is_complete: true,
+        journals: [META_JOURNAL, DATA].map(entered).into(),
+        met: vec![Met { node: NodeId(1), incarnation: Incarnation(8), run: Run { start: 2, nonce: 7 } }],
+    };
+    let record = NodeRecord { node, register };
     write(path, "node.meta", &record.encode());
 }
 
@@ -355,6 +368,7 @@ fn journal(root: &Path, maker: &Maker, sealed: usize) {
             vote: RaftId(1),
             commit: Index(1),
             synced: bound,
+            opened: opened_by(RaftId(1), START),
             ..HardState::default()
         };
         let (position, slot) = state.encode_slot(&identity);
