@@ -1,4 +1,4 @@
-//! Kafka's broker settings as an operator gives them: under [kafka] in the file, or by `--set`.
+//! Kafka's broker settings as an operator gives them: in the file's table kafka, or by `--set`.
 //! What the names mean and which values are valid is `engine::control::config`'s.
 
 use crate::config::nearest;

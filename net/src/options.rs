@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Args, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Options {
-    /// TOML file with the same options as keys, and Kafka's settings under [kafka]. The command
+    /// TOML file with the same options as keys, and Kafka's settings in its table kafka. The command
     /// line wins over the file
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip)]
@@ -90,12 +90,12 @@ pub struct Options {
     pub log: Option<String>,
 
     /// A Kafka broker setting by its Kafka name, such as num.partitions=3. May be given more than
-    /// once; wins over [kafka] in the file
+    /// once; wins over the file's table kafka
     #[arg(long, value_name = "KEY=VALUE", global = true)]
     #[serde(skip)]
     pub set: Vec<String>,
 
-    /// In the file these are under [cluster].
+    /// In the file these are in the table cluster.
     #[command(flatten)]
     #[serde(default)]
     pub cluster: ClusterOptions,

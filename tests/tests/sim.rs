@@ -116,6 +116,7 @@ const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
     "last entries lied about: Flip",
     "last entries lied about: Misdirected",
     "last entries lied about: Unreadable",
+    "health: replica in doubt",
     "perhaps acked: healed",
     "perhaps acked: no voter has it",
     "perhaps acked: replaced by a leader",

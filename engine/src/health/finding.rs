@@ -1,6 +1,6 @@
 //! One thing that is wrong: its kind, what it is about, and since when.
 
-use crate::ids::{JournalId, NodeId};
+use crate::ids::{Index, JournalId, NodeId};
 use std::sync::Arc;
 
 /// Something that a person should know. Its texts are in [`super::text`].
@@ -39,6 +39,11 @@ pub enum What {
     ReplicaDamaged {
         ranges: u64,
     },
+    /// Entries that may have been acknowledged and cannot be read.
+    ReplicaInDoubt {
+        first: Index,
+        last: Index,
+    },
     /// Damage that nobody can repair and nobody accepted.
     ReplicaRefusing {
         ranges: u64,
@@ -61,6 +66,7 @@ pub enum Kind {
     NoQuorum,
     ReplicaNotMember,
     ReplicaQuarantined,
+    ReplicaInDoubt,
     ReplicaDamaged,
     ReplicaFull,
     ReplicaBehind,
@@ -92,11 +98,12 @@ impl Topics {
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NodeDown,
         Self::NoQuorum,
         Self::ReplicaNotMember,
         Self::ReplicaQuarantined,
+        Self::ReplicaInDoubt,
         Self::ReplicaDamaged,
         Self::ReplicaFull,
         Self::ReplicaBehind,
@@ -111,6 +118,7 @@ impl Kind {
             Self::NoQuorum => "no_quorum",
             Self::ReplicaNotMember => "replica_not_member",
             Self::ReplicaQuarantined => "replica_quarantined",
+            Self::ReplicaInDoubt => "replica_in_doubt",
             Self::ReplicaDamaged => "replica_damaged",
             Self::ReplicaFull => "replica_full",
             Self::ReplicaBehind => "replica_behind",
@@ -148,6 +156,7 @@ impl What {
             Self::ReplicaCatchingUp { .. } => Kind::ReplicaCatchingUp,
             Self::ReplicaBehind { .. } | Self::ReplicaSilent => Kind::ReplicaBehind,
             Self::ReplicaFull => Kind::ReplicaFull,
+            Self::ReplicaInDoubt { .. } => Kind::ReplicaInDoubt,
             Self::ReplicaDamaged { .. } | Self::ReplicaRefusing { .. } => Kind::ReplicaDamaged,
             Self::ReplicaQuarantined => Kind::ReplicaQuarantined,
             Self::ReplicaNotMember => Kind::ReplicaNotMember,
@@ -179,6 +188,6 @@ mod tests {
         assert_eq!(Kind::of_name("well"), None);
         let of_replica = Kind::ALL.into_iter().filter(|kind| kind.is_of_replica());
         assert!(of_replica.clone().all(|kind| kind.name().starts_with("replica_")));
-        assert_eq!(of_replica.count(), 6);
+        assert_eq!(of_replica.count(), 7);
     }
 }

@@ -68,6 +68,7 @@ fn of_replica(state: ReplicaState) -> Option<What> {
         ReplicaState::Silent => What::ReplicaSilent,
         ReplicaState::Full => What::ReplicaFull,
         ReplicaState::Damaged { ranges } => What::ReplicaDamaged { ranges },
+        ReplicaState::InDoubt { first, last } => What::ReplicaInDoubt { first, last },
         ReplicaState::Refusing { ranges } => What::ReplicaRefusing { ranges },
         ReplicaState::Quarantined => What::ReplicaQuarantined,
         ReplicaState::NotMember => What::ReplicaNotMember,

@@ -3,6 +3,7 @@
 use super::super::known::{NodeFacts, ReplicaFacts};
 use super::*;
 use crate::clock::Now;
+use crate::ids::Index;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The moment of all tests, of both clocks.
@@ -120,6 +121,11 @@ fn replicas() -> Vec<Row> {
     let of_follower =
         |state, ms| move |known: &mut Known| known.journals[0].followers = follower(state, Some(ago(ms)));
     vec![
+        (
+            "in doubt",
+            Box::new(own(ReplicaState::InDoubt { first: Index(13), last: Index(14) })),
+            one(What::ReplicaInDoubt { first: Index(13), last: Index(14) }, 1),
+        ),
         ("quarantined", Box::new(own(ReplicaState::Quarantined)), one(What::ReplicaQuarantined, 1)),
         ("an old folder", Box::new(own(ReplicaState::NotMember)), one(What::ReplicaNotMember, 1)),
         (
@@ -230,6 +236,7 @@ fn each_finding_says_what_it_is_what_it_means_and_what_to_do() {
         What::ReplicaDamaged { ranges: 1 },
         What::ReplicaRefusing { ranges: 1 },
         What::ReplicaQuarantined,
+        What::ReplicaInDoubt { first: Index(1), last: Index(2) },
         What::ReplicaNotMember,
         What::DiskNearlyFull { free_bytes: 5 << 20, total_bytes: 9 << 20 },
         What::ClockDistrusted { drift_ms: 1500 },

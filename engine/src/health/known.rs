@@ -1,7 +1,7 @@
 //! What a node knows of itself and of others: the facts that health is judged by.
 
 use crate::clock::Now;
-use crate::ids::{JournalId, NodeId};
+use crate::ids::{Index, JournalId, NodeId};
 
 /// The facts of one shard at one moment.
 #[derive(Clone, Debug)]
@@ -69,7 +69,10 @@ pub enum ReplicaState {
     Full,
     /// Ranges of entries cannot be read, and are being repaired, if there is somebody who has them.
     Damaged { ranges: u64 },
-    /// The same where nobody else has them and the operator has not accepted that: it takes nothing.
+    /// Entries `first` to `last` may have been acknowledged here, and cannot be read: it votes only for
+    /// replicas whose log reaches there.
+    InDoubt { first: Index, last: Index },
+    /// Damaged where nobody else has what is lost and the operator has not accepted that: it takes nothing.
     Refusing { ranges: u64 },
     /// It lost what it may have acknowledged: it neither votes nor acknowledges.
     Quarantined,

@@ -37,6 +37,11 @@ impl fmt::Display for Finding {
                     "the replica of node {node} is damaged: {ranges} range(s) of entries cannot be read"
                 )
             }
+            What::ReplicaInDoubt { first, last } => write!(
+                f,
+                "the replica of node {node} is in doubt: entries {first} to {last} may have been acknowledged \
+                 there, and cannot be read"
+            ),
             What::ReplicaRefusing { ranges } => write!(
                 f,
                 "the replica of node {node} is damaged, nobody else has what it lost: {ranges} range(s) of entries"
@@ -98,6 +103,9 @@ impl Finding {
             What::ReplicaDamaged { .. } => {
                 "it serves what it can read and fetches the rest from other replicas, if there are any"
             }
+            What::ReplicaInDoubt { .. } => {
+                "it stands for no election and votes only for a replica that has them; what was cut is in quarantine/"
+            }
             What::ReplicaRefusing { .. } => "it takes no batches; what is not damaged can be read",
             What::ReplicaQuarantined => {
                 "it may have lost what it acknowledged: it counts for nothing until it has that again"
@@ -127,6 +135,7 @@ impl Finding {
             Kind::ReplicaQuarantined => {
                 format!("{of_journal}the replica of node {node} is no longer quarantined")
             }
+            Kind::ReplicaInDoubt => format!("{of_journal}the replica of node {node} is no longer in doubt"),
             Kind::ReplicaDamaged => format!("{of_journal}the replica of node {node} is whole again"),
             Kind::ReplicaFull => format!("{of_journal}the disk of node {node} has room again"),
             Kind::ReplicaBehind => format!("{of_journal}the replica of node {node} keeps up again"),
@@ -153,6 +162,10 @@ impl Finding {
             }
             What::ReplicaDamaged { .. } => {
                 "see the node's log, and its disk; keep the other replicas running"
+            }
+            What::ReplicaInDoubt { .. } => {
+                "start the other nodes with the folders they had: whoever has the entries settles it. Only if such a \
+                 node is gone for good, --accept-loss with the journal's number gives them up"
             }
             What::ReplicaRefusing { .. } => {
                 "bring the node's files back from a copy if there is one; else --accept-loss with the journal's number"

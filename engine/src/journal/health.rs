@@ -71,6 +71,8 @@ impl Journal {
         }
         if self.refusals.is_superseded {
             ReplicaState::NotMember
+        } else if let Some(doubt) = self.doubt.filter(|_| !self.is_alone()) {
+            ReplicaState::InDoubt { first: doubt.good.index.next(), last: doubt.end.index }
         } else if ranges > 0 {
             ReplicaState::Damaged { ranges }
         } else if self.upkeep.reported_full {

@@ -83,6 +83,7 @@ fn begun(finding: &Finding) -> &'static str {
         Kind::NoQuorum => "health: no quorum",
         Kind::ReplicaNotMember => "health: replica not a member",
         Kind::ReplicaQuarantined => "health: replica quarantined",
+        Kind::ReplicaInDoubt => "health: replica in doubt",
         Kind::ReplicaDamaged => "health: replica damaged",
         Kind::ReplicaFull => "health: replica full",
         Kind::ReplicaBehind => "health: replica behind",

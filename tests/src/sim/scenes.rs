@@ -5,6 +5,7 @@ use super::cluster::{Cluster, MS, SECOND};
 use super::survey::{Found, content};
 use engine::disk::BLOCK;
 use engine::folder;
+use engine::health::Kind;
 use engine::ids::{JournalId, PartitionId};
 use engine::journal::asking::Settled;
 use engine::journal::report::{Cutting, Torn};
@@ -138,6 +139,13 @@ pub fn voted_away(seed: u64, in_head: bool) {
     room.start(&[room.other, room.stopped]);
     assert!(!room.leads_within(5 * SECOND), "seed {seed}: they elected one that has not what was acked");
     assert!(room.doubted(room.other), "seed {seed}: it is remembered and kept aside");
+    let is_told = |event: &Event| match event {
+        Event::HealthBegan(findings) => {
+            findings.iter().any(|finding| finding.what.kind() == Kind::ReplicaInDoubt)
+        }
+        _ => false,
+    };
+    assert!(room.cluster.count(is_told) > 0, "seed {seed}: an operator sees nothing of it");
     room.cluster.kill(room.other, true);
     room.start(&[room.other]);
     assert!(!room.leads_within(5 * SECOND), "seed {seed}: a crash made it forget");
