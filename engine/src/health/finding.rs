@@ -3,7 +3,7 @@
 use crate::ids::{Index, JournalId, NodeId};
 use std::sync::Arc;
 
-/// Something that a person should know. Its texts are in [`super::text`].
+/// Something that a person should know. Its texts are in `text.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub what: What,

@@ -123,10 +123,11 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
         let bad_tails = plan.iter_mut().filter(|planned| planned.fault == Fault::BadTail);
         bad_tails.for_each(|planned| planned.node = lies);
     }
-    // Of numbers of their own, so that the rest of a seed stays as it is.
+    // Of numbers of their own, so that the rest of a seed stays as it is. Where rot is accepted by the operator
+    // of a lone node, an old copy of that journal would be, too.
     let mut apart = Rng::new(rng.clone().next_u64());
     let gives_way = if is_cluster { Fault::DiskLost } else { Fault::Kill };
-    let may_be = plan.iter_mut().filter(|planned| planned.fault == gives_way);
+    let may_be = plan.iter_mut().filter(|planned| planned.fault == gives_way && (is_cluster || !rots));
     may_be.for_each(|planned| {
         if apart.below(3) > 0 {
             planned.fault = Fault::Tampered;
