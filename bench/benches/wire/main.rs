@@ -1,8 +1,8 @@
 //! What the wire's hot steps cost: `cargo bench -p duramen-bench --bench wire`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use net::budget::FrameBudget;
-use net::frame::{Frame, FrameBuffers};
+use net::client::budget::FrameBudget;
+use net::client::frame::{Frame, FrameBuffers};
 use net::kafka::cursor::Writer;
 use net::kafka::header::{Opened, open};
 use net::kafka::produce_codec::ProduceRequest;

@@ -6,7 +6,7 @@ use crate::kafka::client::{self, ClientHead};
 use crate::kafka::cursor::Malformed;
 use crate::kafka::other_protocol::OtherProtocol;
 use crate::kafka::wire::{KafkaRequest, RequestResponsePair};
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use kafka_wire::ApiVersionsRequest;
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -10,7 +10,7 @@ use super::topic::left_out;
 use super::topic_report;
 use crate::kafka::errors::code;
 use crate::kafka::wire::DecodeLimits;
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use kafka_wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_wire::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_wire::{DescribeGroupsRequest, ListGroupsRequest, OffsetFetchRequest};

@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::errors::{code, control_error};
 use super::wire::StrBytes;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use engine::control::command::Place;
 use engine::control::{Command, CommandError, Outcome, View, by_hand};
 use engine::shard::ControlRefusal;

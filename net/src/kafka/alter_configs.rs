@@ -4,7 +4,7 @@ use super::admin::{self, Failure};
 use super::config_resource::{ConfigResource, config_resource};
 use super::context::Context;
 use super::dispatch::Handler;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::{ConfigChange, Resource};
 use engine::control::{Command, View, propose};

@@ -6,7 +6,7 @@ use super::dispatch::Handler;
 use super::errors::code;
 use super::metadata::wait_until_usable;
 use super::wire::create_partitions_response::CreatePartitionsTopicResult;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::{Command, View, propose};
 use kafka_wire::create_partitions_request::CreatePartitionsTopic;

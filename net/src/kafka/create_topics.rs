@@ -9,7 +9,7 @@ use super::metadata::wait_until_usable;
 use super::wire::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use super::wire::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use super::wire::{self, StrBytes};
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::Place;
 use engine::control::config::effective::Configs;

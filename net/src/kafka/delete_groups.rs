@@ -5,7 +5,7 @@ use super::dispatch::Handler;
 use super::errors::group_result_code;
 use super::repeats;
 use super::wire::delete_groups_response::DeletableGroupResult;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::{Answer, Request};
 use kafka_wire::{DeleteGroupsRequest, DeleteGroupsResponse};

@@ -8,7 +8,7 @@ use super::metadata::cluster_id;
 use super::operations;
 use super::wire::StrBytes;
 use super::wire::describe_cluster_response::DescribeClusterBroker;
-use crate::health_row;
+use crate::observe::health_row;
 use core::ops::RangeInclusive;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse};
 

@@ -9,7 +9,7 @@ use super::wire::StrBytes;
 use super::wire::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::config::{

@@ -8,7 +8,7 @@ use super::operations;
 use super::repeats;
 use super::wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use super::wire::{Bytes, StrBytes};
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::group::State;
 use engine::groups::request::Described;

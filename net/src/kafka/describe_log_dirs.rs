@@ -9,7 +9,7 @@ use super::repeats;
 use super::wire::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
-use crate::system;
+use crate::process::system;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::view::TopicView;

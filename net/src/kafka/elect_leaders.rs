@@ -5,7 +5,7 @@ use super::context::{Context, Placed};
 use super::dispatch::Handler;
 use super::errors::code;
 use super::repeats;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use engine::control::View;

@@ -8,7 +8,7 @@ use super::metadata::wait_until_usable;
 use super::repeats;
 use super::wire::StrBytes;
 use super::wire::find_coordinator_response::Coordinator;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::groups::{OFFSETS_TOPIC, partition_of};

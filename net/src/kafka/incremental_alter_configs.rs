@@ -5,7 +5,7 @@ use super::alter_configs::{Repeated, alter, carry_out, null_value};
 use super::context::Context;
 use super::dispatch::Handler;
 use super::wire::incremental_alter_configs_response::AlterConfigsResourceResponse;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::ConfigChange;
 use engine::control::{Command, View};

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::{code, refusal_code};
 use super::wire::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-use crate::shard_loop::{QueryResult, Question};
+use crate::shard::shard_loop::{QueryResult, Question};
 use core::ops::RangeInclusive;
 use engine::shard::{Answer, QueryKind};
 use kafka_wire::{ListOffsetsRequest, ListOffsetsResponse};

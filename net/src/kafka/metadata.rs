@@ -9,7 +9,7 @@ use super::wire::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use super::wire::{self, StrBytes, Uuid};
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::control::view::{PartitionView, TopicView};

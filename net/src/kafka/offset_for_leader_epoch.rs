@@ -5,7 +5,7 @@ use super::dispatch::Handler;
 use super::errors::{code, refusal_code};
 use super::repeats;
 use super::wire::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
-use crate::shard_loop::{QueryResult, Question};
+use crate::shard::shard_loop::{QueryResult, Question};
 use core::ops::RangeInclusive;
 use engine::shard::{Answer, QueryKind};
 use kafka_wire::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn no_frame_that_is_allowed_is_mistaken() {
-        for length in [8, 1 << 16, 50 << 20, crate::frame::FRAME_BYTES_MAX as u32] {
+        for length in [8, 1 << 16, 50 << 20, crate::client::frame::FRAME_BYTES_MAX as u32] {
             assert_eq!(OtherProtocol::of(length.to_be_bytes()), None, "{length}");
         }
     }

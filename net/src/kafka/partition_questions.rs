@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::errors::{code, refusal_code};
-use crate::shard_loop::Question;
+use crate::shard::shard_loop::Question;
 use engine::control::View;
 use engine::ids::PartitionId;
 use engine::shard::{Answer, QueryKind};

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::dispatch::Handler;
 use super::errors::code;
 use super::repeats;
-use crate::pace::Pace;
+use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use kafka_wire::alter_partition_reassignments_request::ReassignablePartition;

@@ -2,10 +2,10 @@
 //! which the shard does other things. Uncompressed ones the engine looks at while it copies them.
 //!
 //! A step is at most 64 KiB in and 64 KiB out (one block of lz4: at most 4 MiB), so a turn of
-//! this is about [`crate::pace::WORK_MAX`] and one step, however long the batch is.
+//! this is about [`crate::shard::pace::WORK_MAX`] and one step, however long the batch is.
 
-use crate::completion::Waiters;
-use crate::pace::Pace;
+use crate::shard::completion::Waiters;
+use crate::shard::pace::Pace;
 use engine::batch::validate::BatchError;
 use engine::batch::{Checked, RecordCheck, TimeBounds};
 use std::cell::Cell;

@@ -6,21 +6,21 @@
 
 pub mod peers;
 
-use crate::completion::{Slots, Waiters};
-use crate::just_deleted::JustDeleted;
-use crate::leaders::{Leaders, Leadership};
-use crate::mailbox::{Mail, Mailbox};
-use crate::node::NodeError;
-use crate::pace::Pace;
+use crate::observe::slow_disk::SlowDisk;
+use crate::observe::stats::ShardPage;
+use crate::observe::status::Status;
 use crate::peer::links::Links;
-use crate::publication::Publication;
-use crate::requests::{Asker, Refused, Requests};
-use crate::settling;
-use crate::shard_events;
-use crate::slow_disk::SlowDisk;
-use crate::stats::ShardPage;
-use crate::status::Status;
-use crate::system::{self, FileSystem};
+use crate::process::node::NodeError;
+use crate::process::system::{self, FileSystem};
+use crate::shard::completion::{Slots, Waiters};
+use crate::shard::just_deleted::JustDeleted;
+use crate::shard::leaders::{Leaders, Leadership};
+use crate::shard::mailbox::{Mail, Mailbox};
+use crate::shard::pace::Pace;
+use crate::shard::publication::Publication;
+use crate::shard::requests::{Asker, Refused, Requests};
+use crate::shard::settling;
+use crate::shard::shard_events;
 use engine::batch::Checked;
 use engine::clock::Now;
 use engine::control::{Command, Outcome, View};
@@ -147,7 +147,7 @@ impl ShardLoop {
 
     /// Connects the mailbox and starts the turn task, then the engine's recovery. Only then may
     /// mail arrive: another shard may have sent the first view already.
-    pub fn start(self: &Rc<Self>, ends: crate::mailbox::Ends) {
+    pub fn start(self: &Rc<Self>, ends: crate::shard::mailbox::Ends) {
         let (mailbox, incoming) = Mailbox::connect(ends);
         *self.mailbox.borrow_mut() = Some(mailbox);
         let this = Rc::clone(self);

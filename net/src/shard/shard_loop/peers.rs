@@ -2,11 +2,11 @@
 //! says to other nodes goes to them, and all shards of the node learn who lives and who leads.
 
 use super::ShardLoop;
-use crate::leaders::Leadership;
-use crate::mailbox::{Mail, Mailbox};
 use crate::peer::addresses::Addresses;
 use crate::peer::links::{Identity, Links, News};
 use crate::peer::roster::Place;
+use crate::shard::leaders::Leadership;
+use crate::shard::mailbox::{Mail, Mailbox};
 use engine::control::View;
 use engine::disk::BufferPool;
 use engine::formation::Report;

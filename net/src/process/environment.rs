@@ -1,8 +1,8 @@
 //! Whether this machine can run the node: io_uring, limits, ports. Each refusal says what to do.
 
-use crate::descriptors;
-use crate::refusal::Refusal;
-use crate::system::{self, Limit, Resource};
+use crate::process::descriptors;
+use crate::process::refusal::Refusal;
+use crate::process::system::{self, Limit, Resource};
 use engine::folder::JOURNALS;
 use engine::ids::ShardId;
 use socket2::{Domain, Socket, Type};
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn blocked_io_uring_names_the_three_calls_and_the_switch() {
         let refusal = io_uring(Err(io::Error::from_raw_os_error(libc::EPERM))).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_ENVIRONMENT);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_ENVIRONMENT);
         assert!(
             refusal.remedy.contains("io_uring_register")
                 && refusal.remedy.contains("kernel.io_uring_disabled")
@@ -179,7 +179,7 @@ mod tests {
     fn too_few_open_files_for_what_is_in_the_folder_are_refused_with_the_number() {
         assert!(enough_open_files(1024, 2, 100).is_ok());
         let refusal = enough_open_files(1024, 2, 1000).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_ENVIRONMENT);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_ENVIRONMENT);
         assert!(refusal.what.contains("the 1000 files in the data folder"), "{refusal}");
         assert!(refusal.remedy.contains("ulimit -n 65536"), "{refusal}");
     }

@@ -1,12 +1,13 @@
 //! The start of the process, in order: what can refuse comes before what is seen from outside.
 
-use crate::config::Config;
-use crate::data_folder::{DataFolder, SegmentBytes};
-use crate::node::{self, NodeConfig, NodeError};
+use crate::observe::http;
+use crate::observe::status::Status;
 use crate::peer::config::ClusterConfig;
-use crate::refusal::Refusal;
-use crate::status::Status;
-use crate::{environment, http, signals};
+use crate::process::config::Config;
+use crate::process::data_folder::{DataFolder, SegmentBytes};
+use crate::process::node::{self, NodeConfig, NodeError};
+use crate::process::refusal::Refusal;
+use crate::process::{environment, signals};
 use engine::ids::NodeId;
 use std::io::Write;
 use std::net::SocketAddr;

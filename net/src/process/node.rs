@@ -1,11 +1,12 @@
 //! A node: its shards' threads, from a checked configuration to the last one's end.
 
-use crate::descriptors::Descriptors;
+use crate::observe::status::Status;
 use crate::peer::addresses::Addresses;
 use crate::peer::config::ClusterConfig;
-use crate::shard_run::{self, ShardSetup};
-use crate::status::Status;
-use crate::{entropy, mailbox};
+use crate::process::descriptors::Descriptors;
+use crate::process::entropy;
+use crate::shard::mailbox;
+use crate::shard::shard_run::{self, ShardSetup};
 use engine::ids::{BrokerIds, JournalId, NodeId, ShardId};
 use engine::shard::{Advertised, Fatal, ShardConfig};
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};

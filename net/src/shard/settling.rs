@@ -2,8 +2,8 @@
 //! and those that it leads itself answer (a new journal's leader has yet to commit the first entry
 //! of its term).
 
-use crate::leaders::Leadership;
-use crate::shard_loop::{Question, ShardLoop, TICK};
+use crate::shard::leaders::Leadership;
+use crate::shard::shard_loop::{Question, ShardLoop, TICK};
 use engine::control::View;
 use engine::control::view::PartitionView;
 use engine::ids::{JournalId, TopicId};

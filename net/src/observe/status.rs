@@ -1,7 +1,7 @@
 //! What the threads of the process share: how far the node is, whether it shall stop, what is wrong,
 //! and each shard's newest page of figures. Nothing here is on the path of a record.
 
-use crate::stats::ShardPage;
+use crate::observe::stats::ShardPage;
 use engine::health::{Finding, Subject, merge};
 use engine::ids::ShardId;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,12 +1,12 @@
 //! From options to a configuration that holds together: defaults, the file, what excludes what.
 //! Asks the machine only for its cores and memory; whether it can do the rest is `environment`'s.
 
-use crate::address::Address;
-use crate::kafka_settings;
-use crate::node::NodeConfig;
-use crate::options::{FILE_KEYS, LogFormat, Options};
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig};
-use crate::refusal::Refusal;
+use crate::process::address::Address;
+use crate::process::kafka_settings;
+use crate::process::node::NodeConfig;
+use crate::process::options::{FILE_KEYS, LogFormat, Options};
+use crate::process::refusal::Refusal;
 use engine::ids::{BrokerIds, JournalId, NodeId};
 use engine::shard::Advertised;
 use std::collections::BTreeMap;
@@ -375,7 +375,7 @@ mod tests {
 
     fn refused(options: Options) -> String {
         let refusal = config(options).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_USAGE);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_USAGE);
         refusal.to_string()
     }
 

@@ -1,6 +1,6 @@
 //! A request's bytes: buffers that are used again, and how large the next one is to be.
 
-use crate::budget::Share;
+use crate::client::budget::Share;
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -124,7 +124,7 @@ impl Drop for Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::FrameBudget;
+    use crate::client::budget::FrameBudget;
 
     #[test]
     fn memory_follows_the_bytes_that_arrive_and_not_the_length_declared() {

@@ -1,8 +1,8 @@
 //! The data folder before the engine sees it: made, locked, proven to do direct I/O, with room,
 //! and this node's. Writes `lock`, `probe` and `reserve`; only reads `node.meta`.
 
-use crate::refusal::Refusal;
-use crate::system;
+use crate::process::refusal::Refusal;
+use crate::process::system;
 use engine::disk::BLOCK;
 use engine::folder::{JOURNALS, LOCK, NODE_META, NODE_META_BYTES_MAX, NodeMeta, PROBE, QUARANTINE, RESERVE};
 use engine::framing::{FormatFault, TEMPORARY_SUFFIX};
@@ -380,7 +380,7 @@ mod tests {
         let first = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect("opened");
         assert!(first.has_reserve);
         let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("in use");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_ENVIRONMENT);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_ENVIRONMENT);
         assert!(refusal.what.contains(&format!("process {}", std::process::id())), "{refusal}");
         drop(first);
         // A child that a test beside this one is starting holds the lock until it executes.
@@ -405,7 +405,7 @@ mod tests {
         let folder = folder();
         fs::write(folder.path().join(NODE_META), node_meta(NodeId(3), &[3], true)).expect("written");
         let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
         assert!(refusal.remedy.contains("--node-id 3"), "{refusal}");
         DataFolder::open(folder.path(), NodeId(3), &[], SEGMENT_BYTES).expect("its own node");
     }
@@ -441,7 +441,7 @@ mod tests {
         };
         for foreign in [&["notes.txt"][..], &["PG_VERSION", "base/"], &["lock", "journals/", "data"]] {
             let refusal = open(foreign).expect_err("refused");
-            assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
+            assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
             assert!(refusal.what.contains("which no node makes"), "{refusal}");
         }
         for begun in [&[][..], &["lock", "journals/"], &["lost+found/"], &["node.meta.tmp"]] {
@@ -459,7 +459,7 @@ mod tests {
             DataFolder::open(folder.path(), NodeId(3), &listed, SEGMENT_BYTES).map(|_| ())
         };
         let refusal = open(&[3], true, &[1, 2, 3]).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
         assert!(refusal.what.contains("one-node cluster") && refusal.remedy.contains("MirrorMaker"));
         let refusal = open(&[1, 2, 3], true, &[]).expect_err("refused");
         assert!(refusal.what.contains("nodes 1, 2, 3"), "{refusal}");
@@ -477,7 +477,7 @@ mod tests {
             engine::framing::FrameKind { version: 99, ..engine::folder::NODE_META_KIND }.encode(0, &[]);
         fs::write(folder.path().join(NODE_META), [newer, newer].concat()).expect("written");
         let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::refusal::EXIT_DATA);
+        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
         assert!(refusal.what.contains("99"), "{refusal}");
     }
 

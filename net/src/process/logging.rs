@@ -1,7 +1,7 @@
 //! Log lines: text or JSON on stderr, through a writer that never makes a shard wait.
 
-use crate::options::LogFormat;
-use crate::refusal::Refusal;
+use crate::process::options::LogFormat;
+use crate::process::refusal::Refusal;
 use std::sync::OnceLock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -78,7 +78,7 @@ mod tests {
         }
         for bad in ["net=loud", "verbose", "nett=debug", "info,", "", "info net=debug", "net"] {
             let refusal = filter_of(bad).expect_err(bad);
-            assert_eq!(refusal.exit_code, crate::refusal::EXIT_USAGE);
+            assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_USAGE);
         }
     }
 }

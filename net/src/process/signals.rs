@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT: the first asks the node to stop, the second ends the process.
 
-use crate::status::Status;
-use crate::system;
+use crate::observe::status::Status;
+use crate::process::system;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! One shard's port for clients, accepted from in a task of its own.
 
-use crate::connection;
-use crate::connections::Connections;
-use crate::node::NodeError;
-use crate::socket;
+use crate::client::connection;
+use crate::client::connections::Connections;
+use crate::client::socket;
+use crate::process::node::NodeError;
 use glommio::net::TcpListener;
 use std::net::SocketAddr;
 use std::rc::Rc;

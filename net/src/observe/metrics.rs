@@ -2,8 +2,8 @@
 //! there are of it is `exposition`'s.
 
 use crate::kafka::versions;
-use crate::stats::{ApiStats, ShardPage};
-use crate::status::Status;
+use crate::observe::stats::{ApiStats, ShardPage};
+use crate::observe::status::Status;
 use engine::health::{Finding, Kind};
 use engine::journal::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
@@ -165,7 +165,7 @@ impl Collector for Page {
         self.health(&mut encoder)?;
         let help = "Log lines that stderr did not take";
         let mut dropped = descriptor(&mut encoder, "log_lines_dropped", help, MetricType::Counter)?;
-        counter(&mut dropped, crate::logging::dropped_lines())?;
+        counter(&mut dropped, crate::process::logging::dropped_lines())?;
         self.shard_rows(&mut encoder)?;
         self.journal_rows(&mut encoder)?;
         self.follower_rows(&mut encoder)?;

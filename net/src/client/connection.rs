@@ -5,11 +5,10 @@
 //! durable; a fetch may be parked meanwhile. A client that does not read its answers fills its
 //! own queue and stops only itself. An idle connection holds no buffer.
 
-use crate::budget::Share;
-use crate::completion::Waiters;
-use crate::connections::Connections;
-use crate::descriptors::ClientPlace;
-use crate::frame::Frame;
+use crate::client::budget::Share;
+use crate::client::connections::Connections;
+use crate::client::frame::Frame;
+use crate::client::socket::Socket;
 use crate::kafka::context::Caller;
 use crate::kafka::cursor::Malformed;
 use crate::kafka::fetch::FetchWork;
@@ -19,8 +18,9 @@ use crate::kafka::outgoing::Outgoing;
 use crate::kafka::produce::{Begun, ProduceWork};
 use crate::kafka::wire::{Bytes, DECODED_TIMES, DECODED_TIMES_HELD, WireError};
 use crate::kafka::{api_versions, fetch, produce, versions};
-use crate::pace::{self, WORK_MAX};
-use crate::socket::Socket;
+use crate::process::descriptors::ClientPlace;
+use crate::shard::completion::Waiters;
+use crate::shard::pace::{self, WORK_MAX};
 use engine::shard::RequestId;
 use futures_lite::future::or;
 use glommio::net::TcpStream;

@@ -1,12 +1,12 @@
 //! The command line: commands, help, and the way from a command to an exit code.
 
 use crate::admin;
-use crate::config::{Config, Machine};
-use crate::logging;
-use crate::node::NodeError;
-use crate::options::Options;
-use crate::refusal::{EXIT_USAGE, Refusal};
-use crate::{panics, signals, start, system};
+use crate::process::config::{Config, Machine};
+use crate::process::logging;
+use crate::process::node::NodeError;
+use crate::process::options::Options;
+use crate::process::refusal::{EXIT_USAGE, Refusal};
+use crate::process::{panics, signals, start, system};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;

@@ -5,8 +5,8 @@
 //! Every ordered pair of shards has a bounded channel of its own. Receivers live as long as
 //! their executor and sending never blocks: what finds its channel full waits in an outbox.
 
-use crate::leaders::Leadership;
 use crate::peer::links::Identity;
+use crate::shard::leaders::Leadership;
 use engine::control::{Command, Outcome, View};
 use engine::ids::{JournalId, NodeId, ShardId, TopicId};
 use engine::register::Register;

@@ -1,6 +1,6 @@
 //! The engine's events as log lines: with the names that an operator knows.
 
-use crate::system;
+use crate::process::system;
 use engine::control::View;
 use engine::health::{Finding, Kind, Severity};
 use engine::ids::{Index, JournalId, NodeId, ShardId};

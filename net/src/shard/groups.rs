@@ -1,8 +1,8 @@
 //! The consumer groups of one shard: carries the engine's host of groups, which decides, and does
 //! what it asks for: appends, reads, questions, answers.
 
-use crate::completion::Slots;
-use crate::shard_loop::{Question, ShardLoop, TICK};
+use crate::shard::completion::Slots;
+use crate::shard::shard_loop::{Question, ShardLoop, TICK};
 use engine::control::View;
 use engine::groups::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::groups::{Answer, GroupConfig, Host, Request, coordinator::Figures};

@@ -1,10 +1,10 @@
 //! The HTTP thread: health and metrics, away from the shards.
 
-use crate::exposition::Form;
-use crate::health_row::{HealthRow, now_ms};
-use crate::metrics;
-use crate::refusal::Refusal;
-use crate::status::{Phase, Status};
+use crate::observe::exposition::Form;
+use crate::observe::health_row::{HealthRow, now_ms};
+use crate::observe::metrics;
+use crate::observe::status::{Phase, Status};
+use crate::process::refusal::Refusal;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};

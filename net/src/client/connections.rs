@@ -1,13 +1,13 @@
 //! The connections of one shard and what they share: budgets, the handlers' context, time-outs.
 
-use crate::budget::FrameBudget;
-use crate::connection::{Connection, WaitsFor};
-use crate::descriptors::{ClientPlace, Descriptors};
-use crate::frame::{FRAME_BYTES_MAX, FrameBuffers};
+use crate::client::budget::FrameBudget;
+use crate::client::connection::{Connection, WaitsFor};
+use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
 use crate::kafka::context::Context;
 use crate::kafka::versions::{self, Api};
 use crate::kafka::wire::BODY_BYTES_MAX;
-use crate::shard_loop::ShardLoop;
+use crate::process::descriptors::{ClientPlace, Descriptors};
+use crate::shard::shard_loop::ShardLoop;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -59,8 +59,8 @@ fn plain(page: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::ShardPage;
-    use crate::status::Status;
+    use crate::observe::stats::ShardPage;
+    use crate::observe::status::Status;
     use engine::ids::{Index, JournalId, NodeId, ShardId};
     use engine::journal::lead::FollowerStanding;
     use engine::peer::Space;
@@ -83,7 +83,7 @@ mod tests {
         };
         page.followers.push((JournalId(3), standing));
         status.publish(ShardId(0), page);
-        crate::metrics::page(&status)
+        crate::observe::metrics::page(&status)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! HOST:PORT as an operator writes it.
 
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
