@@ -7,7 +7,7 @@ use super::offsets::{self, Spread};
 use super::out;
 use super::reach::Reach;
 use super::topic::{RESOURCE_TOPIC, left_out};
-use crate::kafka::wire::{StrBytes, Uuid};
+use crate::kafka::codec::wire::{StrBytes, Uuid};
 use crate::process::refusal::Refusal;
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::metadata_request::MetadataRequestTopic;

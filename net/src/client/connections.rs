@@ -3,9 +3,9 @@
 use crate::client::budget::FrameBudget;
 use crate::client::connection::{Connection, WaitsFor};
 use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
+use crate::kafka::codec::wire::BODY_BYTES_MAX;
 use crate::kafka::context::Context;
 use crate::kafka::versions::{self, Api};
-use crate::kafka::wire::BODY_BYTES_MAX;
 use crate::process::descriptors::{ClientPlace, Descriptors};
 use crate::shard::shard_loop::ShardLoop;
 use std::cell::{Cell, RefCell};

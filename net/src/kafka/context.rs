@@ -1,10 +1,10 @@
 //! What a handler may see and do: the metadata, this node, commands for the cluster, and
 //! questions about partitions that this shard leads.
 
-use super::leader_hint::LeaderHint;
-use super::record_check::RecordChecks;
-use super::sessions::Sessions;
 use super::throttle::{Quota, Throttles};
+use crate::kafka::hot::leader_hint::LeaderHint;
+use crate::kafka::hot::record_check::RecordChecks;
+use crate::kafka::hot::sessions::Sessions;
 use crate::shard::groups::Groups;
 use crate::shard::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
