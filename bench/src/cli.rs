@@ -130,7 +130,7 @@ fn in_units(bytes: u64) -> String {
 
 /// Runs the process to its exit code.
 pub fn main() -> ExitCode {
-    net::panics::end_the_process();
+    net::process::panics::end_the_process();
     let parsed = command().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
     match parsed {
         Ok(line) => match run(line.command) {
@@ -245,7 +245,7 @@ mod tests {
                 compared += 1;
                 let same = match value {
                     serde_json::Value::String(text) => *text == shown,
-                    number => match net::options::parse_bytes(&shown) {
+                    number => match net::process::options::parse_bytes(&shown) {
                         Ok(bytes) => number.as_f64() == Some(bytes as f64),
                         Err(_) => number.as_f64() == shown.parse().ok(),
                     },

@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: the first one asks the run to end and to be reported, the second one ends
 //! the process. Whoever sends SIGTERM does not wait long: it ends the process by itself.
 
-use net::{signals, system};
+use net::process::{signals, system};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

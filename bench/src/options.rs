@@ -2,7 +2,7 @@
 //! names, all of them optional. What they mean together is `workload`.
 
 use clap::{Args, ValueEnum};
-use net::options::parse_bytes;
+use net::process::options::parse_bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -4,8 +4,8 @@
 use kafka_wire::{
     FetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, offset_for_leader_epoch_request,
 };
+use net::kafka::codec::wire::StrBytes;
 use net::kafka::errors::code;
-use net::kafka::wire::StrBytes;
 use std::time::{Duration, Instant};
 use tests::process::cluster::Cluster;
 use tests::process::proxy::Wires;

@@ -9,7 +9,7 @@ use kafka_wire::{
     offset_fetch_request, sync_group_request,
 };
 use net::kafka::client::{ClientHead, read_response, write_request};
-use net::kafka::wire::Bytes;
+use net::kafka::codec::wire::Bytes;
 use tests::process::wire::Wire;
 use tests::process::{Broker, BrokerOptions, Deadline};
 

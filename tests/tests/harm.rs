@@ -1,12 +1,12 @@
 //! The worst request of every API that takes a list: what it takes of the allocator, and how long
 //! others wait for it. In a process of its own, with the node in it: every byte is counted.
 
-use net::address::Address;
-use net::config::{Config, Machine};
-use net::data_folder::{DataFolder, SegmentBytes};
 use net::kafka::repeats::NAMED_MAX;
-use net::options::Options;
-use net::status::{Phase, Status};
+use net::observe::status::{Phase, Status};
+use net::process::address::Address;
+use net::process::config::{Config, Machine};
+use net::process::data_folder::{DataFolder, SegmentBytes};
+use net::process::options::Options;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -278,16 +278,17 @@ fn the_worst_request_of_each_api_takes_little_and_lets_others_in() {
         segment_bytes: Some(32 << 20),
         ..Options::default()
     };
-    let cpus = net::system::allowed_cpus().expect("the cores of this process");
+    let cpus = net::process::system::allowed_cpus().expect("the cores of this process");
     let config = Config::from_options(options, &Machine { cpus, memory_bytes: 8 << 30 }).expect("valid");
     let segment_bytes = SegmentBytes { used: config.node.segment_bytes, given: None };
     let opened = DataFolder::open(folder.path(), config.node.node, &[], segment_bytes);
     let opened = opened.expect("a folder for the node");
     let status = Status::new(1);
-    let node = net::node::NodeConfig { data_dir: opened.path.clone(), open_files_max: 2000, ..config.node };
+    let node =
+        net::process::node::NodeConfig { data_dir: opened.path.clone(), open_files_max: 2000, ..config.node };
     let running = {
         let status = Arc::clone(&status);
-        std::thread::spawn(move || net::node::run(node, status))
+        std::thread::spawn(move || net::process::node::run(node, status))
     };
     Deadline::seconds(60).wait_for("the node", || (status.phase() == Phase::Serving).then_some(()));
     let load =

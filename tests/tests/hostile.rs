@@ -29,7 +29,8 @@ fn idle_connections_max() -> usize {
 #[test]
 fn ten_thousand_idle_connections_cost_little() {
     let count = idle_connections_max();
-    net::system::raise_limit(net::system::Resource::OpenFiles).expect("as many files as are allowed");
+    net::process::system::raise_limit(net::process::system::Resource::OpenFiles)
+        .expect("as many files as are allowed");
     let broker = Broker::start(BrokerOptions::default());
     others_are_served(&broker, "before");
     let before = broker.resident_bytes();

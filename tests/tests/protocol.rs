@@ -5,7 +5,7 @@ use kafka_wire::{
     DescribeTopicPartitionsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest,
     InitProducerIdRequest, MetadataRequest, RequestResponsePair, create_topics_request, metadata_request,
 };
-use net::kafka::wire::StrBytes;
+use net::kafka::codec::wire::StrBytes;
 use std::time::{Duration, Instant};
 use tests::process::requests::{self, batch, error_of, produce};
 use tests::process::wire::{API_VERSIONS, Wire, request};

@@ -7,7 +7,7 @@ use kafka_wire::{
     AlterClientQuotasRequest, ApiVersionsRequest, DescribeClientQuotasRequest, FetchRequest, ProduceRequest,
     fetch_request, produce_request,
 };
-use net::kafka::wire::{Bytes, StrBytes};
+use net::kafka::codec::wire::{Bytes, StrBytes};
 use std::time::{Duration, Instant};
 use tests::process::wire::Wire;
 use tests::process::{Broker, BrokerOptions};

@@ -5,7 +5,7 @@ use kafka_wire::create_topics_request::CreatableTopic;
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_request::MetadataRequestTopic;
 use kafka_wire::{CreateTopicsRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse};
-use net::kafka::wire::StrBytes;
+use net::kafka::codec::wire::StrBytes;
 use tests::process::cluster::Cluster;
 use tests::process::wire::Wire;
 use tests::process::{Broker, BrokerOptions, Deadline};

@@ -1,11 +1,11 @@
 //! What the wire's hot steps cost: `cargo bench -p duramen-bench --bench wire`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use net::budget::FrameBudget;
-use net::frame::{Frame, FrameBuffers};
-use net::kafka::cursor::Writer;
-use net::kafka::header::{Opened, open};
-use net::kafka::produce_codec::ProduceRequest;
+use net::client::budget::FrameBudget;
+use net::client::frame::{Frame, FrameBuffers};
+use net::kafka::codec::cursor::Writer;
+use net::kafka::codec::header::{Opened, open};
+use net::kafka::hot::produce_codec::ProduceRequest;
 use net::kafka::versions::{Api, PRODUCE};
 use std::hint::black_box;
 

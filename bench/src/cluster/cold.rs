@@ -2,8 +2,8 @@
 
 use net::blocking::read_by;
 use net::kafka::client::{ClientHead, read_response, write_request};
-use net::kafka::other_protocol::OtherProtocol;
-use net::kafka::wire::{KafkaRequest, RequestResponsePair};
+use net::kafka::codec::other_protocol::OtherProtocol;
+use net::kafka::codec::wire::{KafkaRequest, RequestResponsePair};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};

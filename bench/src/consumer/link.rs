@@ -7,8 +7,8 @@ use crate::clock::{backoff, now_ns};
 use crate::cluster::cold::CLIENT_ID;
 use crate::cluster::errors;
 use glommio::net::TcpStream;
+use net::client::socket::Socket;
 use net::kafka::client::{ClientHead, FetchAsk, FetchBounds, FetchedPart, batch, read_fetched, write_fetch};
-use net::socket::Socket;
 use std::rc::Rc;
 use std::time::Duration;
 

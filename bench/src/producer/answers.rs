@@ -7,8 +7,8 @@ use crate::clock::{backoff, now_ns, ns};
 use crate::cluster::errors::{self, Remedy};
 use crate::stats::interval::Interval;
 use crate::stats::spread::Intended;
+use net::client::socket::Socket;
 use net::kafka::client::{ProducedPart, read_produced};
-use net::socket::Socket;
 use std::rc::Rc;
 
 /// Answers to produce are short; 10,000 partitions take about 400 KiB.

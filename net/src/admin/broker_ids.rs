@@ -1,7 +1,7 @@
 //! Which node and shard a broker id names: asked of the cluster, whose metadata has the stride.
 
 use super::connection::Connection;
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use engine::ids::BrokerIds;
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse, MetadataResponse};

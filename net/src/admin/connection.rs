@@ -3,10 +3,10 @@
 
 use crate::blocking::read_by;
 use crate::kafka::client::{self, ClientHead};
-use crate::kafka::cursor::Malformed;
-use crate::kafka::other_protocol::OtherProtocol;
-use crate::kafka::wire::{KafkaRequest, RequestResponsePair};
-use crate::refusal::Refusal;
+use crate::kafka::codec::cursor::Malformed;
+use crate::kafka::codec::other_protocol::OtherProtocol;
+use crate::kafka::codec::wire::{KafkaRequest, RequestResponsePair};
+use crate::process::refusal::Refusal;
 use kafka_wire::ApiVersionsRequest;
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -8,7 +8,7 @@ use super::kafka_error::{check, is_passing};
 use super::out::{self, Out};
 use super::reach::Reach;
 use super::topic::left_out;
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use clap::{Args, Subcommand};
 use kafka_wire::{DeleteGroupsRequest, FindCoordinatorRequest};
 use serde::Serialize;

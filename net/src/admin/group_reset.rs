@@ -10,7 +10,7 @@ use super::reach::Reach;
 use super::topic::left_out;
 use super::topic_report;
 use crate::kafka::errors::code;
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use kafka_wire::OffsetCommitRequest;
 use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! Kafka's error codes as a person reads them: the name, and what can be done.
 
 use crate::kafka::errors::code;
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 
 /// What the broker said of one thing that was asked for: its code, and its text if it gave one.
 pub fn check(subject: &str, code: i16, message: Option<&str>) -> Result<(), Refusal> {
@@ -72,7 +72,7 @@ fn explain(code: i16) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::EXIT_REFUSED;
+    use crate::process::refusal::EXIT_REFUSED;
 
     #[test]
     fn a_refusal_has_the_brokers_words_kafkas_name_and_a_remedy() {

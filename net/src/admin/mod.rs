@@ -21,7 +21,7 @@ mod status_report;
 mod topic;
 mod topic_report;
 
-use crate::refusal::{EXIT_USAGE, Refusal};
+use crate::process::refusal::{EXIT_USAGE, Refusal};
 use clap::{Parser, Subcommand};
 use out::Out;
 use reach::Reach;

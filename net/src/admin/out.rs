@@ -1,6 +1,6 @@
 //! What a command found, written as a table for people or as JSON for scripts.
 
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};

@@ -1,8 +1,8 @@
 //! How a command reaches the cluster: the options that all commands have.
 
 use super::connection::Connection;
-use crate::address::Address;
-use crate::refusal::{EXIT_ENVIRONMENT, Refusal};
+use crate::process::address::Address;
+use crate::process::refusal::{EXIT_ENVIRONMENT, Refusal};
 use clap::Args;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A broker's metrics page, read over HTTP: figures that Kafka's protocol has no place for.
 
-use crate::address::Address;
-use crate::refusal::Refusal;
+use crate::process::address::Address;
+use crate::process::refusal::Refusal;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -4,7 +4,7 @@
 use super::followers::{self, FollowerRow};
 use super::health::{self, JournalRow};
 use super::out;
-use crate::health_row::{HealthRow, now_ms};
+use crate::observe::health_row::{HealthRow, now_ms};
 use engine::health::{Kind, Severity, Subject, merge};
 use engine::ids::BrokerIds;
 use kafka_wire::MetadataResponse;

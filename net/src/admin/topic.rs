@@ -5,7 +5,7 @@ use super::kafka_error::check;
 use super::out::Out;
 use super::reach::Reach;
 use super::topic_report::{self, TopicReport};
-use crate::refusal::Refusal;
+use crate::process::refusal::Refusal;
 use clap::Subcommand;
 use engine::control::names::is_internal;
 use kafka_wire::create_partitions_request::CreatePartitionsTopic;
@@ -304,8 +304,8 @@ mod tests {
             let verb = Verb::Delete { name: name.to_owned(), yes: true, force };
             run(&verb, &reach, Out { json: false }).expect_err("there is no broker").exit_code
         };
-        assert_eq!(delete("__consumer_offsets", false), crate::refusal::EXIT_USAGE);
-        let no_broker = crate::refusal::EXIT_ENVIRONMENT;
+        assert_eq!(delete("__consumer_offsets", false), crate::process::refusal::EXIT_USAGE);
+        let no_broker = crate::process::refusal::EXIT_ENVIRONMENT;
         assert_eq!([delete("__consumer_offsets", true), delete("orders", false)], [no_broker; 2]);
     }
 

@@ -2,7 +2,7 @@
 //! deleted, by whom and from where, also when it was refused.
 
 use super::context::Caller;
-use super::wire::Uuid;
+use crate::kafka::codec::wire::Uuid;
 use kafka_wire::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,

@@ -2,9 +2,11 @@
 //! encoded around records that stay where they are, and their responses read in place. All other
 //! APIs by their schemas.
 
-use super::cursor::{Cursor, Malformed, Parsed, Writer};
 use super::versions::{FETCH, PRODUCE};
-use super::wire::{self, ApiVersion, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair};
+use crate::kafka::codec::cursor::{Cursor, Malformed, Parsed, Writer};
+use crate::kafka::codec::wire::{
+    self, ApiVersion, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair,
+};
 
 /// What requests and answers carry: record batches.
 pub mod batch {
@@ -91,7 +93,7 @@ impl ProduceEncoder {
     pub fn finish(&mut self) -> (&[u8], &[usize]) {
         // The tagged fields of the topic and of the request.
         self.text.extend_from_slice(&[0, 0]);
-        super::header::seal(&mut self.text, self.elsewhere_bytes);
+        crate::kafka::codec::header::seal(&mut self.text, self.elsewhere_bytes);
         (&self.text, &self.cuts)
     }
 }
@@ -194,7 +196,7 @@ pub fn write_fetch(
     writer.length(0);
     writer.string("");
     writer.no_tags();
-    super::header::seal(to, 0);
+    crate::kafka::codec::header::seal(to, 0);
 }
 
 /// One partition's answer to a fetch; the records are those of the frame.
@@ -251,7 +253,7 @@ pub fn write_request<R: KafkaRequest>(to: &mut Vec<u8>, head: ClientHead<'_>, ve
     let mut body = BytesMut::new();
     wire::encode(&mut body, request, version).expect("the version carries the request");
     to.extend_from_slice(&body);
-    super::header::seal(to, 0);
+    crate::kafka::codec::header::seal(to, 0);
 }
 
 /// The response to a request of any API, from a frame without its length.

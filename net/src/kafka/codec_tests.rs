@@ -1,11 +1,11 @@
 //! Our own codec against the schemas, and every decoder against bytes that nobody promised.
 
 use super::client::{self, ClientHead, FetchAsk, FetchBounds, ProduceEncoder};
-use super::fetch_codec::{self, AnsweredPartition, FetchAnswerHead, FetchRequest, WireTopic};
-use super::header::{self, Opened};
-use super::produce_codec::{self, ProduceRequest, ProducedPartition};
 use super::versions;
-use super::wire::{self, BytesMut, StrBytes};
+use crate::kafka::codec::header::{self, Opened};
+use crate::kafka::codec::wire::{self, BytesMut, StrBytes};
+use crate::kafka::hot::fetch_codec::{self, AnsweredPartition, FetchAnswerHead, FetchRequest, WireTopic};
+use crate::kafka::hot::produce_codec::{self, ProduceRequest, ProducedPartition};
 use engine::disk::BufferPool;
 use engine::entry::Slice;
 use engine::ids::TopicId;

@@ -1,12 +1,12 @@
 //! What a handler may see and do: the metadata, this node, commands for the cluster, and
 //! questions about partitions that this shard leads.
 
-use super::leader_hint::LeaderHint;
-use super::record_check::RecordChecks;
-use super::sessions::Sessions;
 use super::throttle::{Quota, Throttles};
-use crate::groups::Groups;
-use crate::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
+use crate::kafka::hot::leader_hint::LeaderHint;
+use crate::kafka::hot::record_check::RecordChecks;
+use crate::kafka::hot::sessions::Sessions;
+use crate::shard::groups::Groups;
+use crate::shard::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
 use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
@@ -227,13 +227,13 @@ impl Context {
 
     /// A new topic id: random and never zero.
     pub fn new_topic_id(&self) -> TopicId {
-        let [high, low] = crate::entropy::random();
+        let [high, low] = crate::process::entropy::random();
         TopicId((u128::from(high) << 64 | u128::from(low)).max(1))
     }
 
     /// Random bits for the secrets of journals that a command may make.
     pub fn random(&self) -> u64 {
-        let [random] = crate::entropy::random();
+        let [random] = crate::process::entropy::random();
         random
     }
 }

@@ -3,7 +3,9 @@
 use super::audit::Audit;
 use super::context::{Caller, Context};
 use super::repeats::NAMED_MAX;
-use super::wire::{self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError};
+use crate::kafka::codec::wire::{
+    self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError,
+};
 use core::ops::RangeInclusive;
 
 /// One API. Handlers run one after the other on a connection; produce and fetch have their own

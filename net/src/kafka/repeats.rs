@@ -1,7 +1,7 @@
 //! What a request names more than once, where Kafka merges it: asked and answered once. A request
 //! that repeats one dear thing a hundred thousand times costs what naming it once does.
 
-use super::wire::StrBytes;
+use crate::kafka::codec::wire::StrBytes;
 use std::collections::BTreeSet;
 
 /// Things that one request may name, partitions of all its topics together: each costs up to a few

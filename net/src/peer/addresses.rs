@@ -1,7 +1,7 @@
 //! Where the other nodes are. Names are looked up on a thread of their own, because a look-up
 //! blocks, and again after a call failed, because names move.
 
-use crate::address::Address;
+use crate::process::address::Address;
 use engine::ids::NodeId;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,8 @@
 //! The `[cluster]` part of the configuration: where this node listens for the others, and who
 //! they are. Resolves nothing but this node's own address: another's may not have a name yet.
 
-use crate::address::Address;
-use crate::refusal::Refusal;
+use crate::process::address::Address;
+use crate::process::refusal::Refusal;
 use clap::Args;
 use engine::ids::NodeId;
 use serde::Deserialize;
@@ -102,7 +102,7 @@ fn parse(peers: &[String]) -> Result<BTreeMap<NodeId, Address>, Refusal> {
         let Some((id, at)) = id else {
             return Err(Refusal::usage(format!("--peers '{peer}' is not ID=HOST:PORT"), remedy));
         };
-        let (node, at) = (crate::config::node_id("--peers", id)?, Address::parse("--peers", at)?);
+        let (node, at) = (crate::process::config::node_id("--peers", id)?, Address::parse("--peers", at)?);
         if at.is_wildcard() || at.port == 0 {
             let what = format!("--peers {id}={at} is no address that another node could connect to");
             return Err(Refusal::usage(what, "give each node's own name or address"));

@@ -4,7 +4,7 @@
 
 use super::frame::{self, FrameError, FrameKind, HEADER_BYTES};
 use super::handshake::{Hello, HelloError, Refused};
-use crate::socket::Socket;
+use crate::client::socket::Socket;
 use engine::disk::{BLOCK, Buffer, BufferPool, IO_BYTES_MAX};
 use engine::entry::bytes::NoEntry;
 use engine::formation::report::ReportError;

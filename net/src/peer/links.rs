@@ -8,8 +8,8 @@ use super::handshake::{Hello, VERSIONS};
 use super::link::{self, Incoming, LinkError, Outgoing, refusal_text};
 use super::open_link::{OpenLink, Traffic};
 use super::roster::{Place, Roster};
-use crate::completion::Waiters;
-use crate::socket::{self, Socket};
+use crate::client::socket::{self, Socket};
+use crate::shard::completion::Waiters;
 use engine::control::View;
 use engine::disk::BufferPool;
 use engine::entry::EntryBytes;
@@ -251,7 +251,7 @@ impl Links {
     }
 
     async fn keep_calling(self: Rc<Self>, other: Other) {
-        let [seed] = crate::entropy::random();
+        let [seed] = crate::process::entropy::random();
         let mut backoff = Backoff::new(seed);
         while self.wanted().contains(&other) {
             self.changed.until(|| !self.open.borrow().contains_key(&other)).await;

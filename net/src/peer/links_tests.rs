@@ -1,8 +1,8 @@
 //! Links of whole nodes over loopback, in one executor.
 
 use super::*;
-use crate::address::Address;
 use crate::peer::frame;
+use crate::process::address::Address;
 use engine::ids::{Index, JournalId, RaftId, Term};
 use engine::peer::{RaftKind, RaftMessage};
 use glommio::LocalExecutor;

@@ -4,8 +4,8 @@
 use super::frame::FrameKind;
 use super::handshake::Hello;
 use super::link::{self, LinkError, Outgoing, Progress};
-use crate::completion::Waiters;
-use crate::socket::Socket;
+use crate::client::socket::Socket;
+use crate::shard::completion::Waiters;
 use engine::ids::LaneId;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -2,7 +2,7 @@
 
 use engine::batch::{BatchBuilder, NewRecord};
 use kafka_wire::{FetchRequest, ProduceRequest, ProduceResponse, fetch_request, produce_request};
-use net::kafka::wire::{Bytes, StrBytes};
+use net::kafka::codec::wire::{Bytes, StrBytes};
 
 /// The version in which these requests are sent: with topic names.
 pub const PRODUCE_VERSION: i16 = 9;

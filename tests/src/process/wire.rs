@@ -1,7 +1,7 @@
 //! Frames by hand, for tests that misbehave as no client library would.
 
 use net::kafka::client::{self, ClientHead};
-use net::kafka::wire::{KafkaRequest, RequestResponsePair};
+use net::kafka::codec::wire::{KafkaRequest, RequestResponsePair};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,0 +1,580 @@
+//! One client connection: a task that reads frames and hands requests on in order, and one that
+//! writes the answers in the same order.
+//!
+//! Produce requests are handed to the engine one after the other and answered when they are
+//! durable; a fetch may be parked meanwhile. A client that does not read its answers fills its
+//! own queue and stops only itself. An idle connection holds no buffer.
+
+use crate::client::budget::Share;
+use crate::client::connections::Connections;
+use crate::client::frame::Frame;
+use crate::client::socket::Socket;
+use crate::kafka::apis::api_versions;
+use crate::kafka::codec::cursor::Malformed;
+use crate::kafka::codec::header::{self, Opened, RequestHeader};
+use crate::kafka::codec::other_protocol::OtherProtocol;
+use crate::kafka::codec::outgoing::Outgoing;
+use crate::kafka::codec::wire::{Bytes, DECODED_TIMES, DECODED_TIMES_HELD, WireError};
+use crate::kafka::context::Caller;
+use crate::kafka::hot::fetch::FetchWork;
+use crate::kafka::hot::produce::{Begun, ProduceWork};
+use crate::kafka::hot::{fetch, produce};
+use crate::kafka::versions;
+use crate::process::descriptors::ClientPlace;
+use crate::shard::completion::Waiters;
+use crate::shard::pace::{self, WORK_MAX};
+use engine::shard::RequestId;
+use futures_lite::future::or;
+use glommio::net::TcpStream;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Requests of one connection that are read and not yet answered; then reading rests. Above what
+/// clients have in flight (Java and librdkafka: 5, unless told otherwise).
+const REQUESTS_IN_FLIGHT_MAX: usize = 128;
+
+/// Bytes of answers of one connection that wait to be written; then reading rests. More than one
+/// answer may be longer, and is there alone.
+const ANSWER_BYTES_WAITING_MAX: usize = 1 << 20;
+/// What a request that was handed on takes of the budget until it is answered, when it is longer
+/// than this: what waits for minutes is short, and has its own bounds (see `engine::groups`).
+const BODY_BYTES_FREE: usize = 64 << 10;
+
+/// What is written next, once it is there.
+enum Answer {
+    Ready(Outgoing),
+    Produce(ProduceWork),
+    Fetch(FetchWork),
+}
+
+impl Answer {
+    fn is_complete(&self) -> bool {
+        match self {
+            Answer::Ready(_) => true,
+            Answer::Produce(work) => work.is_complete(),
+            Answer::Fetch(work) => work.is_complete(),
+        }
+    }
+
+    /// What it takes while it waits.
+    fn ready_bytes(&self) -> usize {
+        match self {
+            Answer::Ready(outgoing) => outgoing.bytes(),
+            Answer::Produce(_) | Answer::Fetch(_) => 0,
+        }
+    }
+
+    /// Ends when it is complete; holds no borrow of the queue meanwhile.
+    fn completion(&self) -> impl Future<Output = ()> + use<> {
+        let (produced, fetched) = match self {
+            Answer::Ready(_) => (None, None),
+            Answer::Produce(work) => (Some(work.slots()), None),
+            Answer::Fetch(work) => (None, work.slots()),
+        };
+        async move {
+            match (produced, fetched) {
+                (Some(slots), _) => slots.completed().await,
+                (None, Some(slots)) => slots.completed().await,
+                (None, None) => {}
+            }
+        }
+    }
+}
+
+/// A request off the hot path.
+struct Other {
+    api: i16,
+    version: i16,
+    correlation: i32,
+    body: Bytes,
+    share: Share,
+}
+
+struct Queued {
+    answer: Answer,
+    api_key: i16,
+    received_ns: u64,
+}
+
+/// What a connection's next progress is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    Request,
+    RestOfFrame,
+    Answer,
+}
+
+pub struct Connection {
+    pub peer: SocketAddr,
+    socket: Socket,
+    _place: ClientPlace,
+    shared: Rc<Connections>,
+    queue: RefCell<VecDeque<Queued>>,
+    /// Bytes of the answers without records, those in the queue and the one that is written.
+    answer_bytes: Cell<usize>,
+    /// Fetches read and not yet written: one, so that a slow consumer pins one answer at most.
+    fetches: Cell<usize>,
+    /// Notified when the queue or one of the flags below changed.
+    changed: Waiters,
+    /// No further request comes: answers that are on their way are still written.
+    reading_ended: Cell<bool>,
+    closed: Cell<bool>,
+    /// The engine's name for this connection's batches with acks=0.
+    silent: Cell<Option<RequestId>>,
+    within_frame: Cell<bool>,
+    /// A whole request is being handed on.
+    handling: Cell<bool>,
+    last_progress_ns: Cell<u64>,
+    /// No request is read or handed on before: a quota was exceeded.
+    muted_until_ns: Cell<u64>,
+    /// When the reader last waited, and so let others run.
+    last_rest_ns: Cell<u64>,
+}
+
+/// Starts a connection's two tasks.
+pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
+    // Answers are whole messages: waiting for more to send would only delay them.
+    let options = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
+    let Ok(peer) = options else { return };
+    if !shared.admits(peer.ip()) {
+        tracing::debug!(%peer, "closed: as many connections from its address as max.connections.per.ip");
+        return;
+    }
+    let now_ns = shared.shard.now().mono_ns;
+    let connection = Rc::new(Connection {
+        peer,
+        socket: Socket::new(stream),
+        _place: place,
+        shared: Rc::clone(shared),
+        queue: RefCell::default(),
+        answer_bytes: Cell::new(0),
+        fetches: Cell::new(0),
+        changed: Waiters::default(),
+        reading_ended: Cell::new(false),
+        closed: Cell::new(false),
+        silent: Cell::new(None),
+        within_frame: Cell::new(false),
+        handling: Cell::new(false),
+        last_progress_ns: Cell::new(now_ns),
+        muted_until_ns: Cell::new(0),
+        last_rest_ns: Cell::new(now_ns),
+    });
+    let id = shared.add(&connection);
+    let writer = Rc::clone(&connection);
+    glommio::spawn_local(async move {
+        if let Err(error) = writer.write_answers().await {
+            tracing::debug!(peer = %writer.peer, "connection lost: {error}");
+        }
+        writer.close();
+        writer.drop_answers();
+        writer.shared.remove(id);
+    })
+    .detach();
+    glommio::spawn_local(async move { connection.read_requests().await }).detach();
+}
+
+impl Connection {
+    pub fn waits_for(&self) -> WaitsFor {
+        if self.handling.get() || !self.queue.borrow().is_empty() {
+            WaitsFor::Answer
+        } else if self.within_frame.get() {
+            WaitsFor::RestOfFrame
+        } else {
+            WaitsFor::Request
+        }
+    }
+
+    pub fn last_progress_ns(&self) -> u64 {
+        self.last_progress_ns.get()
+    }
+
+    /// Ends it at once, whatever is under way.
+    pub fn close(&self) {
+        if !self.closed.replace(true) {
+            self.socket.shutdown();
+            self.changed.notify();
+            self.shared.shard.changes.notify();
+        }
+    }
+
+    /// Takes no further request; closes when those in flight are answered.
+    pub fn stop_reading(&self) {
+        self.reading_ended.set(true);
+        self.changed.notify();
+    }
+
+    fn progress(&self) -> u64 {
+        let now_ns = self.shared.shard.now().mono_ns;
+        self.last_progress_ns.set(now_ns);
+        now_ns
+    }
+
+    async fn read_requests(self: Rc<Self>) {
+        let mut last_bytes = 0;
+        while !self.reading_ended.get() && !self.closed.get() {
+            self.rest_while_muted().await;
+            match self.read_frame(last_bytes).await {
+                Ok(Some(frame)) => {
+                    last_bytes = frame.len();
+                    self.handling.set(true);
+                    let taken = self.take_request(frame).await;
+                    self.handling.set(false);
+                    if let Err(malformed) = taken {
+                        tracing::info!(peer = %self.peer, "closed: {malformed}");
+                        self.shared.shard.page.borrow_mut().connections_refused += 1;
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::debug!(peer = %self.peer, "connection lost: {error}");
+                    break;
+                }
+            }
+            self.rest_if_due().await;
+        }
+        self.stop_reading();
+    }
+
+    /// Lets the reactor poll when this task has long had something to do.
+    async fn rest_if_due(&self) {
+        let now_ns = self.shared.shard.now().mono_ns;
+        if u128::from(now_ns.saturating_sub(self.last_rest_ns.get())) > WORK_MAX.as_nanos() {
+            pace::rest().await;
+            self.last_rest_ns.set(self.shared.shard.now().mono_ns);
+        }
+    }
+
+    fn mute(&self, throttle: Duration) {
+        if throttle > Duration::ZERO {
+            let until_ns = self.shared.shard.now().plus(throttle);
+            self.muted_until_ns.set(self.muted_until_ns.get().max(until_ns));
+            self.shared.shard.page.borrow_mut().throttled += 1;
+        }
+    }
+
+    /// The answer that exceeded a quota goes out meanwhile: only reading waits.
+    async fn rest_while_muted(&self) {
+        let over = || self.shared.shard.now().mono_ns >= self.muted_until_ns.get();
+        if !over() {
+            self.shared.shard.changes.until(|| over() || self.closed.get() || self.reading_ended.get()).await;
+            self.progress();
+        }
+    }
+
+    /// The next frame; `None` when the client ended between two frames.
+    async fn read_frame(&self, last_bytes: usize) -> io::Result<Option<Frame>> {
+        let mut length = [0; 4];
+        let mut filled = 0;
+        while filled < length.len() {
+            match self.read(&mut length[filled..]).await? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => filled += bytes,
+            }
+            self.within_frame.set(true);
+        }
+        let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        if bytes > self.shared.frame_bytes_max || bytes < 8 {
+            match OtherProtocol::of(length) {
+                Some(other) => tracing::info!(peer = %self.peer, "closed: {}", other.client()),
+                None => {
+                    let max = self.shared.frame_bytes_max;
+                    let bytes = i32::from_be_bytes(length);
+                    tracing::info!(peer = %self.peer, "closed: a frame of {bytes} bytes, allowed are 8 to {max}");
+                }
+            }
+            self.shared.shard.page.borrow_mut().connections_refused += 1;
+            return Ok(None);
+        }
+        let frame = self.read_body(bytes, last_bytes).await?;
+        self.within_frame.set(false);
+        self.shared.shard.page.borrow_mut().received_bytes += bytes as u64 + 4;
+        Ok(Some(frame))
+    }
+
+    async fn read_body(&self, bytes: usize, last_bytes: usize) -> io::Result<Frame> {
+        let shared = &self.shared;
+        let mut frame = Frame::begin(bytes, &shared.frame_buffers, shared.frames.begin());
+        while !frame.is_whole() {
+            let trusted = if shared.frames.is_ample() { last_bytes } else { 0 };
+            if !frame.make_room(trusted) {
+                let room = || frame.make_room(0) || self.closed.get();
+                shared.shard.changes.until(room).await;
+                // It was the broker that waited, not the client.
+                self.progress();
+            }
+            if self.closed.get() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            match self.read(frame.unfilled()).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => frame.advance(bytes),
+            }
+        }
+        Ok(frame)
+    }
+
+    /// Reads what is there. A wait between two frames ends when reading does.
+    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let waits = || self.last_rest_ns.set(u64::MAX);
+        let between_frames = !self.within_frame.get();
+        let over = || self.closed.get() || (between_frames && self.reading_ended.get());
+        let read = self.socket.read(into, waits);
+        let ended = async {
+            self.changed.until(over).await;
+            Ok(0)
+        };
+        let bytes = or(read, ended).await?;
+        let now_ns = self.progress();
+        if self.last_rest_ns.get() == u64::MAX {
+            self.last_rest_ns.set(now_ns);
+        }
+        Ok(bytes)
+    }
+
+    /// Hands one request on; its answer is queued, there already or not.
+    async fn take_request(self: &Rc<Self>, frame: Frame) -> Result<(), Malformed> {
+        let received_ns = self.last_progress_ns.get();
+        // The answer to a fetch may have muted it while this request was on its way.
+        self.rest_while_muted().await;
+        let has_place = || {
+            let is_short = self.queue.borrow().len() < REQUESTS_IN_FLIGHT_MAX;
+            is_short && self.answer_bytes.get() < ANSWER_BYTES_WAITING_MAX
+        };
+        self.changed.until(|| has_place() || self.closed.get()).await;
+        let (header, body) = match header::open(&frame, &self.shared.apis)? {
+            Opened::Request { header, body } => (header, body),
+            Opened::UnknownApiVersions { correlation } => {
+                let answer = api_versions::unsupported(correlation, &self.shared.apis);
+                self.push(Answer::Ready(Outgoing::of(answer)), versions::API_VERSIONS, received_ns);
+                return Ok(());
+            }
+        };
+        let api_key = header.api_key;
+        let answer = match api_key {
+            versions::PRODUCE => match self.take_produce(header, body).await? {
+                Begun::Answered(work) => {
+                    self.mute(work.throttle);
+                    Answer::Produce(work)
+                }
+                Begun::Silent { refused, throttle } => {
+                    self.mute(throttle);
+                    self.count(versions::PRODUCE, received_ns, u64::from(refused));
+                    if refused {
+                        tracing::debug!(peer = %self.peer, "closed: a batch with acks=0 was refused");
+                        self.close();
+                    }
+                    return Ok(());
+                }
+            },
+            versions::FETCH => self.take_fetch(header, body).await?,
+            versions::API_VERSIONS => {
+                Answer::Ready(Outgoing::of(api_versions::answer(header, body, &self.shared.apis)?))
+            }
+            _ => {
+                let RequestHeader { version, correlation, client_id, .. } = header;
+                let client_id = client_id.unwrap_or_default().to_owned();
+                let caller = Caller { client_id, host: format!("/{}", self.peer.ip()) };
+                let share = self.room_to_decode(body.len()).await?;
+                let body = Bytes::copy_from_slice(body);
+                // Some answers take minutes (a group's rebalance): the frame's memory does not.
+                drop(frame);
+                let request = Other { api: api_key, version, correlation, body, share };
+                Answer::Ready(self.take_other(caller, request).await?)
+            }
+        };
+        self.push(answer, api_key, received_ns);
+        Ok(())
+    }
+
+    async fn take_produce(
+        self: &Rc<Self>,
+        header: RequestHeader<'_>,
+        body: &[u8],
+    ) -> Result<Begun, Malformed> {
+        let closed = || self.closed.get();
+        produce::begin(&self.shared.context, header, body, closed, || self.silent_request()).await
+    }
+
+    /// The request under which all batches with acks=0 go: an error to it closes the connection.
+    fn silent_request(self: &Rc<Self>) -> RequestId {
+        if let Some(request) = self.silent.get() {
+            return request;
+        }
+        let this = Rc::downgrade(self);
+        let request = self.shared.shard.begin_silent(Rc::new(move || {
+            if let Some(this) = this.upgrade() {
+                this.close();
+            }
+        }));
+        self.silent.set(Some(request));
+        request
+    }
+
+    async fn take_fetch(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
+        self.changed.until(|| self.fetches.get() == 0 || self.closed.get()).await;
+        let bytes_max = self.shared.fetch_bytes_max();
+        let work = fetch::begin(&self.shared.context, header, body, bytes_max)?;
+        self.fetches.set(self.fetches.get() + 1);
+        Ok(Answer::Fetch(work))
+    }
+
+    async fn take_other(&self, caller: Caller, request: Other) -> Result<Outgoing, Malformed> {
+        let Other { api, version, correlation, body, share } = request;
+        let bytes = body.len();
+        let decoded = || {
+            let rest = if bytes > BODY_BYTES_FREE { DECODED_TIMES_HELD * bytes } else { 0 };
+            share.shrink_to(rest);
+            self.shared.shard.changes.notify();
+        };
+        let handled = versions::handle(&self.shared.context, caller, api, version, body, decoded);
+        let closed = async {
+            self.changed.until(|| self.closed.get()).await;
+            None
+        };
+        let Some(handled) = or(async { Some(handled.await) }, closed).await else {
+            return Err(Malformed("nobody waits for its answer"));
+        };
+        let answered = handled.expect("the surface was checked").map_err(|error| {
+            match error {
+                WireError::Request(_) | WireError::Named(_) => tracing::debug!(api, version, "{error}"),
+                WireError::Answer(_) => tracing::error!(api, version, "{error}"),
+            }
+            Malformed("it has no answer")
+        })?;
+        let mut answer = header::begin_answer(correlation);
+        answer.extend_from_slice(&answered);
+        header::seal(&mut answer, 0);
+        Ok(Outgoing::of(answer))
+    }
+
+    /// Reserves what a request may take when it is decoded, and waits until answers have room.
+    async fn room_to_decode(&self, bytes: usize) -> Result<Share, Malformed> {
+        if bytes > self.shared.body_bytes_max {
+            return Err(Malformed("it is too long for a request without records"));
+        }
+        let share = self.shared.decoding.begin();
+        let has_room = || share.grow_to(DECODED_TIMES * bytes) && self.shared.has_room_for_answers();
+        if !has_room() {
+            self.shared.shard.changes.until(|| has_room() || self.closed.get()).await;
+            self.progress();
+        }
+        Ok(share)
+    }
+
+    pub fn answer_bytes(&self) -> usize {
+        self.answer_bytes.get()
+    }
+
+    fn text_made(&self, bytes: usize) {
+        self.answer_bytes.set(self.answer_bytes.get() + bytes);
+        self.shared.text_bytes.set(self.shared.text_bytes.get() + bytes);
+    }
+
+    fn text_gone(&self, bytes: usize) {
+        self.answer_bytes.set(self.answer_bytes.get() - bytes);
+        self.shared.text_bytes.set(self.shared.text_bytes.get() - bytes);
+    }
+
+    fn push(&self, answer: Answer, api_key: i16, received_ns: u64) {
+        self.text_made(answer.ready_bytes());
+        self.queue.borrow_mut().push_back(Queued { answer, api_key, received_ns });
+        self.shared.shard.page.borrow_mut().requests_in_flight += 1;
+        self.changed.notify();
+    }
+
+    /// Writes answers in order until the connection ends or all requests are answered.
+    async fn write_answers(&self) -> io::Result<()> {
+        loop {
+            let ended = || self.closed.get() || self.reading_ended.get();
+            self.changed.until(|| !self.queue.borrow().is_empty() || ended()).await;
+            if self.closed.get() || self.queue.borrow().is_empty() {
+                return Ok(());
+            }
+            if !self.wait_for_front().await {
+                return Ok(());
+            }
+            let queued = self.queue.borrow_mut().pop_front().expect("it was there");
+            self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
+            self.changed.notify();
+            self.write(queued).await?;
+        }
+    }
+
+    /// Waits for the oldest request's answer; false when nobody needs it any more.
+    async fn wait_for_front(&self) -> bool {
+        let ready = || self.queue.borrow()[0].answer.is_complete();
+        if ready() {
+            return true;
+        }
+        let parked_fetch = matches!(self.queue.borrow()[0].answer, Answer::Fetch(_));
+        // A parked fetch of a client that sends nothing more is not waited for.
+        let over = || self.closed.get() || (parked_fetch && self.reading_ended.get());
+        let completion = self.queue.borrow()[0].answer.completion();
+        or(completion, self.changed.until(over)).await;
+        ready() && !self.closed.get()
+    }
+
+    async fn write(&self, queued: Queued) -> io::Result<()> {
+        let context = &self.shared.context;
+        let is_fetch = matches!(queued.answer, Answer::Fetch(_));
+        let text_bytes = queued.answer.ready_bytes();
+        let (outgoing, errors) = match queued.answer {
+            Answer::Ready(outgoing) => (outgoing, 0),
+            Answer::Produce(work) => work.finish(context),
+            Answer::Fetch(work) => {
+                let (outgoing, errors, throttle) = work.finish(context);
+                self.mute(throttle);
+                (outgoing, errors)
+            }
+        };
+        self.count(queued.api_key, queued.received_ns, errors);
+        // Those that are made only now are counted from now on.
+        let bytes = outgoing.bytes() - text_bytes;
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() + bytes);
+        let result = self.send(&outgoing).await;
+        self.shared.answer_bytes.set(self.shared.answer_bytes.get() - bytes);
+        self.text_gone(text_bytes);
+        if is_fetch {
+            self.fetches.set(self.fetches.get() - 1);
+        }
+        self.changed.notify();
+        result
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> io::Result<()> {
+        let pieces: smallvec::SmallVec<[&[u8]; 8]> = outgoing.pieces().collect();
+        let progress = |bytes| {
+            self.progress();
+            self.shared.shard.page.borrow_mut().sent_bytes += bytes as u64;
+        };
+        self.socket.write_all(&pieces, progress).await
+    }
+
+    fn count(&self, api_key: i16, received_ns: u64, errors: u64) {
+        let now_ns = self.shared.shard.now().mono_ns;
+        let mut page = self.shared.shard.page.borrow_mut();
+        let api = page.apis.entry(api_key).or_default();
+        api.latency.record(now_ns.saturating_sub(received_ns));
+        api.errors += errors;
+    }
+
+    /// The client is gone: what is parked for it is forgotten.
+    fn drop_answers(&self) {
+        if let Some(request) = self.silent.take() {
+            self.shared.shard.cancel(request);
+        }
+        for queued in self.queue.take() {
+            self.text_gone(queued.answer.ready_bytes());
+            self.shared.shard.page.borrow_mut().requests_in_flight -= 1;
+            if let Answer::Fetch(work) = queued.answer {
+                work.cancel(&self.shared.context);
+            }
+        }
+    }
+}

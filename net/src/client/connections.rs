@@ -1,0 +1,215 @@
+//! The connections of one shard and what they share: budgets, the handlers' context, time-outs.
+
+use crate::client::budget::FrameBudget;
+use crate::client::connection::{Connection, WaitsFor};
+use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
+use crate::kafka::codec::wire::BODY_BYTES_MAX;
+use crate::kafka::context::Context;
+use crate::kafka::versions::{self, Api};
+use crate::process::descriptors::{ClientPlace, Descriptors};
+use crate::shard::shard_loop::ShardLoop;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A frame of which nothing arrives for this long closes its connection.
+const FRAME_PROGRESS_MAX: Duration = Duration::from_secs(30);
+/// The same of a client that takes none of its answers while others wait for the memory.
+const PRESSED_PROGRESS_MAX: Duration = Duration::from_secs(5);
+/// A client that takes no answer for this long is gone, however long it may be idle otherwise. Above
+/// what answers are waited for.
+const ANSWER_PROGRESS_MAX: Duration = Duration::from_secs(600);
+/// What one fetch answer may always hold, however little memory is left.
+const FETCH_BYTES_MIN: usize = 1 << 20;
+
+pub struct Connections {
+    pub shard: Rc<ShardLoop>,
+    pub context: Context,
+    pub apis: Vec<Api>,
+    pub frames: FrameBudget,
+    pub frame_buffers: FrameBuffers,
+    /// Longer frames close their connection.
+    pub frame_bytes_max: usize,
+    /// Off the hot path longer requests close their connection.
+    pub body_bytes_max: usize,
+    /// What such requests take decoded.
+    pub decoding: FrameBudget,
+    /// Bytes of answers without records, from when they are made until they are written.
+    pub text_bytes: Cell<usize>,
+    text_bytes_max: usize,
+    /// Bytes of the answers that are being written, stored records that they pin included.
+    pub answer_bytes: Cell<usize>,
+    answer_bytes_max: usize,
+    open: RefCell<BTreeMap<u64, Rc<Connection>>>,
+    by_address: RefCell<BTreeMap<IpAddr, usize>>,
+    descriptors: Arc<Descriptors>,
+    next: Cell<u64>,
+    stopping: Cell<bool>,
+}
+
+impl Connections {
+    /// `memory_bytes` is the shard's whole budget. An eighth of it is for frames, a quarter is
+    /// the reserve of one largest frame or of one request that grows as it is decoded, an eighth is
+    /// for answers; the engine has the other half. Half of what frames may take is also enough for
+    /// the requests that are decoded: their frames are gone by then.
+    pub fn new(shard: Rc<ShardLoop>, memory_bytes: usize, descriptors: Arc<Descriptors>) -> Rc<Self> {
+        let frame_bytes = memory_bytes / 8;
+        shard.page.borrow_mut().memory_budget_bytes = memory_bytes as u64 / 2;
+        let context = Context::new(Rc::clone(&shard));
+        let request_bytes_max = (context.settings.request_bytes_max as usize).min(FRAME_BYTES_MAX);
+        Rc::new(Self {
+            context,
+            shard,
+            apis: versions::apis(),
+            frames: FrameBudget::new(frame_bytes),
+            frame_buffers: FrameBuffers::new(frame_bytes / 2),
+            frame_bytes_max: request_bytes_max.min(memory_bytes / 4),
+            body_bytes_max: BODY_BYTES_MAX.min(memory_bytes / 128),
+            decoding: FrameBudget::new(memory_bytes / 16),
+            text_bytes: Cell::new(0),
+            text_bytes_max: memory_bytes / 16,
+            answer_bytes: Cell::new(0),
+            answer_bytes_max: memory_bytes / 8,
+            open: RefCell::default(),
+            by_address: RefCell::default(),
+            descriptors,
+            next: Cell::new(0),
+            stopping: Cell::new(false),
+        })
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Bytes that a fetch may ask the engine for: half of what is left, so that many slow
+    /// consumers get ever less each and none gets nothing.
+    pub fn fetch_bytes_max(&self) -> usize {
+        let left = self.answer_bytes_max.saturating_sub(self.answer_bytes.get());
+        (left / 2).max(FETCH_BYTES_MIN).min(self.context.settings.fetch_max_bytes as usize)
+    }
+
+    /// Waits until one more client can be served; `None` when the shard stops before.
+    pub async fn place(&self) -> Option<ClientPlace> {
+        let open_max = self.context.settings.connections_max as usize;
+        let mut place = None;
+        let found = || {
+            if place.is_none() && self.open.borrow().len() < open_max {
+                place = self.descriptors.take();
+            }
+            place.is_some() || self.is_stopping()
+        };
+        self.shard.changes.until(found).await;
+        place.filter(|_| !self.is_stopping())
+    }
+
+    /// Whether a client of this address may have one more connection. Kafka closes it otherwise,
+    /// too: others that wait must not wait for it.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        let here = self.by_address.borrow().get(&address).copied().unwrap_or(0);
+        let admits = here < self.context.settings.connections_per_ip_max as usize;
+        if !admits {
+            self.shard.page.borrow_mut().connections_refused += 1;
+        }
+        admits
+    }
+
+    /// Whether an answer of any length may be made now. Those with records are not counted here: how
+    /// long they get is chosen by what is left (see [`Self::fetch_bytes_max`]).
+    pub fn has_room_for_answers(&self) -> bool {
+        self.text_bytes.get() < self.text_bytes_max
+    }
+
+    pub fn add(&self, connection: &Rc<Connection>) -> u64 {
+        *self.by_address.borrow_mut().entry(connection.peer.ip()).or_default() += 1;
+        self.next.set(self.next.get() + 1);
+        self.open.borrow_mut().insert(self.next.get(), Rc::clone(connection));
+        let mut page = self.shard.page.borrow_mut();
+        page.connections_open += 1;
+        page.connections_accepted += 1;
+        self.next.get()
+    }
+
+    pub fn remove(&self, id: u64) {
+        let Some(connection) = self.open.borrow_mut().remove(&id) else { return };
+        self.shard.page.borrow_mut().connections_open -= 1;
+        let mut by_address = self.by_address.borrow_mut();
+        let here = by_address.get_mut(&connection.peer.ip()).expect("it was counted");
+        *here -= 1;
+        if *here == 0 {
+            by_address.remove(&connection.peer.ip());
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    /// Closes what is idle or makes no progress; called about every second.
+    pub fn sweep(&self) {
+        let now_ns = self.shard.now().mono_ns;
+        let idle_max = Duration::from_millis(self.context.settings.connection_idle_max_ms);
+        let limit = |connection: &Connection| match connection.waits_for() {
+            WaitsFor::Request => idle_max,
+            WaitsFor::RestOfFrame => idle_max.min(FRAME_PROGRESS_MAX),
+            // Others wait for the memory that its answers take.
+            WaitsFor::Answer if connection.answer_bytes() > 0 && !self.has_room_for_answers() => {
+                idle_max.min(PRESSED_PROGRESS_MAX)
+            }
+            WaitsFor::Answer => idle_max.max(ANSWER_PROGRESS_MAX),
+        };
+        for connection in self.open.borrow().values() {
+            let still_ns = now_ns.saturating_sub(connection.last_progress_ns());
+            if u128::from(still_ns) > limit(connection).as_nanos() {
+                tracing::debug!(peer = %connection.peer, "closed: no progress");
+                self.shard.page.borrow_mut().connections_refused += 1;
+                connection.close();
+            }
+        }
+        self.make_room_for_files();
+        let mut page = self.shard.page.borrow_mut();
+        page.groups = self.context.groups.figures();
+        let used_bytes = self.frames.used_bytes()
+            + self.decoding.used_bytes()
+            + self.answer_bytes.get()
+            + self.text_bytes.get();
+        page.memory_used_bytes = used_bytes as u64;
+    }
+
+    /// Closes the clients that were still for longest where files need their descriptors.
+    fn make_room_for_files(&self) {
+        let too_many = self.descriptors.too_many_clients().div_ceil(usize::from(self.shard.config.shards));
+        if too_many == 0 {
+            return;
+        }
+        let open = self.open.borrow();
+        let mut by_progress: Vec<_> = open.values().collect();
+        by_progress.sort_by_key(|connection| {
+            (connection.waits_for() != WaitsFor::Request, connection.last_progress_ns())
+        });
+        for connection in by_progress.into_iter().take(too_many) {
+            tracing::info!(peer = %connection.peer, "closed: its descriptor is needed for a file");
+            self.shard.page.borrow_mut().connections_refused += 1;
+            connection.close();
+        }
+    }
+
+    /// Takes no more requests; what is in flight is answered, parked fetches are not.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+        self.context.groups.stop();
+        for connection in self.open.borrow().values() {
+            connection.stop_reading();
+        }
+    }
+
+    /// Ends all connections at once.
+    pub fn close_all(&self) {
+        for connection in self.open.borrow().values() {
+            connection.close();
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! FindCoordinator: the shard that leads the group's partition of the offsets topic, which is
+//! made when the first group comes.
+
+use super::metadata::wait_until_usable;
+use crate::kafka::codec::wire::StrBytes;
+use crate::kafka::codec::wire::find_coordinator_response::Coordinator;
+use crate::kafka::context::{Broker, Context};
+use crate::kafka::dispatch::Handler;
+use crate::kafka::errors::code;
+use crate::kafka::repeats;
+use crate::shard::pace::Pace;
+use core::ops::RangeInclusive;
+use engine::control::propose::{self, NewTopic};
+use engine::groups::{OFFSETS_TOPIC, partition_of};
+use kafka_wire::{FindCoordinatorRequest, FindCoordinatorResponse};
+
+pub struct FindCoordinator;
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// Why there is no coordinator: code and words.
+type Unknown = (i16, &'static str);
+
+impl Handler for FindCoordinator {
+    type Request = FindCoordinatorRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=6;
+
+    fn named(request: &Self::Request) -> usize {
+        request.coordinator_keys.len()
+    }
+
+    fn merge(request: &mut Self::Request) {
+        repeats::keep_first(&mut request.coordinator_keys, StrBytes::clone);
+    }
+
+    async fn handle(
+        context: &Context,
+        version: i16,
+        request: FindCoordinatorRequest,
+    ) -> FindCoordinatorResponse {
+        if request.key_type == GROUP {
+            make_offsets_topic(context).await;
+        }
+        let mut response = FindCoordinatorResponse::default();
+        if version >= 4 {
+            let mut pace = Pace::begin();
+            for key in request.coordinator_keys {
+                pace.rest_if_late().await;
+                response.coordinators.push(coordinator(find(context, version, request.key_type, &key), key));
+            }
+            return response;
+        }
+        match find(context, version, request.key_type, &request.key) {
+            Ok(broker) => {
+                (response.node_id, response.port) = (broker.id, i32::from(broker.port));
+                response.host = broker.host.as_str().into();
+            }
+            Err((code, reason)) => {
+                response.error_code = code;
+                response.error_message = (version >= 1).then(|| StrBytes::from(reason));
+                (response.node_id, response.port) = (-1, -1);
+            }
+        }
+        response
+    }
+}
+
+fn find(context: &Context, version: i16, key_type: i8, key: &str) -> Result<Broker, Unknown> {
+    match key_type {
+        GROUP => {}
+        TRANSACTION => return Err(no_transactions(version)),
+        _ => return Err((code::INVALID_REQUEST, "no such type of key")),
+    }
+    let view = context.view();
+    let not_yet = (code::COORDINATOR_NOT_AVAILABLE, "the topic of committed offsets is being made");
+    let topic = view.topics.get(OFFSETS_TOPIC).ok_or(not_yet)?;
+    let partitions = i32::try_from(topic.partitions.len()).expect("bounded by the metadata's rules");
+    let partition = &topic.partitions[partition_of(key, partitions) as usize];
+    let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now");
+    let leader = context.leader(&view, partition).ok_or(no_leader)?;
+    context.broker(leader.broker).ok_or(no_leader)
+}
+
+/// An error that ends a transactional producer at once, with words that it shows; most others it
+/// would meet by asking again until its time is over. Java's client, which asks from version 4 on,
+/// shows them with every code but that of the missing right; librdkafka ends with that one alone.
+fn no_transactions(version: i16) -> Unknown {
+    let code = if version >= 4 { code::INVALID_REQUEST } else { code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
+    (code, "this broker has no transactions yet: leave transactional.id out")
+}
+
+/// Makes the topic where it is missing; whoever was faster is as good.
+async fn make_offsets_topic(context: &Context) {
+    let view = context.view();
+    if view.topics.contains_key(OFFSETS_TOPIC) {
+        return;
+    }
+    let new = NewTopic {
+        name: OFFSETS_TOPIC.to_owned(),
+        partitions: -1,
+        replication_factor: -1,
+        configs: Vec::new(),
+        topic_id: context.new_topic_id(),
+        entropy: context.random(),
+        by_hand: Vec::new(),
+    };
+    let made = match propose::create_topic(&view, &context.statics, new) {
+        Ok(command) => context.control(command).await.map(drop).map_err(|refusal| format!("{refusal:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    match made {
+        Ok(()) => wait_until_usable(context, &[OFFSETS_TOPIC]).await,
+        Err(error) => tracing::warn!("{OFFSETS_TOPIC} was not made: {error}"),
+    }
+}
+
+fn coordinator(found: Result<Broker, Unknown>, key: StrBytes) -> Coordinator {
+    let mut coordinator = Coordinator::default();
+    coordinator.key = key;
+    match found {
+        Ok(broker) => {
+            (coordinator.node_id, coordinator.port) = (broker.id, i32::from(broker.port));
+            coordinator.host = broker.host.as_str().into();
+        }
+        Err((code, reason)) => {
+            (coordinator.node_id, coordinator.port) = (-1, -1);
+            coordinator.error_code = code;
+            coordinator.error_message = Some(StrBytes::from(reason));
+        }
+    }
+    coordinator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transactional_client_is_told_what_ends_it() {
+        assert_eq!(no_transactions(2).0, code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        assert_eq!(no_transactions(6).0, code::INVALID_REQUEST);
+        assert!(no_transactions(6).1.contains("no transactions"));
+    }
+}

@@ -1,0 +1,137 @@
+//! OffsetCommit: answered when the offsets are committed as records.
+
+use crate::kafka::codec::wire;
+use crate::kafka::codec::wire::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use crate::kafka::context::Context;
+use crate::kafka::dispatch::Handler;
+use crate::kafka::errors::{code, group_code, group_result_code};
+use core::ops::RangeInclusive;
+use engine::control::View;
+use engine::groups::request::{Commit, Identity, NewOffset};
+use engine::groups::{Answer, GroupError, Request};
+use kafka_wire::{OffsetCommitRequest, OffsetCommitResponse};
+use std::sync::Arc;
+
+pub struct OffsetCommit;
+
+impl Handler for OffsetCommit {
+    type Request = OffsetCommitRequest;
+    const VERSIONS: RangeInclusive<i16> = 2..=9;
+
+    fn named(request: &Self::Request) -> usize {
+        request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
+    }
+
+    async fn handle(context: &Context, _: i16, request: OffsetCommitRequest) -> OffsetCommitResponse {
+        let offsets = known_offsets(&context.view(), &request);
+        let commit = Commit {
+            member: Identity {
+                group: request.group_id.as_str().to_owned(),
+                member: request.member_id.as_str().to_owned(),
+                instance: wire::owned(request.group_instance_id.as_ref()),
+                generation: request.generation_id_or_member_epoch,
+            },
+            offsets: offsets.iter().flatten().cloned().collect(),
+            retention_ms: Some(request.retention_time_ms).filter(|ms| *ms >= 0),
+        };
+        let committed = match context.groups.ask(Request::Commit(commit)).await {
+            Answer::Committed(committed) => committed,
+            other => panic!("a commit was answered with {other:?}"),
+        };
+        answer(&request, &offsets, committed)
+    }
+}
+
+/// One for each partition of the request; none where there is no such partition.
+fn known_offsets(view: &View, request: &OffsetCommitRequest) -> Vec<Option<NewOffset>> {
+    let mut offsets = Vec::new();
+    for topic in &request.topics {
+        let known = view.topics.get_key_value(topic.name.as_str());
+        for partition in &topic.partitions {
+            let is_known = |partitions: usize| {
+                usize::try_from(partition.partition_index).is_ok_and(|number| number < partitions)
+            };
+            let known = known.filter(|(_, topic)| is_known(topic.partitions.len()));
+            offsets.push(known.map(|(name, _)| NewOffset {
+                topic: Arc::clone(name),
+                partition: partition.partition_index,
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: wire::owned(partition.committed_metadata.as_ref()).unwrap_or_default(),
+            }));
+        }
+    }
+    offsets
+}
+
+fn answer(
+    request: &OffsetCommitRequest,
+    offsets: &[Option<NewOffset>],
+    committed: Result<Vec<Result<(), GroupError>>, GroupError>,
+) -> OffsetCommitResponse {
+    let mut codes = committed.map(|results| results.into_iter().map(group_result_code));
+    let mut offsets = offsets.iter();
+    let mut response = OffsetCommitResponse::default();
+    for topic in &request.topics {
+        let mut answered = OffsetCommitResponseTopic::default();
+        answered.name = topic.name.clone();
+        for partition in &topic.partitions {
+            let mut one = OffsetCommitResponsePartition::default();
+            one.partition_index = partition.partition_index;
+            one.error_code = match (offsets.next().expect("one for each"), &mut codes) {
+                (None, _) => code::UNKNOWN_TOPIC_OR_PARTITION,
+                (Some(_), Ok(codes)) => codes.next().expect("one for each that is known"),
+                (Some(_), Err(error)) => group_code(*error),
+            };
+            answered.partitions.push(one);
+        }
+        response.topics.push(answered);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::admin::fixture::Cluster;
+    use super::*;
+    use crate::kafka::codec::wire::offset_commit_request::{
+        OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    };
+
+    fn request() -> OffsetCommitRequest {
+        let mut request = OffsetCommitRequest::default();
+        for (name, numbers) in [("gone", vec![0]), ("a", vec![0, 5, 1])] {
+            let mut topic = OffsetCommitRequestTopic::default();
+            topic.name = name.into();
+            topic.partitions = numbers
+                .into_iter()
+                .map(|number| {
+                    let mut partition = OffsetCommitRequestPartition::default();
+                    partition.partition_index = number;
+                    partition
+                })
+                .collect();
+            request.topics.push(topic);
+        }
+        request
+    }
+
+    #[test]
+    fn partitions_that_are_not_there_are_refused_alone() {
+        let view = Cluster::new(1).with_topic("a", 1, 2).view();
+        let request = request();
+        let offsets = known_offsets(&view, &request);
+        let known: Vec<bool> = offsets.iter().map(Option::is_some).collect();
+        assert_eq!(known, [false, true, false, true]);
+        let codes = |committed| {
+            let response = answer(&request, &offsets, committed);
+            let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.map(|partition| partition.error_code).collect::<Vec<_>>()
+        };
+        let committed = Ok(vec![Ok(()), Err(GroupError::OffsetMetadataTooLarge)]);
+        assert_eq!(codes(committed), [3, 0, 3, 12]);
+        assert_eq!(codes(Err(GroupError::IllegalGeneration)), [3, 22, 3, 22]);
+    }
+}

@@ -1,0 +1,367 @@
+//! Produce, in two stages: batches are handed to the engine in the order they came, and the
+//! answer is made when all of them are as durable as asked.
+
+use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
+use crate::kafka::codec::cursor::Malformed;
+use crate::kafka::codec::header::{self, RequestHeader};
+use crate::kafka::codec::outgoing::Outgoing;
+use crate::kafka::context::Context;
+use crate::kafka::errors::{code, refusal_code};
+use crate::kafka::throttle;
+use crate::shard::completion::Slots;
+use crate::shard::pace::Pace;
+use crate::shard::shard_loop::ProduceResult;
+use engine::batch::{BatchHeader, Codec};
+use engine::control::view::TopicSettings;
+use engine::control::{View, names};
+use engine::ids::PartitionId;
+use engine::shard::{Acks, Refusal, RequestId};
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Below this version batches have the old formats: advertised (see `versions`), not answered.
+const VERSION_MIN: i16 = 3;
+
+/// What a sync of a busy disk may take. Kafka with one replica answers from memory, so that there a
+/// `timeout_ms` of 0 is one that is met.
+const WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// A produce request whose batches are with the engine.
+pub struct ProduceWork {
+    version: i16,
+    correlation: i32,
+    /// With the number of partitions of each.
+    topics: Vec<(Arc<str>, usize)>,
+    partitions: Vec<Part>,
+    slots: Rc<Slots<ProduceResult>>,
+    /// How long nothing more is read: a quota was exceeded.
+    pub throttle: Duration,
+}
+
+struct Part {
+    number: i32,
+    /// Of its topic, when there is one.
+    settings: Option<TopicSettings>,
+    /// Refused before the engine saw it.
+    refused: Option<i16>,
+    /// What the engine knows it by.
+    id: PartitionId,
+}
+
+/// What became of a request.
+pub enum Begun {
+    Answered(ProduceWork),
+    /// acks=0: nothing is answered. What the engine refuses later comes by the connection's
+    /// silent request; `refused` says that something was refused at once.
+    Silent {
+        refused: bool,
+        throttle: Duration,
+    },
+}
+
+/// Decodes a request and hands its batches on; waits where a journal has no room, for at most
+/// the request's own time-out, which also bounds the wait for the answer. `closed` tells that the client is gone, `silent` gives the
+/// connection's request for batches with acks=0.
+pub async fn begin(
+    context: &Context,
+    header: RequestHeader<'_>,
+    body: &[u8],
+    closed: impl Fn() -> bool,
+    silent: impl FnOnce() -> RequestId,
+) -> Result<Begun, Malformed> {
+    let request = ProduceRequest::decode(body, header.version)?;
+    let view = context.view();
+    let refused = refused_whole(&request, header.version);
+    let mut partitions = resolve(&view, &request, refused);
+    let throttle = context.charge_produce(&view, header.client_id, body.len());
+    let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
+    if request.acks == 0 {
+        hand_all_on(context, silent(), &request, &mut partitions, (deadline_ns, &closed)).await;
+        let refused = partitions.iter().any(|part| part.refused.is_some());
+        return Ok(Begun::Silent { refused, throttle });
+    }
+    let (id, slots) = context.shard.begin_produce(partitions.len(), deadline_ns);
+    hand_all_on(context, id, &request, &mut partitions, (deadline_ns, &closed)).await;
+    // The engine answers each batch that it was given; the others are not waited for.
+    fill_refused(&slots, &partitions);
+    context.shard.forget_if_complete(id, &slots);
+    let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
+    let (version, correlation) = (header.version, header.correlation);
+    Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots, throttle }))
+}
+
+/// Gives the engine, in order, every batch that is not refused already.
+async fn hand_all_on(
+    context: &Context,
+    id: RequestId,
+    request: &ProduceRequest<'_>,
+    parts: &mut [Part],
+    until: (u64, &impl Fn() -> bool),
+) {
+    let acks = acks_of(request.acks).unwrap_or(Acks::All);
+    let mut pace = Pace::begin();
+    for (slot, (part, wire)) in parts.iter_mut().zip(&request.partitions).enumerate() {
+        if part.refused.is_some() {
+            continue;
+        }
+        pace.rest_if_late().await;
+        let records = wire.records.unwrap_or_default();
+        let (slot, partition, settings) = (slot as u32, part.id, part.settings);
+        let batch = Batch { request: id, slot, partition, acks, records, settings };
+        if !hand_on(context, batch, &mut pace, until).await {
+            part.refused = Some(code::REQUEST_TIMED_OUT);
+        }
+    }
+}
+
+struct Batch<'a> {
+    request: RequestId,
+    slot: u32,
+    partition: PartitionId,
+    acks: Acks,
+    records: &'a [u8],
+    settings: Option<TopicSettings>,
+}
+
+impl Batch<'_> {
+    /// Where its records have to be decompressed to be looked at: what they have to be within.
+    fn settings_to_check(&self) -> Option<TopicSettings> {
+        let is_compressed = BatchHeader::of(self.records)?.codec_number() != Codec::None as u8;
+        self.settings.filter(|settings| is_compressed && !settings.trusts_header)
+    }
+}
+
+/// Gives one batch to the engine once there is room; false when there was none in time.
+async fn hand_on(
+    context: &Context,
+    batch: Batch<'_>,
+    pace: &mut Pace,
+    (deadline_ns, closed): (u64, &impl Fn() -> bool),
+) -> bool {
+    let mut checked = None;
+    if let Some(settings) = batch.settings_to_check() {
+        let bounds = settings.time_bounds(context.shard.now().wall_ms);
+        checked = context.record_checks.check(pace, batch.records, bounds, closed).await;
+        if checked.is_none() {
+            return false;
+        }
+    }
+    let shard = &context.shard;
+    let has_room = || shard.room_for(batch.partition, batch.records.len());
+    if !has_room() {
+        let over = || has_room() || closed() || shard.now().mono_ns >= deadline_ns;
+        shard.changes.until(over).await;
+        if !has_room() {
+            return false;
+        }
+    }
+    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, (batch.records, checked));
+    true
+}
+
+/// How long a request's answer may take, by its own `timeout_ms`. It ends also when a follower
+/// that stands still is waited for: clients take the time they give their requests from it, and one
+/// without an answer then closes the connection with all that is in flight there.
+fn wait_of(timeout_ms: i32) -> Duration {
+    Duration::from_millis(timeout_ms.max(0) as u64).max(WAIT_MIN)
+}
+
+/// The error that all partitions get, whatever they hold.
+fn refused_whole(request: &ProduceRequest<'_>, version: i16) -> Option<i16> {
+    if version < VERSION_MIN {
+        return Some(code::UNSUPPORTED_VERSION);
+    }
+    if acks_of(request.acks).is_none() {
+        return Some(code::INVALID_REQUIRED_ACKS);
+    }
+    request.transactional_id.map(|_| code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+}
+
+fn acks_of(acks: i16) -> Option<Acks> {
+    match acks {
+        0 => Some(Acks::None),
+        1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
+    }
+}
+
+/// The name as the metadata has it, which needs no memory of its own.
+fn topic_name(view: &View, name: &str) -> Arc<str> {
+    view.topics.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name))
+}
+
+fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> Vec<Part> {
+    let mut parts = Vec::with_capacity(request.partitions.len());
+    let mut rest = request.partitions.iter();
+    for (name, count) in &request.topics {
+        let topic = view.topics.get(*name);
+        let settings = topic.map(|topic| topic.settings);
+        // What the brokers write there for themselves is nothing for clients to add to.
+        let refused = refused.or(names::is_internal(name).then_some(code::INVALID_TOPIC_EXCEPTION));
+        for wire in rest.by_ref().take(*count) {
+            let number = usize::try_from(wire.number).ok();
+            let found = topic.and_then(|topic| topic.partitions.get(number?));
+            let refused = refused.or(match (found, wire.records) {
+                (None, _) => Some(code::UNKNOWN_TOPIC_OR_PARTITION),
+                (_, None | Some([])) => Some(code::INVALID_RECORD),
+                _ => None,
+            });
+            let id = found.map_or(PartitionId(0), |found| found.id);
+            parts.push(Part { number: wire.number, settings, refused, id });
+        }
+    }
+    parts
+}
+
+fn fill_refused(slots: &Slots<ProduceResult>, parts: &[Part]) {
+    if slots.is_complete() {
+        // Its time was over meanwhile.
+        return;
+    }
+    for (slot, part) in parts.iter().enumerate() {
+        if part.refused.is_some() {
+            slots.fill(slot as u32, Err(Refusal::UnknownPartition));
+        }
+    }
+}
+
+impl ProduceWork {
+    pub fn is_complete(&self) -> bool {
+        self.slots.is_complete()
+    }
+
+    pub fn slots(&self) -> Rc<Slots<ProduceResult>> {
+        Rc::clone(&self.slots)
+    }
+
+    /// The answer, and how many partitions in it have an error.
+    pub fn finish(self, context: &Context) -> (Outgoing, u64) {
+        let results = self.slots.take();
+        assert_eq!(results.len(), self.partitions.len(), "the answer is made when all is there");
+        let answered =
+            self.partitions.iter().zip(results).map(|(part, result)| part.answered(context, result));
+        let partitions: Vec<ProducedPartition> = answered.collect();
+        let errors = partitions.iter().filter(|one| one.error_code != code::NONE).count() as u64;
+        let mut answer = header::begin_answer(self.correlation);
+        if self.version >= FLEXIBLE_FROM {
+            answer.push(0);
+        }
+        let throttle_ms = throttle::in_ms(self.throttle);
+        produce_codec::encode_response(&mut answer, self.version, &self.topics, &partitions, throttle_ms);
+        header::seal(&mut answer, 0);
+        (Outgoing::of(answer), errors)
+    }
+}
+
+impl Part {
+    fn answered(&self, context: &Context, result: ProduceResult) -> ProducedPartition {
+        let mut partition = ProducedPartition {
+            number: self.number,
+            error_code: code::NONE,
+            base_offset: -1,
+            log_append_time_ms: -1,
+            log_start: -1,
+            record_errors: Vec::new(),
+            message: None,
+            leader: None,
+        };
+        match (self.refused, result) {
+            (Some(error_code), _) => partition.error_code = error_code,
+            (None, Ok(produced)) => {
+                partition.base_offset = produced.base_offset.0;
+                partition.log_append_time_ms = produced.log_append_time_ms;
+                partition.log_start = produced.log_start.0;
+            }
+            (None, Err(refusal)) => {
+                partition.error_code = refusal_code(refusal);
+                partition.message = message(refusal);
+                if let Refusal::Batch(error) = refusal {
+                    partition.record_errors = error.records();
+                }
+                if refusal == Refusal::NotLeader {
+                    partition.leader = context.leader_hint(self.id);
+                }
+            }
+        }
+        partition
+    }
+}
+
+/// What the code alone does not say.
+fn message(refusal: Refusal) -> Option<Cow<'static, str>> {
+    match refusal {
+        Refusal::Batch(error) => Some(error.to_string().into()),
+        Refusal::Storage => Some("no space left, or damaged storage".into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::codec::wire;
+    use kafka_wire::ProduceResponse;
+
+    fn part(number: i32, error_code: i16) -> ProducedPartition {
+        ProducedPartition {
+            number,
+            error_code,
+            base_offset: 5,
+            log_append_time_ms: -1,
+            log_start: 2,
+            record_errors: Vec::new(),
+            message: Some("why".into()),
+            leader: None,
+        }
+    }
+
+    #[test]
+    fn every_version_of_the_answer_is_read_by_the_schema() {
+        let topics = [(Arc::from("a"), 2), (Arc::from("b"), 1)];
+        let broker = crate::kafka::context::Broker { id: 1, host: "h".into(), port: 9, rack: None };
+        let hint = crate::kafka::hot::leader_hint::LeaderHint { broker, epoch: 4 };
+        let bad_record = ProducedPartition { record_errors: vec![(2, "late".to_owned())], ..part(1, 3) };
+        let parts = [part(0, 0), bad_record, ProducedPartition { leader: Some(hint), ..part(7, 6) }];
+        for version in 3..=11 {
+            let mut body = Vec::new();
+            produce_codec::encode_response(&mut body, version, &topics, &parts, 7);
+            let response: ProduceResponse = wire::decode(&body, version).expect("decodes");
+            assert_eq!((response.responses.len(), response.throttle_time_ms), (2, 7));
+            let first = &response.responses[0].partition_responses;
+            assert_eq!((first[1].error_code, first[0].base_offset), (3, 5));
+            let bad = first[1].record_errors.iter().map(|error| error.batch_index);
+            let named: &[i32] = if version >= 8 { &[2] } else { &[] };
+            assert!(bad.eq(named.iter().copied()), "version {version}");
+            assert_eq!(response.node_endpoints.len(), usize::from(version >= 10));
+            let last = &response.responses[1].partition_responses[0];
+            assert_eq!(last.current_leader.leader_id, if version >= 10 { 1 } else { -1 });
+        }
+    }
+
+    #[test]
+    fn acks_are_three_numbers() {
+        assert_eq!(
+            [acks_of(0), acks_of(1), acks_of(-1)],
+            [Some(Acks::None), Some(Acks::Leader), Some(Acks::All)]
+        );
+        assert_eq!([acks_of(2), acks_of(-2)], [None, None]);
+    }
+
+    #[test]
+    fn what_is_known_to_be_wrong_is_refused_for_every_partition() {
+        let request = |acks, transactional_id| ProduceRequest {
+            transactional_id,
+            acks,
+            timeout_ms: 0,
+            topics: Default::default(),
+            partitions: Default::default(),
+        };
+        assert_eq!(refused_whole(&request(1, None), 2), Some(35));
+        assert_eq!(refused_whole(&request(2, None), 9), Some(21));
+        assert_eq!(refused_whole(&request(-1, Some("t")), 9), Some(53));
+        assert_eq!(refused_whole(&request(0, None), 9), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! What the process shows of itself: status, figures, findings and the pages that carry them; it decides nothing, and
+//! no record passes through it.
+
+pub mod exposition;
+pub mod health_row;
+pub mod http;
+pub mod metrics;
+pub mod slow_disk;
+pub mod stats;
+pub mod status;

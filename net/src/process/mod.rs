@@ -1,0 +1,19 @@
+//! The process from its options to its end: what the operator asks for, whether the machine and the data folder allow
+//! it, and the node's threads; it does not know what a shard or a client does.
+
+pub mod address;
+pub mod cli;
+pub mod config;
+pub mod data_folder;
+pub mod descriptors;
+pub mod entropy;
+pub mod environment;
+pub mod kafka_settings;
+pub mod logging;
+pub mod node;
+pub mod options;
+pub mod panics;
+pub mod refusal;
+pub mod signals;
+pub mod start;
+pub mod system;

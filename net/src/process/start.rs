@@ -1,0 +1,91 @@
+//! The start of the process, in order: what can refuse comes before what is seen from outside.
+
+use crate::observe::http;
+use crate::observe::status::Status;
+use crate::peer::config::ClusterConfig;
+use crate::process::config::Config;
+use crate::process::data_folder::{DataFolder, SegmentBytes};
+use crate::process::node::{self, NodeConfig, NodeError};
+use crate::process::refusal::Refusal;
+use crate::process::{environment, signals};
+use engine::ids::NodeId;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// All checks passed: the folder is locked, HTTP answers, signals are watched.
+pub struct Prepared {
+    config: NodeConfig,
+    folder: DataFolder,
+    status: Arc<Status>,
+}
+
+/// Checks the machine and the folder, and prints what will be.
+pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
+    let node = &config.node;
+    let cluster = node.cluster.as_ref();
+    environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
+    let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
+    let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
+    let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
+    let open_files_max = environment::open_files(&folder.path, node.shards)?;
+    let status = Status::new(node.shards);
+    let http = http::start(config.http_listen, status.clone())?;
+    signals::watch(status.clone()).map_err(|error| {
+        Refusal::environment(
+            format!("no thread for signals: {error}"),
+            "raise the limit of processes (ulimit -u)",
+        )
+    })?;
+    let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
+    // Nobody has to read stdout.
+    let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
+    Ok(Prepared { config: node, folder, status })
+}
+
+impl Prepared {
+    /// Runs the node to its end; the folder's lock is held until then.
+    pub fn run(self) -> Result<(), NodeError> {
+        if !self.folder.has_reserve {
+            tracing::warn!("the disk is full: no reserve; produce is refused until space is freed");
+        }
+        if !self.config.listen.ip().is_loopback() {
+            tracing::warn!("clients beyond this machine are served in plaintext, without authentication");
+        }
+        if let Some(cluster) = &self.config.cluster
+            && !cluster.listen.ip().is_loopback()
+        {
+            tracing::warn!("links to other nodes are plaintext without authentication (--insecure-peers)");
+        }
+        let ended = node::run(self.config, self.status);
+        drop(self.folder);
+        ended
+    }
+}
+
+fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
+    let mut text = format!("duramen {} node {}\n", env!("CARGO_PKG_VERSION"), node.node);
+    for shard in 0..node.shards {
+        let listen = SocketAddr::new(node.listen.ip(), node.listen.port() + shard);
+        let host = &node.advertised.host;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let advertised = format!("{host}:{}", node.advertised.first_port + shard);
+        // Of another node the metadata tells: its cluster may be older than the option.
+        let broker = if node.node == NodeId(0) { format!("broker {shard} ") } else { String::new() };
+        text += &format!(
+            "  shard {shard}: {broker}on core {}, listens on {listen}, advertised as {advertised}\n",
+            node.cpus[usize::from(shard)]
+        );
+    }
+    if let Some(cluster) = &node.cluster {
+        let last = cluster.listen.port() + (node.shards - 1);
+        let peers = cluster.peers.iter().map(|(id, address)| format!("{id}={address}"));
+        let peers = peers.collect::<Vec<_>>().join(", ");
+        text += &format!("  peers:   {peers}; listens on {}-{last}\n", cluster.listen);
+    }
+    text += &format!("  data:    {}\n", node.data_dir.display());
+    text += "  sync:    fdatasync before every acknowledgement (acks=all and acks=1)\n";
+    text += &format!("  memory:  {} MiB for {} shard(s)\n", node.memory_bytes >> 20, node.shards);
+    text += &format!("  http:    http://{http}/metrics /livez /readyz /startupz\n");
+    text
+}

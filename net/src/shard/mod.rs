@@ -1,0 +1,15 @@
+//! One shard on its thread: the loop around the engine, what it waits for, and what it tells the other shards of the
+//! node; what a client's request means is not decided here.
+
+pub mod completion;
+pub mod groups;
+pub mod just_deleted;
+pub mod leaders;
+pub mod mailbox;
+pub mod pace;
+pub mod publication;
+pub mod requests;
+pub mod settling;
+pub mod shard_events;
+pub mod shard_loop;
+pub mod shard_run;
