@@ -47,6 +47,8 @@ fn what_is_not_damaged_is_served_and_an_accepted_loss_is_over() {
         let leader = shard.journal(journal).expect("open").leader().1;
         let own = shard.node().map(|node| node.node);
         assert!(leader.is_some() && leader == own, "clients are told whom to read from: {leader:?}");
+        let told = cluster.world.nodes[0].leaders.get(&journal).and_then(|(_, leader)| *leader);
+        assert_eq!(told, own, "and what serves clients knows");
         assert_eq!(metrics(&cluster, journal).damaged_ranges, 1);
         assert!(cluster.latest(0, partition).is_ok());
         assert!(!cluster.produce(partition), "no offset is given twice");

@@ -272,6 +272,9 @@ impl Journal {
 
     /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.
     pub fn in_sync(&self, now: Now) -> Vec<NodeId> {
+        if self.serves_around_loss() {
+            return self.node_of(self.replica.id()).into_iter().collect();
+        }
         let Some(lead) = &self.lead else { return Vec::new() };
         let followers =
             lead.followers.iter().filter(|(_, caught)| caught.is_in_sync(now.mono_ns)).map(|(id, _)| *id);

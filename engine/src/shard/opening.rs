@@ -449,6 +449,8 @@ impl Shard {
         journal.follow_members(&self.view);
         journal.start(now, fx);
         self.journals.insert(id, Slot::Running(journal));
+        // One that serves around a loss is never elected.
+        fx.leaders_changed = true;
         fx.partitions_changed = true;
         fx.metadata_changed |= id == META_JOURNAL;
     }

@@ -263,9 +263,7 @@ impl Shard {
         *known = news.clone();
         self.peers.told_ns.insert(journal, now.mono_ns);
         let Known { term, leader, in_sync } = news;
-        if !self.config.peers.is_empty() {
-            fx.out.push(Output::Leader { journal, term, leader, in_sync });
-        }
+        fx.out.push(Output::Leader { journal, term, leader, in_sync });
         true
     }
 

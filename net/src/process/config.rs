@@ -107,7 +107,6 @@ impl Config {
         let text = |value: &dyn std::fmt::Display| toml::Value::String(value.to_string()).to_string();
         let node = &self.node;
         let advertise = Address { host: node.advertised.host.clone(), port: node.advertised.first_port };
-        let accept_loss: Vec<String> = node.accept_loss.iter().map(|journal| text(journal)).collect();
         let format = if self.log_format == LogFormat::Json { "json" } else { "text" };
         let stride = node.broker_ids.unwrap_or_default().stride();
         let mut described = String::new();
@@ -122,7 +121,6 @@ impl Config {
             ("broker-id-stride", stride.to_string()),
             ("scrub-bytes-per-second", node.scrub_bytes_per_second.to_string()),
             ("catch-up-rate", node.catch_up_bytes_per_s.to_string()),
-            ("accept-loss", format!("[{}]", accept_loss.join(", "))),
             ("http-listen", text(&self.http_listen)),
             ("log-format", text(&format)),
             ("log", text(&self.log_filter)),
@@ -193,6 +191,12 @@ fn unknown_key(key: &str) -> Refusal {
         return Refusal::usage(
             format!("key '{key}' is about the cluster"),
             format!("put '{key}' under [cluster]"),
+        );
+    }
+    if key == "accept-loss" {
+        return Refusal::usage(
+            "key 'accept-loss' cannot be in the file: it would accept what is lost later, too",
+            "give --accept-loss on the command line, for one start",
         );
     }
     let names = FILE_KEYS.into_iter().chain(["kafka", "cluster"]);
@@ -514,7 +518,6 @@ mod tests {
     fn what_check_config_prints_is_a_file_that_says_the_same() {
         let options = Options {
             listen: Some("[::1]:9192".into()),
-            accept_loss: vec!["7".into()],
             set: vec!["num.partitions=3".into()],
             node_id: Some(2),
             cluster: ClusterOptions {
@@ -528,6 +531,12 @@ mod tests {
         let (options, kafka) = parse_file(&described).expect("read again");
         let set = kafka.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(config(Options { set, ..options }).expect("valid").describe(), described);
+    }
+
+    #[test]
+    fn a_loss_is_accepted_for_one_start_and_not_in_the_file() {
+        let text = parse_file("accept-loss = ['1']").expect_err("refused").to_string();
+        assert!(text.contains("for one start"), "{text}");
     }
 
     #[test]

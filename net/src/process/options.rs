@@ -71,9 +71,9 @@ pub struct Options {
 
     /// Accept that the entries of this journal that are damaged, or perhaps acked and gone, are lost
     /// for good, so that it takes batches again; its number, or the name of its folder. May be given
-    /// more than once
+    /// more than once. Not in the file, where it would accept what is lost later, too: give it for one start
     #[arg(long, value_name = "JOURNAL", global = true)]
-    #[serde(default)]
+    #[serde(skip)]
     pub accept_loss: Vec<String>,
 
     /// Where /livez, /readyz, /startupz and /metrics are served [default: 127.0.0.1:9644]
@@ -110,7 +110,7 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 14] = [
+pub const FILE_KEYS: [&str; 13] = [
     "data-dir",
     "node-id",
     "listen",
@@ -121,7 +121,6 @@ pub const FILE_KEYS: [&str; 14] = [
     "broker-id-stride",
     "scrub-bytes-per-second",
     "catch-up-rate",
-    "accept-loss",
     "http-listen",
     "log-format",
     "log",
@@ -130,7 +129,6 @@ pub const FILE_KEYS: [&str; 14] = [
 impl Options {
     /// These options where they are given, `file`'s elsewhere.
     pub fn over(self, file: Options) -> Options {
-        let accept_loss = if self.accept_loss.is_empty() { file.accept_loss } else { self.accept_loss };
         Options {
             config: self.config,
             data_dir: self.data_dir.or(file.data_dir),
@@ -143,7 +141,7 @@ impl Options {
             broker_id_stride: self.broker_id_stride.or(file.broker_id_stride),
             scrub_bytes_per_second: self.scrub_bytes_per_second.or(file.scrub_bytes_per_second),
             catch_up_rate: self.catch_up_rate.or(file.catch_up_rate),
-            accept_loss,
+            accept_loss: self.accept_loss,
             http_listen: self.http_listen.or(file.http_listen),
             log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
@@ -210,7 +208,7 @@ mod tests {
     fn the_files_keys_are_the_command_lines_long_names() {
         let command = OptionsOnly::command();
         let mut names: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-        names.retain(|name| !["help", "config", "set"].contains(name));
+        names.retain(|name| !["help", "config", "set", "accept-loss"].contains(name));
         let keys: Vec<&str> = FILE_KEYS.into_iter().chain(CLUSTER_KEYS).collect();
         assert_eq!(names, keys);
         for key in FILE_KEYS {

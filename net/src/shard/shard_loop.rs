@@ -260,13 +260,6 @@ impl ShardLoop {
     }
 
     fn event(&self, event: &Event) {
-        if let Event::Leading { journal, term } = *event {
-            let own = self.config.node;
-            let known = self.leaders.borrow().get(journal).is_some_and(|known| known.term == term);
-            if !known {
-                self.learn_leader(journal, Leadership { term, leader: Some(own), in_sync: vec![own] });
-            }
-        }
         shard_events::log(self.shard(), event, &self.view(), self.folder());
     }
 
