@@ -46,6 +46,7 @@ seeds! {
 
 seeds! {
     3 nodes;
+    an_entry_that_two_of_three_lost_is_proven_by_the_bound_above_it: 496;
     a_leader_that_an_append_deposes_keeps_what_that_brought: 29, 39;
     a_late_append_of_an_older_term_stages_nothing: 15;
     segments_that_a_node_still_needs_are_kept_by_all: 18, 21, 53;

@@ -5,6 +5,7 @@
 //! the middle leaves an entry that is as bad as before: it stands below the bounds, the next start
 //! finds it damaged and it is repaired again.
 
+use super::hard_state::SyncedBound;
 use super::read::{Located, ReadFault, load};
 use super::recovery::Context;
 use super::segment::Sealed;
@@ -38,14 +39,24 @@ pub struct Judged {
     pub proven: Option<u32>,
 }
 
-/// Gathers what this replica knows of entry `index`; `behind` is where those behind it are.
+/// What lies behind an entry, as far as it may prove it.
+#[derive(Default)]
+pub struct Behind {
+    /// One after the other.
+    pub places: Vec<Place>,
+    /// The entry that the hard state names, where the commit beside it covers the one in question: both
+    /// are of one log.
+    pub bound: Option<SyncedBound>,
+}
+
+/// Gathers what this replica knows of entry `index`.
 pub async fn judge(
     context: Context,
     identity: JournalIdentity,
     index: Index,
     own: Source,
     next: Source,
-    behind: Vec<Place>,
+    behind: Behind,
 ) -> Judged {
     let proven = prove(&context, identity, index, behind).await;
     let own = match own {
@@ -66,16 +77,11 @@ pub async fn judge(
 }
 
 /// The checksum of entry `index`, where one behind it was sealed by a leader that knew `index` to be
-/// committed, and the chain leads from that one down to it. What that leader's log had there is what
+/// committed, or is the bound of a log in which it was, and the chain leads from that one down to it. What that leader's log had there is what
 /// is committed, also where the entries that tell it are themselves of a tail that is to be cut.
-async fn prove(
-    context: &Context,
-    identity: JournalIdentity,
-    index: Index,
-    behind: Vec<Place>,
-) -> Option<u32> {
+async fn prove(context: &Context, identity: JournalIdentity, index: Index, behind: Behind) -> Option<u32> {
     let (mut named, mut checksum) = (None, None);
-    for (place, at) in behind.into_iter().zip(index.0 + 1..) {
+    for (place, at) in behind.places.into_iter().zip(index.0 + 1..) {
         let entry = read_entry(context.clone(), identity, place, Index(at)).await.ok()?;
         let header = entry.header();
         let previous = header.previous_checksum.get();
@@ -83,7 +89,9 @@ async fn prove(
             return None;
         }
         named = named.or(Some(previous));
-        if header.commit.get() >= index.0 {
+        let is_bound =
+            |bound: SyncedBound| bound.index == Index(at) && bound.checksum == header.checksum.get();
+        if header.commit.get() >= index.0 || behind.bound.is_some_and(is_bound) {
             return named;
         }
         checksum = Some(header.checksum.get());

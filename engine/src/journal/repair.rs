@@ -19,7 +19,7 @@
 
 use super::effects::{Done, Effects};
 use super::hard_state::{HardState, SyncedBound};
-use super::mending::{self, Judged, PROOF_ENTRIES_MAX, Source, Target, is_whole};
+use super::mending::{self, Behind, Judged, PROOF_ENTRIES_MAX, Source, Target, is_whole};
 use super::procedures;
 use super::proven_loss::ProvenLoss;
 use super::report::Damage;
@@ -259,7 +259,7 @@ impl Journal {
             Some(entry) => Source::Known(Some(entry.header().previous_checksum.get())),
             None => self.place_of(next).map_or(Source::Known(None), Source::Place),
         };
-        let behind = if self.is_chain_proven(&job) { Vec::new() } else { self.places_behind(index) };
+        let behind = if self.is_chain_proven(&job) { Behind::default() } else { self.behind(index) };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let judged = mending::judge(context, identity, index, own, next, behind).await;
@@ -268,10 +268,12 @@ impl Journal {
     }
 
     /// Where the entries behind `index` are, as far as they may prove it.
-    fn places_behind(&self, index: Index) -> Vec<Place> {
+    fn behind(&self, index: Index) -> Behind {
         let durable = self.appender.durable().index;
         let last = durable.min(Index(index.0 + PROOF_ENTRIES_MAX));
-        (index.0 + 1..=last.0).map_while(|index| self.place_of(Index(index))).collect()
+        let places = (index.0 + 1..=last.0).map_while(|index| self.place_of(Index(index))).collect();
+        let HardState { commit, synced, .. } = self.hard_state;
+        Behind { places, bound: Some(synced).filter(|_| index <= commit && synced.checksum != 0) }
     }
 
     /// The entry above was committed and was mended: what it names is committed.
