@@ -248,9 +248,16 @@ pub(super) fn missing_here(missing: &[(JournalId, Amnesia)]) -> String {
     text += "\nNothing was changed. Put back what is missing: all of a journal's folder, or the whole data \
              folder, from one copy that is not older. If there is none, start with ";
     text += &flags.join(" ");
-    text += ": what is left of that journal moves to quarantine/, nothing is deleted, and its partitions \
-             begin empty";
-    if missing.iter().any(|(journal, _)| *journal == META_JOURNAL) {
+    let keeps_entries = |why: &Amnesia| *why == Amnesia::HardStateMissing;
+    if missing.iter().any(|(_, why)| keeps_entries(why)) {
+        text += ": where hard-state alone is missing all entries stay, and what it had voted for counts for \
+                 nothing on a node on its own";
+    }
+    if missing.iter().any(|(_, why)| !keeps_entries(why)) {
+        text += ": what is left of that journal moves to quarantine/, nothing is deleted, and its partitions \
+                 begin empty";
+    }
+    if missing.iter().any(|(journal, why)| *journal == META_JOURNAL && !keeps_entries(why)) {
         text += ". Journal 0 holds the metadata: without it no topic is known, all journals move to \
                  quarantine/ and the cluster begins empty";
     }
