@@ -33,6 +33,11 @@ fn an_old_copy_of_one_that_acked_elects_nobody() {
 }
 
 #[test]
+fn several_bad_tails_are_settled_once_all_were_heard() {
+    (60..64).for_each(scenes::several_bad_tails);
+}
+
+#[test]
 fn a_follower_that_lost_what_it_acked_is_sent_it_again_though_nobody_produces() {
     scenes::sent_again(7, false);
     scenes::sent_again(8, true);

@@ -298,3 +298,35 @@ pub fn an_old_copy(seed: u64) {
     }
     room.cluster.check(&[room.partition]);
 }
+
+/// Of five two have an entry that nobody acknowledged, and neither can read it.
+pub fn several_bad_tails(seed: u64) {
+    let mut room = Room::of(seed, 5);
+    let pair = [room.leader, room.other];
+    (0..5).filter(|node| !pair.contains(node)).for_each(|node| room.cluster.kill(node, true));
+    let (leader, journal) = (room.leader, room.journal);
+    let before = room.cluster.entries(leader, journal).pop().expect("some").index;
+    assert!(
+        room.cluster.produce_to(leader, room.partition),
+        "seed {seed}: it does not know yet that it is alone"
+    );
+    room.cluster.expect("both have it", SECOND, |cluster| {
+        let has =
+            |node: &usize| cluster.entries(*node, journal).last().is_some_and(|last| last.index > before);
+        pair.iter().all(has)
+    });
+    pair.iter().for_each(|node| room.cluster.kill(*node, true));
+    pair.iter().for_each(|node| room.flip_last(*node, false));
+    room.start(&[0, 1, 2, 3, 4]);
+    room.cluster.check(&[room.partition]);
+    room.cluster.run_for(SECOND);
+    for node in pair {
+        assert!(room.doubted(node), "seed {seed}: node {node} cut what it could not read");
+        let settled = room.settled(node);
+        assert!(!settled.is_empty(), "seed {seed}: node {node} waits");
+        assert!(
+            !settled.contains(&Settled::Healed),
+            "seed {seed}: nobody has it, and node {node}: {settled:?}"
+        );
+    }
+}
