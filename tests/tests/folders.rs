@@ -4,13 +4,11 @@
 
 use engine::folder::{JOURNALS, NODE_META, QUARANTINE, hard_state_path, journal_dir, journal_meta_path};
 use engine::ids::{JournalId, META_JOURNAL, PartitionId, RaftId};
-use engine::register::Meeting;
 use engine::shard::{Event, Fatal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
 use tests::sim::disk::tamper::Copied;
 
 const SEGMENT_BYTES: u64 = 1 << 20;
-const BLOCK: u64 = 4096;
 const DATA: JournalId = JournalId(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +65,9 @@ fn produce(cluster: &mut Cluster, partition: PartitionId, batches: usize) {
     cluster.run_for(3 * SECOND);
 }
 
-fn is_below(path: &str, of: &str) -> bool {
-    of.is_empty() || path == of || path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'))
-}
-
 fn segments(cluster: &Cluster, node: usize, journal: JournalId) -> Vec<String> {
-    let is_one = |path: &&str| is_below(path, &journal_dir(journal)) && path.ends_with(".seg");
-    cluster.world.nodes[node].disk.files().map(|(path, _)| path).filter(is_one).map(str::to_owned).collect()
+    let files = cluster.world.nodes[node].disk.files_under(&journal_dir(journal));
+    files.into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".seg")).collect()
 }
 
 fn paths(cluster: &Cluster, node: usize, what: What) -> Vec<String> {
@@ -92,28 +86,17 @@ fn paths(cluster: &Cluster, node: usize, what: What) -> Vec<String> {
 fn tamper(cluster: &mut Cluster, node: usize, (what, how): (What, How), elsewhere: &Copied) {
     for path in paths(cluster, node, what) {
         let disk = &mut cluster.world.nodes[node].disk;
-        let files: Vec<(String, u64)> = disk
-            .files()
-            .filter(|(file, _)| is_below(file, &path))
-            .map(|(file, content)| (file.to_owned(), content.len()))
-            .collect();
         match how {
             Missing => disk.remove_all(&path),
-            Empty => files.iter().for_each(|(file, _)| disk.cut(file, 0)),
-            Truncated => files.iter().for_each(|(file, bytes)| disk.cut(file, bytes / 2 / BLOCK * BLOCK)),
-            OtherNode | OtherCluster | Old => {
-                disk.remove_all(&path);
-                let put: Copied =
-                    elsewhere.iter().filter(|(other, _)| is_below(other, &path)).cloned().collect();
-                disk.put(&put);
-            }
+            Empty => disk.empty_all(&path),
+            Truncated => disk.halve_all(&path),
+            OtherNode | OtherCluster | Old => disk.replace_all(&path, elsewhere),
         }
     }
 }
 
 fn sizes(cluster: &Cluster, node: usize) -> Vec<(String, u64)> {
-    let files = cluster.world.nodes[node].disk.files();
-    files.map(|(path, file)| (path.to_owned(), file.len())).collect()
+    cluster.world.nodes[node].disk.files_under("")
 }
 
 /// The rows of a node on its own; hard state cut in the middle may leave either generation.
@@ -274,15 +257,6 @@ fn is_whole(cluster: &Cluster) -> bool {
     })
 }
 
-/// Whoever ended is started again, as a process manager does.
-fn start_ended(cluster: &mut Cluster) {
-    while let Some((node, fatal)) = cluster.ended.pop() {
-        assert!(matches!(fatal, Fatal::Data(_)), "node {node}: {fatal}");
-        assert!(cluster.ended.len() < 3);
-        cluster.world.start(node);
-    }
-}
-
 #[test]
 fn one_of_three_never_votes_with_what_it_forgot_and_is_made_whole_by_the_others() {
     let (mut donor, _) = with_topic(901, 3);
@@ -300,9 +274,7 @@ fn one_of_three_never_votes_with_what_it_forgot_and_is_made_whole_by_the_others(
         cluster.check(&[partition]);
         // An older copy is caught by those that met the later start: the third did, here.
         cluster.expect("the third node met this start", 10 * SECOND, |cluster| {
-            let met = cluster.world.nodes[broken].process();
-            let register = cluster.world.nodes[asleep].shards[0].shard.register();
-            met.zip(register).is_some_and(|(met, register)| register.meet(&met) == Meeting::Known)
+            cluster.world.nodes[asleep].has_met(&cluster.world.nodes[broken])
         });
         // One never gets what the other two acknowledge.
         cluster.kill(asleep, true);
@@ -324,11 +296,11 @@ fn one_of_three_never_votes_with_what_it_forgot_and_is_made_whole_by_the_others(
         cluster.world.start(asleep);
         cluster.world.start(broken);
         cluster.run_for(3 * SECOND);
-        start_ended(&mut cluster);
+        cluster.start_ended();
         cluster.run_for(2 * SECOND);
         cluster.world.start((0..3).find(|node| *node != asleep && *node != broken).expect("one of three"));
         cluster.run_until(60 * SECOND, |cluster| is_whole(cluster) || !cluster.ended.is_empty());
-        start_ended(&mut cluster);
+        cluster.start_ended();
         cluster.expect(&format!("{row}: every journal has its replicas again"), 60 * SECOND, is_whole);
         cluster.check(&[partition]);
         healed += cluster.count(|event| matches!(event, Event::ReplicaLost { .. } | Event::OldCopy { .. }));

@@ -369,6 +369,15 @@ impl Cluster {
         self.sent.retain(|_, sent| sent.node != node);
     }
 
+    /// Whoever ended is started again, as a process manager does.
+    pub fn start_ended(&mut self) {
+        while let Some((node, fatal)) = self.ended.pop() {
+            assert!(matches!(fatal, Fatal::Data(_)), "node {node}: {fatal}");
+            assert!(self.ended.len() < 3);
+            self.world.start(node);
+        }
+    }
+
     /// What a node answers to ListOffsets(latest).
     pub fn latest(&mut self, node: usize, partition: PartitionId) -> Result<Offset, Refusal> {
         let shard = self.shard_of(self.journal_of(partition));

@@ -7,7 +7,7 @@ use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
 use engine::ids::{Index, JournalId, NodeId, ShardId, Term};
-use engine::register::Met;
+use engine::register::{Meeting, Met};
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
 use std::collections::BTreeMap;
@@ -141,6 +141,13 @@ impl Node {
         let shard = &self.shards.first()?.shard;
         let (node, incarnation) = (NodeId(self.number as u32), shard.node()?.incarnation);
         Some(Met { node, incarnation, run: shard.run()? })
+    }
+
+    /// Whether this node knows the process that another one runs.
+    pub fn has_met(&self, other: &Node) -> bool {
+        let register = self.shards.first().and_then(|slot| slot.shard.register());
+        let known = register.zip(other.process()).map(|(register, process)| register.meet(&process));
+        known == Some(Meeting::Known)
     }
 
     fn shard_config(

@@ -411,8 +411,7 @@ impl Run {
         if let Some(whole) = self.put_back.take() {
             assert!(text.contains("othing was changed"), "{text}");
             self.world.nodes[node].disk.power_cut(&mut self.rng);
-            self.world.nodes[node].disk.remove_all("");
-            self.world.nodes[node].disk.put(&whole);
+            self.world.nodes[node].disk.replace_all("", &whole);
             self.tampered[node] = false;
         }
     }
@@ -478,12 +477,12 @@ impl Run {
     }
 
     pub(super) fn strike(&mut self, node: usize, fault: Fault) {
-        let is_put_off = match fault {
-            Fault::DiskLost => !safety::may_lose_disk(&self.world, node),
-            Fault::Tampered => !tamper::may_strike(&self.world, node),
-            _ => false,
+        let may_be = match fault {
+            Fault::DiskLost => safety::may_lose_disk(&self.world, node),
+            Fault::Tampered => tamper::may_strike(&self.world, node),
+            _ => true,
         };
-        self.faults += u64::from(!is_put_off);
+        self.faults += u64::from(may_be);
         self.world.trace.line(self.world.now_ns, format_args!("fault: {fault:?} at n{node}"));
         self.world.counts.add(&format!("struck: {fault:?}"));
         match fault {
@@ -500,11 +499,11 @@ impl Run {
                 bad_tail::strike(&mut self.world, &mut self.model, node, &mut self.rng);
             }
             Fault::PowerCutAll => (0..self.world.nodes.len()).for_each(|node| self.crash(node, true)),
-            Fault::DiskLost if safety::may_lose_disk(&self.world, node) => {
+            Fault::DiskLost if may_be => {
                 self.crash(node, true);
                 self.world.wipe(node);
             }
-            Fault::Tampered if tamper::may_strike(&self.world, node) => self.tamper(node),
+            Fault::Tampered if may_be => self.tamper(node),
             Fault::DiskLost | Fault::Tampered => self.put_off(node, fault),
             Fault::CleanStop => self.world.stop(node),
             Fault::WriteError => self.arm(node, FaultKind::Write),

@@ -9,7 +9,6 @@ use engine::health::Kind;
 use engine::ids::{JournalId, PartitionId};
 use engine::journal::asking::Settled;
 use engine::journal::report::{Cutting, Torn};
-use engine::register::Meeting;
 use engine::shard::Event;
 
 const SEGMENT_BYTES: u64 = 1 << 18;
@@ -57,14 +56,13 @@ impl Room {
     pub fn produce(&mut self, batches: usize) {
         for _ in 0..batches {
             let acked = self.cluster.acked.len();
-            let mut is_sent = false;
-            for _ in 0..5 * SECOND / MS {
-                is_sent = self.cluster.produce_to(self.leader, self.partition);
-                if is_sent {
-                    break;
+            let is_sent = (0..5 * SECOND / MS).any(|_| {
+                let is_taken = self.cluster.produce_to(self.leader, self.partition);
+                if !is_taken {
+                    self.cluster.run_for(MS);
                 }
-                self.cluster.run_for(MS);
-            }
+                is_taken
+            });
             assert!(is_sent, "the leader takes none for 5 s");
             self.cluster.expect("it is acknowledged", SECOND, |cluster| cluster.acked.len() > acked);
         }
@@ -273,28 +271,22 @@ pub fn an_old_copy(seed: u64) {
     room.start(&[other]);
     room.cluster.check(&[room.partition]);
     room.cluster.expect("the third met the later start", 10 * SECOND, |cluster| {
-        let met = cluster.world.nodes[other].process();
-        let register = cluster.world.nodes[stopped].shards[0].shard.register();
-        met.zip(register).is_some_and(|(met, register)| register.meet(&met) == Meeting::Known)
+        cluster.world.nodes[stopped].has_met(&cluster.world.nodes[other])
     });
     room.cluster.kill(stopped, true);
     room.leads();
     room.produce(3);
     (0..3).for_each(|node| room.cluster.kill(node, true));
-    room.cluster.world.nodes[other].disk.remove_all("");
-    room.cluster.world.nodes[other].disk.put(&old);
+    room.cluster.world.nodes[other].disk.replace_all("", &old);
     room.cluster.world.forget_promises(other);
     room.start(&[other, stopped]);
     assert!(!room.leads_within(5 * SECOND), "seed {seed}: an old copy was believed");
     let is_refused = |event: &Event| matches!(event, Event::OldCopy { .. });
     assert!(room.cluster.count(is_refused) > 0, "seed {seed}: nobody says so");
     room.start(&[room.leader]);
-    // A process manager starts again what ended.
     for _ in 0..3 {
         room.cluster.run_for(5 * SECOND);
-        while let Some((node, _)) = room.cluster.ended.pop() {
-            room.start(&[node]);
-        }
+        room.cluster.start_ended();
     }
     room.cluster.check(&[room.partition]);
 }

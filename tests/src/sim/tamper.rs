@@ -8,10 +8,7 @@ use super::survey;
 use super::world::World;
 use engine::folder::{self, JOURNALS, NODE_META};
 use engine::ids::JournalId;
-use engine::register::Meeting;
 use engine::rng::Rng;
-
-const BLOCK: u64 = 4096;
 
 #[derive(Clone, Copy, Debug)]
 enum How {
@@ -44,13 +41,9 @@ pub(super) fn may_strike(world: &World, node: usize) -> bool {
     if world.nodes.len() == 1 {
         return world.nodes[0].is_ready();
     }
-    let Some(process) = world.nodes[node].process() else { return false };
+    let here = &world.nodes[node];
     let mut others = world.nodes.iter().filter(|other| other.number != node);
-    may_lose_disk(world, node)
-        && others.all(|other| {
-            let register = other.shards.first().and_then(|slot| slot.shard.register());
-            register.is_some_and(|register| register.meet(&process) == Meeting::Known)
-        })
+    may_lose_disk(world, node) && others.all(|other| other.has_met(here))
 }
 
 /// Does it to a node that is down.
@@ -77,26 +70,13 @@ pub(super) fn strike(world: &mut World, node: usize, old: Option<&OldCopy>, rng:
     world.trace.line(world.now_ns, format_args!("{how:?} on n{node}: {path:?}"));
     world.counts.add(&format!("folder: {how:?}"));
     let disk = &mut world.nodes[node].disk;
-    let below: Vec<(String, u64)> = disk
-        .files()
-        .filter(|(file, _)| is_below(file, &path))
-        .map(|(file, content)| (file.to_owned(), content.len()))
-        .collect();
     match how {
         How::Missing => disk.remove_all(&path),
-        How::Empty => below.iter().for_each(|(file, _)| disk.cut(file, 0)),
-        How::Truncated => below.iter().for_each(|(file, bytes)| disk.cut(file, bytes / 2 / BLOCK * BLOCK)),
-        How::OtherNode | How::Old => {
-            disk.remove_all(&path);
-            let put: Copied = elsewhere.into_iter().filter(|(file, _)| is_below(file, &path)).collect();
-            disk.put(&put);
-        }
+        How::Empty => disk.empty_all(&path),
+        How::Truncated => disk.halve_all(&path),
+        How::OtherNode | How::Old => disk.replace_all(&path, &elsewhere),
     }
     world.forget_promises(node);
-}
-
-fn is_below(path: &str, of: &str) -> bool {
-    of.is_empty() || path == of || path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Of which file or folder. What only looks like damage of entries is left to those that do damage.

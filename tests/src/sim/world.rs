@@ -219,7 +219,7 @@ impl World {
         assert!(!self.nodes[node].is_running(), "a disk in use is not taken away");
         self.trace.line(self.now_ns, format_args!("n{node} wiped"));
         self.nodes[node].disk = SimDisk::new();
-        self.nodes[node].promises = Promises::default();
+        self.forget_promises(node);
         self.nodes[node].wipes += 1;
         self.counts.add("whole disk lost");
     }
@@ -234,7 +234,7 @@ impl World {
     pub fn swap_disk(&mut self, node: usize, disk: SimDisk) -> SimDisk {
         assert!(!self.nodes[node].is_running(), "a disk in use is not taken away");
         self.trace.line(self.now_ns, format_args!("n{node} has another disk"));
-        self.nodes[node].promises = Promises::default();
+        self.forget_promises(node);
         core::mem::replace(&mut self.nodes[node].disk, disk)
     }
 

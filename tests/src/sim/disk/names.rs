@@ -71,14 +71,9 @@ impl Names {
 
     /// A path and all below it, folders first.
     pub fn paths_under(&self, under: &str) -> Vec<(String, Node)> {
-        let is_under = |path: &str| {
-            under.is_empty()
-                || path == under
-                || path.strip_prefix(under).is_some_and(|rest| rest.starts_with('/'))
-        };
         self.seen
             .iter()
-            .filter(|(path, _)| is_under(path))
+            .filter(|(path, _)| is_under(path, under))
             .map(|(path, node)| (path.clone(), *node))
             .collect()
     }
@@ -219,6 +214,11 @@ fn apply(names: &mut BTreeMap<String, Node>, change: &NameChange) {
             names.insert(to.clone(), *node);
         }
     }
+}
+
+/// At this path, or below it; all is below the empty one.
+pub fn is_under(path: &str, under: &str) -> bool {
+    under.is_empty() || path == under || path.strip_prefix(under).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The folder that a path lies in; empty for the data folder itself.

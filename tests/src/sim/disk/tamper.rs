@@ -2,7 +2,9 @@
 //! removed, emptied, cut short, and put in from elsewhere.
 
 use super::file::Change;
+use super::names::is_under;
 use super::{Inode, Node, SimDisk, SimFile};
+use engine::disk::BLOCK;
 
 /// Files and folders as they were, by path.
 pub type Copied = Vec<(String, Option<SimFile>)>;
@@ -41,6 +43,29 @@ impl SimDisk {
             self.names.place(path, node);
         }
         self.drop_unnamed();
+    }
+
+    /// The files at a path and below it, and how long they are.
+    pub fn files_under(&self, under: &str) -> Vec<(String, u64)> {
+        let files = self.files().filter(|(path, _)| is_under(path, under));
+        files.map(|(path, file)| (path.to_owned(), file.len())).collect()
+    }
+
+    /// All files there are empty.
+    pub fn empty_all(&mut self, under: &str) {
+        self.files_under(under).iter().for_each(|(path, _)| self.cut(path, 0));
+    }
+
+    /// All files there end in the middle, at a block.
+    pub fn halve_all(&mut self, under: &str) {
+        let block = BLOCK as u64;
+        self.files_under(under).iter().for_each(|(path, bytes)| self.cut(path, bytes / 2 / block * block));
+    }
+
+    /// What another folder has at a path and below it takes the place of what is there.
+    pub fn replace_all(&mut self, under: &str, elsewhere: &Copied) {
+        self.remove_all(under);
+        self.put(&elsewhere.iter().filter(|(path, _)| is_under(path, under)).cloned().collect());
     }
 
     /// A file ends here.
