@@ -583,7 +583,8 @@ impl Run {
         self.world.nodes[node].disk.faults.arm(kind, skip);
     }
 
-    /// Back less than the hour that a topic lets a batch be ahead of the broker; forward any.
+    /// Back less than the hour that a topic lets a batch be ahead of the broker; forward any. Only under a process that
+    /// runs: one that starts has nothing but the wall clock to know how long it was away.
     fn jump(&mut self, node: usize) {
         const MINUTE_MS: i64 = 60_000;
         let forward = [11 * MINUTE_MS, 300 * MINUTE_MS, 30 * 24 * 60 * MINUTE_MS];
@@ -592,7 +593,10 @@ impl Run {
             1 => 1 + self.rng.below(5_000) as i64,
             other => forward[other as usize - 2],
         };
-        self.world.nodes[node].wall_offset_ms = offset_ms;
+        let here = &mut self.world.nodes[node];
+        if here.is_running() {
+            here.wall_offset_ms = offset_ms;
+        }
         let after_ns = 20 * MS + self.rng.below(SECOND);
         self.wake_node_after(node, after_ns, WAKE_WALL_BACK);
     }
