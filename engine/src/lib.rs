@@ -23,6 +23,7 @@ pub mod latency;
 pub mod partition;
 pub mod peer;
 pub mod planted;
+pub mod port;
 pub mod raft;
 pub mod register;
 pub mod rng;

@@ -1,7 +1,7 @@
 //! A disk that lies about its last entries, and a crash: whoever acknowledged them goes on counting as
 //! one that has them, until it is settled what became of them.
 
-use engine::journal::asking::Settled;
+use engine::port::Settled;
 use tests::sim::cluster::{MS, SECOND};
 use tests::sim::scenes::{self, Room};
 

@@ -3,7 +3,7 @@
 
 use engine::folder::{checkpoint_path, journal_dir, segment_path};
 use engine::ids::{Index, JournalId, PartitionId};
-use engine::shard::Event;
+use engine::port::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
 
 /// As few bytes as a segment may have here.

@@ -2,8 +2,8 @@
 //! step by step over simulated disks and a simulated network.
 
 use engine::ids::{META_JOURNAL, Offset, PartitionId};
+use engine::port::{Event, Refusal};
 use engine::rng::Rng;
-use engine::shard::{Event, Refusal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
 
 const SEGMENT_BYTES: u64 = 1 << 20;

@@ -4,7 +4,7 @@
 
 use engine::folder::{JOURNALS, NODE_META, QUARANTINE, hard_state_path, journal_dir, journal_meta_path};
 use engine::ids::{JournalId, META_JOURNAL, PartitionId, RaftId};
-use engine::shard::{Event, Fatal};
+use engine::port::{Event, Fatal};
 use tests::sim::cluster::{Cluster, MS, SECOND};
 use tests::sim::disk::tamper::Copied;
 

@@ -3,7 +3,7 @@
 
 use engine::health::{Finding, Kind, Subject, merge};
 use engine::ids::{META_JOURNAL, NodeId};
-use engine::shard::Event;
+use engine::port::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
 use tests::sim::disk::SimDisk;
 

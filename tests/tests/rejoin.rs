@@ -3,8 +3,8 @@
 
 use engine::folder::journal_dir;
 use engine::ids::{Index, JournalId, META_JOURNAL, PartitionId, RaftId};
+use engine::port::Event;
 use engine::raft::Change;
-use engine::shard::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
 
 const SEGMENT_BYTES: u64 = 1 << 20;

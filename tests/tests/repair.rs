@@ -2,7 +2,7 @@
 //! with and without a leader.
 
 use engine::ids::{JournalId, PartitionId};
-use engine::shard::Event;
+use engine::port::Event;
 use tests::sim::cluster::{Cluster, MS, SECOND};
 use tests::sim::survey::Found;
 

@@ -5,7 +5,7 @@ use super::group::{Group, State, Turn};
 use super::log::ForgetAnswer;
 use super::member::Member;
 use super::request::{Answer, Described, DescribedMember, ListedGroup};
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::sync::Arc;
 
 impl Group {

@@ -7,7 +7,7 @@ use super::offsets::Committed;
 use super::record::{OffsetValue, group_key, offset_key};
 use super::request::{Answer, Commit, DeleteOffsets, FetchOffsets, FetchedOffset};
 use crate::ids::Offset;
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::sync::Arc;
 
 type Results = Vec<Result<(), GroupError>>;

@@ -9,7 +9,7 @@ use super::partition_of;
 use super::request::{Answer, Listed, Request};
 use crate::clock::Now;
 use crate::ids::{Offset, Term};
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

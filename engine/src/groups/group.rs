@@ -18,7 +18,7 @@ use super::request::{Answer, Identity};
 use super::timers::{Timer, Timers};
 use super::{GroupConfig, Output, subscription};
 use crate::clock::Now;
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;

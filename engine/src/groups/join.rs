@@ -6,7 +6,7 @@ use super::group::{Group, State, Turn};
 use super::member::{Member, refuse_join};
 use super::request::{Answer, Join, Joined, JoinedMember};
 use super::timers::Timer;
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::sync::Arc;
 
 /// Protocols that one member may offer; clients have one to three. Those that all members have are

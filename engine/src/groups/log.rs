@@ -8,7 +8,7 @@ use super::record::OffsetValue;
 use crate::batch::{BatchBuilder, NewRecord};
 use crate::clock::Now;
 use crate::ids::Offset;
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! One member of a group.
 
-use super::request::{Answer, JoinRefused};
-use super::{GroupError, request};
-use crate::shard::RequestId;
+use super::GroupError;
+use super::request::{self, Answer, JoinRefused};
+use crate::port::RequestId;
 use std::sync::Arc;
 
 /// How long a member that joins for the first time may wait for the rebalance to end: it cannot

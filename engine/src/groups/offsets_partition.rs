@@ -14,7 +14,7 @@ use super::request::{Answer, FetchOffsets, Listed, Request};
 use super::timers::{Timer, Timers};
 use crate::clock::Now;
 use crate::ids::{Offset, Term};
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::group::{Group, State, Turn};
 use super::log::Pending;
 use super::member::refuse_join;
 use super::request::{Answer, Join, Joined};
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::error::GroupError;
 use super::group::{Group, State, Turn};
 use super::log::{AppendError, Pending};
 use super::request::{Answer, Heartbeat, Sync, Synced};
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -18,10 +18,10 @@ use crate::entry::layout::HEADER_BYTES;
 use crate::ids::{Index, LogEnd, NodeId, RaftId, Term};
 use crate::peer::PeerMessage;
 use crate::peer::doubt::{Answer, DoubtMessage, Held, Question, Voters};
+use crate::port::{Event, Output, Settled};
 use crate::raft::guard::TERM_MAX;
 use crate::raft::{Change, ELECTION_TICKS, Membership, TICK};
 use crate::rng::mix;
-use crate::shard::{Event, Output};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -31,20 +31,6 @@ const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// Who hears no leader for so long takes it that there is none: links come up sooner, and one that is there
 /// need not be deposed.
 const UNHEARD: Duration = Duration::from_millis(2 * ELECTION_TICKS as u64 * TICK.as_millis() as u64);
-
-/// How a doubt came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// A leader's entries reach the end that counted; the first one that was lost may be among them.
-    Healed,
-    /// The same, with another entry in the place of the first one that was lost: it was never committed.
-    ReplacedByLeader,
-    /// The voters that have none of it meet every majority, or all were heard and none has more than this
-    /// replica.
-    NoVoterHas,
-    /// The operator accepts the loss.
-    Accepted,
-}
 
 /// The questions of one life of a replica.
 #[derive(Debug)]

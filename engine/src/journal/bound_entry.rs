@@ -1,11 +1,11 @@
 //! The entry that the synced bound names, against the one that stands there.
 
 use super::hard_state::SyncedBound;
-use super::report::{Damage, DamageKind};
 use super::segment::Sealed;
 use super::walk::Walk;
 use crate::folder;
 use crate::ids::JournalId;
+use crate::port::{Damage, DamageKind};
 use std::collections::VecDeque;
 use std::rc::Rc;
 

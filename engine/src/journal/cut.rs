@@ -10,19 +10,18 @@
 //! may be the last copy. Then its place reads as zeros again, so that recovery finds nothing there that
 //! was never written by this log.
 
-use super::aside;
 use super::cursor::Cursor;
 use super::effects::{Done, Effects};
 use super::hard_state::SyncedBound;
-use super::procedures;
 use super::recovery::Context;
 use super::running::Journal;
 use super::segment::Stale;
+use super::{aside, procedures};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder;
 use crate::ids::{FileId, Index, Term};
-use crate::shard::{Event, Fatal, Output};
+use crate::port::{Event, Fatal, Output};
 
 /// A cut that is not yet carried out on disk.
 #[derive(Debug, Default)]

@@ -5,12 +5,12 @@ use super::bad_tail::{self, BadTail};
 use super::hard_state::HardState;
 use super::procedures::write_hard_state;
 use super::recovery::{Context, Recovery, RecoveryError};
-use super::report::{Cutting, Torn};
 use super::walk::{Cut, Walk};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder;
 use crate::ids::{FileId, Index};
 use crate::planted::{Bug, is_planted};
+use crate::port::{Cutting, Torn};
 
 impl Recovery {
     /// Ends the log at `cut`: what is there beyond is kept aside and wiped. What may have been

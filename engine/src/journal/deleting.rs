@@ -8,7 +8,7 @@ use super::segment::{Next, Sealed};
 use crate::clock::Now;
 use crate::disk::DiskError;
 use crate::ids::Index;
-use crate::shard::{Event, Fatal, Output};
+use crate::port::{Event, Fatal, Output};
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -9,7 +9,7 @@ use super::effects::Effects;
 use super::running::Journal;
 use crate::entry::item::Item;
 use crate::ids::{Index, Term};
-use crate::shard::{Event, Output};
+use crate::port::{Event, Output};
 use std::collections::BTreeMap;
 
 /// Segments that wait to be compared: a replica that seals slower than this is far behind.

@@ -12,8 +12,8 @@ use crate::entry::reader::{Expect, check_body, check_head};
 use crate::entry::{EntryBytes, EntryKind};
 use crate::ids::{Index, NodeId, RaftId, Term};
 use crate::peer::{PeerMessage, RaftKind, RaftMessage};
+use crate::port::{Event, Output};
 use crate::raft::{Outgoing, Refused};
-use crate::shard::{Event, Output};
 
 /// What is to be done with a message.
 enum Admitted {

@@ -34,7 +34,7 @@ use crate::framing::replace_file;
 use crate::ids::{FileId, Index, JournalIdentity, NodeId, RaftId, Term};
 use crate::peer::install::{InstallMessage, Offer, PIECE_BYTES_MAX};
 use crate::peer::{PeerMessage, RaftKind, RaftMessage};
-use crate::shard::{Event, Output};
+use crate::port::{Event, Output};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,14 +6,13 @@
 
 use super::effects::{Done, Effects};
 use super::read::ReadFault;
-use super::report::Damage;
 use super::running::Journal;
 use super::supply::{Place, read_entry};
 use crate::entry::EntryBytes;
 use crate::entry::layout::LARGE_ENTRY_BYTES_MAX;
 use crate::ids::{Index, NodeId};
 use crate::peer::PeerMessage;
-use crate::shard::Output;
+use crate::port::{Damage, Output};
 use std::collections::VecDeque;
 
 /// Entries being read for others: repair is no race.

@@ -12,8 +12,8 @@ use crate::control::View;
 use crate::control::view::JournalView;
 use crate::entry::EntryKind;
 use crate::ids::{Index, NodeId, RaftId};
+use crate::port::{Event, Output};
 use crate::raft::{Change, Membership};
-use crate::shard::{Event, Output};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -49,7 +49,6 @@ pub mod recovery_error;
 mod refold;
 mod reinstall;
 pub mod repair;
-pub mod report;
 pub mod retention;
 pub mod running;
 pub mod scan;

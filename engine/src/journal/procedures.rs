@@ -16,8 +16,8 @@ use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{TEMPORARY_SUFFIX, read_copies, replace_file};
 use crate::ids::{FileId, Index, JournalId, JournalIdentity};
+use crate::port::Fatal;
 use crate::register::Registered;
-use crate::shard::Fatal;
 use std::rc::Rc;
 
 /// What came of making a journal's folder.

@@ -15,7 +15,7 @@ use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed, Times};
 use crate::entry::item::Item;
 use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::partition::producers::Verdict;
-use crate::shard::{Acks, Output, Produce, Produced, Refusal};
+use crate::port::{Acks, Output, Produce, Produced, Refusal};
 
 /// What a leader takes before a quorum has it: 16 of the longest entries of many batches. A quorum
 /// that is slow stops the producers, and never fills the memory.

@@ -7,7 +7,6 @@
 //! may crash and be done again.
 
 use super::block_cache::BlockCache;
-use super::bound_entry;
 use super::cache::EntryCache;
 use super::checkpoint_fetch::NoCheckpoint;
 use super::checkpoint_file::{self, Checkpoint};
@@ -21,23 +20,21 @@ use super::procedures::{read_meta, write_hard_state};
 use super::rebuild::{Entries, rebuild};
 pub use super::recovery_error::RecoveryError;
 use super::refold::{fold_committed, items_of, meta_of, note_terms, rolled_of};
-use super::reinstall;
-use super::report::{Damage, DamageKind, RecoveryReport};
 use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
 use super::segment::{Active, Next, Rolled, Sealed, Segments};
 use super::state::State;
-use super::survey;
 use super::walk::{Walk, Walked, cursor_after};
+use super::{bound_entry, reinstall, survey};
 use crate::clock::Now;
-use crate::disk::DiskError;
 use crate::disk::io::Io;
-use crate::disk::{BufferPool, DiskErrorKind, IO_BYTES_MAX};
+use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::item::Item;
 use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
 use crate::ids::{FileId, Index, JournalId, Term};
 use crate::planted::{Bug, is_planted};
+use crate::port::{Damage, DamageKind, RecoveryReport};
 use crate::raft::EntryMeta;
 use crate::register::{Amnesia, opened_by};
 use std::collections::{BTreeMap, VecDeque};

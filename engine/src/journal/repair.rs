@@ -22,7 +22,6 @@ use super::hard_state::{HardState, SyncedBound};
 use super::mending::{self, Behind, Judged, PROOF_ENTRIES_MAX, Source, Target, is_whole};
 use super::procedures;
 use super::proven_loss::ProvenLoss;
-use super::report::Damage;
 use super::running::{Journal, Phase};
 use super::supply::Place;
 use crate::clock::Now;
@@ -30,7 +29,7 @@ use crate::disk::{DiskError, DiskErrorKind};
 use crate::entry::EntryBytes;
 use crate::ids::{Index, NodeId, Term};
 use crate::peer::PeerMessage;
-use crate::shard::{Event, Fatal, Output};
+use crate::port::{Damage, Event, Fatal, Output};
 use core::time::Duration;
 use std::rc::Rc;
 

@@ -26,7 +26,6 @@ use super::proven_loss::ProvenLoss;
 use super::recovery::{Context, Recovered};
 use super::refold::first_not_understood;
 use super::repair::Repair;
-use super::report::Damage;
 use super::segment::Segments;
 use super::stages::{Appended, StageLatencies};
 use super::state::State;
@@ -43,8 +42,8 @@ use crate::ids::{FileId, Index, JournalId, LaneId, NodeId, RaftId, Term};
 use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
 use crate::planted::{Bug, is_planted};
+use crate::port::{Damage, Fatal, Output};
 use crate::raft::{Change, EntryMeta, Outgoing, Replica, ReplicaStart};
-use crate::shard::{Fatal, Output};
 use std::collections::VecDeque;
 use std::rc::Rc;
 

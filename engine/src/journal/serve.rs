@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::entry::item::Item as ControlItem;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
 use crate::partition::Partition;
-use crate::shard::{
+use crate::port::{
     Acks, Answer, FetchPartition, FetchedPartition, PartitionStatus, ProducerStatus, Query, QueryKind,
     Refusal,
 };

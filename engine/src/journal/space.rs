@@ -10,8 +10,8 @@ use super::running::{Journal, Phase};
 use crate::clock::Now;
 use crate::ids::RaftId;
 use crate::peer::{RaftKind, RaftMessage, Space};
+use crate::port::{Event, Output};
 use crate::raft::Follower;
-use crate::shard::{Event, Output};
 use core::time::Duration;
 
 /// A leader without room looks this often for somebody to hand over to.

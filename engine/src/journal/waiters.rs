@@ -5,7 +5,7 @@ use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::ids::{Index, NodeId, Offset, PartitionId};
 use crate::partition::Fold;
 use crate::peer::Committed;
-use crate::shard::{Acks, Answer, Output, Produced, Refusal, RequestId};
+use crate::port::{Acks, Answer, Output, Produced, Refusal, RequestId};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 

@@ -4,7 +4,6 @@
 use super::effects::Effects;
 use super::heads::Head;
 use super::refold::take_checkpoint_before;
-use super::report::{Damage, DamageKind};
 use super::running::{HeldWork, Journal, Phase};
 use super::segment::{Active, Next, Rolled, Sealing};
 use super::state::is_understood;
@@ -15,8 +14,8 @@ use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
 use crate::ids::Index;
 use crate::planted::{Bug, is_planted};
+use crate::port::{Damage, DamageKind, Event, Fatal, Output};
 use crate::raft::{EntryMeta, Work};
-use crate::shard::{Event, Fatal, Output};
 
 impl Journal {
     /// Carries out raft's work until there is none, and releases what is durable.

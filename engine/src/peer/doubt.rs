@@ -3,7 +3,7 @@
 //!
 //! An answer is one to the life that asked: `nonce` names it, and says nothing to any other.
 
-use super::encoding::{DecodeError, flag};
+use super::decode::{DecodeError, flag};
 use crate::codec::{Reader, Write};
 use crate::ids::{Index, LogEnd, RaftId, Term};
 

@@ -3,17 +3,14 @@
 //! An entry is not among them: it travels behind the body as it is on disk, and a flag says that
 //! it does. A version above ours is refused, never guessed at.
 
+use super::decode::{DecodeError, PEER_VERSION, flag};
 use super::doubt::DoubtMessage;
-use super::heartbeats::{Heartbeat, is_heartbeat};
 use super::install::InstallMessage;
-use super::message::{Committed, PeerMessage, RaftKind, RaftMessage, Space};
+use super::message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space, is_heartbeat};
 use crate::codec::{Reader, Short, Write};
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
 use crate::ids::{Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, Term, TopicId};
-
-/// The newest version written and understood.
-pub const PEER_VERSION: u16 = 1;
 
 const RAFT: u8 = 1;
 const HINT: u8 = 2;
@@ -27,25 +24,6 @@ const HEARTBEATS: u8 = 7;
 const HEARTBEAT_BYTES: usize = 8 + 24 + 2 + 32;
 const INSTALL: u8 = 8;
 const DOUBT: u8 = 9;
-
-/// A body that is no message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    #[error("peer message {0}")]
-    Short(#[from] Short),
-    #[error("peer message of version {0}; this program knows versions up to {PEER_VERSION}")]
-    Newer(u16),
-    #[error("peer message has {0} bytes left over")]
-    Long(usize),
-    #[error("{what} {number} is unknown")]
-    Unknown { what: &'static str, number: u8 },
-    #[error("a text in a peer message is not UTF-8")]
-    Text,
-    #[error("a message that is no heartbeat stands among heartbeats")]
-    NoHeartbeat,
-    #[error("the entry that the message speaks of is missing, or there is one and it speaks of none")]
-    Entry,
-}
 
 impl PeerMessage {
     /// The body; the entry's bytes follow behind it.
@@ -182,14 +160,6 @@ fn take_entry(
         (false, None) => Ok(None),
         (true, Some(entry)) => Ok(Some(entry)),
         _ => Err(DecodeError::Entry),
-    }
-}
-
-pub(super) fn flag(from: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    match from.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        number => Err(DecodeError::Unknown { what: "flag", number }),
     }
 }
 

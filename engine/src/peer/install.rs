@@ -3,7 +3,7 @@
 //!
 //! Everything behind the checkpoint then comes as ordinary entries.
 
-use super::encoding::DecodeError;
+use super::decode::DecodeError;
 use crate::codec::{Reader, Write};
 use crate::ids::{Index, RaftId, Term};
 use core::fmt;

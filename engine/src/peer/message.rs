@@ -4,7 +4,6 @@
 //! was judged. A message from a peer is checked by its receiver before it is believed.
 
 use super::doubt::DoubtMessage;
-use super::heartbeats::Heartbeat;
 use super::install::InstallMessage;
 use crate::control::{ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
@@ -143,4 +142,16 @@ impl RaftKind {
             _ => None,
         }
     }
+}
+
+/// One replica's heartbeat, or its answer to one.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    pub journal: JournalId,
+    pub message: RaftMessage,
+}
+
+/// Whether a raft message may travel among others' heartbeats.
+pub fn is_heartbeat(message: &RaftMessage) -> bool {
+    matches!(message.kind, RaftKind::Heartbeat { .. } | RaftKind::HeartbeatResponse { .. })
 }

@@ -3,12 +3,11 @@
 //! This folder knows no socket: `net` carries a message's body and, behind it, the bytes of at
 //! most one entry, in the very buffers that disk and cache share.
 
+pub mod decode;
 pub mod doubt;
 pub mod encoding;
-pub mod heartbeats;
 pub mod install;
 pub mod message;
 
-pub use encoding::{DecodeError, PEER_VERSION};
-pub use heartbeats::Heartbeat;
-pub use message::{Committed, PeerMessage, RaftKind, RaftMessage, Space};
+pub use decode::{DecodeError, PEER_VERSION};
+pub use message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space};

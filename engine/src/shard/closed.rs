@@ -2,7 +2,6 @@
 
 use super::Shard;
 use super::opening::{Members, Slot, Stage};
-use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
@@ -14,6 +13,7 @@ use crate::journal::effects::{Done, Effects};
 use crate::journal::meta_record::JournalMeta;
 use crate::journal::recovery::RecoveryError;
 use crate::peer::install::InstallMessage;
+use crate::port::{Event, Fatal, Output};
 use std::rc::Rc;
 
 /// A journal that is here and not open.

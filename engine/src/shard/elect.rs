@@ -2,11 +2,11 @@
 
 use super::Shard;
 use super::opening::Slot;
-use super::output::Output;
 use crate::clock::Now;
 use crate::ids::JournalId;
 use crate::journal::effects::Effects;
 use crate::peer::PeerMessage;
+use crate::port::Output;
 
 /// How far behind the preferred node may be: at 10,000 entries a second some 10 ms, in which
 /// produce waits for the hand-over.

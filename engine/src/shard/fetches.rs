@@ -1,8 +1,6 @@
 //! Fetches: evaluated at once, read from the disk, or parked until enough is there.
 
-use super::input::{Fetch, RequestId};
-use super::output::{FetchedPartition, Output};
-use super::{Refusal, Shard};
+use super::Shard;
 use crate::clock::Now;
 use crate::collections::{Map, Set};
 use crate::ids::{JournalId, PartitionId};
@@ -10,6 +8,7 @@ use crate::journal::effects::{ColdPart, Done, Effects};
 use crate::journal::read::{Shelf, gather_cold};
 use crate::journal::serve::{Part, refused};
 use crate::latency::Latency;
+use crate::port::{Fetch, FetchedPartition, Output, Refusal, RequestId};
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
 

@@ -1,12 +1,12 @@
 //! The first shard's part in forming a cluster: it carries reports and stores what is decided.
 
 use super::Shard;
-use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
 use crate::folder::NodeMeta;
 use crate::formation::{Formation, Input as Told, Output as Asked, Waiting};
 use crate::ids::NodeId;
 use crate::journal::effects::Effects;
+use crate::port::{Event, Fatal, Output};
 use crate::register::Begun;
 use std::collections::BTreeSet;
 

@@ -2,7 +2,6 @@
 
 use super::Shard;
 use super::opening::Slot;
-use super::output::{Event, Output};
 use super::registry::Registry;
 use crate::clock::Now;
 use crate::health::{
@@ -12,6 +11,7 @@ use crate::ids::{JournalId, LaneId, META_JOURNAL, NodeId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
 use crate::peer::PeerMessage;
+use crate::port::{Event, Output};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,7 +8,6 @@
 use super::Shard;
 use super::lifecycle::first_meta;
 use super::opening::{Slot, Stage};
-use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
 use crate::control::{Command, ControlRefusal, Outcome, View};
 use crate::folder::NodeMeta;
@@ -17,6 +16,7 @@ use crate::journal::Journal;
 use crate::journal::effects::Effects;
 use crate::journal::meta_record::JournalMeta;
 use crate::peer::Committed;
+use crate::port::{Event, Fatal, Output};
 use crate::register::{Amnesia, Register, Registered};
 use std::sync::Arc;
 

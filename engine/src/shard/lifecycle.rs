@@ -1,10 +1,9 @@
 //! A shard's life: the folder's identity, its journals as the metadata names them, ready, stop.
 
+use super::Shard;
 use super::beginning::begin;
 use super::joining::Joining;
 use super::opening::{Members, Slot, Stage};
-use super::output::{Event, Fatal, Output};
-use super::{Refusal, Shard};
 use crate::clock::Now;
 use crate::control::placement::meta_journal_secret;
 use crate::control::{Command, View};
@@ -14,6 +13,7 @@ use crate::ids::{Incarnation, Index, JournalId, LaneId, META_JOURNAL, RaftId, Sh
 use crate::journal::effects::{Done, Effects};
 use crate::journal::meta_record::JournalMeta;
 use crate::journal::waiters::Asker;
+use crate::port::{Event, Fatal, Output, Refusal};
 use core::time::Duration;
 use std::sync::Arc;
 

@@ -7,31 +7,26 @@ mod elect;
 mod fetches;
 mod forming;
 mod health;
-pub mod input;
+mod heartbeats;
 mod joining;
 mod lifecycle;
 mod metrics;
 mod opening;
-pub mod output;
 mod peers;
 mod registry;
 mod reopen;
 pub mod scrub;
 mod times;
 
-pub use crate::control::ControlRefusal;
 pub use crate::control::view::Advertised;
+
 pub use config::ShardConfig;
-pub use input::{Acks, Fetch, FetchPartition, Input, Produce, Query, QueryKind, RequestId};
 pub use metrics::{JournalMetrics, ShardMetrics};
-pub use output::{
-    Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
-};
 
 use crate::clock::Now;
 use crate::control::config::statics::Statics;
 use crate::control::view_builder::ViewBuilder;
-use crate::control::{Command, View};
+use crate::control::{Command, ControlRefusal, View};
 use crate::disk::io::{Io, Procedures};
 use crate::disk::{BufferPool, DiskResult, OpId};
 use crate::formation::Input as Told;
@@ -47,7 +42,7 @@ use crate::journal::produce::Room;
 use crate::journal::serve::Asked;
 use crate::journal::stages::StageLatencies;
 use crate::journal::waiters::Asker;
-use crate::peer::heartbeats;
+use crate::port::{Input, Output, Produce, Query, Refusal};
 use crate::register::Register;
 use crate::rng::Rng;
 use core::cell::Cell;

@@ -9,7 +9,6 @@
 
 use super::Shard;
 use super::closed::Closed;
-use super::output::{Event, Fatal, Output};
 use crate::clock::Now;
 use crate::control::View;
 use crate::control::view::JournalView;
@@ -22,6 +21,7 @@ use crate::journal::meta_record::JournalMeta;
 use crate::journal::procedures::{self, Made};
 use crate::journal::recovery::{Context, Recovered, RecoveryError, recover};
 use crate::journal::{Journal, Options};
+use crate::port::{Event, Fatal, Output};
 use crate::register::{Amnesia, Registered};
 use crate::rng::mix;
 use core::time::Duration;

@@ -1,19 +1,18 @@
 //! What comes from other nodes and goes to them: messages of replicas, who leads what, and
 //! commands on their way to the node that leads the meta journal.
 
+use super::Shard;
 use super::elect::Asking;
-use super::input::RequestId;
 use super::opening::Slot;
-use super::output::Output;
-use super::{ControlRefusal, Shard};
 use crate::clock::Now;
-use crate::control::Command;
+use crate::control::{Command, ControlRefusal};
 use crate::folder::NodeMeta;
 use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Run, Term};
 use crate::journal::effects::Effects;
 use crate::journal::lending::Asked;
 use crate::journal::waiters::Asker;
 use crate::peer::{Committed, Heartbeat, PeerMessage, RaftMessage};
+use crate::port::{Output, RequestId};
 use crate::raft::{ELECTION_TICKS, TICK};
 use core::time::Duration;
 use std::collections::BTreeMap;

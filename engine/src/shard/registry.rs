@@ -3,7 +3,6 @@
 //! told.
 
 use super::Shard;
-use super::output::{Entry, Event, Fatal, Output};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{self, NodeMeta};
@@ -11,6 +10,7 @@ use crate::formation::Input as Told;
 use crate::framing::replace_file;
 use crate::ids::{Incarnation, JournalId, META_JOURNAL, NodeId, RaftId, Run, ShardId};
 use crate::journal::effects::{Done, Effects};
+use crate::port::{Entry, Event, Fatal, Output};
 use crate::register::{Amnesia, Meeting, Met, NodeRecord, Register, Registered};
 use core::time::Duration;
 use std::sync::Arc;

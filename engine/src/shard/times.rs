@@ -2,9 +2,8 @@
 //! that asks for thousands must neither fill the memory nor keep the others waiting: what does not
 //! run waits, by request in turn, and what finds no place is refused so that it is asked again.
 
-use super::input::{Query, QueryKind, RequestId};
-use super::output::{Output, Refusal};
 use crate::journal::effects::Effects;
+use crate::port::{Output, Query, QueryKind, Refusal, RequestId};
 use std::collections::VecDeque;
 
 /// Questions that wait: a ListOffsets of a few thousand partitions fits. One takes about 50 bytes.

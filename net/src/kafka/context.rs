@@ -201,7 +201,7 @@ impl Context {
     }
 
     /// Asks about partitions; one answer each, in order. Partitions that this shard does not lead
-    /// are answered [`engine::shard::Refusal::NotLeader`].
+    /// are answered [`engine::port::Refusal::NotLeader`].
     pub async fn query(&self, questions: &[Question]) -> Vec<QueryResult> {
         self.shard.query(questions).await
     }

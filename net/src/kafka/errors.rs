@@ -1,9 +1,9 @@
 //! Kafka's error codes, and which of them says what the engine refused.
 
 use engine::batch::validate::BatchError;
-use engine::control::CommandError;
+use engine::control::{CommandError, ControlRefusal};
 use engine::groups::GroupError;
-use engine::shard::{ControlRefusal, Refusal};
+use engine::port::Refusal;
 
 /// The codes that this broker gives, by Kafka's names.
 pub mod code {

@@ -7,7 +7,7 @@ use engine::control::View;
 use engine::groups::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::groups::{Answer, GroupConfig, Host, Request, coordinator::Figures};
 use engine::ids::{Offset, PartitionId};
-use engine::shard::{Fetch, FetchPartition, QueryKind, RequestId};
+use engine::port::{Fetch, FetchPartition, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;

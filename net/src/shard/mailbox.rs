@@ -7,10 +7,10 @@
 
 use crate::peer::links::Identity;
 use crate::shard::leaders::Leadership;
-use engine::control::{Command, Outcome, View};
+use engine::control::{Command, ControlRefusal, Outcome, View};
 use engine::ids::{JournalId, NodeId, ShardId, TopicId};
+use engine::port::Entry;
 use engine::register::Register;
-use engine::shard::{ControlRefusal, Entry};
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};

@@ -4,7 +4,7 @@ use crate::shard::completion::Slots;
 use crate::shard::shard_loop::{ProduceResult, QueryResult};
 use engine::collections::Map;
 use engine::ids::ShardId;
-use engine::shard::{FetchedPartition, Refusal, RequestId};
+use engine::port::{FetchedPartition, Refusal, RequestId};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 

@@ -7,7 +7,7 @@ use crate::shard::shard_loop::{Question, ShardLoop, TICK};
 use engine::control::View;
 use engine::control::view::PartitionView;
 use engine::ids::{JournalId, TopicId};
-use engine::shard::QueryKind;
+use engine::port::QueryKind;
 use std::rc::Rc;
 
 /// Waits for it on this shard, at most until the deadline.

@@ -19,17 +19,17 @@ use crate::shard::mailbox::{Mail, Mailbox};
 use crate::shard::pace::Pace;
 use crate::shard::publication::Publication;
 use crate::shard::requests::{Asker, Refused, Requests};
-use crate::shard::settling;
-use crate::shard::shard_events;
+use crate::shard::{settling, shard_events};
 use engine::batch::Checked;
 use engine::clock::Now;
-use engine::control::{Command, Outcome, View};
+use engine::control::{Command, ControlRefusal, Outcome, View};
 use engine::disk::glommio_disk::GlommioDisk;
 use engine::ids::{NodeId, PartitionId, ShardId, TopicId};
-use engine::shard::{
-    Acks, Answer, ControlRefusal, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Produced,
-    Query, QueryKind, Refusal, RequestId, Shard, ShardConfig,
+use engine::port::{
+    Acks, Answer, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Produced, Query, QueryKind,
+    Refusal, RequestId,
 };
+use engine::shard::{Shard, ShardConfig};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::File;

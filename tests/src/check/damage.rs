@@ -2,7 +2,7 @@
 //! and a loss from a permitted one.
 
 use engine::ids::{JournalId, Offset, PartitionId};
-use engine::journal::report::{Damage, DamageKind};
+use engine::port::{Damage, DamageKind};
 use std::collections::BTreeSet;
 
 /// Offsets whose bytes are broken on the medium.

@@ -166,7 +166,7 @@ fn an_offset_that_must_be_there_is_not_out_of_range() {
 #[should_panic(expected = "damage was reported where none was done")]
 fn invented_damage_is_caught() {
     use engine::ids::{Index, JournalId};
-    use engine::journal::report::{Damage, DamageKind};
+    use engine::port::{Damage, DamageKind};
     DamageLedger::default().reported(&Damage {
         journal: JournalId(1),
         first: Index(4),

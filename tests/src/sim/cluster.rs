@@ -13,11 +13,11 @@ use engine::batch::header::batch_crc;
 use engine::control::{Command, View, config::Statics, propose};
 use engine::disk::BLOCK;
 use engine::ids::{JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
-use engine::rng::Rng;
-use engine::shard::{
+use engine::port::{
     Acks, Answer, Event, Fatal, Fetch, FetchPartition, Input, Output, Produce, Query, QueryKind, Refusal,
     RequestId,
 };
+use engine::rng::Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

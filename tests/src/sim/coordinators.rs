@@ -6,7 +6,8 @@ use super::world::{Due, Happening, World};
 use engine::control::View;
 use engine::groups::host::{Append, Input as HostInput, Output as HostOutput, Ticket};
 use engine::groups::{GroupConfig, Host, Request};
-use engine::shard::{self, Fetch, FetchPartition, Input, Output, Query, RequestId};
+use engine::port::{Fetch, FetchPartition, Input, Output, Query, RequestId};
+use engine::shard;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -3,11 +3,9 @@
 use super::Counts;
 use crate::check::Model;
 use engine::health::{Finding, Kind};
-use engine::journal::asking::Settled;
-use engine::journal::report::{Cutting, DamageKind, RecoveryReport};
 use engine::peer::Space;
+use engine::port::{Cutting, DamageKind, Event, RecoveryReport, Settled};
 use engine::raft::Change;
-use engine::shard::Event;
 
 pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
     match event {

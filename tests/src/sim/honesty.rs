@@ -12,9 +12,8 @@ use super::world::World;
 use engine::disk::DiskRequest;
 use engine::entry::layout::{ENTRY_MAGIC, EntryHeader};
 use engine::ids::{JournalId, NodeId, RaftId};
-use engine::journal::report::Damage;
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
-use engine::shard::Event;
+use engine::port::{Damage, Event};
 use std::collections::{BTreeMap, BTreeSet};
 use zerocopy::FromBytes;
 

@@ -4,7 +4,7 @@ use super::disk::SimDisk;
 use super::trace::Trace;
 use engine::disk::DiskRequest;
 use engine::peer::{PeerMessage, RaftKind};
-use engine::shard::{Input, Output};
+use engine::port::{Input, Output};
 
 /// Node and shard.
 type Where = (usize, u16);

@@ -8,8 +8,8 @@ use engine::entry::EntryBytes;
 use engine::formation::Report;
 use engine::ids::{LaneId, NodeId};
 use engine::peer::PeerMessage;
+use engine::port::{Entry, Input};
 use engine::register::Meeting;
-use engine::shard::{Entry, Input};
 
 const MS: u64 = 1_000_000;
 /// Links are tried again after up to this long.

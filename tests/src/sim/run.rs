@@ -2,13 +2,12 @@
 
 use super::disk::FaultKind;
 use super::disk::tamper::Copied;
-use super::events;
 use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
 use super::tamper::{self, OldCopy};
 use super::world::{Happening, World, WorldOptions};
-use super::{Counts, bad_tail, decay, rot};
+use super::{Counts, bad_tail, decay, events, rot};
 use crate::check::Model;
 use crate::workload::admin::Admin;
 use crate::workload::fetcher::Fetcher;
@@ -18,8 +17,8 @@ use crate::workload::verifier::Verifier;
 use crate::workload::{Client, Ctx, Desk, Place};
 use engine::groups;
 use engine::ids::Index;
+use engine::port::{Acks, Fatal, Output, RequestId};
 use engine::rng::Rng;
-use engine::shard::{Acks, Fatal, Output, RequestId};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;

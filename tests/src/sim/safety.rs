@@ -4,8 +4,7 @@
 use super::node::Node;
 use super::world::World;
 use engine::ids::{JournalId, NodeId, RaftId, Term};
-use engine::journal::report::{Cutting, RecoveryReport};
-use engine::shard::Event;
+use engine::port::{Cutting, Event, RecoveryReport};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was seen of the cluster so far.

@@ -7,9 +7,7 @@ use engine::disk::BLOCK;
 use engine::folder;
 use engine::health::Kind;
 use engine::ids::{JournalId, PartitionId};
-use engine::journal::asking::Settled;
-use engine::journal::report::{Cutting, Torn};
-use engine::shard::Event;
+use engine::port::{Cutting, Event, Settled, Torn};
 
 const SEGMENT_BYTES: u64 = 1 << 18;
 

@@ -17,9 +17,9 @@ use engine::control::View;
 use engine::disk::{BufferPool, DiskErrorKind, DiskRequest, OpId};
 use engine::groups;
 use engine::ids::{JournalId, NodeId, Term};
+use engine::port::{Entry, Event, Fatal, Input, Output, RequestId};
 use engine::register::Register;
 use engine::rng::Rng;
-use engine::shard::{Entry, Event, Fatal, Input, Output, RequestId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -4,12 +4,11 @@
 use super::{Client, Ctx};
 use crate::check::topics::TopicModel;
 use crate::sim::node::Node;
-use engine::control::Command;
-use engine::control::Outcome;
 use engine::control::command::{ConfigChange, Resource};
 use engine::control::config::{Statics, life_of};
+use engine::control::{Command, ControlRefusal, Outcome};
 use engine::ids::{PartitionId, TopicId};
-use engine::shard::{Answer, ControlRefusal, Input, Output, Query, QueryKind, Refusal};
+use engine::port::{Answer, Input, Output, Query, QueryKind, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
 const TOPICS_MAX: usize = 8;

@@ -3,7 +3,7 @@
 use super::{Client, Ctx};
 use crate::check::Fetched;
 use engine::ids::{Offset, PartitionId};
-use engine::shard::{Fetch, FetchPartition, FetchedPartition, Input, Output, Refusal, RequestId};
+use engine::port::{Fetch, FetchPartition, FetchedPartition, Input, Output, Refusal, RequestId};
 
 /// Longest wait of a long poll.
 const WAIT_NS_MAX: u64 = 20_000_000;

@@ -13,8 +13,8 @@ use crate::sim::World;
 use engine::control::View;
 use engine::groups::{Answer, OFFSETS_TOPIC, Request};
 use engine::ids::PartitionId;
+use engine::port::{Input, Output, RequestId};
 use engine::rng::{Rng, mix};
-use engine::shard::{Input, Output, RequestId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::check::attempts::Sequence;
 use engine::batch::validate::BatchError;
 use engine::control::{Command, Outcome};
 use engine::ids::PartitionId;
-use engine::shard::{Acks, Input, Output, Produce, Produced, Refusal, RequestId};
+use engine::port::{Acks, Input, Output, Produce, Produced, Refusal, RequestId};
 use std::collections::{BTreeMap, VecDeque};
 
 const UNDER_WAY_MAX: usize = 5;

@@ -7,7 +7,7 @@ use engine::batch::records::Records;
 use engine::control::View;
 use engine::groups::OFFSETS_TOPIC;
 use engine::ids::{Offset, PartitionId};
-use engine::shard::{Answer, Fetch, FetchPartition, Input, Output, Query, QueryKind, Refusal};
+use engine::port::{Answer, Fetch, FetchPartition, Input, Output, Query, QueryKind, Refusal};
 use std::collections::VecDeque;
 
 const DECOMPRESSED_BYTES_MAX: usize = 4 << 20;

@@ -7,7 +7,7 @@ use crate::batch::validate::BatchError;
 use crate::clock::Now;
 use crate::ids::{Offset, PartitionId};
 use crate::planted::{Bug, is_planted};
-use crate::shard::{Acks, Refusal};
+use crate::port::{Acks, Refusal};
 use std::collections::VecDeque;
 
 /// A batch for the shard; its outcome is due as [`super::Input::Produced`].

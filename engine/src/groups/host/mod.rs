@@ -17,7 +17,7 @@ use super::{Answer, GroupConfig, OFFSETS_TOPIC, Request};
 use crate::clock::Now;
 use crate::control::View;
 use crate::ids::{Offset, PartitionId};
-use crate::shard::{self, FetchedPartition, QueryKind, Refusal, RequestId};
+use crate::port::{self, FetchedPartition, QueryKind, Refusal, RequestId};
 use append::Appends;
 use read_back::ReadBack;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub enum Input {
     },
     Answered {
         ticket: Ticket,
-        result: Result<shard::Answer, Refusal>,
+        result: Result<port::Answer, Refusal>,
     },
     /// The node stops: all that wait are sent on, and nothing is led any more.
     Stop,

@@ -7,7 +7,7 @@ use super::{Host, Output, Ticket};
 use crate::batch::BatchHeader;
 use crate::clock::Now;
 use crate::ids::{Offset, PartitionId};
-use crate::shard::{Answer, FetchedPartition, QueryKind, Refusal};
+use crate::port::{Answer, FetchedPartition, QueryKind, Refusal};
 use core::time::Duration;
 use std::collections::VecDeque;
 

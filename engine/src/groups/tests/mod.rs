@@ -9,13 +9,14 @@ mod statics;
 
 use super::coordinator::{Coordinator, Input, Output};
 use super::log::{AppendError, AppendId, Tenure};
-use super::request::{Answer, Commit, Heartbeat, Identity, Join, JoinRefused, Joined, NewOffset, Request};
-use super::request::{Sync, Synced};
+use super::request::{
+    Answer, Commit, Heartbeat, Identity, Join, JoinRefused, Joined, NewOffset, Request, Sync, Synced,
+};
 use super::{GroupConfig, GroupError};
 use crate::batch::BatchHeader;
 use crate::clock::Now;
 use crate::ids::{Offset, Term};
-use crate::shard::RequestId;
+use crate::port::RequestId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use zerocopy::FromBytes;

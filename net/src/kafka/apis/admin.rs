@@ -6,8 +6,7 @@ use crate::kafka::context::Context;
 use crate::kafka::errors::{code, control_error};
 use crate::shard::pace::Pace;
 use engine::control::command::Place;
-use engine::control::{Command, CommandError, Outcome, View, by_hand};
-use engine::shard::ControlRefusal;
+use engine::control::{Command, CommandError, ControlRefusal, Outcome, View, by_hand};
 use std::collections::BTreeSet;
 
 /// An error code of Kafka's, with words for a person.

@@ -11,7 +11,7 @@ use crate::kafka::repeats;
 use core::ops::RangeInclusive;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
-use engine::shard::{Answer, QueryKind};
+use engine::port::{Answer, QueryKind};
 use kafka_wire::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 pub struct DeleteRecords;

@@ -13,7 +13,7 @@ use crate::process::system;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::view::TopicView;
-use engine::shard::{Answer, QueryKind};
+use engine::port::{Answer, QueryKind};
 use kafka_wire::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use std::fs::File;
 
@@ -117,7 +117,7 @@ mod tests {
     use super::super::admin::fixture::Cluster;
     use super::*;
     use engine::ids::{JournalId, LeaderEpoch, Offset};
-    use engine::shard::PartitionStatus;
+    use engine::port::PartitionStatus;
     use kafka_wire::describe_log_dirs_request::DescribableLogDirTopic;
 
     #[test]

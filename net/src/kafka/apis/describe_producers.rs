@@ -10,7 +10,7 @@ use crate::kafka::errors::code;
 use crate::kafka::repeats;
 use core::ops::RangeInclusive;
 use engine::control::names;
-use engine::shard::{Answer, ProducerStatus, QueryKind};
+use engine::port::{Answer, ProducerStatus, QueryKind};
 use kafka_wire::{DescribeProducersRequest, DescribeProducersResponse};
 
 pub struct DescribeProducers;

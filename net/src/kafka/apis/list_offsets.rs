@@ -9,7 +9,7 @@ use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, refusal_code};
 use crate::shard::shard_loop::{QueryResult, Question};
 use core::ops::RangeInclusive;
-use engine::shard::{Answer, QueryKind};
+use engine::port::{Answer, QueryKind};
 use kafka_wire::{ListOffsetsRequest, ListOffsetsResponse};
 
 pub struct ListOffsets;

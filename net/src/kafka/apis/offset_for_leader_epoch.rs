@@ -9,7 +9,7 @@ use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::repeats;
 use crate::shard::shard_loop::{QueryResult, Question};
 use core::ops::RangeInclusive;
-use engine::shard::{Answer, QueryKind};
+use engine::port::{Answer, QueryKind};
 use kafka_wire::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 pub struct OffsetForLeaderEpoch;

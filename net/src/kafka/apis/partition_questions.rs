@@ -6,7 +6,7 @@ use crate::kafka::errors::{code, refusal_code};
 use crate::shard::shard_loop::Question;
 use engine::control::View;
 use engine::ids::PartitionId;
-use engine::shard::{Answer, QueryKind};
+use engine::port::{Answer, QueryKind};
 
 /// Collects one question or error for each partition named.
 #[derive(Default)]

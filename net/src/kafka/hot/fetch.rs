@@ -16,7 +16,7 @@ use crate::shard::shard_loop::FetchTicket;
 use engine::control::View;
 use engine::control::quotas::QuotaKind;
 use engine::ids::{Offset, PartitionId, TopicId};
-use engine::shard::{Fetch, FetchPartition, FetchedPartition, Refusal};
+use engine::port::{Fetch, FetchPartition, FetchedPartition, Refusal};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

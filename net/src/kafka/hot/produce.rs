@@ -15,7 +15,7 @@ use engine::batch::{BatchHeader, Codec};
 use engine::control::view::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
-use engine::shard::{Acks, Refusal, RequestId};
+use engine::port::{Acks, Refusal, RequestId};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;

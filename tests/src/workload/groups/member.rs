@@ -9,8 +9,8 @@ use engine::groups::request::{
     Sync, Synced,
 };
 use engine::groups::{Answer, GroupError, Request};
+use engine::port::RequestId;
 use engine::rng::Rng;
-use engine::shard::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -281,7 +281,7 @@ impl Client for Member {
         }
     }
 
-    fn answer(&mut self, _: &mut Ctx<'_>, output: engine::shard::Output) {
+    fn answer(&mut self, _: &mut Ctx<'_>, output: engine::port::Output) {
         panic!("a member was answered {output:?}")
     }
 

@@ -8,7 +8,7 @@ use engine::control::propose::{self, NewTopic};
 use engine::groups::request::FetchOffsets;
 use engine::groups::{Answer, OFFSETS_TOPIC, Request};
 use engine::ids::TopicId;
-use engine::shard::{Input, Output, RequestId};
+use engine::port::{Input, Output, RequestId};
 use std::collections::BTreeMap;
 
 const MS: u64 = 1_000_000;

@@ -4,25 +4,12 @@
 //! Leaders of a shard send theirs in the same tick ([`crate::journal`] sees to it), so what one
 //! step says to a node is gathered here; the answers come out of one step on the other side, too.
 
-use super::message::{PeerMessage, RaftKind};
 use crate::ids::{JournalId, LaneId, NodeId};
-use crate::peer::RaftMessage;
-use crate::shard::Output;
+use crate::peer::message::{Heartbeat, PeerMessage, is_heartbeat};
+use crate::port::Output;
 
 /// What one message may hold: 49 bytes each, within a frame's bound of 1 MiB.
 const HEARTBEATS_MAX: usize = 16 << 10;
-
-/// One replica's heartbeat, or its answer to one.
-#[derive(Clone, Debug)]
-pub struct Heartbeat {
-    pub journal: JournalId,
-    pub message: RaftMessage,
-}
-
-/// Whether a raft message may travel among others' heartbeats.
-pub fn is_heartbeat(message: &RaftMessage) -> bool {
-    matches!(message.kind, RaftKind::Heartbeat { .. } | RaftKind::HeartbeatResponse { .. })
-}
 
 /// Puts the heartbeats of one step that go the same way into one message each, in the place of
 /// the first. No message of the same journal is overtaken by more than a heartbeat, which promises
@@ -64,6 +51,7 @@ pub fn gather(out: &mut Vec<Output>) {
 mod tests {
     use super::*;
     use crate::ids::{Index, RaftId, Term};
+    use crate::peer::{RaftKind, RaftMessage};
 
     fn raft(to: u32, lane: u16, journal: u64, kind: RaftKind) -> Output {
         let message = RaftMessage { from: RaftId(1), to: RaftId(u64::from(to)), term: Term(3), kind };

@@ -1,4 +1,4 @@
-//! What recovery found, cut, kept aside and rebuilt: the start-up report.
+//! What recovery found, cut, kept aside and rebuilt: the start-up report; and what became of doubts.
 
 use crate::ids::{Index, JournalId, Term};
 
@@ -84,4 +84,18 @@ pub enum DamageKind {
     Body,
     /// The descriptors are lost: what the entry held is unknown.
     Head,
+}
+
+/// How a doubt came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// A leader's entries reach the end that counted; the first one that was lost may be among them.
+    Healed,
+    /// The same, with another entry in the place of the first one that was lost: it was never committed.
+    ReplacedByLeader,
+    /// The voters that have none of it meet every majority, or all were heard and none has more than this
+    /// replica.
+    NoVoterHas,
+    /// The operator accepts the loss.
+    Accepted,
 }

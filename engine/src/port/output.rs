@@ -1,6 +1,7 @@
 //! What a shard asks for and answers: a closed list.
 
-use super::input::RequestId;
+use super::report::{Damage, RecoveryReport, Settled};
+use super::request::RequestId;
 use crate::batch::validate::BatchError;
 use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
@@ -8,8 +9,6 @@ use crate::entry::Slice;
 use crate::formation::Report;
 use crate::health::Finding;
 use crate::ids::{Index, JournalId, LaneId, LeaderEpoch, LogEnd, NodeId, Offset, ProducerId, RaftId, Term};
-use crate::journal::asking::Settled;
-use crate::journal::report::{Damage, RecoveryReport};
 use crate::peer::{PeerMessage, Space};
 use crate::raft::Change;
 use crate::register::{Amnesia, Met, Register, Registered};
@@ -18,7 +17,7 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub enum Output {
-    /// Carry this out; its completion comes back as [`super::Input::Disk`].
+    /// Carry this out; its completion comes back as [`crate::port::Input::Disk`].
     Disk {
         op: OpId,
         request: DiskRequest,
@@ -46,7 +45,7 @@ pub enum Output {
     /// What this node has is written down: give it to the other shards of the node. Only the first
     /// shard says so.
     Register(Arc<Register>),
-    /// To be written down by the first shard, as [`super::Input::Enter`]; the register tells when it
+    /// To be written down by the first shard, as [`crate::port::Input::Enter`]; the register tells when it
     /// is.
     Enter(Entry),
     /// For the first shard of another node, while the cluster forms.
@@ -71,7 +70,7 @@ pub enum Output {
     Room,
     /// Recovery is over and this shard answers clients.
     Ready,
-    /// [`super::Input::Stop`] is done; nothing is in flight.
+    /// [`crate::port::Input::Stop`] is done; nothing is in flight.
     Stopped,
     /// All that is wrong, as far as this shard knows: it is another list than before.
     Health(Vec<Finding>),
@@ -116,7 +115,7 @@ pub struct FetchedPartition {
     pub bytes: usize,
 }
 
-/// What a [`super::input::Query`] found.
+/// What a [`super::Query`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// ListOffsets: −1s when there is no such record.

@@ -1,0 +1,14 @@
+//! The port of the engine: every word in which a shard is told something and says something. A closed list, below
+//! everything that handles it.
+
+mod input;
+mod output;
+mod report;
+mod request;
+
+pub use input::Input;
+pub use output::{
+    Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
+};
+pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Settled, Torn};
+pub use request::{Acks, Fetch, FetchPartition, Produce, Query, QueryKind, RequestId};
