@@ -14,7 +14,7 @@ use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
 use engine::framing::FrameHeader;
 use engine::ids::*;
 use engine::journal::checkpoint_file::{Checkpoint, CheckpointHeader};
-use engine::journal::doubt::{Doubt, Hidden, Place};
+use engine::journal::doubt_record::{Doubt, Hidden, Place};
 use engine::journal::hard_state::{HardState, HardStateBody, SyncedBound};
 use engine::journal::index::ActiveIndex;
 use engine::journal::index_file::*;

@@ -1,6 +1,6 @@
 //! `quarantine/`: what a cut takes away is kept aside, whoever made the cut and why.
 
-use super::recovery::Context;
+use super::context::Context;
 use super::scan::Scanner;
 use crate::disk::{BLOCK, DiskError, DiskErrorKind, IO_BYTES_MAX};
 use crate::folder;

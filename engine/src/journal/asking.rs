@@ -8,7 +8,8 @@
 //! What an answer says stays true of what was acknowledged in the terms up to the one that this life
 //! began with: an answerer that has made a later one durable acknowledges nothing of those any more.
 
-use super::doubt::{self, Doubt, Judged};
+use super::doubt::{self, Judged};
+use super::doubt_record::Doubt;
 use super::effects::Effects;
 use super::heads::Head;
 use super::running::{Journal, Phase};

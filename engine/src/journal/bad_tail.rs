@@ -1,6 +1,6 @@
 //! What a bad tail is, by the walk that found it: never synced, or perhaps acknowledged.
 
-use super::doubt::{Doubt, Hidden, Place};
+use super::doubt_record::{Doubt, Hidden, Place};
 use super::walk::{BadRun, Cut, Walk};
 use crate::ids::{Index, LogEnd, Term};
 

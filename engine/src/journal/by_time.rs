@@ -2,9 +2,9 @@
 //! records are not in order, and what lies below the log start does not count, also where it
 //! shares an entry or a batch with what does.
 
+use super::context::Context;
 use super::index::Item;
 use super::read::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
-use super::recovery::Context;
 use super::segment::Sealed;
 use crate::batch::places::{RecordPlaces, Step};
 use crate::batch::records::RecordPlace;

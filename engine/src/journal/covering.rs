@@ -9,7 +9,7 @@
 //! segment that goes.
 
 use super::checkpoint_file;
-use super::recovery::Context;
+use super::context::Context;
 use crate::folder;
 use crate::ids::{Index, JournalIdentity};
 

@@ -10,10 +10,10 @@
 //! may be the last copy. Then its place reads as zeros again, so that recovery finds nothing there that
 //! was never written by this log.
 
+use super::context::Context;
 use super::cursor::Cursor;
 use super::effects::{Done, Effects};
 use super::hard_state::SyncedBound;
-use super::recovery::Context;
 use super::running::Journal;
 use super::segment::Stale;
 use super::{aside, procedures};

@@ -2,9 +2,10 @@
 
 use super::aside;
 use super::bad_tail::{self, BadTail};
+use super::context::Context;
 use super::hard_state::HardState;
 use super::procedures::write_hard_state;
-use super::recovery::{Context, Recovery, RecoveryError};
+use super::recovery::{Recovery, RecoveryError};
 use super::walk::{Cut, Walk};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder;

@@ -1,6 +1,10 @@
 //! Each answer here was one by which a page before this one would have lost acknowledged records.
 
 use super::*;
+use crate::entry::reader::Link;
+use crate::ids::{Index, Term};
+use crate::journal::doubt_record::{Hidden, Place};
+use crate::peer::doubt::Held;
 
 const ASKER: RaftId = RaftId(2);
 

@@ -9,7 +9,7 @@
 //! it never brings back an older vote. Version 1 ends before `opened`; it is read, and never
 //! written any more.
 
-use super::doubt::{Doubt, Hidden, Place};
+use super::doubt_record::{Doubt, Hidden, Place};
 use crate::disk::BLOCK;
 use crate::entry::reader::Link;
 use crate::framing::{FRAME_BYTES, FormatError, FormatFault, FrameKind};

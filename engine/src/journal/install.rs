@@ -16,12 +16,12 @@
 //! is what it was; from then on it is the new one, and recovery clears the rest away.
 
 use super::checkpoint_file::Checkpoint;
+use super::context::Context;
 use super::effects::{Done, Effects};
 use super::hard_state::HardState;
 use super::incoming::{NoRoom, Reserved};
 use super::install_file::Install;
 use super::meta_record::JournalMeta;
-use super::recovery::Context;
 use super::running::{Journal, Phase};
 use super::sealed_index::SealedIndex;
 use super::segment::{Next, Segments};

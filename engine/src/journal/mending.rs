@@ -5,9 +5,9 @@
 //! the middle leaves an entry that is as bad as before: it stands below the bounds, the next start
 //! finds it damaged and it is repaired again.
 
+use super::context::Context;
 use super::hard_state::SyncedBound;
 use super::read::{Located, ReadFault, load};
-use super::recovery::Context;
 use super::segment::Sealed;
 use super::supply::{Place, located, read_entry};
 use crate::disk::{DiskError, DiskErrorKind};

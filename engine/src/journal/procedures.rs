@@ -2,11 +2,11 @@
 //! rolled one, writing the hard state, deleting segments.
 
 use super::checkpoint_file::{self, Checkpoint};
+use super::context::Context;
 use super::digest::Digest;
 use super::hard_state::{HARD_STATE_BYTES, HardState};
 use super::index::ActiveIndex;
 use super::meta_record::JournalMeta;
-use super::recovery::Context;
 use super::recovery_error::RecoveryError;
 use super::sealed_index::{IndexError, SealedIndex};
 use super::segment::Sealed;

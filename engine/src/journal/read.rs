@@ -3,9 +3,9 @@
 //! A procedure works on a snapshot of what the journal had when it began: sealed segments by
 //! reference, and of segments still in memory the partition's items.
 
+use super::context::Context;
 use super::index::{Item, Spread};
 use super::read_thin::{HEAD_BYTES, Thin};
-use super::recovery::Context;
 use super::sealed_index::IndexError;
 use super::segment::Sealed;
 use crate::batch::records::RecordsError;

@@ -3,8 +3,8 @@
 //!
 //! An entry holds batches of many partitions. Read whole for one of them, 16 KiB would cost 1 MiB.
 
+use super::context::Context;
 use super::read::{Admitted, Gathered, Located, ReadFault, Want};
-use super::recovery::Context;
 use crate::disk::io::Pending;
 use crate::disk::{BLOCK, Buffer, IO_BYTES_MAX};
 use crate::entry::layout::descriptors_of;

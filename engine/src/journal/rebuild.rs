@@ -1,8 +1,8 @@
 //! Makes the index file of a sealed segment again from its entries: at a start where it is
 //! missing or bad, and while serving when a look-up meets a bad block.
 
+use super::context::Context;
 use super::index::ActiveIndex;
-use super::recovery::Context;
 use super::scan::Scanner;
 use super::sealed_index::SealedIndex;
 use super::segment::Sealed;

@@ -6,16 +6,13 @@
 //! Everything is read from the folder alone; the same folder gives the same result. Each step
 //! may crash and be done again.
 
-use super::block_cache::BlockCache;
-use super::cache::EntryCache;
 use super::checkpoint_fetch::NoCheckpoint;
 use super::checkpoint_file::{self, Checkpoint};
+use super::context::Context;
 use super::cursor::{Cursor, SegmentLimits};
 use super::hard_state::{HardState, HardStateRead, SyncedBound};
 use super::heads::Head;
-use super::incoming::Incoming;
 use super::meta_record::JournalMeta;
-use super::pace::Pace;
 use super::procedures::{read_meta, write_hard_state};
 use super::rebuild::{Entries, rebuild};
 pub use super::recovery_error::RecoveryError;
@@ -26,38 +23,18 @@ use super::segment::{Active, Next, Rolled, Sealed, Segments};
 use super::state::State;
 use super::walk::{Walk, Walked, cursor_after};
 use super::{bound_entry, reinstall, survey};
-use crate::clock::Now;
 use crate::disk::io::Io;
-use crate::disk::{BufferPool, DiskError, DiskErrorKind, IO_BYTES_MAX};
+use crate::disk::{DiskError, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::item::Item;
 use crate::entry::reader::Link;
 use crate::folder::{self, JournalFile};
-use crate::ids::{FileId, Index, JournalId, Term};
+use crate::ids::{FileId, Index, Term};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, RecoveryReport};
 use crate::raft::EntryMeta;
 use crate::register::{Amnesia, opened_by};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-
-/// What the procedures of a journal's start share.
-#[derive(Clone)]
-pub struct Context {
-    pub io: Io,
-    pub pool: BufferPool,
-    pub blocks: BlockCache,
-    pub journal: JournalId,
-    /// The journal's entries in memory.
-    pub entries: EntryCache,
-    /// How fast followers that are behind are served.
-    pub pace: Rc<Pace>,
-    /// What the shard holds of files that come from peers.
-    pub incoming: Rc<Incoming>,
-    /// What the hard state is to say of the start that lets this replica vote; 0 is nothing.
-    pub start: u64,
-    /// When the shard began: a wall clock that moved since then is noticed, also during recovery.
-    pub started: Now,
-}
 
 /// A journal as its folder has it.
 pub struct Recovered {

@@ -2,11 +2,12 @@
 //! removed. May be done again from the begin, wherever a crash ends it.
 
 use super::checkpoint_file::{CHECKPOINT_BYTES_MAX, Checkpoint};
+use super::context::Context;
 use super::hard_state::{HardState, SyncedBound};
 use super::install_file::{INSTALL_BYTES, Install};
 use super::meta_record::JournalMeta;
 use super::procedures::{allocate_whole, write_hard_state};
-use super::recovery::{Context, Listing, RecoveryError};
+use super::recovery::{Listing, RecoveryError};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{read_file, replace_file};

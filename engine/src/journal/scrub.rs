@@ -1,8 +1,8 @@
 //! Reading a sealed segment again to see whether the medium still has it.
 
+use super::context::Context;
 use super::effects::{Done, Effects};
 use super::read::{ReadFault, load};
-use super::recovery::Context;
 use super::running::{Journal, Phase};
 use super::segment::Sealed;
 use super::supply::located;

@@ -179,7 +179,7 @@ impl Journal {
         indexes.find_map(|index| index.spread(partition)).unwrap_or_default()
     }
 
-    pub fn context(&self) -> super::recovery::Context {
+    pub fn context(&self) -> super::context::Context {
         self.context.clone()
     }
 

@@ -1,10 +1,10 @@
 //! Entries for followers that are behind what raft has at hand: from the cache, or read back from
 //! the disk and checked; given to raft, a few ahead of the one it asks for.
 
+use super::context::Context;
 use super::effects::{Done, Effects};
 use super::index::Item;
 use super::read::{self, Located, ReadFault};
-use super::recovery::Context;
 use super::running::Journal;
 use super::segment::Sealed;
 use crate::clock::Now;

@@ -7,7 +7,7 @@ use super::decode::{DecodeError, PEER_VERSION, flag};
 use super::doubt::DoubtMessage;
 use super::install::InstallMessage;
 use super::message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space, is_heartbeat};
-use crate::codec::{Reader, Short, Write};
+use crate::codec::{Reader, Write};
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
 use crate::ids::{Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, Term, TopicId};

@@ -1,7 +1,7 @@
 //! The log as raft sees it: terms of all entries, and metadata of the newest ones.
 
 use super::meta::EntryMeta;
-use super::replica::ReplicaStart;
+use super::start::ReplicaStart;
 use crate::ids::{Index, Term};
 use core::cell::{Cell, RefCell};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};

@@ -10,11 +10,11 @@ mod log_view;
 pub mod membership;
 mod meta;
 pub mod replica;
+mod start;
 
 pub use convert::Outgoing;
 pub use guard::{NO_MEMBER, Refused};
 pub use membership::{Change, Membership};
 pub use meta::EntryMeta;
-pub use replica::{
-    ELECTION_TICKS, Follower, HEARTBEAT_TICKS, NotLeader, Replica, ReplicaStart, TICK, Wanted, Work,
-};
+pub use replica::{ELECTION_TICKS, Follower, HEARTBEAT_TICKS, NotLeader, Replica, TICK, Wanted, Work};
+pub use start::ReplicaStart;

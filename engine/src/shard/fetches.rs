@@ -219,7 +219,7 @@ fn count_together(cold: &mut [Cold]) {
 type Cold = (
     usize,
     JournalId,
-    crate::journal::recovery::Context,
+    crate::journal::context::Context,
     crate::journal::read::Places,
     crate::journal::read::Want,
 );

@@ -4,7 +4,7 @@
 //! Leaders of a shard send theirs in the same tick ([`crate::journal`] sees to it), so what one
 //! step says to a node is gathered here; the answers come out of one step on the other side, too.
 
-use crate::ids::{JournalId, LaneId, NodeId};
+use crate::ids::{LaneId, NodeId};
 use crate::peer::message::{Heartbeat, PeerMessage, is_heartbeat};
 use crate::port::Output;
 
@@ -50,7 +50,7 @@ pub fn gather(out: &mut Vec<Output>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Index, RaftId, Term};
+    use crate::ids::{Index, JournalId, RaftId, Term};
     use crate::peer::{RaftKind, RaftMessage};
 
     fn raft(to: u32, lane: u16, journal: u64, kind: RaftKind) -> Output {
