@@ -6,9 +6,9 @@ use criterion::Criterion;
 use engine::disk::io::{Io, Procedures};
 use engine::disk::{BufferPool, DiskDone, DiskRequest};
 use engine::ids::{Offset, PartitionId};
-use engine::journal::block_cache::BlockCache;
-use engine::journal::index::ActiveIndex;
-use engine::journal::sealed_index::SealedIndex;
+use engine::journal::read::block_cache::BlockCache;
+use engine::journal::read::index::ActiveIndex;
+use engine::journal::read::sealed_index::SealedIndex;
 use std::hint::black_box;
 
 const PARTITIONS: u64 = 1_000;

@@ -5,7 +5,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use engine::disk::io::{Io, Procedures};
 use engine::disk::{Buffer, BufferPool, DiskDone, DiskRequest, IO_BYTES_MAX};
 use engine::entry::reader::{Expect, Link, check_chain};
-use engine::journal::scan::{Scanned, Scanner};
+use engine::journal::recover::scan::{Scanned, Scanner};
 
 /// A segment file in memory, in the pieces that it is read in.
 struct File {

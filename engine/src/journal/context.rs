@@ -1,9 +1,9 @@
 //! What the disk work of a journal is given: files, buffers, and the memory that a shard's journals share.
 
-use super::block_cache::BlockCache;
-use super::cache::EntryCache;
-use super::incoming::Incoming;
-use super::pace::Pace;
+use super::heal::incoming::Incoming;
+use super::quorum::pace::Pace;
+use super::read::block_cache::BlockCache;
+use super::read::cache::EntryCache;
 use crate::clock::Now;
 use crate::disk::BufferPool;
 use crate::disk::io::Io;

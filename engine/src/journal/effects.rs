@@ -1,23 +1,23 @@
 //! What a journal's step asks of its shard.
 
-use super::by_time::Found;
-use super::covering::Covering;
-use super::install::Offered;
-use super::lending::Asked;
-use super::mending::Judged;
-use super::procedures::{Made, SealDone, SealError};
-use super::read::{Gathered, ReadFault};
-use super::recovery::{Recovered, RecoveryError};
-use super::retention::RetentionDone;
-use super::scrub::Scrubbed;
-use super::segment::Sealed;
-use super::waiters::Asker;
+use super::format::hard_state::HardState;
+use super::heal::install::Offered;
+use super::heal::lending::Asked;
+use super::heal::mending::Judged;
+use super::keep::retention::RetentionDone;
+use super::ledger::waiters::Asker;
+use super::log::covering::Covering;
+use super::log::procedures::{Made, SealDone, SealError};
+use super::log::segment::Sealed;
+use super::read::by_time::Found;
+use super::read::cold::{Gathered, ReadFault};
+use super::read::scrub::Scrubbed;
+use super::recover::recovery::{Recovered, RecoveryError};
 use crate::control::ControlRefusal;
 use crate::disk::DiskError;
 use crate::entry::EntryBytes;
 use crate::folder::FolderError;
 use crate::ids::{FileId, Index, JournalId, NodeId, PartitionId, RaftId};
-use crate::journal::hard_state::HardState;
 use crate::peer::Committed;
 use crate::port::{Output, Query, RequestId};
 use crate::register::{Begun, NodeRecord};

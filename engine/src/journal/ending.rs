@@ -1,9 +1,9 @@
 //! The end of a journal within a process that goes on: nothing is under way, its files are closed.
 
-use super::meta_record::JournalMeta;
+use super::format::meta_record::JournalMeta;
+use super::log::segment::Next;
+use super::read::sealed_index::SealedIndex;
 use super::running::Journal;
-use super::sealed_index::SealedIndex;
-use super::segment::Next;
 use crate::disk::DiskError;
 use crate::disk::io::Io;
 use crate::ids::{FileId, NodeId, RaftId};

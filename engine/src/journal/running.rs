@@ -5,34 +5,34 @@
 //!                                                                       commit ─▶ fold ─▶ answers
 //! ```
 
-use super::appender::{Appender, IN_FLIGHT_MAX, Progressed};
-use super::asking::Asking;
-use super::cache::EntryCache;
 use super::context::Context;
-use super::cursor::{Cursor, SegmentLimits};
-use super::cut::PendingCut;
-use super::digest::Digests;
-use super::doubt_record::Doubt;
 use super::effects::{Done, Effects};
-use super::hard_state::{HardState, SyncedBound};
-use super::heads::Head;
-use super::health::Refusals;
-use super::install::Installing;
-use super::lead::Lead;
-use super::lending::Lending;
-use super::members::Members;
-use super::meta_record::JournalMeta;
-use super::procedures;
-use super::proven_loss::ProvenLoss;
-use super::recovery::Recovered;
-use super::refold::first_not_understood;
-use super::repair::Repair;
-use super::segment::Segments;
-use super::stages::{Appended, StageLatencies};
-use super::state::State;
-use super::supply::Supply;
-use super::upkeep::Upkeep;
-use super::waiters::{Asker, Waiter, Waiters};
+use super::format::doubt_record::Doubt;
+use super::format::hard_state::{HardState, SyncedBound};
+use super::format::meta_record::JournalMeta;
+use super::heal::asking::Asking;
+use super::heal::digest::Digests;
+use super::heal::install::Installing;
+use super::heal::lending::Lending;
+use super::heal::proven_loss::ProvenLoss;
+use super::heal::repair::Repair;
+use super::keep::upkeep::Upkeep;
+use super::ledger::heads::Head;
+use super::ledger::state::State;
+use super::ledger::waiters::{Asker, Waiter, Waiters};
+use super::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
+use super::log::cursor::{Cursor, SegmentLimits};
+use super::log::cut::PendingCut;
+use super::log::procedures;
+use super::log::segment::Segments;
+use super::log::stages::{Appended, StageLatencies};
+use super::quorum::health::Refusals;
+use super::quorum::lead::Lead;
+use super::quorum::members::Members;
+use super::quorum::supply::Supply;
+use super::read::cache::EntryCache;
+use super::recover::recovery::Recovered;
+use super::recover::refold::first_not_understood;
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
 use crate::entry::builder::{Hint, OpenEntry, Stamp, head_only};
@@ -321,7 +321,7 @@ impl Journal {
         self.is_full() && !self.has_place_for_control(2 * crate::disk::BLOCK)
     }
 
-    pub fn appender_counts(&self) -> super::appender::Counts {
+    pub fn appender_counts(&self) -> super::log::appender::Counts {
         self.appender.counts
     }
 
@@ -411,7 +411,7 @@ impl Journal {
     }
 
     /// Where the entry after all that was proposed goes, with the leader's clock.
-    pub(super) fn stamp(&self, place: super::cursor::Place, now: Now) -> Stamp {
+    pub(super) fn stamp(&self, place: super::log::cursor::Place, now: Now) -> Stamp {
         Stamp {
             cluster: self.meta.cluster,
             journal: self.id,

@@ -10,8 +10,8 @@ use crate::folder::{self, FolderError, NODE_META, NodeMeta};
 use crate::formation::cluster_of;
 use crate::framing::{FormatFault, read_copies, replace_file};
 use crate::ids::{ClusterId, Incarnation, JournalId, META_JOURNAL};
-use crate::journal::hard_state::HARD_STATE_BYTES;
-use crate::journal::survey::{set_aside, survey};
+use crate::journal::format::hard_state::HARD_STATE_BYTES;
+use crate::journal::recover::survey::{set_aside, survey};
 use crate::register::{Amnesia, Begun, NodeRecord, Register, Registered};
 use std::collections::BTreeMap;
 

@@ -5,8 +5,8 @@ use crate::clock::Now;
 use crate::collections::{Map, Set};
 use crate::ids::{JournalId, PartitionId};
 use crate::journal::effects::{ColdPart, Done, Effects};
-use crate::journal::read::{Shelf, gather_cold};
-use crate::journal::serve::{Part, refused};
+use crate::journal::read::cold::{Shelf, gather_cold};
+use crate::journal::read::serve::{Part, refused};
 use crate::latency::Latency;
 use crate::port::{Fetch, FetchedPartition, Output, Refusal, RequestId};
 use smallvec::SmallVec;
@@ -220,6 +220,6 @@ type Cold = (
     usize,
     JournalId,
     crate::journal::context::Context,
-    crate::journal::read::Places,
-    crate::journal::read::Want,
+    crate::journal::read::cold::Places,
+    crate::journal::read::cold::Want,
 );

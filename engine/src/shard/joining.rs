@@ -14,7 +14,7 @@ use crate::folder::NodeMeta;
 use crate::ids::{Incarnation, JournalId, META_JOURNAL, RaftId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
-use crate::journal::meta_record::JournalMeta;
+use crate::journal::format::meta_record::JournalMeta;
 use crate::peer::Committed;
 use crate::port::{Event, Fatal, Output};
 use crate::register::{Amnesia, Register, Registered};
@@ -150,7 +150,7 @@ impl Shard {
             if is_its_own && journal.replicas.contains(&own) && journal.replicas.len() > 1 {
                 let (incarnation, replaces) = (node.incarnation, *raft_id);
                 let renew = Command::Renew { node: own, incarnation, journal: *id, replaces };
-                self.ask(crate::journal::waiters::Asker::Shard, &renew, now, fx);
+                self.ask(crate::journal::ledger::waiters::Asker::Shard, &renew, now, fx);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::scrub::ScrubCounts;
 use crate::ids::JournalId;
 use crate::journal::Journal;
-use crate::journal::stages::StageLatencies;
+use crate::journal::log::stages::StageLatencies;
 use crate::latency::Latency;
 
 /// Counters since the start and gauges of now; `net` turns them into Prometheus text.

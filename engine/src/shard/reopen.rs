@@ -6,7 +6,7 @@ use super::opening::{Slot, Stage};
 use crate::clock::Now;
 use crate::ids::JournalId;
 use crate::journal::effects::{Done, Effects};
-use crate::journal::recovery::{RecoveryError, recover};
+use crate::journal::recover::recovery::{RecoveryError, recover};
 
 impl Shard {
     pub(super) fn reopen_repaired(&mut self, now: Now, fx: &mut Effects) {

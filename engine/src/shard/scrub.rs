@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::ids::{Index, JournalId};
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
-use crate::journal::scrub::Scrubbed;
+use crate::journal::read::scrub::Scrubbed;
 use core::time::Duration;
 
 /// While clients write or read from the disk the scrub takes one in so many of its bytes.

@@ -62,7 +62,7 @@ mod tests {
     use crate::observe::stats::ShardPage;
     use crate::observe::status::Status;
     use engine::ids::{Index, JournalId, NodeId, ShardId};
-    use engine::journal::lead::FollowerStanding;
+    use engine::journal::quorum::lead::FollowerStanding;
     use engine::peer::Space;
     use engine::shard::JournalMetrics;
 

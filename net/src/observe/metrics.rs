@@ -5,7 +5,7 @@ use crate::kafka::versions;
 use crate::observe::stats::{ApiStats, ShardPage};
 use crate::observe::status::Status;
 use engine::health::{Finding, Kind};
-use engine::journal::lead::FollowerStanding;
+use engine::journal::quorum::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::peer::Space;
 use engine::shard::JournalMetrics;

@@ -4,7 +4,7 @@
 use crate::peer::links::LinkStats;
 use engine::groups::Figures;
 use engine::ids::JournalId;
-use engine::journal::lead::FollowerStanding;
+use engine::journal::quorum::lead::FollowerStanding;
 use engine::latency::Latency;
 use engine::shard::ShardMetrics;
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use engine::disk::BLOCK;
 use engine::entry::EntryKind;
 use engine::folder::JOURNAL_META;
 use engine::ids::{JournalId, META_JOURNAL};
-use engine::journal::meta_record::JournalMeta;
+use engine::journal::format::meta_record::JournalMeta;
 use engine::rng::Rng;
 
 /// Breaks one thing.

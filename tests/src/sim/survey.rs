@@ -10,8 +10,8 @@ use engine::entry::layout::descriptors_of;
 use engine::entry::reader::{Expect, check_body_pieces, check_head};
 use engine::folder::{self, JournalFile};
 use engine::ids::{Index, JournalId, JournalIdentity};
-use engine::journal::hard_state::HardState;
-use engine::journal::meta_record::JournalMeta;
+use engine::journal::format::hard_state::HardState;
+use engine::journal::format::meta_record::JournalMeta;
 use engine::rng::Rng;
 
 /// A whole entry as it lies on the disk.

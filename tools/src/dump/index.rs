@@ -10,7 +10,7 @@ use super::trouble::Trouble;
 use crate::row;
 use engine::disk::BLOCK;
 use engine::ids::{Index, JournalIdentity, PartitionId};
-use engine::journal::index_file::{
+use engine::journal::format::index_file::{
     EntryRow, EpochRow, IndexHeader, ItemRow, PartitionRow, Section, check_block, rows_of,
 };
 use std::path::Path;

@@ -7,10 +7,9 @@ use super::trouble::Trouble;
 use engine::disk::BLOCK;
 use engine::folder::{self, JournalFile};
 use engine::ids::{Index, JournalIdentity};
-use engine::journal::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead};
-use engine::journal::meta_record::JournalMeta;
-use std::fs;
-use std::fs::File;
+use engine::journal::format::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead};
+use engine::journal::format::meta_record::JournalMeta;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use engine::entry::layout::{ENTRY_MAGIC, EntryHeader, HEADER_BYTES};
 use engine::folder::{self, JournalFile};
 use engine::ids::{Index, JournalIdentity};
-use engine::journal::meta_record::JournalMeta;
+use engine::journal::format::meta_record::JournalMeta;
 use std::fs;
 use std::path::Path;
 use zerocopy::FromBytes;

@@ -10,7 +10,7 @@ use super::segment_check::{Finding, SegmentCheck};
 use super::source::{Journal, Segment};
 use engine::folder::JournalFile;
 use engine::ids::{Index, Offset, PartitionId};
-use engine::journal::index_file::{IndexHeader, PartitionRow, Section};
+use engine::journal::format::index_file::{IndexHeader, PartitionRow, Section};
 use engine::partition::Fold;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use engine::control::config::Statics;
 use engine::control::{Command, MetaState, View, ViewBuilder};
 use engine::entry::EntryKind;
 use engine::ids::{Index, META_JOURNAL, PartitionId};
-use engine::journal::checkpoint_file::Checkpoint;
+use engine::journal::format::checkpoint_file::Checkpoint;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

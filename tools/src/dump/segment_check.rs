@@ -12,8 +12,8 @@ use engine::entry::item::Item;
 use engine::entry::reader::{Link, check_body_pieces, check_chain};
 use engine::entry::{BatchDescriptor, EntryHeader, EntryKind};
 use engine::ids::{Index, Offset, PartitionId};
-use engine::journal::index::ActiveIndex;
-use engine::journal::index_file::IndexHeader;
+use engine::journal::format::index_file::IndexHeader;
+use engine::journal::read::index::ActiveIndex;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that is not as it should be.

@@ -9,12 +9,11 @@ use super::settled::read_settled;
 use super::trouble::{Trouble, exit};
 use engine::folder::{self, NodeMeta};
 use engine::ids::{Index, JournalId, JournalIdentity};
-use engine::journal::hard_state::HardStateRead;
+use engine::journal::format::hard_state::HardStateRead;
 use engine::register::NodeRecord;
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// A segment's file.
 #[derive(Clone, Debug)]

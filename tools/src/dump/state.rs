@@ -10,8 +10,8 @@ use engine::codec::Reader;
 use engine::disk::BLOCK;
 use engine::folder;
 use engine::framing::FormatFault;
-use engine::journal::checkpoint_file::Checkpoint;
-use engine::journal::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead};
+use engine::journal::format::checkpoint_file::Checkpoint;
+use engine::journal::format::hard_state::{HARD_STATE_BYTES, HardState, HardStateRead};
 use engine::partition::Fold;
 use std::path::Path;
 

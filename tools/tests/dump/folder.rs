@@ -15,10 +15,10 @@ use engine::folder::{
     NodeMeta, checkpoint_path, hard_state_path, index_path, journal_dir, journal_meta_path, segment_path,
 };
 use engine::ids::*;
-use engine::journal::checkpoint_file::Checkpoint;
-use engine::journal::hard_state::{HardState, SyncedBound};
-use engine::journal::index::ActiveIndex;
-use engine::journal::meta_record::JournalMeta;
+use engine::journal::format::checkpoint_file::Checkpoint;
+use engine::journal::format::hard_state::{HardState, SyncedBound};
+use engine::journal::format::meta_record::JournalMeta;
+use engine::journal::read::index::ActiveIndex;
 use engine::partition::Fold;
 use engine::register::{Met, NodeRecord, Register, Registered, opened_by};
 use engine::shard::Advertised;

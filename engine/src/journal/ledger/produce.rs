@@ -1,0 +1,367 @@
+//! How a batch gets into the open entry, and when it may not.
+
+use super::waiters::{Asker, Waiter, Waiting};
+use crate::batch::validate::{EnvelopeLimits, check_envelope};
+use crate::batch::{BatchHeader, Codec, RecordWalk, check_records};
+use crate::clock::Now;
+use crate::control::view::TopicSettings;
+use crate::disk::BLOCK;
+use crate::entry::EntryKind;
+use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed, Times};
+use crate::entry::item::Item;
+use crate::ids::{Index, LeaderEpoch, Offset};
+use crate::journal::effects::Effects;
+use crate::journal::log::appender::IN_FLIGHT_MAX;
+use crate::journal::log::segment::Next;
+use crate::journal::running::{Journal, Phase};
+use crate::partition::producers::Verdict;
+use crate::port::{Acks, Output, Produce, Produced, Refusal};
+
+/// What a leader takes before a quorum has it: 16 of the longest entries of many batches. A quorum
+/// that is slow stops the producers, and never fills the memory.
+const UNCOMMITTED_BYTES_MAX: usize = 32 << 20;
+
+/// Whether a journal takes a batch now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Yes,
+    /// Soon: the disk is busy, or the next segment is being prepared.
+    Wait,
+    /// Not until space is freed.
+    Full,
+}
+
+impl Journal {
+    /// Whether a batch of `bytes` can be taken now.
+    pub fn room_for(&self, bytes: usize) -> Room {
+        if !self.is_leader() {
+            return Room::Yes;
+        }
+        if let Some(open) = &self.open
+            && open.fits(bytes)
+        {
+            let grown = open.bytes() + bytes.next_multiple_of(BLOCK);
+            return self.place_for_batches(grown, open.descriptors().len() as u32 + 1);
+        }
+        if self.open.is_some() && self.appender.in_flight() >= IN_FLIGHT_MAX {
+            return Room::Wait;
+        }
+        let is_late = self.uncommitted_bytes() > UNCOMMITTED_BYTES_MAX || self.is_held_back();
+        if is_late || self.replica.is_transferring() {
+            return Room::Wait;
+        }
+        let before = self.open.as_ref().map_or(0, OpenEntry::bytes);
+        let batches = self.open.as_ref().map_or(0, |open| open.descriptors().len() as u32);
+        // Head and padding of a new entry, generously.
+        let entry_bytes = bytes.next_multiple_of(BLOCK) + self.hint.head_bytes_max();
+        match self.place_for_batches(before + entry_bytes, batches + 1) {
+            // The open entry would roll and this one would have to roll again.
+            Room::Yes if before > 0 && self.cursor.rolls(self.limits, before, batches) => Room::Wait,
+            room => room,
+        }
+    }
+
+    /// Bytes of entries that are durable here at most, and not committed.
+    fn uncommitted_bytes(&self) -> usize {
+        if self.is_alone() {
+            return 0;
+        }
+        self.heads.iter().map(|head| head.known().map_or(0, |(header, _)| header.entry_bytes())).sum()
+    }
+
+    /// Whether entries of `bytes` together find a place that stays theirs: in this segment short
+    /// of its reserve, or in the next one.
+    fn place_for_batches(&self, bytes: usize, batches: u32) -> Room {
+        let end = self.cursor.position + bytes as u64;
+        let fits = end + self.limits.reserve_bytes() <= self.limits.bytes
+            && self.cursor.batches + batches <= self.limits.batches
+            && !self.upkeep.active_short;
+        match &self.segments.next {
+            _ if fits => Room::Yes,
+            Next::Ready { .. } if !self.upkeep.active_short => Room::Yes,
+            Next::Full { .. } => Room::Full,
+            _ if self.upkeep.active_short => Room::Full,
+            _ => {
+                self.upkeep.wants_next.set(true);
+                Room::Wait
+            }
+        }
+    }
+
+    /// Whether an entry of `bytes` without batches finds a place now, the reserve included.
+    pub(in crate::journal) fn has_place_for_control(&self, bytes: usize) -> bool {
+        if self.upkeep.active_short {
+            return false;
+        }
+        !self.cursor.rolls(self.limits, bytes, 0) || matches!(self.segments.next, Next::Ready { .. })
+    }
+
+    /// Appends a batch, or says why not. The answer comes when it is as durable as its acks ask.
+    pub fn produce(&mut self, produce: &Produce<'_>, settings: &TopicSettings, now: Now, fx: &mut Effects) {
+        match self.try_produce(produce, settings, now, fx) {
+            Ok(None) => {}
+            Ok(Some(produced)) => {
+                let (request, slot) = (produce.request, produce.slot);
+                fx.out.push(Output::Produced { request, slot, result: Ok(produced) });
+            }
+            Err(refusal) => {
+                // The same batch may be taken when it comes again; those behind it only then.
+                if matches!(refusal, Refusal::Storage | Refusal::NotReady | Refusal::NotEnoughReplicas) {
+                    self.refused.note(produce.partition, produce.records);
+                }
+                let (request, slot) = (produce.request, produce.slot);
+                fx.out.push(Output::Produced { request, slot, result: Err(refusal) });
+            }
+        }
+    }
+
+    fn try_produce(
+        &mut self,
+        produce: &Produce<'_>,
+        settings: &TopicSettings,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<Option<Produced>, Refusal> {
+        self.check_phase()?;
+        let bytes_max = settings.max_message_bytes.min(self.limits.batch_bytes_max() as u32);
+        let limits = EnvelopeLimits {
+            batch_bytes_max: bytes_max,
+            log_append_time: settings.log_append_time,
+            trusts_header: settings.trusts_header,
+            timestamp_before_max_ms: settings.timestamp_before_max_ms,
+            timestamp_after_max_ms: settings.timestamp_after_max_ms,
+            wall_ms: now.wall_ms,
+        };
+        let header = check_envelope(produce.records, &limits).map_err(Refusal::Batch)?;
+        let copies = self.copies_wanted(settings);
+        if produce.acks == Acks::All && self.in_sync_count(now) < copies {
+            return Err(Refusal::NotEnoughReplicas);
+        }
+        let copies = if usize::from(copies) > self.quorum() { copies } else { 0 };
+        let head = self.tail.head(&self.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
+        let epoch = LeaderEpoch(head.epoch_base + self.replica.term().0 as i32);
+        let descriptor = header.descriptor(produce.partition, head.next_offset, epoch, 0);
+        match self.tail.judge(&self.state.fold, &descriptor) {
+            Verdict::First if self.refused.blocks(&descriptor) => return Err(Refusal::OutOfOrderSequence),
+            Verdict::Append | Verdict::First => {}
+            Verdict::OldEpoch => return Err(Refusal::InvalidProducerEpoch),
+            Verdict::OutOfOrder => return Err(Refusal::OutOfOrderSequence),
+            Verdict::Duplicate(original) => {
+                self.refused.appended(&descriptor);
+                self.counts.duplicates += 1;
+                let time_ms = if settings.log_append_time { original.max_timestamp_ms } else { -1 };
+                self.wait(original.index, produce, (original.base_offset, time_ms), copies);
+                self.answer_waiters(fx);
+                return Ok(None);
+            }
+        }
+        match self.room_for(produce.records.len()) {
+            Room::Yes => {}
+            Room::Full => return Err(Refusal::Storage),
+            // Whoever asks `room_for` first waits for it instead.
+            Room::Wait => return Err(Refusal::NotReady),
+        }
+        let placed = Placed {
+            descriptor,
+            append_ms: self.leader_wall_ms(now),
+            log_append_time: settings.log_append_time,
+            times: times_of(produce, header, settings, now),
+        };
+        self.append_batch(produce, placed, copies, now, fx)?;
+        Ok(None)
+    }
+
+    /// Copies that acks=all waits for. The brokers' default is one for topics of all kinds, so that
+    /// one with fewer replicas asks for those that it has, as in Kafka; what a topic says itself is
+    /// what its producers were promised, and is never lowered.
+    fn copies_wanted(&self, settings: &TopicSettings) -> u16 {
+        let replicas = u16::try_from(self.meta.voters.len()).unwrap_or(u16::MAX);
+        let wanted = settings.min_insync_replicas.max(1);
+        if settings.min_insync_is_own { wanted } else { wanted.min(replicas.max(1)) }
+    }
+
+    fn check_phase(&self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Refusing => Err(Refusal::Storage),
+            Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
+            Phase::Starting | Phase::Installing => Err(Refusal::NotReady),
+            Phase::Stopping => Err(Refusal::Stopping),
+            Phase::Running if self.replica.is_leader() => Ok(()),
+            Phase::Running => Err(Refusal::NotLeader),
+        }
+    }
+
+    fn append_batch(
+        &mut self,
+        produce: &Produce<'_>,
+        placed: Placed,
+        copies: u16,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<(), Refusal> {
+        let bytes = produce.records.len();
+        if self.open.as_ref().is_some_and(|open| !open.fits(bytes)) {
+            self.seal_open(now, fx);
+        }
+        let index = self.cursor.next;
+        let pool = self.context.pool.clone();
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                self.opened_ns = now.mono_ns;
+                OpenEntry::new(&pool, self.hint, self.limits.entry_bytes_max(), bytes)
+            }
+        };
+        let appended = open.append(&pool, produce.records, placed);
+        if !open.is_empty() {
+            self.open = Some(open);
+        }
+        appended.map_err(Refusal::Batch)?;
+        let stored = self.open.as_ref().and_then(|open| open.descriptors().last()).copied();
+        let stored = stored.expect("just appended");
+        self.tail.append(&self.state.fold, &stored, index, placed.append_ms);
+        self.refused.appended(&stored);
+        self.context.pace.used(now);
+        self.counts.batches += 1;
+        self.counts.batch_bytes += bytes as u64;
+        let time_ms = if placed.log_append_time { placed.append_ms } else { -1 };
+        self.wait(index, produce, (stored.base_offset(), time_ms), copies);
+        Ok(())
+    }
+
+    /// Voters that must have an entry before it is committed.
+    fn quorum(&self) -> usize {
+        self.meta.voters.len() / 2 + 1
+    }
+
+    fn wait(
+        &mut self,
+        index: Index,
+        produce: &Produce<'_>,
+        (base_offset, log_append_time_ms): (Offset, i64),
+        copies: u16,
+    ) {
+        let waiter = Waiter {
+            request: produce.request,
+            slot: produce.slot,
+            partition: produce.partition,
+            acks: produce.acks,
+            waiting: Waiting::Produce { base_offset, log_append_time_ms },
+        };
+        self.waiters.add(index, waiter, copies);
+    }
+
+    fn answer_waiters(&mut self, fx: &mut Effects) {
+        let reached = self.reached();
+        self.waiters.release(&reached, &self.state.fold, &mut fx.out);
+    }
+
+    /// Queues control items; they are proposed at the end of the turn, in entries of their own.
+    pub fn queue_items(&mut self, items: Vec<Item>, waiters: Vec<Waiter>) {
+        if !items.is_empty() {
+            self.queued_items.push_back((items, waiters));
+        }
+    }
+
+    /// Queues a command of the meta journal.
+    pub fn queue_command(&mut self, asker: Asker, encoded: Vec<u8>) {
+        self.queued_commands.push_back((asker, encoded));
+    }
+
+    /// Proposes what is queued, as far as there is a place for it.
+    pub(in crate::journal) fn propose_queued(&mut self, now: Now, fx: &mut Effects) {
+        if !self.is_leader() || self.replica.is_transferring() {
+            return;
+        }
+        if !self.queued_items.is_empty() || !self.queued_commands.is_empty() {
+            self.seal_open_for_control(now, fx);
+        }
+        while self.open.is_none() && !self.queued_items.is_empty() {
+            if !self.propose_item_batch(now, fx) {
+                break;
+            }
+        }
+        while self.open.is_none() && !self.queued_commands.is_empty() {
+            if !self.propose_command_batch(now, fx) {
+                break;
+            }
+        }
+    }
+
+    fn seal_open_for_control(&mut self, now: Now, fx: &mut Effects) {
+        if self.open.is_some() {
+            self.seal_open(now, fx);
+        }
+    }
+
+    /// Queued items are split where they would not fit one entry; those who wait for them wait
+    /// for the last part.
+    fn propose_item_batch(&mut self, now: Now, fx: &mut Effects) -> bool {
+        let (items, _) = self.queued_items.front().expect("there is one");
+        let mut bytes = Vec::new();
+        let mut count = 0;
+        for item in items {
+            let before = bytes.len();
+            item.encode(&mut bytes);
+            if bytes.len() > self.items_bytes_max() && count > 0 {
+                bytes.truncate(before);
+                break;
+            }
+            count += 1;
+        }
+        if !self.has_place_for_control(bytes.len() + BLOCK) {
+            self.prepare_next(now, fx);
+            return false;
+        }
+        let (mut items, waiters) = self.queued_items.pop_front().expect("there is one");
+        let rest = items.split_off(count);
+        let index = self.cursor.next;
+        self.tail.apply_items(&self.state.fold, &items, index);
+        self.propose_items(EntryKind::Control, count as u32, &bytes, now, fx);
+        if rest.is_empty() {
+            waiters.into_iter().for_each(|waiter| self.waiters.add(index, waiter, 0));
+        } else {
+            self.queued_items.push_front((rest, waiters));
+        }
+        true
+    }
+
+    fn propose_command_batch(&mut self, now: Now, fx: &mut Effects) -> bool {
+        use crate::codec::Write;
+        let mut bytes = Vec::new();
+        let mut commands = Vec::new();
+        for (waiter, encoded) in &self.queued_commands {
+            if bytes.len() + encoded.len() + 4 > self.items_bytes_max() && !commands.is_empty() {
+                break;
+            }
+            bytes.sized(encoded);
+            commands.push(*waiter);
+        }
+        if !self.has_place_for_control(bytes.len() + BLOCK) {
+            self.prepare_next(now, fx);
+            return false;
+        }
+        self.queued_commands.drain(..commands.len());
+        // Known before the entry can commit, which may be within the call.
+        self.waiters.add_commands(self.cursor.next, commands.clone());
+        self.propose_items(EntryKind::Meta, commands.len() as u32, &bytes, now, fx);
+        true
+    }
+
+    fn items_bytes_max(&self) -> usize {
+        ITEMS_BYTES_MAX.min(self.limits.entry_bytes_max() - BLOCK)
+    }
+}
+
+/// Where the times of a batch's records are known from.
+fn times_of(produce: &Produce<'_>, header: &BatchHeader, settings: &TopicSettings, now: Now) -> Times {
+    if settings.trusts_header {
+        return Times::Header;
+    }
+    let bounds = settings.time_bounds(now.wall_ms);
+    match (Codec::of(header.codec_number()), produce.checked) {
+        (Some(Codec::None), _) => Times::Walk(RecordWalk::new(header, bounds)),
+        (_, Some(checked)) => Times::Checked(checked),
+        (_, None) => Times::Checked(check_records(produce.records, bounds)),
+    }
+}

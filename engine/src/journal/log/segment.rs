@@ -1,0 +1,168 @@
+//! The segments of a journal: sealed ones, rolled ones on their way there, the one being written
+//! and the one that comes next.
+
+use crate::ids::{FileId, Index};
+use crate::journal::read::index::ActiveIndex;
+use crate::journal::read::sealed_index::SealedIndex;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// A segment that never changes again: cut to its last entry, index beside it.
+pub struct Sealed {
+    pub base: Index,
+    pub last: Index,
+    pub bytes: u64,
+    pub file: FileId,
+    pub index: Rc<SealedIndex>,
+    /// This segment with an index that proved bad; reads that began with it may still run.
+    pub replaced: Option<Rc<Sealed>>,
+}
+
+impl Sealed {
+    /// A read holds it, or held it before its index was made again.
+    pub fn is_read(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) > 1 || self.replaced.as_ref().is_some_and(Self::is_read)
+    }
+}
+
+/// A segment that takes no more entries and waits to be sealed.
+#[derive(Debug)]
+pub struct Rolled {
+    pub base: Index,
+    pub last: Index,
+    pub bytes: u64,
+    pub file: FileId,
+    pub index: ActiveIndex,
+    pub sealing: Sealing,
+}
+
+/// How far a rolled segment is.
+#[derive(Debug)]
+pub enum Sealing {
+    /// Its last entry is not folded yet.
+    Waiting,
+    /// The checkpoint at its last entry: body and that entry's term.
+    Checkpoint(Vec<u8>),
+    /// The procedure runs.
+    Running,
+}
+
+/// The segment being written.
+#[derive(Debug)]
+pub struct Active {
+    pub base: Index,
+    pub file: FileId,
+    pub index: ActiveIndex,
+}
+
+/// The segment after the active one.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Not asked for yet.
+    None,
+    Preparing,
+    /// Allocated and synced, under a temporary name.
+    Ready {
+        file: FileId,
+        name: String,
+    },
+    /// No space; tried again at `retry_ns`.
+    Full {
+        retry_ns: u64,
+    },
+}
+
+/// All of them, ascending: sealed, rolled, active.
+pub struct Segments {
+    pub sealed: VecDeque<Rc<Sealed>>,
+    pub rolled: VecDeque<Rolled>,
+    pub active: Active,
+    pub next: Next,
+}
+
+/// A segment that a cut made void.
+#[derive(Clone, Copy, Debug)]
+pub struct Stale {
+    pub base: Index,
+    pub file: FileId,
+    /// Of its entries.
+    pub bytes: u64,
+}
+
+impl Segments {
+    /// Index of the first entry that is still there.
+    pub fn first(&self) -> Index {
+        let sealed = self.sealed.front().map(|segment| segment.base);
+        sealed.or_else(|| self.rolled.front().map(|segment| segment.base)).unwrap_or(self.active.base)
+    }
+
+    /// The index in memory that covers an entry, and its segment's file.
+    pub fn in_memory(&self, index: Index) -> Option<(FileId, Index, &ActiveIndex)> {
+        if index >= self.active.base {
+            return Some((self.active.file, self.active.base, &self.active.index));
+        }
+        let rolled = self.rolled.iter().rfind(|segment| segment.base <= index)?;
+        Some((rolled.file, rolled.base, &rolled.index))
+    }
+
+    /// Bytes of the entries from this one on, up to a position in the segment being written.
+    /// Within a sealed segment, whose index is on disk, in proportion.
+    pub fn bytes_from(&self, from: Index, position: u64) -> u64 {
+        // Asked with every message from a follower: only those that it lacks are looked at.
+        let lacking = self.sealed.iter().rev().take_while(|segment| segment.last >= from);
+        let sealed = lacking.map(|segment| {
+            let (base, last) = (segment.base.0, segment.last.0);
+            let entries = (last + 1).saturating_sub(from.0.max(base));
+            segment.bytes * entries / (last + 1 - base)
+        });
+        let behind = |base: Index, index: &ActiveIndex, bytes: u64| {
+            let at = if from <= base { Some(0) } else { index.entry(from).map(|at| at.position) };
+            at.map_or(0, |at| bytes.saturating_sub(at))
+        };
+        let rolled = self.rolled.iter().map(|segment| behind(segment.base, &segment.index, segment.bytes));
+        sealed.chain(rolled).sum::<u64>() + behind(self.active.base, &self.active.index, position)
+    }
+
+    /// The segments that may be cut, by base, and where their entries end.
+    pub fn ends(&self) -> Vec<(Index, u64)> {
+        let rolled = self.rolled.iter().map(|segment| (segment.base, segment.bytes));
+        rolled.chain([(self.active.base, self.active.index.totals().data_bytes)]).collect()
+    }
+
+    /// Ends the log before `first`. Segments that begin there or behind are gone, given back with
+    /// their files; the one before them is written again. A sealed segment is never reached: it
+    /// is sealed once an entry behind it is committed.
+    pub fn cut(&mut self, first: Index) -> Vec<Stale> {
+        let mut stale = Vec::new();
+        while self.active.base >= first
+            && let Some(rolled) = self.rolled.pop_back()
+        {
+            assert!(
+                !matches!(rolled.sealing, Sealing::Running),
+                "the segment of {} is being sealed, and {first} behind it is cut",
+                rolled.base
+            );
+            let Rolled { base, file, index, .. } = rolled;
+            let cut = core::mem::replace(&mut self.active, Active { base, file, index });
+            let bytes = cut.index.totals().data_bytes;
+            stale.push(Stale { base: cut.base, file: cut.file, bytes });
+        }
+        let sealed = self.sealed.back().map_or(Index::NONE, |sealed| sealed.last);
+        assert!(first > sealed, "entry {first} of a segment sealed up to {sealed} is cut");
+        if self.active.base < first {
+            self.active.index.truncate_from(first);
+        } else {
+            self.active.index = ActiveIndex::new(self.active.base);
+        }
+        stale
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sealed.len() + self.rolled.len() + 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,253 @@
+//! The replicas of a journal: which node has which, who is to be a member, and how a leader gets
+//! there.
+//!
+//! The metadata says which replica each node is to have; a node that lost its disk has a new one.
+//! The leader compares that with the members and takes the next step, one change at a time, each
+//! from what is committed: whoever leads next goes on from there.
+
+use crate::clock::Now;
+use crate::control::View;
+use crate::control::view::JournalView;
+use crate::entry::EntryKind;
+use crate::ids::{Index, NodeId, RaftId};
+use crate::journal::effects::Effects;
+use crate::journal::running::Journal;
+use crate::port::{Event, Output};
+use crate::raft::{Change, Membership};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A learner takes its place when it had all that the leader then had at some moment of this long:
+/// from then on it is no slower than a voter that keeps up.
+const CAUGHT_UP: Duration = Duration::from_secs(1);
+
+/// Which node has which replica.
+#[derive(Debug, Default)]
+pub struct Members {
+    known: BTreeMap<RaftId, NodeId>,
+    /// Replicas that the metadata here does not name yet: the newest one that each node sent from.
+    heard: BTreeMap<NodeId, RaftId>,
+    /// The replica that each node is to have; empty before the metadata says.
+    wanted: Vec<(NodeId, RaftId)>,
+    /// Of the changes seen to be committed since the start, the last one is at most here.
+    changed: Index,
+}
+
+impl Members {
+    pub fn new(known: Vec<(RaftId, NodeId)>) -> Self {
+        Self { known: known.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The node of a replica.
+    pub fn node_of(&self, id: RaftId) -> Option<NodeId> {
+        let heard = || self.heard.iter().find(|(_, heard)| **heard == id).map(|(node, _)| *node);
+        self.known.get(&id).copied().or_else(heard)
+    }
+
+    /// The nodes that have or had a replica, but for that of this one.
+    pub fn nodes_but(&self, own: RaftId) -> Vec<NodeId> {
+        let here = self.node_of(own);
+        let nodes: BTreeSet<NodeId> = self.known.values().copied().collect();
+        nodes.into_iter().filter(|node| Some(*node) != here).collect()
+    }
+
+    /// The replica that a node has, as far as is known: raft ids rise.
+    pub fn newest_of(&self, node: NodeId) -> Option<RaftId> {
+        let known = self.known.iter().filter(|(_, of)| **of == node).map(|(id, _)| *id);
+        known.chain(self.heard.get(&node).copied()).max()
+    }
+
+    pub fn all(&self) -> Vec<(RaftId, NodeId)> {
+        self.known.iter().map(|(id, node)| (*id, *node)).collect()
+    }
+
+    /// Takes note of who sent. True when that may be a member whose entry is not here yet: raft ids
+    /// rise, so it is newer than all of its node that are members here.
+    pub fn hear(&mut self, node: NodeId, id: RaftId, members: &Membership) -> bool {
+        let is_member = members.contains(id);
+        let of_node = members.ids().filter(|member| self.node_of(*member) == Some(node));
+        let is_newer = !is_member && of_node.max().is_none_or(|newest| newest < id);
+        // The members may come with a checkpoint, long before the metadata that names them.
+        if (is_member || is_newer)
+            && !self.known.contains_key(&id)
+            && self.heard.get(&node).is_none_or(|heard| *heard < id)
+        {
+            self.heard.insert(node, id);
+        }
+        is_newer
+    }
+
+    fn follow(&mut self, view: &View, journal: &JournalView) {
+        let nodes = || journal.replicas.iter().filter_map(|node| view.nodes.get(node));
+        for node in nodes() {
+            self.known.extend(journal.raft_ids_of(node).map(|id| (id, node.node)));
+        }
+        self.wanted = nodes().map(|node| (node.node, journal.raft_id_of(node))).collect();
+    }
+
+    /// The node of this replica is to have another one: its disk is lost.
+    pub fn is_replaced(&self, id: RaftId) -> bool {
+        let node = self.node_of(id);
+        self.wanted.iter().any(|(of, wanted)| Some(*of) == node && *wanted != id)
+    }
+
+    /// The next step from the members that there are to those that are wanted.
+    fn next_change(
+        &self,
+        members: &Membership,
+        own: RaftId,
+        is_caught_up: impl Fn(RaftId) -> bool,
+    ) -> Option<Change> {
+        if members.is_joint() {
+            return Some(Change::Leave);
+        }
+        let is_wanted = |id: &RaftId| self.wanted.iter().any(|(_, wanted)| wanted == id);
+        if let Some(lost) = members.learners.iter().find(|id| !is_wanted(id)) {
+            return Some(Change::RemoveLearner(*lost));
+        }
+        let step = |(node, id): &(NodeId, RaftId)| {
+            let of_node = |voter: &&RaftId| self.node_of(**voter) == Some(*node);
+            let out = *members.voters.iter().find(of_node).filter(|voter| **voter != *id)?;
+            match members.learners.contains(id) {
+                // A leader does not remove itself. Its node came back under this raft id with an
+                // older disk: no other replica of that node can be alive.
+                _ if out == own => None,
+                false => Some(Change::AddLearner(*id)),
+                true => is_caught_up(*id).then_some(Change::Swap { out, into: *id }),
+            }
+        };
+        self.wanted.iter().find_map(step)
+    }
+}
+
+impl Journal {
+    pub(in crate::journal) fn node_of(&self, id: RaftId) -> Option<NodeId> {
+        self.members.node_of(id)
+    }
+
+    /// Whether this replica is one of the journal's, as far as it knows.
+    pub fn is_member(&self) -> bool {
+        self.replica.members().contains(self.replica.id())
+    }
+
+    /// The members as of what is committed here.
+    pub fn membership(&self) -> &Membership {
+        &self.state.members
+    }
+
+    /// Whether the members known here outlast a crash. Until they do on a majority, those of before
+    /// count: should the leader's disk be lost now, the others would wait for the one that left.
+    pub fn keeps_members(&self) -> bool {
+        self.members.changed <= self.hard_state.commit
+    }
+
+    /// This replica votes and counts like any other, and no crash undoes that.
+    pub fn counts_for_good(&self) -> bool {
+        let members = &self.state.members;
+        members.voters.contains(&self.replica.id()) && !members.is_joint() && self.keeps_members()
+    }
+
+    /// Learns from the metadata which replica each node is to have.
+    pub fn follow_members(&mut self, view: &View) {
+        if let Some(journal) = view.journals.get(&self.id) {
+            self.members.follow(view, journal);
+        }
+    }
+
+    /// A leader's next step towards the members that are wanted, if it is time for one.
+    pub(in crate::journal) fn change_next(&mut self, now: Now, fx: &mut Effects) {
+        let knows_all = self.is_settled() && self.state.fold.applied >= self.replica.commit();
+        if !knows_all || !self.replica.may_change_members() {
+            return;
+        }
+        let since_ns = now.mono_ns.saturating_sub(CAUGHT_UP.as_nanos() as u64);
+        let is_caught_up = |id| self.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns));
+        let own = self.replica.id();
+        let change = self.members.next_change(self.replica.members(), own, is_caught_up);
+        let Some(change) = change else { return };
+        if !self.has_place_for_control(2 * crate::disk::BLOCK) {
+            return self.prepare_next(now, fx);
+        }
+        self.seal_open(now, fx);
+        if self.replica.may_change_members() {
+            self.propose_items(EntryKind::Membership, 1, &change.encode(), now, fx);
+        }
+    }
+
+    /// A change of members is committed.
+    pub(in crate::journal) fn change_members(&mut self, change: Change, fx: &mut Effects) {
+        self.replica.apply_change(change);
+        self.members.changed = self.state.fold.applied;
+        if self.is_leader() {
+            let node = match change {
+                Change::AddLearner(id) | Change::RemoveLearner(id) => self.node_of(id),
+                Change::Swap { into, .. } => self.node_of(into),
+                Change::Leave => None,
+            };
+            fx.out.push(Output::Event(Event::MembersChanged { journal: self.id, change, node }));
+        }
+        fx.leaders_changed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(numbers: &[u64]) -> Vec<RaftId> {
+        numbers.iter().copied().map(RaftId).collect()
+    }
+
+    fn members(wanted: [u64; 3]) -> Members {
+        let known = [(1, 1), (2, 2), (3, 3), (4, 3), (5, 3)];
+        let known = known.map(|(id, node)| (RaftId(id), NodeId(node)));
+        let mut members = Members::new(known.to_vec());
+        members.wanted = [1, 2, 3].map(NodeId).into_iter().zip(wanted.map(RaftId)).collect();
+        members
+    }
+
+    #[test]
+    fn a_leader_goes_on_from_wherever_the_members_are() {
+        let own = RaftId(1);
+        let mut at = Membership::first(&ids(&[1, 2, 3]));
+        let mut taken = Vec::new();
+        while let Some(change) = members([1, 2, 4]).next_change(&at, own, |_| true) {
+            at = at.changed(change).expect("it fits");
+            taken.push(change);
+        }
+        let swap = Change::Swap { out: RaftId(3), into: RaftId(4) };
+        assert_eq!(taken, [Change::AddLearner(RaftId(4)), swap, Change::Leave]);
+        assert_eq!(at, Membership::first(&ids(&[1, 2, 4])));
+        assert_eq!(
+            (members([1, 2, 4]).is_replaced(RaftId(3)), members([1, 2, 3]).is_replaced(RaftId(3))),
+            (true, false)
+        );
+        assert_eq!(members([1, 2, 4]).next_change(&at, RaftId(4), |_| true), None);
+    }
+
+    #[test]
+    fn a_learner_waits_until_it_has_all_and_a_lost_one_goes() {
+        let at = Membership { learners: ids(&[4]), ..Membership::first(&ids(&[1, 2, 3])) };
+        assert_eq!(members([1, 2, 4]).next_change(&at, RaftId(1), |_| false), None);
+        let lost = members([1, 2, 5]).next_change(&at, RaftId(1), |_| true);
+        assert_eq!(lost, Some(Change::RemoveLearner(RaftId(4))));
+        assert_eq!(members([1, 2, 4]).next_change(&at, RaftId(3), |_| true), None, "not the leader itself");
+    }
+
+    #[test]
+    fn whoever_is_newer_than_its_nodes_members_may_be_one() {
+        let at = Membership::first(&ids(&[1, 2, 3]));
+        let mut here = members([1, 2, 3]);
+        assert!(!here.hear(NodeId(3), RaftId(3), &at), "it is one");
+        assert!(here.hear(NodeId(3), RaftId(4), &at));
+        assert!(here.hear(NodeId(2), RaftId(9), &at));
+        assert_eq!(here.node_of(RaftId(9)), Some(NodeId(2)));
+        let later = Membership::first(&ids(&[1, 2, 5]));
+        assert!(!here.hear(NodeId(3), RaftId(4), &later), "it was one");
+        let unnamed = Membership::first(&ids(&[1, 7, 5]));
+        assert!(!here.hear(NodeId(2), RaftId(7), &unnamed), "it is one, by a checkpoint");
+        let mut empty = Members::default();
+        empty.hear(NodeId(2), RaftId(7), &unnamed);
+        assert_eq!(empty.node_of(RaftId(7)), Some(NodeId(2)));
+    }
+}

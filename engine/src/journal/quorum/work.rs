@@ -1,0 +1,227 @@
+//! Raft's work, carried out: entries get their bytes and go to the appender, messages to peers;
+//! what is durable goes back to raft, what is committed into the fold and to those who wait.
+
+use crate::clock::Now;
+use crate::entry::builder::{Stamp, head_only};
+use crate::entry::item::Item;
+use crate::entry::{EntryBytes, EntryKind};
+use crate::folder;
+use crate::ids::Index;
+use crate::journal::effects::Effects;
+use crate::journal::ledger::heads::Head;
+use crate::journal::ledger::state::is_understood;
+use crate::journal::log::segment::{Active, Next, Rolled, Sealing};
+use crate::journal::recover::refold::take_checkpoint_before;
+use crate::journal::running::{HeldWork, Journal, Phase};
+use crate::planted::{Bug, is_planted};
+use crate::port::{Damage, DamageKind, Event, Fatal, Output};
+use crate::raft::{EntryMeta, Work};
+
+impl Journal {
+    /// Carries out raft's work until there is none, and releases what is durable.
+    pub(in crate::journal) fn pump(&mut self, now: Now, fx: &mut Effects) {
+        loop {
+            while let Some(work) = self.replica.work() {
+                self.carry_out(work, now, fx);
+            }
+            self.supply(now, fx);
+            if !self.release(fx) && !self.report_unsent() && !self.replica.has_work() {
+                break;
+            }
+        }
+        self.note_followers(now);
+        self.fold_committed(now, fx);
+        self.answer(fx);
+        self.go_on_after_cut(now, fx);
+        if self.replica.has_work() {
+            // Other members may make more committed, and want to be sent what there is.
+            self.pump(now, fx);
+        }
+    }
+
+    fn carry_out(&mut self, work: Work, now: Now, fx: &mut Effects) {
+        self.follow_role(now, fx);
+        if let Some(from) = work.cut_from {
+            self.cut(from, fx);
+        }
+        let last = work.entries.last().map(|meta| meta.index);
+        for meta in &work.entries {
+            let entry = self.bytes_of(meta, now);
+            self.append(entry, now, fx);
+        }
+        if let Some((term, vote)) = work.vote {
+            self.vote = (term, vote.unwrap_or_default());
+            self.vote_number += 1;
+            self.write_hard_state(fx);
+        }
+        let vote = work.vote.map(|_| self.vote_number);
+        work.send.into_iter().for_each(|outgoing| self.send(outgoing, fx));
+        let durable_term = self.hard_state.term;
+        let (now_said, hold): (Vec<_>, Vec<_>) =
+            work.hold.into_iter().partition(|outgoing| self.replica.may_overtake(outgoing, durable_term));
+        now_said.into_iter().for_each(|outgoing| self.send(outgoing, fx));
+        self.works.push_back(HeldWork { number: work.number, last, vote, hold });
+    }
+
+    /// The bytes of an entry that raft wants written: staged before it was proposed or stepped, or
+    /// the term start that raft itself made.
+    fn bytes_of(&mut self, meta: &EntryMeta, now: Now) -> EntryBytes {
+        let is_meant = |entry: &EntryBytes| {
+            let header = entry.header();
+            (header.index(), header.term()) == (meta.index, meta.term)
+        };
+        if self.staged.front().is_some_and(is_meant) {
+            return self.staged.pop_front().expect("there is a front");
+        }
+        assert_eq!(meta.kind, EntryKind::TermStart, "entry {} was not staged", meta.index);
+        assert!(self.replica.is_leader(), "term start {} came without its bytes", meta.index);
+        let place = self.cursor.place(self.limits, crate::disk::BLOCK, 0);
+        let stamp = Stamp { term: meta.term, ..self.stamp(place, now) };
+        head_only(&self.context.pool, EntryKind::TermStart, 0, &[], &stamp)
+    }
+
+    fn append(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
+        let header = *entry.header();
+        if Index(header.segment_base.get()) != self.segments.active.base {
+            self.roll(header.index(), now, fx);
+        }
+        self.appender.append(&entry, now.mono_ns);
+        self.appended.push(header.index(), now.mono_ns);
+        self.segments.active.index.append(&header, entry.descriptors());
+        self.cursor.advance(&header);
+        let allocated = if self.upkeep.active_short { 0 } else { self.limits.bytes };
+        self.appender.zero_ahead(&self.context.pool, self.cursor.position, allocated);
+        self.cache.push(entry.clone());
+        if self.not_understood.is_none() && !is_understood(&header, entry.head()) {
+            self.not_understood = Some(header.index());
+        }
+        self.heads.push_back(Head::Entry(entry));
+        if self.cursor.position * 2 >= self.limits.bytes {
+            self.prepare_next(now, fx);
+        }
+    }
+
+    /// The active segment is full: the prepared one takes its place.
+    fn roll(&mut self, base: Index, now: Now, fx: &mut Effects) {
+        let next = core::mem::replace(&mut self.segments.next, Next::None);
+        let Next::Ready { file, name } = next else {
+            panic!("an entry was placed in a segment that is not there")
+        };
+        let path = folder::segment_path(self.id, base);
+        self.appender.roll(file, &name, &path, now.mono_ns);
+        let index = crate::journal::read::index::ActiveIndex::new(base);
+        let full = core::mem::replace(&mut self.segments.active, Active { base, file, index });
+        self.segments.rolled.push_back(Rolled {
+            base: full.base,
+            last: full.index.last(),
+            bytes: full.index.totals().data_bytes,
+            file: full.file,
+            index: full.index,
+            sealing: Sealing::Waiting,
+        });
+        fx.out.push(Output::Event(Event::SegmentRolled { journal: self.id, base }));
+    }
+
+    /// Tells raft what is durable, and peers what waited for it. True when it was something.
+    fn release(&mut self, fx: &mut Effects) -> bool {
+        let durable = self.appender.told_durable();
+        let mut released = None;
+        while let Some(front) = self.works.front() {
+            let entries_durable = front.last.is_none_or(|last| last <= durable);
+            let vote_durable = front.vote.is_none_or(|number| number <= self.durable_vote)
+                || is_planted(Bug::VoteBeforeItIsDurable);
+            if !entries_durable || !vote_durable {
+                break;
+            }
+            let work = self.works.pop_front().expect("there is a front");
+            released = Some(work.number);
+            work.hold.into_iter().for_each(|outgoing| self.send(outgoing, fx));
+        }
+        if let Some(number) = released {
+            self.replica.persisted(number);
+        }
+        released.is_some()
+    }
+
+    /// Folds what is committed, taking a checkpoint where a segment ends.
+    fn fold_committed(&mut self, now: Now, fx: &mut Effects) {
+        let mut commit = self.replica.commit();
+        if is_planted(Bug::WatermarkFromLeaderAlone) && self.replica.is_leader() {
+            commit = commit.max(self.appender.durable().index);
+        }
+        let mut changes = Vec::new();
+        while self.state.fold.applied < commit {
+            if self.not_understood == Some(self.state.fold.applied.next()) {
+                self.stop_at_not_understood(fx);
+                break;
+            }
+            let Some(head) = self.heads.pop_front() else { break };
+            if is_planted(Bug::FoldNotClosed) && self.replica.is_leader() {
+                self.state.fold.wall_ms += 1;
+            }
+            // Only now is it certain that the segment before ends where it does.
+            take_checkpoint_before(head.index(), &mut self.state, &mut self.segments.rolled);
+            match head.known() {
+                Some((header, bytes)) => {
+                    let applied = match self.state.apply(header, bytes) {
+                        Ok(applied) => applied,
+                        Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),
+                    };
+                    self.tail.committed(header, bytes, &applied.items);
+                    self.digests_told(&applied.items, fx);
+                    self.losses_accepted(&applied.items);
+                    if let Head::Entry(entry) = &head {
+                        let bytes_of = |batch: &crate::entry::BatchDescriptor| u64::from(batch.bytes.get());
+                        fx.raised.extend(entry.descriptors().iter().map(|b| (b.partition(), bytes_of(b))));
+                    }
+                    fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
+                    fx.partitions_changed |= !applied.items.is_empty();
+                    self.upkeep.log_starts_moved |= !applied.items.is_empty();
+                    self.waiters.commands_done(header.index(), applied.outcomes, fx);
+                    changes.extend(applied.change);
+                }
+                None => {
+                    let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
+                    self.state.skip_lost(index, term);
+                }
+            }
+        }
+        let committed = self.state.fold.applied;
+        self.appended.committed(committed, now.mono_ns, &mut self.appender.stages.commit);
+        let settled = self.term_start.is_some_and(|start| self.state.fold.applied >= start);
+        if settled && !self.upkeep.settled {
+            self.upkeep.settled = true;
+            fx.metadata_changed |= self.state.meta.is_some();
+            fx.partitions_changed = true;
+        }
+        self.seal_rolled(now, fx);
+        changes.into_iter().for_each(|change| self.change_members(change, fx));
+    }
+
+    /// What the operator accepted as lost is no damage any more.
+    fn losses_accepted(&mut self, items: &[Item]) {
+        for item in items {
+            let Item::LossAccepted { first, last, .. } = item else { continue };
+            let is_in = |damage: &Damage| *first <= damage.first && damage.last <= *last;
+            self.damage.retain(|damage| damage.kind != DamageKind::Head || !is_in(damage));
+        }
+    }
+
+    /// A newer version wrote what is committed: without it nothing that follows is known here.
+    fn stop_at_not_understood(&mut self, fx: &mut Effects) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.phase = Phase::Refusing;
+        self.step_down(fx);
+        let why =
+            "an entry holds what only a newer version of the program understands: run that version here";
+        fx.out.push(Output::Event(Event::Quarantined { journal: self.id, why }));
+    }
+
+    /// Answers whoever waited for what is now durable or committed.
+    fn answer(&mut self, fx: &mut Effects) {
+        let reached = self.reached();
+        self.waiters.release(&reached, &self.state.fold, &mut fx.out);
+    }
+}

@@ -1,0 +1,449 @@
+//! Reads of entries that are not in memory: found through the index, checked before use.
+//!
+//! A procedure works on a snapshot of what the journal had when it began: sealed segments by
+//! reference, and of segments still in memory the partition's items.
+
+use super::index::{Item, Spread};
+use super::sealed_index::IndexError;
+use super::thin::{HEAD_BYTES, Thin};
+use crate::batch::records::RecordsError;
+use crate::collections::Map;
+use crate::disk::io::Pending;
+use crate::disk::{BLOCK, Buffer, DiskError, IO_BYTES_MAX};
+use crate::entry::reader::{EntryFault, Expect, FaultKind, check_body, check_head};
+use crate::entry::{BatchDescriptor, EntryBytes, Slice};
+use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
+use crate::journal::context::Context;
+use crate::journal::log::segment::Sealed;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Entries read ahead of the one being checked: four of them keep a disk busy.
+const AHEAD_ENTRIES: usize = 4;
+/// Items asked of a sealed index at a time.
+pub const ITEMS_AT_ONCE: usize = 64;
+
+/// An entry of which less than this part is wanted is not read whole: that costs more of the disk's
+/// time than two short reads.
+const THIN_PART: u64 = 8;
+
+/// One partition's part of an answer keeps at most so many bytes of entries in memory, however
+/// thinly it lies in them: what it gives is sent from those very buffers.
+const PART_BYTES_MAX: usize = 8 << 20;
+/// The same of a whole answer.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Entries that were read for one fetch: partitions that lie in the same entries share them.
+#[derive(Default)]
+pub struct Shelf {
+    entries: Map<(FileId, u64), EntryBytes>,
+    bytes: usize,
+}
+
+impl Shelf {
+    fn get(&self, located: &Located) -> Option<EntryBytes> {
+        self.entries.get(&(located.file, located.item.position)).cloned()
+    }
+
+    fn put(&mut self, located: &Located, entry: &EntryBytes) {
+        self.bytes += entry.capacity();
+        self.entries.insert((located.file, located.item.position), entry.clone());
+    }
+}
+
+/// An entry on its way, or there already.
+enum Coming {
+    Here(EntryBytes),
+    Load(Load),
+    /// Only what is wanted of it.
+    Thin(Thin),
+}
+
+/// An index item and the file it speaks of.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    pub file: FileId,
+    pub base: Index,
+    pub item: Item,
+}
+
+/// Where a partition's entries can be, oldest first.
+pub struct Places {
+    pub identity: JournalIdentity,
+    pub sealed: Vec<Rc<Sealed>>,
+    /// Items of segments whose index is in memory.
+    pub memory: Vec<Located>,
+    /// Entries among them that this replica's disk may not have yet; for queries by time alone: a fetch
+    /// finds those in the cache.
+    pub not_durable: Vec<EntryBytes>,
+    pub memory_spread: Spread,
+    /// Tells the journal that its files are being read.
+    pub reader: Rc<()>,
+}
+
+/// Some of a partition's items, and how it lies in the entries there.
+struct Items {
+    located: Vec<Located>,
+    spread: Spread,
+}
+
+/// One partition's part of a read.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    pub partition: PartitionId,
+    pub offset: Offset,
+    /// Entries up to here may be shown.
+    pub commit: Index,
+    pub bytes_max: usize,
+    /// Give the first batch even when it is longer.
+    pub at_least_one: bool,
+    /// Offsets below this may be missing: their loss was accepted.
+    pub skipped_below: Offset,
+    /// Partitions that the same fetch reads from this journal, this one among them.
+    pub together: u64,
+}
+
+impl Want {
+    /// Whether so little of an entry is wanted, the other partitions' parts counted, that reading
+    /// the rest would be dear. Never where the first of the short reads would give all of it: a log
+    /// of one small record per entry took two reads one after the other for each record, and nothing
+    /// of them was kept.
+    fn is_thin(&self, located: &Located, spread: Spread) -> bool {
+        let wanted = spread.item_bytes + (self.together - 1) * spread.entry_bytes;
+        let entry_bytes = u64::from(located.item.entry_bytes);
+        entry_bytes > HEAD_BYTES as u64 && wanted * THIN_PART < entry_bytes
+    }
+}
+
+/// What was found for a [`Want`].
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pub slices: SmallVec<[Slice; 1]>,
+    pub bytes: usize,
+    /// The offset after the last batch gathered.
+    pub next_offset: Option<Offset>,
+    pub fault: Option<ReadFault>,
+}
+
+/// Why an entry cannot be given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadFault {
+    #[error("{0}")]
+    Disk(#[from] DiskError),
+    #[error("{0}")]
+    Index(#[from] IndexError),
+    #[error("entry {} of the segment of {base}: {fault}", located.item.entry)]
+    Entry { base: Index, located: Located, fault: EntryFault },
+    #[error("entry {} of the segment of {base} cannot be read: {error}", located.item.entry)]
+    Unreadable { base: Index, located: Located, error: DiskError },
+    #[error("offset {0} is in an entry that is lost")]
+    Lost(Offset),
+    #[error("entry {0} is in no segment")]
+    Missing(Index),
+    /// Its bytes are those that were appended; what they say cannot be decoded.
+    #[error("the batch at offset {offset} in entry {entry} cannot be decoded: {error}")]
+    Batch { entry: Index, offset: Offset, error: RecordsError },
+}
+
+impl PartialEq for Located {
+    fn eq(&self, other: &Self) -> bool {
+        (self.base, self.item) == (other.base, other.item)
+    }
+}
+
+impl Eq for Located {}
+
+/// Whether a batch belongs to what is gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    No,
+    Yes,
+    /// Nor anything behind it.
+    Full,
+}
+
+impl Gathered {
+    pub fn admits(&mut self, batch: &BatchDescriptor, want: &Want) -> Admitted {
+        let from = self.next_offset.unwrap_or(want.offset);
+        if batch.partition() != want.partition || batch.next_offset() <= from {
+            return Admitted::No;
+        }
+        let is_first = self.bytes == 0 && want.at_least_one;
+        if self.bytes + batch.bytes.get() as usize > want.bytes_max && !is_first {
+            return Admitted::Full;
+        }
+        let gap = batch.base_offset() > from && from >= want.skipped_below;
+        if gap {
+            self.fault = Some(ReadFault::Lost(from));
+            return Admitted::Full;
+        }
+        Admitted::Yes
+    }
+
+    pub fn take(&mut self, batch: &BatchDescriptor, slices: impl IntoIterator<Item = Slice>) {
+        self.slices.extend(slices);
+        self.bytes += batch.bytes.get() as usize;
+        self.next_offset = Some(batch.next_offset());
+    }
+}
+
+/// Adds the batches of one entry to `gathered`, from `offset` on. False when it is full.
+pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool {
+    for batch in entry.descriptors() {
+        match gathered.admits(batch, want) {
+            Admitted::No => {}
+            Admitted::Full => return false,
+            Admitted::Yes => {
+                let start = batch.position.get() as usize;
+                gathered.take(batch, entry.slices(start..start + batch.bytes.get() as usize));
+            }
+        }
+    }
+    gathered.bytes < want.bytes_max
+}
+
+/// Gathers one partition's batches from disk, or from what was read for others of the same fetch.
+pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
+    let mut gathered = Gathered::default();
+    loop {
+        let from = gathered.next_offset.unwrap_or(want.offset);
+        let items = match items_from(places, want.partition, from, want.commit).await {
+            Ok(items) if items.located.is_empty() => return gathered,
+            Ok(items) => items,
+            Err(error) => {
+                gathered.fault = Some(error.into());
+                return gathered;
+            }
+        };
+        let is_memory = places.memory.iter().any(|memory| memory.base == items.located[0].base);
+        let goes_on = gather_items(context, places, &want, &items, &mut gathered, shelf).await;
+        if !goes_on || is_memory || gathered.next_offset == Some(from) {
+            return gathered;
+        }
+    }
+}
+
+/// Reads the entries of `located` in order, several ahead. False when the want is met or ended.
+async fn gather_items(
+    context: &Context,
+    places: &Places,
+    want: &Want,
+    items: &Items,
+    gathered: &mut Gathered,
+    shelf: &mut Shelf,
+) -> bool {
+    let mut ahead: VecDeque<(Located, Coming, usize)> = VecDeque::new();
+    let mut next = items.located.iter().peekable();
+    let room = ANSWER_BYTES_MAX.saturating_sub(shelf.bytes).min(PART_BYTES_MAX);
+    let (mut asked_bytes, mut coming_bytes) = (0, 0);
+    loop {
+        // One entry may always be read, so that every fetch gets on.
+        while ahead.len() < AHEAD_ENTRIES
+            && (asked_bytes == 0 || asked_bytes < room)
+            && (coming_bytes == 0 || gathered.bytes + coming_bytes < want.bytes_max)
+            && let Some(located) = next.next()
+        {
+            let (coming, bytes) = begin(context, located, want, items.spread, shelf);
+            asked_bytes += bytes;
+            coming_bytes += bytes;
+            ahead.push_back((*located, coming, bytes));
+        }
+        let Some((located, coming, bytes)) = ahead.pop_front() else {
+            return next.peek().is_none() && asked_bytes > 0;
+        };
+        coming_bytes -= bytes;
+        let goes_on = match coming {
+            Coming::Here(entry) => Ok(gather(gathered, &entry, want)),
+            Coming::Load(load) => load.share(context, &places.identity, &located).await.map(|entry| {
+                shelf.put(&located, &entry);
+                gather(gathered, &entry, want)
+            }),
+            Coming::Thin(thin) => thin.gather(context, &places.identity, &located, want, gathered).await,
+        };
+        match goes_on {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(fault) => {
+                gathered.fault = Some(fault);
+                return false;
+            }
+        }
+    }
+}
+
+/// Finds an entry or begins to read it; with the bytes that this keeps in memory.
+fn begin(
+    context: &Context,
+    located: &Located,
+    want: &Want,
+    spread: Spread,
+    shelf: &Shelf,
+) -> (Coming, usize) {
+    let entry_bytes = located.item.entry_bytes as usize;
+    let here = shelf.get(located).or_else(|| context.entries.get(located.item.entry));
+    match here {
+        Some(entry) => (Coming::Here(entry), entry_bytes),
+        None if want.is_thin(located, spread) => {
+            (Coming::Thin(Thin::start(context, located)), spread.item_bytes as usize)
+        }
+        None => (Coming::Load(Load::join(context, located)), entry_bytes),
+    }
+}
+
+/// The partition's items from the one that holds `offset` on: of one sealed segment, or of those
+/// in memory.
+async fn items_from(
+    places: &Places,
+    partition: PartitionId,
+    offset: Offset,
+    commit: Index,
+) -> Result<Items, IndexError> {
+    // The newest segment in which the partition begins at or below the offset holds it; when it
+    // ends there, the one after it that has the partition at all.
+    let in_memory = |located: &&Located| located.item.partition == partition && located.item.entry <= commit;
+    let memory: Vec<Located> = places.memory.iter().filter(in_memory).copied().collect();
+    if memory.first().is_some_and(|first| first.item.first_offset <= offset) {
+        let start = memory.iter().rposition(|located| located.item.first_offset <= offset).unwrap_or(0);
+        return Ok(Items { located: memory[start..].to_vec(), spread: places.memory_spread });
+    }
+    let mut after = None;
+    for sealed in places.sealed.iter().rev() {
+        let items = sealed.index.items_from(partition, offset, ITEMS_AT_ONCE).await?;
+        let Some(first) = items.first() else {
+            if sealed.index.partition(partition).await?.is_some() {
+                break;
+            }
+            continue;
+        };
+        let holds = first.first_offset <= offset;
+        after = Some((sealed, items));
+        if holds {
+            break;
+        }
+    }
+    Ok(match after {
+        Some((sealed, items)) => {
+            let located = |item: &Item| Located { file: sealed.file, base: sealed.base, item: *item };
+            let spread = sealed.index.spread(partition).await?;
+            Items { located: items.iter().map(located).collect(), spread }
+        }
+        None => Items { located: memory, spread: places.memory_spread },
+    })
+}
+
+/// An entry on its way into memory.
+struct Load {
+    pieces: SmallVec<[Pending; 1]>,
+}
+
+impl Load {
+    /// Begins to read an entry that is committed, together with those that read it now.
+    fn join(context: &Context, located: &Located) -> Self {
+        Self::begin(located, |position, bytes| context.io.join_read(located.file, position, bytes))
+    }
+
+    fn start(context: &Context, located: &Located) -> Self {
+        Self::begin(located, |position, bytes| context.io.read_ahead(located.file, position, bytes))
+    }
+
+    fn begin(located: &Located, read: impl Fn(u64, usize) -> Pending) -> Self {
+        let entry_bytes = located.item.entry_bytes as usize;
+        let pieces = (0..entry_bytes).step_by(IO_BYTES_MAX).map(|at| {
+            let bytes = (entry_bytes - at).min(IO_BYTES_MAX);
+            read(located.item.position + at as u64, bytes)
+        });
+        Self { pieces: pieces.collect() }
+    }
+
+    async fn read(self, located: &Located) -> Result<SmallVec<[Buffer; 1]>, ReadFault> {
+        let mut pieces = SmallVec::new();
+        for piece in self.pieces {
+            let unreadable =
+                |error: DiskError| ReadFault::Unreadable { base: located.base, located: *located, error };
+            pieces.push(piece.read().await.map_err(unreadable)?);
+        }
+        Ok(pieces)
+    }
+
+    /// The entry; checked once, by the first of those who read it, and kept for the next.
+    async fn share(
+        self,
+        context: &Context,
+        identity: &JournalIdentity,
+        located: &Located,
+    ) -> Result<EntryBytes, ReadFault> {
+        let pieces = self.read(located).await?;
+        if let Some(entry) = context.entries.get(located.item.entry) {
+            return Ok(entry);
+        }
+        let entry = checked(pieces, identity, located)?;
+        context.entries.insert_read(entry.clone());
+        Ok(entry)
+    }
+}
+
+fn checked(
+    pieces: SmallVec<[Buffer; 1]>,
+    identity: &JournalIdentity,
+    located: &Located,
+) -> Result<EntryBytes, ReadFault> {
+    let position = located.item.position;
+    let expect = Expect { identity: *identity, segment_base: located.base, position };
+    let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let faulty = |fault| ReadFault::Entry { base: located.base, located: *located, fault };
+    // Of a lost entry not even the length is known.
+    let first = pieces.first().map_or(&[][..], |piece| &piece[..]);
+    let header = check_head(first, &expect).map_err(faulty)?;
+    if header.entry_bytes() != bytes || header.index() != located.item.entry || bytes < BLOCK {
+        return Err(faulty(EntryFault { position, kind: FaultKind::Length }));
+    }
+    let entry = EntryBytes::new(pieces);
+    check_body(&entry).map_err(faulty)?;
+    Ok(entry)
+}
+
+/// Reads one entry.
+pub async fn load(
+    context: &Context,
+    identity: &JournalIdentity,
+    located: &Located,
+) -> Result<EntryBytes, ReadFault> {
+    checked(Load::start(context, located).read(located).await?, identity, located)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_thin(entry_bytes: u32, item_bytes: u64, together: u64) -> bool {
+        let partition = PartitionId(1);
+        let item = Item {
+            partition,
+            entry: Index(1),
+            position: 0,
+            entry_bytes,
+            first_offset: Offset(0),
+            max_timestamp: 0,
+        };
+        let want = Want {
+            partition,
+            offset: Offset(0),
+            commit: Index(1),
+            bytes_max: 1 << 20,
+            at_least_one: true,
+            skipped_below: Offset(0),
+            together,
+        };
+        let spread = Spread { item_bytes, entry_bytes: item_bytes };
+        want.is_thin(&Located { file: FileId(1), base: Index(1), item }, spread)
+    }
+
+    #[test]
+    fn only_a_long_entry_of_which_little_is_wanted_is_read_in_parts() {
+        assert!(is_thin(1 << 20, 16 << 10, 1));
+        assert!(!is_thin(1 << 20, 16 << 10, 8), "eight partitions want most of it");
+        assert!(!is_thin(4096, 100, 1), "one read gives all of it");
+        assert!(!is_thin(HEAD_BYTES as u32, 100, 1) && is_thin(HEAD_BYTES as u32 + 4096, 100, 1));
+    }
+}

@@ -1,0 +1,404 @@
+//! Fetches and questions, answered from the fold, the indexes in memory and the cache; what needs
+//! the disk is handed on.
+
+use super::by_time;
+use super::cold::{Gathered, Located, Places, ReadFault, Want, gather};
+use super::index::{Item, Spread};
+use crate::clock::Now;
+use crate::entry::item::Item as ControlItem;
+use crate::ids::{LeaderEpoch, Offset, PartitionId};
+use crate::journal::effects::{Done, Effects};
+use crate::journal::ledger::waiters::{Waiter, Waiting};
+use crate::journal::running::{Journal, Phase};
+use crate::partition::Partition;
+use crate::port::{
+    Acks, Answer, FetchPartition, FetchedPartition, PartitionStatus, ProducerStatus, Query, QueryKind,
+    Refusal,
+};
+use std::rc::Rc;
+
+/// Index items in memory that one cold read works through.
+const MEMORY_ITEMS_MAX: usize = 256;
+
+/// One partition's part of a fetch, as far as memory gives it.
+pub enum Part {
+    Done(FetchedPartition),
+    /// Bounds are set; the records come from the disk.
+    Cold(FetchedPartition, Want),
+}
+
+/// A question's answer, or that it comes later.
+pub enum Asked {
+    Now(Result<Answer, Refusal>),
+    Later,
+}
+
+/// An answer without records.
+pub fn refused(refusal: Refusal) -> FetchedPartition {
+    FetchedPartition {
+        error: Some(refusal),
+        high_watermark: Offset(-1),
+        log_start: Offset(-1),
+        diverging: None,
+        records: Default::default(),
+        bytes: 0,
+    }
+}
+
+impl Journal {
+    /// Whether reads can be answered, and which epoch a partition has here.
+    fn check_reads(&self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Refusing | Phase::Stopping if self.is_alone() => Ok(()),
+            Phase::Starting if self.upkeep.active_short && self.is_alone() => Ok(()),
+            _ if self.is_settled() => Ok(()),
+            _ => Err(Refusal::NotLeader),
+        }
+    }
+
+    fn epoch(&self, partition: &Partition) -> LeaderEpoch {
+        LeaderEpoch(partition.epoch_base + self.replica.term().0 as i32)
+    }
+
+    fn check_epoch(&self, partition: &Partition, client: i32) -> Result<(), Refusal> {
+        let current = self.epoch(partition).0;
+        match client {
+            -1 => Ok(()),
+            older if older < current => Err(Refusal::FencedEpoch),
+            newer if newer > current => Err(Refusal::UnknownEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// The committed state of a partition that this journal serves.
+    fn served(&self, id: PartitionId, client_epoch: i32) -> Result<&Partition, Refusal> {
+        self.check_reads()?;
+        let partition = self.state.fold.partition(id).ok_or(Refusal::NotReady)?;
+        self.check_epoch(partition, client_epoch)?;
+        Ok(partition)
+    }
+
+    /// One partition of a fetch.
+    pub fn fetch(&mut self, fetch: &FetchPartition, bytes_max: usize, at_least_one: bool) -> Part {
+        let partition = match self.served(fetch.partition, fetch.leader_epoch) {
+            Ok(partition) => partition,
+            Err(refusal) => return Part::Done(refused(refusal)),
+        };
+        let mut part = FetchedPartition {
+            error: None,
+            high_watermark: partition.next_offset,
+            log_start: partition.log_start,
+            diverging: None,
+            records: Default::default(),
+            bytes: 0,
+        };
+        if fetch.last_fetched_epoch >= 0 {
+            part.diverging = diverging(partition, fetch);
+            if part.diverging.is_some() {
+                return Part::Done(part);
+            }
+        }
+        let log_end = self.tail.head(&self.state.fold, fetch.partition);
+        let log_end = log_end.map_or(partition.next_offset, |head| head.next_offset);
+        if fetch.offset < partition.log_start || fetch.offset > log_end {
+            part.error = Some(Refusal::OffsetOutOfRange);
+            return Part::Done(part);
+        }
+        if fetch.offset >= partition.next_offset {
+            return Part::Done(part);
+        }
+        if bytes_max == 0 && !at_least_one {
+            // Others took all that the answer may hold: nothing is read in vain.
+            return Part::Done(part);
+        }
+        let want = Want {
+            partition: fetch.partition,
+            offset: fetch.offset,
+            commit: self.state.fold.applied,
+            bytes_max,
+            at_least_one,
+            skipped_below: partition.skipped_below,
+            together: 1,
+        };
+        match self.gather_hot(&want) {
+            Some(gathered) => {
+                fill(&mut part, gathered);
+                Part::Done(part)
+            }
+            None => Part::Cold(part, want),
+        }
+    }
+
+    /// Gathers from memory; `None` when the first batch is not there.
+    fn gather_hot(&mut self, want: &Want) -> Option<Gathered> {
+        let mut gathered = Gathered::default();
+        let rolled = self.segments.rolled.iter().map(|segment| &segment.index);
+        let indexes = rolled.chain(core::iter::once(&self.segments.active.index));
+        for index in indexes {
+            let from = gathered.next_offset.unwrap_or(want.offset);
+            for item in index.items_from(want.partition, from) {
+                let is_gap = gathered.next_offset.is_none() && item.first_offset > want.offset;
+                if item.entry > want.commit || is_gap {
+                    return (gathered.bytes > 0).then_some(gathered);
+                }
+                let Some(entry) = self.cache.get(item.entry) else {
+                    return (gathered.bytes > 0).then_some(gathered);
+                };
+                if !gather(&mut gathered, &entry, want) {
+                    return (gathered.bytes > 0 || gathered.fault.is_none()).then_some(gathered);
+                }
+            }
+        }
+        (gathered.bytes > 0).then_some(gathered)
+    }
+
+    /// Where a partition's entries are, from `offset` on.
+    pub fn places(&self, partition: PartitionId, offset: Offset) -> Places {
+        let rolled = self.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
+        let active = &self.segments.active;
+        let all = rolled.chain(core::iter::once((active.file, active.base, &active.index)));
+        let items = all.flat_map(|(file, base, index)| {
+            let items = index.items_from(partition, offset);
+            items.map(move |item: Item| Located { file, base, item })
+        });
+        let committed = |located: &Located| located.item.entry <= self.state.fold.applied;
+        Places {
+            identity: self.meta.identity(),
+            sealed: self.segments.sealed.iter().cloned().collect(),
+            memory: items.filter(committed).take(MEMORY_ITEMS_MAX).collect(),
+            memory_spread: self.spread(partition),
+            not_durable: Vec::new(),
+            reader: Rc::clone(&self.readers),
+        }
+    }
+
+    /// How a partition lies in the newest entries.
+    fn spread(&self, partition: PartitionId) -> Spread {
+        let rolled = self.segments.rolled.iter().rev().map(|segment| &segment.index);
+        let mut indexes = core::iter::once(&self.segments.active.index).chain(rolled);
+        indexes.find_map(|index| index.spread(partition)).unwrap_or_default()
+    }
+
+    pub fn context(&self) -> crate::journal::context::Context {
+        self.context.clone()
+    }
+
+    /// The bounds of now: others were answered while the disk was read.
+    pub fn refresh_bounds(&self, id: PartitionId, part: &mut FetchedPartition) {
+        if let Some(partition) = self.state.fold.partition(id)
+            && part.error.is_none()
+        {
+            part.high_watermark = partition.next_offset;
+            part.log_start = partition.log_start;
+        }
+    }
+
+    /// Takes the result of a cold read into the answer.
+    pub fn take_read(&mut self, part: &mut FetchedPartition, gathered: Gathered, fx: &mut Effects) {
+        if let Some(fault) = &gathered.fault {
+            self.note_fault(fault, fx);
+        }
+        fill(part, gathered);
+    }
+
+    /// A read met something bad: it is told, or made again where it can be.
+    pub(in crate::journal) fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
+        match self.damage_of(fault) {
+            Some(damage) => self.note_damage(damage, fx),
+            None => self.rebuild_bad_index(fx),
+        }
+    }
+
+    /// Answers a question, or begins to.
+    pub fn query(&mut self, query: &Query, compacted: bool, now: Now, fx: &mut Effects) -> Asked {
+        match self.ask(query, compacted, now, fx) {
+            Ok(Some(answer)) => Asked::Now(Ok(answer)),
+            Ok(None) => Asked::Later,
+            Err(refusal) => Asked::Now(Err(refusal)),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        query: &Query,
+        compacted: bool,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        let latest_unknown = query.kind == QueryKind::Latest && self.is_leader() && !self.is_settled();
+        if latest_unknown {
+            return Err(Refusal::OffsetNotAvailable);
+        }
+        let partition = self.served(query.partition, query.leader_epoch)?;
+        let epoch = self.epoch(partition);
+        Ok(Some(match query.kind {
+            QueryKind::Earliest => {
+                let offset = partition.log_start;
+                let leader_epoch = partition.epoch_at(offset).unwrap_or(epoch);
+                Answer::Offset { offset, timestamp_ms: -1, leader_epoch }
+            }
+            QueryKind::Latest => {
+                Answer::Offset { offset: partition.next_offset, timestamp_ms: -1, leader_epoch: epoch }
+            }
+            QueryKind::EpochEnd(asked) => epoch_end(partition, epoch, LeaderEpoch(asked)),
+            QueryKind::Describe => Answer::Described(PartitionStatus {
+                journal: self.id,
+                leader_epoch: epoch,
+                log_start: partition.log_start,
+                high_watermark: partition.next_offset,
+                log_end: self
+                    .tail
+                    .head(&self.state.fold, query.partition)
+                    .map_or(partition.next_offset, |head| head.next_offset),
+                bytes: partition.kept_bytes,
+            }),
+            QueryKind::Producers => Answer::Producers(producers(partition)),
+            QueryKind::DeleteBefore(offset) => return self.delete_before(query, offset, compacted, now, fx),
+            QueryKind::AtTime(timestamp) => {
+                let log_start = partition.log_start;
+                self.find_time(query, Some(timestamp), log_start, fx);
+                return Ok(None);
+            }
+            QueryKind::MaxTimestamp => {
+                let log_start = partition.log_start;
+                self.find_time(query, None, log_start, fx);
+                return Ok(None);
+            }
+        }))
+    }
+
+    /// DeleteRecords: answered once the entry that moves the log start is committed.
+    fn delete_before(
+        &mut self,
+        query: &Query,
+        offset: i64,
+        compacted: bool,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Result<Option<Answer>, Refusal> {
+        let partition = self.state.fold.partition(query.partition).ok_or(Refusal::NotReady)?;
+        if compacted {
+            return Err(Refusal::PolicyViolation);
+        }
+        if self.phase != Phase::Running {
+            return Err(Refusal::Storage);
+        }
+        let target = if offset == -1 { partition.next_offset } else { Offset(offset) };
+        if target < Offset(0) || target > partition.next_offset {
+            return Err(Refusal::OffsetOutOfRange);
+        }
+        if target <= partition.log_start {
+            return Ok(Some(Answer::LogStart(partition.log_start)));
+        }
+        let before = (partition.next_offset.0 - partition.log_start.0) as u128;
+        let after = (partition.next_offset.0 - target.0) as u128;
+        let kept_bytes = (u128::from(partition.kept_bytes) * after / before) as u64;
+        let waiter = Waiter {
+            request: query.request,
+            slot: query.slot,
+            partition: query.partition,
+            acks: Acks::All,
+            waiting: Waiting::LogStart,
+        };
+        let item = ControlItem::LogStartMoved { partition: query.partition, log_start: target, kept_bytes };
+        self.queue_items(vec![item], vec![waiter]);
+        self.propose_queued(now, fx);
+        Ok(None)
+    }
+
+    fn find_time(&self, query: &Query, timestamp: Option<i64>, log_start: Offset, fx: &mut Effects) {
+        let mut places = self.places(query.partition, log_start);
+        // Times are not in order: every item counts, not only the first ones.
+        places.memory = self.all_items(query.partition);
+        let durable = self.appender.durable().index;
+        let newest = places.memory.iter().map(|located| located.item.entry).filter(|entry| *entry > durable);
+        places.not_durable = newest.filter_map(|entry| self.cache.get(entry)).collect();
+        let (context, journal) = (self.context.clone(), self.id);
+        let (request, slot, partition) = (query.request, query.slot, query.partition);
+        fx.start(async move {
+            let timestamp = match timestamp {
+                Some(timestamp) => Ok(Some(timestamp)),
+                None => by_time::max_timestamp(&context, &places, partition, log_start).await,
+            };
+            let result = match timestamp {
+                Ok(Some(time)) => by_time::find_by_time(&context, &places, partition, time, log_start).await,
+                Ok(None) => Ok(None),
+                Err(fault) => Err(fault),
+            };
+            Done::FoundTime { journal, request, slot, result }
+        });
+    }
+
+    fn all_items(&self, partition: PartitionId) -> Vec<Located> {
+        let rolled = self.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
+        let active = &self.segments.active;
+        let all = rolled.chain(core::iter::once((active.file, active.base, &active.index)));
+        let items = all.flat_map(|(file, base, index)| {
+            let items = index.items_from(partition, Offset(0));
+            items.map(move |item: Item| Located { file, base, item })
+        });
+        items.filter(|located| located.item.entry <= self.state.fold.applied).collect()
+    }
+
+    /// The answer to a question about time.
+    pub fn found_time(
+        &mut self,
+        result: Result<Option<by_time::Found>, ReadFault>,
+        fx: &mut Effects,
+    ) -> Result<Answer, Refusal> {
+        match result {
+            Ok(Some(found)) => Ok(Answer::Offset {
+                offset: found.offset,
+                timestamp_ms: found.timestamp_ms,
+                leader_epoch: found.leader_epoch,
+            }),
+            Ok(None) => {
+                Ok(Answer::Offset { offset: Offset(-1), timestamp_ms: -1, leader_epoch: LeaderEpoch(-1) })
+            }
+            Err(fault) => {
+                self.note_fault(&fault, fx);
+                Err(Refusal::Storage)
+            }
+        }
+    }
+}
+
+/// Puts what was gathered into the answer. Damage is told only where nothing precedes it.
+fn fill(part: &mut FetchedPartition, gathered: Gathered) {
+    if gathered.bytes == 0 && gathered.fault.is_some() {
+        part.error = Some(Refusal::Storage);
+    }
+    part.records = gathered.slices;
+    part.bytes = gathered.bytes;
+}
+
+fn diverging(partition: &Partition, fetch: &FetchPartition) -> Option<(LeaderEpoch, Offset)> {
+    let last_fetched = LeaderEpoch(fetch.last_fetched_epoch);
+    // Without history at or below that epoch there is nothing to compare.
+    let (epoch, end) = partition.epoch_end(last_fetched)?;
+    (epoch < last_fetched || end < fetch.offset).then_some((epoch, end))
+}
+
+fn epoch_end(partition: &Partition, current: LeaderEpoch, asked: LeaderEpoch) -> Answer {
+    if asked == current {
+        return Answer::EpochEnd { leader_epoch: current, end_offset: partition.next_offset };
+    }
+    let known = partition.epoch_end(asked).filter(|_| asked < current);
+    let (leader_epoch, end_offset) = known.unwrap_or((LeaderEpoch(-1), Offset(-1)));
+    Answer::EpochEnd { leader_epoch, end_offset }
+}
+
+fn producers(partition: &Partition) -> Vec<ProducerStatus> {
+    let mut producers: Vec<_> = partition
+        .producers
+        .iter()
+        .map(|(producer, state)| ProducerStatus {
+            producer: *producer,
+            epoch: state.epoch,
+            last_sequence: state.last_sequence(),
+            last_timestamp_ms: state.recent.last().map_or(-1, |newest| newest.max_timestamp_ms),
+        })
+        .collect();
+    producers.sort_unstable_by_key(|status| status.producer);
+    producers
+}
