@@ -5,7 +5,6 @@
 
 pub mod context;
 pub mod effects;
-pub mod ending;
 pub mod format;
 pub mod heal;
 pub mod keep;

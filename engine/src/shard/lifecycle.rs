@@ -8,19 +8,16 @@ use crate::clock::Now;
 use crate::control::placement::meta_journal_secret;
 use crate::control::{Command, View};
 use crate::disk::{DiskError, DiskErrorKind};
-use crate::folder::{FolderError, NodeMeta};
+use crate::folder::NodeMeta;
 use crate::ids::{Incarnation, Index, JournalId, LaneId, META_JOURNAL, RaftId, ShardId};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::meta_record::JournalMeta;
 use crate::journal::ledger::waiters::Asker;
-use crate::port::{Event, Fatal, Output, Refusal};
-use core::time::Duration;
+use crate::port::{Event, Fatal, Output};
 use std::sync::Arc;
 
 /// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
 const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
-/// A node that found no room for its record begins again this often.
-const BEGIN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Where the shard is between start and stop.
 #[derive(Debug, Default)]
@@ -53,89 +50,8 @@ impl Shard {
         });
     }
 
-    pub(super) fn done(&mut self, done: Done, now: Now, fx: &mut Effects) {
-        match done {
-            Done::Folder(result) => match *result {
-                Ok(begun) => self.folder_read(begun, now, fx),
-                Err(FolderError::Data(text)) => fx.out.push(Output::Fatal(Fatal::Data(text))),
-                Err(FolderError::Write(error)) if error.kind == DiskErrorKind::NoSpace => {
-                    self.lifecycle.begin_again_ns = Some(now.plus(BEGIN_AGAIN));
-                    fx.out.push(Output::Event(Event::DiskFull { journal: META_JOURNAL }));
-                }
-                Err(FolderError::Write(error)) => fx.out.push(Output::Fatal(Fatal::Write(error))),
-            },
-            Done::NodeStored { record, result } => self.node_stored(*record, result, now, fx),
-            Done::Recovered { journal, result } => self.recovered(journal, *result, now, fx),
-            Done::Made { journal, result } => self.made(journal, result, now, fx),
-            Done::Read { request, parts } => self.read_done(request, parts, now, fx),
-            Done::Scrubbed { journal, scrubbed } => self.scrubbed(journal, scrubbed, fx),
-            Done::ReserveGone => {}
-            Done::CheckpointStored { journal, last, result } => {
-                self.checkpoint_stored(journal, last, result, now, fx);
-            }
-            Done::Installed { journal, last, result } => self.installed(journal, last, result, now, fx),
-            Done::FoundTime { journal, request, slot, result } => {
-                let result = match self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
-                    Some(journal) => journal.found_time(result, fx),
-                    None => Err(Refusal::NotLeader),
-                };
-                fx.out.push(Output::Answered { request, slot, result });
-                self.time_ended(fx);
-            }
-            other => self.journal_done(other, now, fx),
-        }
-    }
-
-    fn journal_done(&mut self, done: Done, now: Now, fx: &mut Effects) {
-        let journal = match &done {
-            Done::Prepared { journal, .. }
-            | Done::Lengthened { journal, .. }
-            | Done::Sealed { journal, .. }
-            | Done::IndexRebuilt { journal, .. }
-            | Done::HardState { journal, .. }
-            | Done::LocalCheckpoint { journal, .. }
-            | Done::Retention { journal, .. }
-            | Done::StaleRemoved { journal, .. }
-            | Done::Supplied { journal, .. }
-            | Done::Lent { journal, .. }
-            | Done::Judged { journal, .. }
-            | Done::Mended { journal, .. }
-            | Done::Offered { journal, .. }
-            | Done::PieceRead { journal, .. }
-            | Done::Covered { journal, .. }
-            | Done::Deleted { journal, .. } => *journal,
-            _ => unreachable!("handled by the caller"),
-        };
-        let journal = self.journals.get_mut(&journal).and_then(Slot::journal_mut);
-        let journal = journal.expect("only a running journal has procedures of this kind");
-        match done {
-            Done::Prepared { result, .. } => journal.prepared(result, now, fx),
-            Done::Lengthened { result, .. } => journal.lengthened(result, now, fx),
-            Done::Sealed { result, .. } => journal.sealed(result, now, fx),
-            Done::IndexRebuilt { result, .. } => journal.index_rebuilt(result, fx),
-            Done::HardState { result: Ok(state), .. } => journal.hard_state_written(state, now, fx),
-            Done::HardState { result: Err(error), .. } => fx.out.push(Output::Fatal(Fatal::Write(error))),
-            Done::LocalCheckpoint { index, result, .. } => {
-                journal.local_checkpoint_written(index, result, fx)
-            }
-            Done::Retention { result, .. } => journal.passed(result, now, fx),
-            Done::Covered { covering, .. } => journal.covered(&covering, now, fx),
-            Done::Deleted { result, .. } => journal.deleted(result, now, fx),
-            Done::StaleRemoved { result, .. } => journal.stale_removed(result, now, fx),
-            Done::Supplied { index, result, .. } => journal.supplied(index, *result, now, fx),
-            Done::Judged { judged, .. } => journal.judged(judged, now, fx),
-            Done::Mended { checksums, result, .. } => journal.mended(checksums, result, now, fx),
-            Done::Offered { to, first, result, .. } => journal.offered(to, first, result, fx),
-            Done::PieceRead { to, last, position, bytes, .. } => {
-                journal.piece_read(to, (last, position), bytes, fx);
-            }
-            Done::Lent { asked, bytes, result, .. } => journal.lent(asked, bytes, *result, fx),
-            _ => unreachable!("matched above"),
-        }
-    }
-
     /// What another replica gave is durable: the journal begins anew from its folder.
-    fn installed(
+    pub(super) fn installed(
         &mut self,
         id: JournalId,
         last: Index,

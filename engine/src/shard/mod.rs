@@ -13,6 +13,7 @@ mod lifecycle;
 mod metrics;
 mod opening;
 mod peers;
+mod procedures;
 mod registry;
 mod reopen;
 pub mod scrub;

@@ -27,9 +27,10 @@ use crate::journal::format::checkpoint_file::Checkpoint;
 use crate::journal::format::hard_state::HardState;
 use crate::journal::format::install_file::Install;
 use crate::journal::format::meta_record::JournalMeta;
+use crate::journal::heal::done::{HealDone, Offered};
 use crate::journal::ledger::state::State;
 use crate::journal::log::segment::{Next, Segments};
-use crate::journal::quorum::supply::{Place, read_entry};
+use crate::journal::read::place::{Place, read_entry};
 use crate::journal::read::sealed_index::SealedIndex;
 use crate::journal::running::{Journal, Phase};
 use crate::peer::install::{InstallMessage, Offer, PIECE_BYTES_MAX};
@@ -84,9 +85,6 @@ impl Installing {
     }
 }
 
-/// What a leader can offer: the checksum before its first entry, and the checkpoint's length.
-pub type Offered = Option<(u32, u64)>;
-
 impl Journal {
     /// A node asks for an entry, to repair its own: it may be one that was deleted here.
     pub(in crate::journal) fn note_asked(&mut self, by: NodeId, index: Index) {
@@ -106,7 +104,7 @@ impl Journal {
         let first = self.segments.first();
         let due = lagging.into_iter().find(is_due).filter(|_| first > Index(1));
         let Some(to) = due.filter(|_| self.replica.is_leader() && !self.installing.offering) else { return };
-        let place = match self.place_of(first) {
+        let place = match self.segments.place_of(first) {
             Some(place) if first <= self.appender.durable().index => Some(place),
             // The log's end is known in memory.
             None if self.cursor.next == first => None,
@@ -118,7 +116,7 @@ impl Journal {
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = look_at_start(context, identity, place, first, known).await;
-            Done::Offered { journal, to, first, result }
+            Done::of(journal, HealDone::Offered { to, first, result })
         });
     }
 
@@ -225,7 +223,7 @@ impl Journal {
         let (context, journal) = (self.context.clone(), self.id);
         fx.start(async move {
             let bytes = read_piece(context, last, position).await;
-            Done::PieceRead { journal, to, last, position, bytes }
+            Done::of(journal, HealDone::PieceRead { to, last, position, bytes })
         });
     }
 
@@ -312,7 +310,7 @@ impl Journal {
             self.installing.writing = true;
             let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
             let first = install.last.next();
-            let kept = install.keeps.then(|| self.place_of(first));
+            let kept = install.keeps.then(|| self.segments.place_of(first));
             let open = self.open_files();
             fx.start(async move {
                 let fits = match kept {

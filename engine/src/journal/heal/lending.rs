@@ -8,8 +8,9 @@ use crate::entry::EntryBytes;
 use crate::entry::layout::LARGE_ENTRY_BYTES_MAX;
 use crate::ids::{Index, NodeId};
 use crate::journal::effects::{Done, Effects};
-use crate::journal::quorum::supply::{Place, read_entry};
+use crate::journal::heal::done::HealDone;
 use crate::journal::read::cold::ReadFault;
+use crate::journal::read::place::{Place, read_entry};
 use crate::journal::running::Journal;
 use crate::peer::PeerMessage;
 use crate::port::{Damage, Output};
@@ -54,7 +55,7 @@ impl Journal {
             let index = asked.index;
             let is_here = index <= self.appender.durable().index;
             let cached = if is_here { self.cache.get(index) } else { None };
-            let place = if is_here && cached.is_none() { self.place_of(index) } else { None };
+            let place = if is_here && cached.is_none() { self.segments.place_of(index) } else { None };
             let Some(place) = place else {
                 self.lending.queue.pop_front();
                 self.answer_asked(asked, cached, fx);
@@ -71,7 +72,7 @@ impl Journal {
             let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
             fx.start(async move {
                 let result = Box::new(read_entry(context, identity, place, index).await);
-                Done::Lent { journal, asked, bytes, result }
+                Done::of(journal, HealDone::Lent { asked, bytes, result })
             });
         }
     }

@@ -3,6 +3,7 @@
 pub mod asking;
 pub mod checkpoint_fetch;
 pub mod digest;
+pub mod done;
 pub mod doubt;
 pub mod incoming;
 pub mod install;

@@ -25,8 +25,8 @@ use crate::entry::EntryBytes;
 use crate::ids::{Index, NodeId, Term};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::hard_state::{HardState, SyncedBound};
-use crate::journal::log::procedures;
-use crate::journal::quorum::supply::Place;
+use crate::journal::heal::done::HealDone;
+use crate::journal::read::place::Place;
 use crate::journal::running::{Journal, Phase};
 use crate::peer::PeerMessage;
 use crate::port::{Damage, Event, Fatal, Output};
@@ -249,20 +249,20 @@ impl Journal {
         let index = job.at;
         let own = match self.segments.in_memory(index) {
             Some((_, _, entries)) => Source::Known(entries.entry(index).map(|at| at.checksum)),
-            None => self.place_of(index).map_or(Source::Known(None), Source::Place),
+            None => self.segments.place_of(index).map_or(Source::Known(None), Source::Place),
         };
         let next = index.next();
         let is_bounded = next <= self.known_commit().max(self.hard_state.synced.index);
         let next = match self.cache.get(next) {
             _ if !is_bounded || job.chained.is_some() => Source::Known(None),
             Some(entry) => Source::Known(Some(entry.header().previous_checksum.get())),
-            None => self.place_of(next).map_or(Source::Known(None), Source::Place),
+            None => self.segments.place_of(next).map_or(Source::Known(None), Source::Place),
         };
         let behind = if self.is_chain_proven(&job) { Behind::default() } else { self.behind(index) };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let judged = mending::judge(context, identity, index, own, next, behind).await;
-            Done::Judged { journal, judged }
+            Done::of(journal, HealDone::Judged(judged))
         });
     }
 
@@ -270,7 +270,7 @@ impl Journal {
     fn behind(&self, index: Index) -> Behind {
         let durable = self.appender.durable().index;
         let last = durable.min(Index(index.0 + PROOF_ENTRIES_MAX));
-        let places = (index.0 + 1..=last.0).map_while(|index| self.place_of(Index(index))).collect();
+        let places = (index.0 + 1..=last.0).map_while(|index| self.segments.place_of(Index(index))).collect();
         let HardState { commit, synced, .. } = self.hard_state;
         Behind { places, bound: Some(synced).filter(|_| index <= commit && synced.checksum != 0) }
     }
@@ -383,7 +383,7 @@ impl Journal {
             let header = entry.header();
             let checksums = (header.checksum.get(), header.previous_checksum.get());
             let result = mending::mend(context, identity, target, entry).await;
-            Done::Mended { journal, checksums, result }
+            Done::of(journal, HealDone::Mended { checksums, result })
         });
     }
 
@@ -441,7 +441,7 @@ impl Journal {
                 self.repair.opens_anew |= !is_known;
             }
             None => {
-                if let Some(Place::Sealed(sealed)) = self.place_of(index) {
+                if let Some(Place::Sealed(sealed)) = self.segments.place_of(index) {
                     self.repair.stale_index |= sealed.index.is_bad();
                 }
             }
@@ -476,13 +476,7 @@ impl Journal {
         let synced = SyncedBound { index: last, term, checksum };
         let generation = self.hard_state.generation + 1;
         let state = HardState { generation, synced, ..self.hard_state };
-        self.upkeep.hard_state_writing = Some((state, self.durable_vote));
-        let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
-        let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
-        fx.start(async move {
-            let result = procedures::write_hard_state(io, pool, file, identity, state).await;
-            Done::HardState { journal, result }
-        });
+        self.begin_hard_state(state, self.durable_vote, fx);
     }
 
     /// Entries written again since the journal was opened.

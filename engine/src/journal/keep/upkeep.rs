@@ -8,14 +8,17 @@ use crate::disk::{DiskError, DiskErrorKind};
 use crate::entry::item::Item;
 use crate::folder;
 use crate::ids::{FileId, Index, PartitionId, SpanNumber, Term};
+use crate::journal::effects::JournalDone;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::checkpoint_file::{Checkpoint, body_checksum};
 use crate::journal::format::hard_state::HardState;
 use crate::journal::heal::digest::{Digest, headers_sum};
 use crate::journal::log::deleting::Deleting;
+use crate::journal::log::done::LogDone;
 use crate::journal::log::procedures::{self, SealDone, SealError, SealWork};
-use crate::journal::log::segment::{Next, Sealed, Sealing};
+use crate::journal::log::segment::{Next, Sealing};
 use crate::journal::read::cold::ReadFault;
+use crate::journal::read::container::Sealed;
 use crate::journal::recover::rebuild;
 use crate::journal::running::{Journal, Phase};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
@@ -226,9 +229,9 @@ impl Journal {
         }
         self.segments.next = Next::Preparing;
         let (io, journal, bytes) = (self.context.io.clone(), self.id, self.limits.bytes);
-        fx.start(
-            async move { Done::Prepared { journal, result: procedures::prepare(io, journal, bytes).await } },
-        );
+        fx.start(async move {
+            Done::of(journal, LogDone::Prepared(procedures::prepare(io, journal, bytes).await))
+        });
     }
 
     /// A large batch may need the next segment while the active one is not half full.
@@ -285,7 +288,7 @@ impl Journal {
             let (io, journal) = (self.context.io.clone(), self.id);
             let (file, bytes) = (self.segments.active.file, self.limits.bytes);
             fx.start(async move {
-                Done::Lengthened { journal, result: procedures::lengthen(io, file, bytes).await }
+                Done::of(journal, LogDone::Lengthened(procedures::lengthen(io, file, bytes).await))
             });
         }
     }
@@ -342,7 +345,7 @@ impl Journal {
         fx.start(async move {
             let body = work.checkpoint.body.clone();
             let result = procedures::seal(context, work).await.map_err(|error| (error, body));
-            Done::Sealed { journal, result }
+            Done::of(journal, LogDone::Sealed(result))
         });
     }
 
@@ -405,7 +408,9 @@ impl Journal {
         let segments: Vec<Rc<Sealed>> = self.segments.sealed.iter().cloned().collect();
         let rules = self.rules(view, now);
         let journal = self.id;
-        fx.start(async move { Done::Retention { journal, result: retention::pass(segments, rules).await } });
+        fx.start(
+            async move { Done::of(journal, JournalDone::Retention(retention::pass(segments, rules).await)) },
+        );
     }
 
     fn rules(&self, view: &View, now: Now) -> Map<PartitionId, Rules> {
@@ -520,7 +525,7 @@ impl Journal {
         self.upkeep.rebuilding = true;
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
-            Done::IndexRebuilt { journal, result: rebuild::with_new_index(context, identity, bad).await }
+            Done::of(journal, LogDone::IndexRebuilt(rebuild::with_new_index(context, identity, bad).await))
         });
     }
 
@@ -621,7 +626,7 @@ impl Journal {
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = procedures::write_local_checkpoint(context, identity, checkpoint).await;
-            Done::LocalCheckpoint { journal, index: last, result }
+            Done::of(journal, LogDone::LocalCheckpoint { index: last, result })
         });
     }
 

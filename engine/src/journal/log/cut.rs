@@ -20,6 +20,7 @@ use crate::ids::{FileId, Index, Term};
 use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::hard_state::SyncedBound;
+use crate::journal::log::done::LogDone;
 use crate::journal::running::Journal;
 use crate::port::{Event, Fatal, Output};
 
@@ -110,7 +111,7 @@ impl Journal {
             let term = self.hard_state.term;
             return fx.start(async move {
                 let result = put_aside(&context, &stale, part, segment_bytes, term).await;
-                Done::StaleRemoved { journal, result }
+                Done::of(journal, LogDone::StaleRemoved(result))
             });
         }
         self.pending_cut = None;

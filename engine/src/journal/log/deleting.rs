@@ -2,11 +2,13 @@
 
 use super::covering::{self, COVERING, Covering};
 use super::procedures;
-use super::segment::{Next, Sealed};
+use super::segment::Next;
 use crate::clock::Now;
 use crate::disk::DiskError;
 use crate::ids::Index;
 use crate::journal::effects::{Done, Effects};
+use crate::journal::log::done::LogDone;
+use crate::journal::read::container::Sealed;
 use crate::journal::running::{Journal, Phase};
 use crate::port::{Event, Fatal, Output};
 use core::time::Duration;
@@ -50,7 +52,7 @@ impl Journal {
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         let checkpoints = self.upkeep.checkpoints.clone();
         fx.start(async move {
-            Done::Covered { journal, covering: covering::prove(&context, &identity, &checkpoints).await }
+            Done::of(journal, LogDone::Covered(covering::prove(&context, &identity, &checkpoints).await))
         });
     }
 
@@ -103,7 +105,7 @@ impl Journal {
         self.upkeep.deleting.is_under_way = true;
         let context = self.context.clone();
         fx.start(async move {
-            Done::Deleted { journal, result: procedures::delete(context, segments, checkpoints).await }
+            Done::of(journal, LogDone::Deleted(procedures::delete(context, segments, checkpoints).await))
         });
     }
 

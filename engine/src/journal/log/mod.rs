@@ -6,6 +6,7 @@ pub mod covering;
 pub mod cursor;
 pub mod cut;
 pub mod deleting;
+pub mod done;
 pub mod procedures;
 pub mod segment;
 pub mod stages;

@@ -1,7 +1,6 @@
 //! The long disk work of a running journal: making one, preparing the next segment, sealing a
 //! rolled one, writing the hard state, deleting segments.
 
-use super::segment::Sealed;
 use crate::disk::io::Io;
 use crate::disk::{BLOCK, BufferPool, DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
@@ -12,6 +11,7 @@ use crate::journal::format::checkpoint_file::{self, Checkpoint};
 use crate::journal::format::hard_state::{HARD_STATE_BYTES, HardState};
 use crate::journal::format::meta_record::JournalMeta;
 use crate::journal::heal::digest::Digest;
+use crate::journal::read::container::Sealed;
 use crate::journal::read::index::ActiveIndex;
 use crate::journal::read::sealed_index::{IndexError, SealedIndex};
 use crate::journal::recover::recovery_error::RecoveryError;

@@ -2,28 +2,11 @@
 //! and the one that comes next.
 
 use crate::ids::{FileId, Index};
+use crate::journal::read::container::Sealed;
 use crate::journal::read::index::ActiveIndex;
-use crate::journal::read::sealed_index::SealedIndex;
+use crate::journal::read::place::{Place, located};
 use std::collections::VecDeque;
 use std::rc::Rc;
-
-/// A segment that never changes again: cut to its last entry, index beside it.
-pub struct Sealed {
-    pub base: Index,
-    pub last: Index,
-    pub bytes: u64,
-    pub file: FileId,
-    pub index: Rc<SealedIndex>,
-    /// This segment with an index that proved bad; reads that began with it may still run.
-    pub replaced: Option<Rc<Sealed>>,
-}
-
-impl Sealed {
-    /// A read holds it, or held it before its index was made again.
-    pub fn is_read(self: &Rc<Self>) -> bool {
-        Rc::strong_count(self) > 1 || self.replaced.as_ref().is_some_and(Self::is_read)
-    }
-}
 
 /// A segment that takes no more entries and waits to be sealed.
 #[derive(Debug)]
@@ -103,6 +86,16 @@ impl Segments {
         }
         let rolled = self.rolled.iter().rfind(|segment| segment.base <= index)?;
         Some((rolled.file, rolled.base, &rolled.index))
+    }
+
+    /// Where an entry is on disk; a sealed segment's index tells more.
+    pub fn place_of(&self, index: Index) -> Option<Place> {
+        if let Some((file, base, entries)) = self.in_memory(index) {
+            let at = entries.entry(index)?;
+            return Some(Place::Here(located(file, base, at)));
+        }
+        let sealed = self.sealed.iter().rfind(|sealed| sealed.base <= index)?;
+        Some(Place::Sealed(Rc::clone(sealed)))
     }
 
     /// Bytes of the entries from this one on, up to a position in the segment being written.

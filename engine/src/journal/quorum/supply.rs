@@ -3,16 +3,13 @@
 
 use crate::clock::Now;
 use crate::entry::EntryBytes;
-use crate::ids::{Index, JournalIdentity, Offset, PartitionId};
-use crate::journal::context::Context;
-use crate::journal::effects::{Done, Effects};
-use crate::journal::log::segment::Sealed;
-use crate::journal::read::cold::{Located, ReadFault, load};
-use crate::journal::read::index::Item;
+use crate::ids::Index;
+use crate::journal::effects::{Done, Effects, JournalDone};
+use crate::journal::read::cold::ReadFault;
+use crate::journal::read::place::read_entry;
 use crate::journal::running::Journal;
 use crate::raft::{EntryMeta, Wanted};
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
 
 /// Entries read at once: four keep a disk busy. Beside a foreground one, which feels every burst.
 const AHEAD_ENTRIES: u64 = 4;
@@ -68,12 +65,6 @@ impl Supply {
     }
 }
 
-/// Where an entry is on disk.
-pub enum Place {
-    Here(Located),
-    Sealed(Rc<Sealed>),
-}
-
 impl Journal {
     /// Begins to read what raft waits for.
     pub(in crate::journal) fn supply(&mut self, now: Now, fx: &mut Effects) {
@@ -111,22 +102,13 @@ impl Journal {
         if let Some(entry) = self.cache.get(index) {
             return self.take_supply(entry);
         }
-        let Some(place) = self.place_of(index) else { return };
+        let Some(place) = self.segments.place_of(index) else { return };
         self.supply.reading.insert(index, Vec::new());
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = read_entry(context, identity, place, index).await;
-            Done::Supplied { journal, index, result: Box::new(result) }
+            Done::of(journal, JournalDone::Supplied { index, result: Box::new(result) })
         });
-    }
-
-    pub(in crate::journal) fn place_of(&self, index: Index) -> Option<Place> {
-        if let Some((file, base, entries)) = self.segments.in_memory(index) {
-            let at = entries.entry(index)?;
-            return Some(Place::Here(located(file, base, at)));
-        }
-        let sealed = self.segments.sealed.iter().rfind(|sealed| sealed.base <= index)?;
-        Some(Place::Sealed(Rc::clone(sealed)))
     }
 
     /// Raft may send this entry from now on, until it has to go for others.
@@ -157,37 +139,4 @@ impl Journal {
             Err(fault) => self.note_fault(&fault, fx),
         }
     }
-}
-
-pub(in crate::journal) fn located(
-    file: crate::ids::FileId,
-    base: Index,
-    at: crate::journal::read::index::EntryAt,
-) -> Located {
-    let item = Item {
-        partition: PartitionId(0),
-        first_offset: Offset(0),
-        entry: at.index,
-        position: at.position,
-        entry_bytes: at.entry_bytes,
-        max_timestamp: 0,
-    };
-    Located { file, base, item }
-}
-
-pub async fn read_entry(
-    context: Context,
-    identity: JournalIdentity,
-    place: Place,
-    index: Index,
-) -> Result<EntryBytes, ReadFault> {
-    // A sealed segment is held until the read has ended: it could be deleted meanwhile.
-    let located = match &place {
-        Place::Here(located) => *located,
-        Place::Sealed(sealed) => {
-            let at = sealed.index.entry(index).await?.ok_or(ReadFault::Missing(index))?;
-            located(sealed.file, sealed.base, at)
-        }
-    };
-    load(&context, &identity, &located).await
 }

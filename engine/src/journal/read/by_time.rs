@@ -3,6 +3,7 @@
 //! shares an entry or a batch with what does.
 
 use super::cold::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
+use super::container::Sealed;
 use super::index::Item;
 use crate::batch::places::{RecordPlaces, Step};
 use crate::batch::records::RecordPlace;
@@ -10,7 +11,6 @@ use crate::entry::EntryBytes;
 use crate::entry::layout::BatchDescriptor;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
 use crate::journal::context::Context;
-use crate::journal::log::segment::Sealed;
 use core::cell::Cell;
 
 /// A batch may grow to this when ListOffsets decompresses it.

@@ -3,6 +3,7 @@
 //! A procedure works on a snapshot of what the journal had when it began: sealed segments by
 //! reference, and of segments still in memory the partition's items.
 
+use super::container::Sealed;
 use super::index::{Item, Spread};
 use super::sealed_index::IndexError;
 use super::thin::{HEAD_BYTES, Thin};
@@ -14,7 +15,6 @@ use crate::entry::reader::{EntryFault, Expect, FaultKind, check_body, check_head
 use crate::entry::{BatchDescriptor, EntryBytes, Slice};
 use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use crate::journal::context::Context;
-use crate::journal::log::segment::Sealed;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,12 +1,12 @@
 //! Reading a sealed segment again to see whether the medium still has it.
 
 use super::cold::{ReadFault, load};
+use super::container::Sealed;
+use super::place::located;
 use crate::entry::reader::{EntryFault, FaultKind};
 use crate::ids::{Index, JournalIdentity};
 use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
-use crate::journal::log::segment::Sealed;
-use crate::journal::quorum::supply::located;
 use crate::journal::running::{Journal, Phase};
 use std::rc::Rc;
 

@@ -4,7 +4,7 @@ use super::walk::Walk;
 use crate::folder;
 use crate::ids::JournalId;
 use crate::journal::format::hard_state::SyncedBound;
-use crate::journal::log::segment::Sealed;
+use crate::journal::read::container::Sealed;
 use crate::port::{Damage, DamageKind};
 use std::collections::VecDeque;
 use std::rc::Rc;

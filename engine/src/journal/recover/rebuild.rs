@@ -9,7 +9,7 @@ use crate::folder::{self, JournalFile};
 use crate::framing::replace_file;
 use crate::ids::{FileId, Index, JournalIdentity, Term};
 use crate::journal::context::Context;
-use crate::journal::log::segment::Sealed;
+use crate::journal::read::container::Sealed;
 use crate::journal::read::index::ActiveIndex;
 use crate::journal::read::sealed_index::SealedIndex;
 use std::rc::Rc;

@@ -1,12 +1,12 @@
 //! The end of a journal within a process that goes on: nothing is under way, its files are closed.
 
-use super::format::meta_record::JournalMeta;
-use super::log::segment::Next;
-use super::read::sealed_index::SealedIndex;
-use super::running::Journal;
+use super::Journal;
 use crate::disk::DiskError;
 use crate::disk::io::Io;
 use crate::ids::{FileId, NodeId, RaftId};
+use crate::journal::format::meta_record::JournalMeta;
+use crate::journal::log::segment::Next;
+use crate::journal::read::sealed_index::SealedIndex;
 use std::rc::Rc;
 
 /// The files that a journal had open.
@@ -30,7 +30,7 @@ impl OpenFiles {
 impl Journal {
     /// Nothing is under way that still writes to the journal's files, reads from them or comes back to
     /// this journal, and nothing waits to be begun: it may be closed, and opened anew.
-    pub(super) fn is_at_rest(&self) -> bool {
+    pub(in crate::journal) fn is_at_rest(&self) -> bool {
         let is_read =
             Rc::strong_count(&self.readers) > 1 || self.segments.sealed.iter().any(|sealed| sealed.is_read());
         self.appender.is_idle()

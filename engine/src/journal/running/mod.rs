@@ -5,34 +5,9 @@
 //!                                                                       commit ─▶ fold ─▶ answers
 //! ```
 
-use super::context::Context;
-use super::effects::{Done, Effects};
-use super::format::doubt_record::Doubt;
-use super::format::hard_state::{HardState, SyncedBound};
-use super::format::meta_record::JournalMeta;
-use super::heal::asking::Asking;
-use super::heal::digest::Digests;
-use super::heal::install::Installing;
-use super::heal::lending::Lending;
-use super::heal::proven_loss::ProvenLoss;
-use super::heal::repair::Repair;
-use super::keep::upkeep::Upkeep;
-use super::ledger::heads::Head;
-use super::ledger::state::State;
-use super::ledger::waiters::{Asker, Waiter, Waiters};
-use super::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
-use super::log::cursor::{Cursor, SegmentLimits};
-use super::log::cut::PendingCut;
-use super::log::procedures;
-use super::log::segment::Segments;
-use super::log::stages::{Appended, StageLatencies};
-use super::quorum::health::Refusals;
-use super::quorum::lead::Lead;
-use super::quorum::members::Members;
-use super::quorum::supply::Supply;
-use super::read::cache::EntryCache;
-use super::recover::recovery::Recovered;
-use super::recover::refold::first_not_understood;
+mod done;
+pub mod ending;
+
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
 use crate::entry::builder::{Hint, OpenEntry, Stamp, head_only};
@@ -40,6 +15,35 @@ use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
 use crate::ids::{FileId, Index, JournalId, LaneId, NodeId, RaftId, Term};
+use crate::journal::context::Context;
+use crate::journal::effects::{Done, Effects};
+use crate::journal::format::doubt_record::Doubt;
+use crate::journal::format::hard_state::{HardState, SyncedBound};
+use crate::journal::format::meta_record::JournalMeta;
+use crate::journal::heal::asking::Asking;
+use crate::journal::heal::digest::Digests;
+use crate::journal::heal::install::Installing;
+use crate::journal::heal::lending::Lending;
+use crate::journal::heal::proven_loss::ProvenLoss;
+use crate::journal::heal::repair::Repair;
+use crate::journal::keep::upkeep::Upkeep;
+use crate::journal::ledger::heads::Head;
+use crate::journal::ledger::state::State;
+use crate::journal::ledger::waiters::{Asker, Waiter, Waiters};
+use crate::journal::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
+use crate::journal::log::cursor::{Cursor, SegmentLimits};
+use crate::journal::log::cut::PendingCut;
+use crate::journal::log::done::LogDone;
+use crate::journal::log::procedures;
+use crate::journal::log::segment::Segments;
+use crate::journal::log::stages::{Appended, StageLatencies};
+use crate::journal::quorum::health::Refusals;
+use crate::journal::quorum::lead::Lead;
+use crate::journal::quorum::members::Members;
+use crate::journal::quorum::supply::Supply;
+use crate::journal::read::cache::EntryCache;
+use crate::journal::recover::recovery::Recovered;
+use crate::journal::recover::refold::first_not_understood;
 use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
 use crate::planted::{Bug, is_planted};
@@ -54,7 +58,7 @@ pub const SEAL_BYTES: usize = 256 << 10;
 
 /// A Ready that waits for its entries or its vote to be durable.
 #[derive(Debug)]
-pub(super) struct HeldWork {
+pub(in crate::journal) struct HeldWork {
     pub number: u64,
     pub last: Option<Index>,
     /// Which of the votes, counted.
@@ -90,69 +94,69 @@ pub struct Options {
 
 /// One journal on its shard.
 pub struct Journal {
-    pub(super) context: Context,
+    pub(in crate::journal) context: Context,
     pub id: JournalId,
-    pub(super) meta: JournalMeta,
-    pub(super) limits: SegmentLimits,
-    pub(super) replica: Replica,
-    pub(super) cursor: Cursor,
-    pub(super) open: Option<OpenEntry>,
+    pub(in crate::journal) meta: JournalMeta,
+    pub(in crate::journal) limits: SegmentLimits,
+    pub(in crate::journal) replica: Replica,
+    pub(in crate::journal) cursor: Cursor,
+    pub(in crate::journal) open: Option<OpenEntry>,
     /// When the open entry got its first batch.
-    pub(super) opened_ns: u64,
-    pub(super) appended: Appended,
-    pub(super) hint: Hint,
-    pub(super) staged: VecDeque<EntryBytes>,
-    pub(super) appender: Appender,
-    pub(super) segments: Segments,
-    pub(super) cache: EntryCache,
-    pub(super) works: VecDeque<HeldWork>,
-    pub(super) hard_state: HardState,
-    pub(super) hard_state_file: FileId,
+    pub(in crate::journal) opened_ns: u64,
+    pub(in crate::journal) appended: Appended,
+    pub(in crate::journal) hint: Hint,
+    pub(in crate::journal) staged: VecDeque<EntryBytes>,
+    pub(in crate::journal) appender: Appender,
+    pub(in crate::journal) segments: Segments,
+    pub(in crate::journal) cache: EntryCache,
+    pub(in crate::journal) works: VecDeque<HeldWork>,
+    pub(in crate::journal) hard_state: HardState,
+    pub(in crate::journal) hard_state_file: FileId,
     /// What it may have acknowledged and cannot show, as it is to become durable.
-    pub(super) doubt: Option<Doubt>,
-    pub(super) asking: Asking,
+    pub(in crate::journal) doubt: Option<Doubt>,
+    pub(in crate::journal) asking: Asking,
     /// The vote that must become durable.
-    pub(super) vote: (Term, RaftId),
+    pub(in crate::journal) vote: (Term, RaftId),
     /// Votes so far, and those that are durable.
-    pub(super) vote_number: u64,
-    pub(super) durable_vote: u64,
-    pub(super) heads: VecDeque<Head>,
+    pub(in crate::journal) vote_number: u64,
+    pub(in crate::journal) durable_vote: u64,
+    pub(in crate::journal) heads: VecDeque<Head>,
     /// The first of them that this program does not understand: it does not lead.
-    pub(super) not_understood: Option<Index>,
-    pub(super) state: State,
-    pub(super) tail: Tail,
-    pub(super) waiters: Waiters,
-    pub(super) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
-    pub(super) queued_commands: VecDeque<(Asker, Vec<u8>)>,
-    pub(super) members: Members,
-    pub(super) refusals: Refusals,
+    pub(in crate::journal) not_understood: Option<Index>,
+    pub(in crate::journal) state: State,
+    pub(in crate::journal) tail: Tail,
+    pub(in crate::journal) waiters: Waiters,
+    pub(in crate::journal) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
+    pub(in crate::journal) queued_commands: VecDeque<(Asker, Vec<u8>)>,
+    pub(in crate::journal) members: Members,
+    pub(in crate::journal) refusals: Refusals,
     /// While it leads.
-    pub(super) lead: Option<Lead>,
+    pub(in crate::journal) lead: Option<Lead>,
     /// The term and leader that were last told.
-    pub(super) leader_seen: (Term, Option<RaftId>),
-    pub(super) pending_cut: Option<PendingCut>,
-    pub(super) supply: Supply,
-    pub(super) lending: Lending,
+    pub(in crate::journal) leader_seen: (Term, Option<RaftId>),
+    pub(in crate::journal) pending_cut: Option<PendingCut>,
+    pub(in crate::journal) supply: Supply,
+    pub(in crate::journal) lending: Lending,
     /// Held by each read for a client that is under way.
-    pub(super) readers: Rc<()>,
-    pub(super) repair: Repair,
-    pub(super) digests: Digests,
-    pub(super) installing: Installing,
+    pub(in crate::journal) readers: Rc<()>,
+    pub(in crate::journal) repair: Repair,
+    pub(in crate::journal) digests: Digests,
+    pub(in crate::journal) installing: Installing,
     /// Followers whose message could not be sent.
-    pub(super) unsent: Vec<RaftId>,
+    pub(in crate::journal) unsent: Vec<RaftId>,
     /// What a leader said that all voters hold.
-    pub(super) held_by_all: Index,
-    pub(super) damage: Vec<Damage>,
-    pub(super) phase: Phase,
+    pub(in crate::journal) held_by_all: Index,
+    pub(in crate::journal) damage: Vec<Damage>,
+    pub(in crate::journal) phase: Phase,
     /// The first entry of the own term: once it is folded, all earlier ones are committed.
-    pub(super) term_start: Option<Index>,
-    pub(super) upkeep: Upkeep,
-    pub(super) lost: Option<(Index, Index)>,
+    pub(in crate::journal) term_start: Option<Index>,
+    pub(in crate::journal) upkeep: Upkeep,
+    pub(in crate::journal) lost: Option<(Index, Index)>,
     /// The same until the entry that accepts it is folded.
-    pub(super) unaccepted: Option<(Index, Index)>,
+    pub(in crate::journal) unaccepted: Option<(Index, Index)>,
     /// A peer said that more was lost than recovery knew of.
-    pub(super) proven_loss: Option<ProvenLoss>,
-    pub(super) refused: RefusedBatches,
+    pub(in crate::journal) proven_loss: Option<ProvenLoss>,
+    pub(in crate::journal) refused: RefusedBatches,
     /// Copies of small files that were bad when it was opened.
     pub bad_copies: u32,
     pub counts: Counts,
@@ -321,7 +325,7 @@ impl Journal {
         self.is_full() && !self.has_place_for_control(2 * crate::disk::BLOCK)
     }
 
-    pub fn appender_counts(&self) -> super::log::appender::Counts {
+    pub fn appender_counts(&self) -> crate::journal::log::appender::Counts {
         self.appender.counts
     }
 
@@ -369,7 +373,7 @@ impl Journal {
     }
 
     /// This replica is meant to lead the journal, which was just made and has nothing yet.
-    pub(super) fn is_to_begin(&self) -> bool {
+    pub(in crate::journal) fn is_to_begin(&self) -> bool {
         self.meta.voters.first() == Some(&self.meta.raft_id) && self.cursor.next == Index(1)
     }
 
@@ -411,7 +415,7 @@ impl Journal {
     }
 
     /// Where the entry after all that was proposed goes, with the leader's clock.
-    pub(super) fn stamp(&self, place: super::log::cursor::Place, now: Now) -> Stamp {
+    pub(in crate::journal) fn stamp(&self, place: crate::journal::log::cursor::Place, now: Now) -> Stamp {
         Stamp {
             cluster: self.meta.cluster,
             journal: self.id,
@@ -428,14 +432,14 @@ impl Journal {
 
     /// Descriptors are lost and no folded entry accepts that. A checkpoint now would make the next
     /// start forget it, and give the lost offsets out again.
-    pub(super) fn has_unaccepted_loss(&self) -> bool {
+    pub(in crate::journal) fn has_unaccepted_loss(&self) -> bool {
         self.unaccepted.is_some_and(|(first, _)| !self.state.fold.is_accepted_loss(first))
     }
 
     /// The wall clock that goes into entries: from one that is distrusted on by the monotonic one.
     /// Were it the previous entry's, a new journal would have none, and what was written meanwhile
     /// would seem silent for ever once the clock is trusted again.
-    pub(super) fn leader_wall_ms(&self, now: Now) -> i64 {
+    pub(in crate::journal) fn leader_wall_ms(&self, now: Now) -> i64 {
         if self.upkeep.trusts(now) {
             return now.wall_ms;
         }
@@ -443,7 +447,7 @@ impl Journal {
     }
 
     /// Seals the open entry and proposes it.
-    pub(super) fn seal_open(&mut self, now: Now, fx: &mut Effects) {
+    pub(in crate::journal) fn seal_open(&mut self, now: Now, fx: &mut Effects) {
         let Some(mut open) = self.open.take() else { return };
         open.close();
         self.appender.stages.group.record(now.mono_ns.saturating_sub(self.opened_ns));
@@ -455,7 +459,7 @@ impl Journal {
     }
 
     /// Proposes an entry without batches.
-    pub(super) fn propose_items(
+    pub(in crate::journal) fn propose_items(
         &mut self,
         kind: EntryKind,
         count: u32,
@@ -471,7 +475,7 @@ impl Journal {
         index
     }
 
-    pub(super) fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
+    pub(in crate::journal) fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
         assert!(self.open.is_none(), "an open entry has the next index");
         let meta = EntryMeta::of(entry.header());
         let change = (meta.kind == EntryKind::Membership)
@@ -490,19 +494,19 @@ impl Journal {
     }
 
     /// The bounds that the hard state writes down: never above what is durable here, or was.
-    pub(super) fn bounds(&self) -> (Index, SyncedBound) {
+    pub(in crate::journal) fn bounds(&self) -> (Index, SyncedBound) {
         let synced = self.appender.durable();
         let bounds = (self.state.fold.applied.min(synced.index), synced);
         self.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.last()))
     }
 
     /// The last entry of the log.
-    pub(super) fn last(&self) -> Index {
+    pub(in crate::journal) fn last(&self) -> Index {
         Index(self.cursor.next.0 - 1)
     }
 
     /// Writes the hard state, if none is being written.
-    pub(super) fn write_hard_state(&mut self, fx: &mut Effects) {
+    pub(in crate::journal) fn write_hard_state(&mut self, fx: &mut Effects) {
         if self.upkeep.hard_state_writing.is_some() {
             return;
         }
@@ -511,12 +515,19 @@ impl Journal {
         let generation = self.hard_state.generation + 1;
         let doubt = self.doubt.filter(|_| !is_planted(Bug::BadTailForgotten));
         let state = HardState { generation, term, vote, commit, synced, doubt, ..self.hard_state };
-        self.upkeep.hard_state_writing = Some((state, self.vote_number));
+        self.begin_hard_state(state, self.vote_number, fx);
+    }
+
+    /// Begins to write a hard state; `vote` is the number of the vote in it.
+    pub(in crate::journal) fn begin_hard_state(&mut self, state: HardState, vote: u64, fx: &mut Effects) {
+        assert!(self.upkeep.hard_state_writing.is_none(), "one hard state is written at a time");
+        assert!(state.generation > self.hard_state.generation, "generations of hard states rise");
+        self.upkeep.hard_state_writing = Some((state, vote));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
         let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
         fx.start(async move {
             let result = procedures::write_hard_state(io, pool, file, identity, state).await;
-            Done::HardState { journal, result }
+            Done::of(journal, LogDone::HardState(result))
         });
     }
 
