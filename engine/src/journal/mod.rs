@@ -10,6 +10,7 @@ pub mod heal;
 pub mod keep;
 pub mod ledger;
 pub mod log;
+pub mod phase;
 pub mod quorum;
 pub mod read;
 pub mod recover;

@@ -6,7 +6,7 @@ use crate::collections::{Map, Set};
 use crate::ids::{JournalId, PartitionId};
 use crate::journal::effects::{ColdPart, Done, Effects};
 use crate::journal::read::cold::{Shelf, gather_cold};
-use crate::journal::read::serve::{Part, refused};
+use crate::journal::running::serve::{Part, refused};
 use crate::latency::Latency;
 use crate::port::{Fetch, FetchedPartition, Output, Refusal, RequestId};
 use smallvec::SmallVec;

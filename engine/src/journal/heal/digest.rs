@@ -5,15 +5,8 @@
 //! all before it are chained, and beside it stands the checkpoint's. Where headers differ, the chain
 //! tells from the segment's end on which entries are another's, and these are repaired.
 
-use crate::entry::item::Item;
 use crate::ids::{Index, Term};
-use crate::journal::effects::Effects;
-use crate::journal::running::Journal;
-use crate::port::{Event, Output};
 use std::collections::BTreeMap;
-
-/// Segments that wait to be compared: a replica that seals slower than this is far behind.
-const KEPT_MAX: usize = 64;
 
 /// What a sealed segment comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,80 +28,10 @@ pub fn headers_sum(checksums: impl Iterator<Item = u32>) -> u64 {
 #[derive(Debug, Default)]
 pub struct Digests {
     /// By segment; with the term in which it was last proposed.
-    own: BTreeMap<Index, (Digest, Term)>,
-    told: BTreeMap<Index, Digest>,
+    pub(in crate::journal) own: BTreeMap<Index, (Digest, Term)>,
+    pub(in crate::journal) told: BTreeMap<Index, Digest>,
     pub compared: u64,
     pub differing: u64,
-}
-
-impl Journal {
-    pub fn digests(&self) -> &Digests {
-        &self.digests
-    }
-
-    /// A segment was sealed here.
-    pub(in crate::journal) fn note_sealed(&mut self, base: Index, digest: Digest, fx: &mut Effects) {
-        if self.is_alone() {
-            return;
-        }
-        if let Some(told) = self.digests.told.remove(&base) {
-            return self.compare(base, digest, told, fx);
-        }
-        self.digests.own.insert(base, (digest, Term(0)));
-        while self.digests.own.len() > KEPT_MAX {
-            self.digests.own.pop_first();
-        }
-    }
-
-    /// The leader says what its segments come to, unless a leader before it did.
-    pub(in crate::journal) fn propose_digests(&mut self) {
-        if self.digests.own.is_empty() || !self.is_settled() {
-            return;
-        }
-        let term = self.replica.term();
-        let due = self.digests.own.iter_mut().filter(|(_, (_, proposed))| *proposed != term);
-        let items: Vec<Item> = due
-            .map(|(base, (digest, proposed))| {
-                *proposed = term;
-                let Digest { last, headers, checkpoint } = *digest;
-                Item::SegmentDigest { segment_base: *base, last, headers, checkpoint }
-            })
-            .collect();
-        self.queue_items(items, Vec::new());
-    }
-
-    /// Items of an entry that is committed.
-    pub(in crate::journal) fn digests_told(&mut self, items: &[Item], fx: &mut Effects) {
-        for item in items {
-            let Item::SegmentDigest { segment_base, last, headers, checkpoint } = *item else { continue };
-            let told = Digest { last, headers, checkpoint };
-            match self.digests.own.remove(&segment_base) {
-                Some((own, _)) => self.compare(segment_base, own, told, fx),
-                None if self.segments.sealed.back().is_none_or(|sealed| sealed.base < segment_base) => {
-                    self.digests.told.insert(segment_base, told);
-                    while self.digests.told.len() > KEPT_MAX {
-                        self.digests.told.pop_first();
-                    }
-                }
-                // Sealed by an earlier process, which compared it or will never.
-                None => {}
-            }
-        }
-    }
-
-    fn compare(&mut self, base: Index, own: Digest, told: Digest, fx: &mut Effects) {
-        self.digests.compared += 1;
-        let journal = self.id;
-        if own == told {
-            return fx.out.push(Output::Event(Event::DigestAgrees { journal, base }));
-        }
-        self.digests.differing += 1;
-        let entries = (own.last, own.headers) != (told.last, told.headers);
-        fx.out.push(Output::Event(Event::DigestDiffers { journal, base, last: own.last, entries }));
-        if entries {
-            self.check_chain_from(own.last);
-        }
-    }
 }
 
 #[cfg(test)]

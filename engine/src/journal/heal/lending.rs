@@ -4,24 +4,8 @@
 //! What is read is proven before it is sent; where it proves bad, that is damage of this replica.
 //! What the asker makes of an entry is no concern here.
 
-use crate::entry::EntryBytes;
-use crate::entry::layout::LARGE_ENTRY_BYTES_MAX;
 use crate::ids::{Index, NodeId};
-use crate::journal::effects::{Done, Effects};
-use crate::journal::heal::done::HealDone;
-use crate::journal::read::cold::ReadFault;
-use crate::journal::read::place::{Place, read_entry};
-use crate::journal::running::Journal;
-use crate::peer::PeerMessage;
-use crate::port::{Damage, Output};
 use std::collections::VecDeque;
-
-/// Entries being read for others: repair is no race.
-const IN_FLIGHT_MAX: usize = 4;
-/// The same in bytes: two of the largest.
-const IN_FLIGHT_BYTES_MAX: usize = 2 * LARGE_ENTRY_BYTES_MAX;
-/// Askers have one question each under way, for each of their damaged ranges; more is not waited for.
-const QUEUE_MAX: usize = 32;
 
 /// One entry that another replica wants: the one with this checksum, or with 0 any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,91 +18,7 @@ pub struct Asked {
 /// What is being read for others, and what waits for that.
 #[derive(Debug, Default)]
 pub struct Lending {
-    queue: VecDeque<Asked>,
-    in_flight: usize,
-    in_flight_bytes: usize,
-}
-
-impl Journal {
-    /// Another replica asks for an entry.
-    pub fn asked_for(&mut self, asked: Asked, fx: &mut Effects) {
-        self.note_asked(asked.by, asked.index);
-        if self.lending.queue.len() >= QUEUE_MAX {
-            return self.answer_asked(asked, None, fx);
-        }
-        self.lending.queue.push_back(asked);
-        self.lend_next(fx);
-    }
-
-    fn lend_next(&mut self, fx: &mut Effects) {
-        while let Some(asked) = self.lending.queue.front().copied() {
-            let index = asked.index;
-            let is_here = index <= self.appender.durable().index;
-            let cached = if is_here { self.cache.get(index) } else { None };
-            let place = if is_here && cached.is_none() { self.segments.place_of(index) } else { None };
-            let Some(place) = place else {
-                self.lending.queue.pop_front();
-                self.answer_asked(asked, cached, fx);
-                continue;
-            };
-            let bytes = bytes_max(&place);
-            let lending = &mut self.lending;
-            if lending.in_flight >= IN_FLIGHT_MAX || lending.in_flight_bytes + bytes > IN_FLIGHT_BYTES_MAX {
-                return;
-            }
-            lending.queue.pop_front();
-            lending.in_flight += 1;
-            lending.in_flight_bytes += bytes;
-            let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
-            fx.start(async move {
-                let result = Box::new(read_entry(context, identity, place, index).await);
-                Done::of(journal, HealDone::Lent { asked, bytes, result })
-            });
-        }
-    }
-
-    /// An entry was read for another replica.
-    pub fn lent(
-        &mut self,
-        asked: Asked,
-        bytes: usize,
-        result: Result<EntryBytes, ReadFault>,
-        fx: &mut Effects,
-    ) {
-        self.lending.in_flight -= 1;
-        self.lending.in_flight_bytes -= bytes;
-        if let Err(fault) = &result {
-            self.note_fault(fault, fx);
-        }
-        self.answer_asked(asked, result.ok(), fx);
-        self.lend_next(fx);
-    }
-
-    fn answer_asked(&self, asked: Asked, entry: Option<EntryBytes>, fx: &mut Effects) {
-        let is_meant =
-            |entry: &EntryBytes| asked.checksum == 0 || entry.header().checksum.get() == asked.checksum;
-        let (journal, index, commit) = (self.id, asked.index, self.known_commit());
-        let (sure, entry) = (self.is_sure_of(index), entry.filter(is_meant));
-        let message = PeerMessage::ReadDone { journal, index, commit, sure, entry };
-        fx.out.push(Output::Peer { to: asked.by, lane: self.lane(), message });
-    }
-
-    /// An entry next to a lost one or to a break in the chain may be a stale one.
-    fn is_sure_of(&self, index: Index) -> bool {
-        let is_near = |damage: &Damage| damage.first.0 <= index.0 + 1 && index.0 <= damage.last.0 + 1;
-        !self.damage.iter().any(is_near)
-    }
-
-    /// Nothing is being read for others.
-    pub(in crate::journal) fn is_lending(&self) -> bool {
-        self.lending.in_flight > 0
-    }
-}
-
-/// A sealed segment's index, which tells the length, is on disk itself.
-fn bytes_max(place: &Place) -> usize {
-    match place {
-        Place::Here(located) => located.item.entry_bytes as usize,
-        Place::Sealed(_) => LARGE_ENTRY_BYTES_MAX,
-    }
+    pub(in crate::journal) queue: VecDeque<Asked>,
+    pub(in crate::journal) in_flight: usize,
+    pub(in crate::journal) in_flight_bytes: usize,
 }

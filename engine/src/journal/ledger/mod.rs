@@ -1,6 +1,5 @@
 //! What committed entries add up to, and who waits for them.
 
 pub mod heads;
-pub mod produce;
 pub mod state;
 pub mod waiters;

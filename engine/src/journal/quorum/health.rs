@@ -2,15 +2,15 @@
 
 use super::lead::Caught;
 use crate::clock::Now;
-use crate::health::{BEHIND_AFTER, ReplicaFacts, ReplicaState, SILENT_AFTER};
+use crate::health::{BEHIND_AFTER, ReplicaState, SILENT_AFTER};
 use crate::ids::NodeId;
-use crate::journal::running::{Journal, Phase};
 use crate::raft::NO_MEMBER;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What was refused and did not come again for this long is over.
 const REFUSED_OVER: Duration = Duration::from_secs(10);
+
 /// A replica that was swapped out may still say a few things.
 const STRANGER_AFTER: Duration = Duration::from_secs(2);
 
@@ -25,8 +25,8 @@ pub struct Refusals {
 
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
-    first_ns: u64,
-    last_ns: u64,
+    pub(in crate::journal) first_ns: u64,
+    pub(in crate::journal) last_ns: u64,
 }
 
 impl Refusals {
@@ -58,69 +58,8 @@ fn is_over(refusal: &Refusal, now: Now, after: Duration) -> bool {
     now.mono_ns.saturating_sub(refusal.last_ns) >= after.as_nanos() as u64
 }
 
-impl Journal {
-    /// How this node's replica is, by its own knowledge. Whoever finds another state that a replica can
-    /// be in says so here and in [`ReplicaState`].
-    pub fn replica_state(&self) -> ReplicaState {
-        let ranges = self.damage.len() as u64;
-        match self.phase {
-            Phase::Refusing if self.is_alone() => return ReplicaState::Refusing { ranges },
-            Phase::Refusing => return ReplicaState::Quarantined,
-            Phase::Installing => return ReplicaState::CatchingUp { entries: 0 },
-            Phase::Starting | Phase::Running | Phase::Stopping => {}
-        }
-        if self.refusals.is_superseded {
-            ReplicaState::NotMember
-        } else if let Some(doubt) = self.doubt.filter(|_| !self.is_alone()) {
-            ReplicaState::InDoubt { first: doubt.good.index.next(), last: doubt.end.index }
-        } else if ranges > 0 {
-            ReplicaState::Damaged { ranges }
-        } else if self.upkeep.reported_full {
-            ReplicaState::Full
-        } else if !self.is_alone() && !self.counts_for_good() {
-            ReplicaState::CatchingUp { entries: 0 }
-        } else {
-            ReplicaState::Well
-        }
-    }
-
-    /// How the others are; nobody while this replica does not lead.
-    pub fn follower_facts(&self, now: Now) -> Vec<ReplicaFacts> {
-        let Some(lead) = &self.lead else { return Vec::new() };
-        let last = self.cursor.next.0 - 1;
-        let facts = |id, caught: &Caught| {
-            let node = self.node_of(id)?;
-            let (state, since_ns) = caught.state(last, now);
-            Some(ReplicaFacts { node, state, since_ns })
-        };
-        lead.current().filter_map(|(id, caught)| facts(id, caught)).collect()
-    }
-
-    /// By how much the wall clock left the monotonic one, when it is not trusted.
-    pub fn clock_drift_ms(&self, now: Now) -> Option<i64> {
-        (!self.upkeep.trusts_clock).then(|| self.upkeep.drift_ms(now))
-    }
-
-    /// Nodes whose replica is no member and says things all the same.
-    pub fn strangers(&self, now: Now) -> Vec<NodeId> {
-        self.refusals.strangers(now)
-    }
-
-    /// The nodes that have a replica, as far as it knows.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        let members = self.replica.members();
-        let nodes: BTreeSet<NodeId> = members.voters.iter().filter_map(|id| self.node_of(*id)).collect();
-        nodes.into_iter().collect()
-    }
-
-    /// The length of its segments.
-    pub fn segment_bytes(&self) -> u64 {
-        self.limits.bytes
-    }
-}
-
 impl Caught {
-    fn state(&self, last: u64, now: Now) -> (ReplicaState, Option<u64>) {
+    pub(in crate::journal) fn state(&self, last: u64, now: Now) -> (ReplicaState, Option<u64>) {
         let entries = last.saturating_sub(self.matched_index().0);
         let is_late =
             |since_ns: u64, after: Duration| now.mono_ns.saturating_sub(since_ns) >= after.as_nanos() as u64;

@@ -1,65 +1,46 @@
 //! Leading: how a replica begins and ends to lead, what it knows of its followers, and how it
 //! hands over.
 
-use super::holding::{Bounds, Holding, Moved};
+use super::holding::{Holding, Moved};
 use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId, Term};
-use crate::journal::effects::Effects;
-use crate::journal::ledger::waiters::{REPLICAS_INLINE, Reached};
-use crate::journal::running::{Journal, Phase};
 use crate::peer::Space;
-use crate::planted::{Bug, is_planted};
-use crate::port::{Event, Output, Refusal};
-use crate::raft::Follower;
 use core::time::Duration;
-use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// In sync is who had acked all that the leader then held at some moment of this long.
 const IN_SYNC: Duration = Duration::from_secs(10);
-/// A follower that was not heard for so long keeps nothing from being deleted: longer than a restart
-/// or a stalled disk.
-const AWAY: Duration = Duration::from_secs(10);
-/// A stopping leader waits this long for another to take over: two elections.
-const HAND_OVER: Duration = Duration::from_secs(1);
-
-/// A follower this close behind the commit counts for what headers say of it; one that is further
-/// behind waits with its writes instead.
-const KEEPS_UP_ENTRIES: u64 = 256;
-
-/// Followers lag by that all the time, whatever their entries' length.
-const FEW_ENTRIES: u64 = 2;
 
 /// What a leader keeps of a follower.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::journal) struct Caught {
     /// What it has acknowledged.
-    matched: Moved,
+    pub(in crate::journal) matched: Moved,
     /// The newest moment of which it is known that the follower later held all there was.
-    caught_up_ns: u64,
+    pub(in crate::journal) caught_up_ns: u64,
     /// What there was at a moment that the follower has not reached yet.
-    mark: (Index, u64),
+    pub(in crate::journal) mark: (Index, u64),
     /// What it last said of its disk.
-    space: Space,
+    pub(in crate::journal) space: Space,
     /// It had all that there was at some moment since this replica leads.
-    was_whole: bool,
-    is_voter: bool,
+    pub(in crate::journal) was_whole: bool,
+    pub(in crate::journal) is_voter: bool,
     /// Its disk is lost: its node is back under another number.
-    is_replaced: bool,
+    pub(in crate::journal) is_replaced: bool,
     /// When it was heard last.
-    heard_ns: u64,
+    pub(in crate::journal) heard_ns: u64,
 }
 
 impl Caught {
     /// A leader that begins takes its voters for in sync until it knows better.
-    fn new(is_voter: bool, last: Index, now: Now) -> Self {
+    pub(in crate::journal) fn new(is_voter: bool, last: Index, now: Now) -> Self {
         let now_ns = now.mono_ns;
         let (caught_up_ns, heard_ns, mark) = (now_ns, now_ns, (last, now_ns));
         let (matched, space) = (Moved::new(now), Space::Room);
         Self { matched, caught_up_ns, mark, space, was_whole: false, is_voter, is_replaced: false, heard_ns }
     }
 
-    fn note(&mut self, matched: Index, last: Index, now: Now) {
+    pub(in crate::journal) fn note(&mut self, matched: Index, last: Index, now: Now) {
         self.matched.note(matched, now);
         if matched >= last {
             // Of one that is not heard it is known only that it held all there was when it was: it
@@ -99,7 +80,7 @@ impl Caught {
 
     /// Whoever has no place for more is not, however lately it had all; nor who does not
     /// count yet, or never will again.
-    fn is_in_sync(&self, now_ns: u64) -> bool {
+    pub(in crate::journal) fn is_in_sync(&self, now_ns: u64) -> bool {
         let is_late = now_ns.saturating_sub(self.caught_up_ns) > IN_SYNC.as_nanos() as u64;
         self.is_voter && !self.is_replaced && self.space != Space::Full && !is_late
     }
@@ -108,14 +89,14 @@ impl Caught {
 /// The state of a leader, from its election on.
 #[derive(Debug)]
 pub struct Lead {
-    term: Term,
-    followers: BTreeMap<RaftId, Caught>,
-    hand_over_ns: Option<u64>,
+    pub(in crate::journal) term: Term,
+    pub(in crate::journal) followers: BTreeMap<RaftId, Caught>,
+    pub(in crate::journal) hand_over_ns: Option<u64>,
     /// Until then it does not look again whom to hand over to because its disk is full.
     pub(in crate::journal) full_until_ns: u64,
     /// When raft was asked for its followers last.
-    noted_ns: u64,
-    holding: Holding,
+    pub(in crate::journal) noted_ns: u64,
+    pub(in crate::journal) holding: Holding,
 }
 
 impl Lead {
@@ -138,7 +119,7 @@ impl Lead {
         self.followers.iter().filter(|(_, caught)| !caught.is_replaced).map(|(id, caught)| (*id, caught))
     }
 
-    fn voters(&self) -> impl Iterator<Item = &Caught> {
+    pub(in crate::journal) fn voters(&self) -> impl Iterator<Item = &Caught> {
         self.followers.values().filter(|caught| caught.is_voter)
     }
 
@@ -158,241 +139,4 @@ pub struct FollowerStanding {
     pub lag_ns: u64,
     pub in_sync: bool,
     pub space: Space,
-}
-
-impl Journal {
-    /// Notices that this replica came to lead, or ceased to.
-    pub(in crate::journal) fn follow_role(&mut self, now: Now, fx: &mut Effects) {
-        let leads = self.replica.is_leader();
-        let term = self.replica.term();
-        let led = self.lead.as_ref().map(|lead| lead.term);
-        if led.is_some() && (!leads || led != Some(term)) {
-            self.step_down(fx);
-        }
-        if leads && self.lead.is_none() {
-            self.begin_to_lead(now, fx);
-        }
-        let seen = (term, self.replica.leader());
-        if self.leader_seen != seen {
-            self.leader_seen = seen;
-            fx.leaders_changed = true;
-        }
-    }
-
-    /// Folds the uncommitted tail, once; the term start that raft has just made is not in it yet.
-    fn begin_to_lead(&mut self, now: Now, fx: &mut Effects) {
-        assert!(self.tail.is_empty() && self.open.is_none(), "speculation outlived a leadership");
-        if is_planted(Bug::ProducersLost) {
-            self.state.fold.forget_all_producers();
-        }
-        for head in &self.heads {
-            if let Some((header, bytes)) = head.known() {
-                let applied = self.tail.apply_entry(&self.state.fold, header, bytes);
-                applied.expect("a replica that does not understand an entry does not stand for election");
-            }
-        }
-        let term = self.replica.term();
-        self.term_start = Some(self.cursor.next);
-        self.upkeep.settled = false;
-        let last = Index(self.cursor.next.0 - 1);
-        let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
-        let followers = self.replica.followers().map(caught).collect();
-        let noted_ns = now.mono_ns;
-        self.lead = Some(Lead {
-            term,
-            followers,
-            hand_over_ns: None,
-            full_until_ns: 0,
-            noted_ns,
-            holding: Holding::new(now),
-        });
-        self.counts.elections += 1;
-        fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
-        fx.partitions_changed = true;
-        fx.leaders_changed = true;
-    }
-
-    /// No longer the leader: everything speculative goes, everybody who waits is told.
-    pub(in crate::journal) fn step_down(&mut self, fx: &mut Effects) {
-        if let Some(Lead { term, .. }) = self.lead.take() {
-            fx.out.push(Output::Event(Event::LeadsNoMore { journal: self.id, term }));
-        }
-        self.term_start = None;
-        self.upkeep.settled = false;
-        self.open = None;
-        self.tail.clear();
-        self.supply.clear();
-        self.replica.forget_all_fetched();
-        for (_, waiters) in self.queued_items.drain(..) {
-            fx.out.extend(waiters.into_iter().map(|waiter| waiter.refuse(Refusal::NotLeader)));
-        }
-        for (asker, _) in self.queued_commands.drain(..) {
-            fx.commands.push((asker, Err(crate::control::ControlRefusal::NotController)));
-        }
-        self.waiters.fail(Refusal::NotLeader, fx);
-        fx.leaders_changed = true;
-        fx.out.push(Output::Room);
-    }
-
-    /// Takes what raft knows of the followers.
-    pub(in crate::journal) fn note_followers(&mut self, now: Now) {
-        let Some(lead) = &mut self.lead else { return };
-        let last = Index(self.cursor.next.0 - 1);
-        lead.noted_ns = now.mono_ns;
-        let mut count = 0;
-        for follower in self.replica.followers() {
-            count += 1;
-            let new = || Caught::new(follower.is_voter, last, now);
-            let caught = lead.followers.entry(follower.id).or_insert_with(new);
-            caught.is_voter = follower.is_voter;
-            caught.is_replaced = self.members.is_replaced(follower.id);
-            if follower.is_active {
-                caught.heard_ns = now.mono_ns;
-            }
-            caught.note(follower.matched, last, now);
-        }
-        if lead.followers.len() > count {
-            let members = self.replica.members();
-            lead.followers.retain(|id, _| members.contains(*id));
-        }
-        let bounds = Bounds::of(self.limits.bytes);
-        let nearly_keeps_up = |caught: &Caught| {
-            let lags = caught.matched.to.0 + FEW_ENTRIES < last.0 && !caught.matched.is_still(now);
-            lags && caught.is_in_sync(now.mono_ns)
-                && bounds.wait_for(self.segments.bytes_from(caught.matched.to.next(), self.cursor.position))
-        };
-        let is_wanted = lead.followers.values().any(nearly_keeps_up);
-        self.counts.held_back_ns += lead.holding.note(is_wanted, now);
-    }
-
-    /// Producers wait for a follower that nearly keeps up.
-    pub(in crate::journal) fn is_held_back(&self) -> bool {
-        self.lead.as_ref().is_some_and(|lead| lead.holding.holds())
-    }
-
-    /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.
-    pub fn in_sync(&self, now: Now) -> Vec<NodeId> {
-        if self.serves_around_loss() {
-            return self.node_of(self.replica.id()).into_iter().collect();
-        }
-        let Some(lead) = &self.lead else { return Vec::new() };
-        let followers =
-            lead.followers.iter().filter(|(_, caught)| caught.is_in_sync(now.mono_ns)).map(|(id, _)| *id);
-        core::iter::once(self.replica.id()).chain(followers).filter_map(|id| self.node_of(id)).collect()
-    }
-
-    /// How many they are: asked for each batch.
-    pub(in crate::journal) fn in_sync_count(&self, now: Now) -> u16 {
-        let Some(lead) = &self.lead else { return 0 };
-        1 + lead.followers.values().filter(|caught| caught.is_in_sync(now.mono_ns)).count() as u16
-    }
-
-    /// Those who wait for more replicas than are in sync any more are told: their entry stays.
-    pub(in crate::journal) fn refuse_short(&mut self, now: Now, fx: &mut Effects) {
-        if self.lead.is_some() && !self.is_alone() {
-            self.waiters.refuse_short(self.in_sync_count(now), &mut fx.out);
-        }
-    }
-
-    /// How far entries are: durable here, committed, and durable on so many replicas.
-    pub(in crate::journal) fn reached(&self) -> Reached {
-        let durable = self.appender.durable().index;
-        let mut copies: SmallVec<[Index; REPLICAS_INLINE]> = SmallVec::new();
-        copies.push(durable);
-        copies.extend(self.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched.to)));
-        copies.sort_unstable_by(|a, b| b.cmp(a));
-        Reached { durable, committed: self.state.fold.applied, copies }
-    }
-
-    /// Every follower's standing; of a node that is back on a new disk, that of the new replica.
-    pub fn follower_standings(&self, now_ns: u64) -> Vec<FollowerStanding> {
-        let Some(lead) = &self.lead else { return Vec::new() };
-        let last = self.cursor.next.0 - 1;
-        let standing = |(id, caught): (RaftId, &Caught)| {
-            let lag_entries = last - caught.matched.to.0.min(last);
-            let lag_ns = if lag_entries == 0 { 0 } else { now_ns.saturating_sub(caught.caught_up_ns) };
-            Some(FollowerStanding {
-                node: self.node_of(id)?,
-                matched: caught.matched.to,
-                lag_entries,
-                lag_bytes: self.segments.bytes_from(caught.matched.to.next(), self.cursor.position),
-                lag_ns,
-                in_sync: caught.is_in_sync(now_ns),
-                space: caught.space,
-            })
-        };
-        lead.current().filter_map(standing).collect()
-    }
-
-    /// What every follower that is there holds durably: what is above it somebody may still need
-    /// from here. One that is away for long gets the start of the log instead. It only rises, so
-    /// that of a former leader's word none need be taken back.
-    pub fn held_by_all(&self) -> Index {
-        if self.is_alone() {
-            return Index(u64::MAX);
-        }
-        let Some(lead) = &self.lead else { return self.held_by_all };
-        // A leader's own disk may be the slowest of all: it is the first that may lack an entry.
-        let own = self.appender.durable().index;
-        let away_ns = AWAY.as_nanos() as u64;
-        let is_there = |caught: &&Caught| lead.noted_ns.saturating_sub(caught.heard_ns) <= away_ns;
-        let there = lead.followers.values().filter(is_there).map(|caught| caught.matched.to);
-        self.held_by_all.max(there.min().unwrap_or(own).min(own))
-    }
-
-    /// What an entry's header says to be committed: what is durable here and on every follower
-    /// that keeps up, so that none of them has to wait with its write.
-    pub(in crate::journal) fn told_commit(&self) -> Index {
-        let mut commit = self.replica.commit().min(self.appender.durable().index);
-        let keeps_up =
-            |follower: &Follower| follower.is_active && follower.matched.0 + KEEPS_UP_ENTRIES >= commit.0;
-        let slowest = self.replica.followers().filter(keeps_up).map(|follower| follower.matched).min();
-        commit = slowest.map_or(commit, |matched| matched.min(commit));
-        commit
-    }
-
-    /// Begins to hand over to the voter that has most, or to `preferred`. False when nobody can.
-    pub fn hand_over(&mut self, preferred: Option<NodeId>, now: Now, fx: &mut Effects) -> bool {
-        if !self.replica.is_leader() || self.replica.is_transferring() {
-            return self.replica.is_transferring();
-        }
-        let fits = |id: RaftId| preferred.is_none() || preferred == self.node_of(id);
-        let best = self
-            .replica
-            .followers()
-            .filter(|follower| follower.is_voter && follower.is_active && fits(follower.id))
-            .max_by_key(|follower| (follower.matched, follower.id));
-        let Some(best) = best else { return false };
-        self.seal_open(now, fx);
-        self.replica.transfer_to(best.id);
-        self.pump(now, fx);
-        true
-    }
-
-    /// A stopping leader hands over first. True once that is done, or in vain.
-    pub(in crate::journal) fn handed_over(&mut self, now: Now, fx: &mut Effects) -> bool {
-        if self.is_alone() || self.phase != Phase::Running || !self.replica.is_leader() {
-            return true;
-        }
-        let Some(lead) = &mut self.lead else { return true };
-        let deadline = *lead.hand_over_ns.get_or_insert(now.plus(HAND_OVER));
-        if now.mono_ns >= deadline {
-            return true;
-        }
-        let begun = self.hand_over(None, now, fx);
-        !begun || !self.replica.is_leader()
-    }
-
-    /// The preferred leader takes over when it has caught up but for a few entries, for which
-    /// produce then waits: leaders drift back to their spread. False when it cannot yet.
-    pub fn drift(&mut self, preferred: NodeId, lag_entries_max: u64, now: Now, fx: &mut Effects) -> bool {
-        let last = Index((self.cursor.next.0 - 1).saturating_sub(lag_entries_max));
-        let is_there = |follower: Follower| {
-            let is_it = self.node_of(follower.id) == Some(preferred);
-            // Whose disk is full has handed over itself.
-            is_it && follower.is_active && follower.matched >= last && self.is_roomy(follower.id)
-        };
-        let may = self.is_settled() && self.queued_items.is_empty();
-        may && self.replica.followers().any(is_there) && self.hand_over(Some(preferred), now, fx)
-    }
 }

@@ -5,32 +5,22 @@
 //! The leader compares that with the members and takes the next step, one change at a time, each
 //! from what is committed: whoever leads next goes on from there.
 
-use crate::clock::Now;
 use crate::control::View;
 use crate::control::view::JournalView;
-use crate::entry::EntryKind;
 use crate::ids::{Index, NodeId, RaftId};
-use crate::journal::effects::Effects;
-use crate::journal::running::Journal;
-use crate::port::{Event, Output};
 use crate::raft::{Change, Membership};
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A learner takes its place when it had all that the leader then had at some moment of this long:
-/// from then on it is no slower than a voter that keeps up.
-const CAUGHT_UP: Duration = Duration::from_secs(1);
 
 /// Which node has which replica.
 #[derive(Debug, Default)]
 pub struct Members {
-    known: BTreeMap<RaftId, NodeId>,
+    pub(in crate::journal) known: BTreeMap<RaftId, NodeId>,
     /// Replicas that the metadata here does not name yet: the newest one that each node sent from.
-    heard: BTreeMap<NodeId, RaftId>,
+    pub(in crate::journal) heard: BTreeMap<NodeId, RaftId>,
     /// The replica that each node is to have; empty before the metadata says.
-    wanted: Vec<(NodeId, RaftId)>,
+    pub(in crate::journal) wanted: Vec<(NodeId, RaftId)>,
     /// Of the changes seen to be committed since the start, the last one is at most here.
-    changed: Index,
+    pub(in crate::journal) changed: Index,
 }
 
 impl Members {
@@ -77,7 +67,7 @@ impl Members {
         is_newer
     }
 
-    fn follow(&mut self, view: &View, journal: &JournalView) {
+    pub(in crate::journal) fn follow(&mut self, view: &View, journal: &JournalView) {
         let nodes = || journal.replicas.iter().filter_map(|node| view.nodes.get(node));
         for node in nodes() {
             self.known.extend(journal.raft_ids_of(node).map(|id| (id, node.node)));
@@ -92,7 +82,7 @@ impl Members {
     }
 
     /// The next step from the members that there are to those that are wanted.
-    fn next_change(
+    pub(in crate::journal) fn next_change(
         &self,
         members: &Membership,
         own: RaftId,
@@ -117,76 +107,6 @@ impl Members {
             }
         };
         self.wanted.iter().find_map(step)
-    }
-}
-
-impl Journal {
-    pub(in crate::journal) fn node_of(&self, id: RaftId) -> Option<NodeId> {
-        self.members.node_of(id)
-    }
-
-    /// Whether this replica is one of the journal's, as far as it knows.
-    pub fn is_member(&self) -> bool {
-        self.replica.members().contains(self.replica.id())
-    }
-
-    /// The members as of what is committed here.
-    pub fn membership(&self) -> &Membership {
-        &self.state.members
-    }
-
-    /// Whether the members known here outlast a crash. Until they do on a majority, those of before
-    /// count: should the leader's disk be lost now, the others would wait for the one that left.
-    pub fn keeps_members(&self) -> bool {
-        self.members.changed <= self.hard_state.commit
-    }
-
-    /// This replica votes and counts like any other, and no crash undoes that.
-    pub fn counts_for_good(&self) -> bool {
-        let members = &self.state.members;
-        members.voters.contains(&self.replica.id()) && !members.is_joint() && self.keeps_members()
-    }
-
-    /// Learns from the metadata which replica each node is to have.
-    pub fn follow_members(&mut self, view: &View) {
-        if let Some(journal) = view.journals.get(&self.id) {
-            self.members.follow(view, journal);
-        }
-    }
-
-    /// A leader's next step towards the members that are wanted, if it is time for one.
-    pub(in crate::journal) fn change_next(&mut self, now: Now, fx: &mut Effects) {
-        let knows_all = self.is_settled() && self.state.fold.applied >= self.replica.commit();
-        if !knows_all || !self.replica.may_change_members() {
-            return;
-        }
-        let since_ns = now.mono_ns.saturating_sub(CAUGHT_UP.as_nanos() as u64);
-        let is_caught_up = |id| self.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns));
-        let own = self.replica.id();
-        let change = self.members.next_change(self.replica.members(), own, is_caught_up);
-        let Some(change) = change else { return };
-        if !self.has_place_for_control(2 * crate::disk::BLOCK) {
-            return self.prepare_next(now, fx);
-        }
-        self.seal_open(now, fx);
-        if self.replica.may_change_members() {
-            self.propose_items(EntryKind::Membership, 1, &change.encode(), now, fx);
-        }
-    }
-
-    /// A change of members is committed.
-    pub(in crate::journal) fn change_members(&mut self, change: Change, fx: &mut Effects) {
-        self.replica.apply_change(change);
-        self.members.changed = self.state.fold.applied;
-        if self.is_leader() {
-            let node = match change {
-                Change::AddLearner(id) | Change::RemoveLearner(id) => self.node_of(id),
-                Change::Swap { into, .. } => self.node_of(into),
-                Change::Leave => None,
-            };
-            fx.out.push(Output::Event(Event::MembersChanged { journal: self.id, change, node }));
-        }
-        fx.leaders_changed = true;
     }
 }
 

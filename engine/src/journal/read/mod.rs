@@ -9,5 +9,4 @@ pub mod index;
 pub mod place;
 pub mod scrub;
 pub mod sealed_index;
-pub mod serve;
 pub mod thin;

@@ -30,7 +30,7 @@ impl OpenFiles {
 impl Journal {
     /// Nothing is under way that still writes to the journal's files, reads from them or comes back to
     /// this journal, and nothing waits to be begun: it may be closed, and opened anew.
-    pub(in crate::journal) fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         let is_read =
             Rc::strong_count(&self.readers) > 1 || self.segments.sealed.iter().any(|sealed| sealed.is_read());
         self.appender.is_idle()

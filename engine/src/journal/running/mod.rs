@@ -5,8 +5,26 @@
 //!                                                                       commit ─▶ fold ─▶ answers
 //! ```
 
+mod asking;
+mod cut;
+mod deleting;
+mod digest;
 mod done;
 pub mod ending;
+mod follow;
+mod health;
+mod install;
+mod lead;
+mod lending;
+mod members;
+pub mod produce;
+mod repair;
+mod scrub;
+pub mod serve;
+mod space;
+mod supply;
+mod upkeep;
+mod work;
 
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
@@ -37,6 +55,7 @@ use crate::journal::log::done::LogDone;
 use crate::journal::log::procedures;
 use crate::journal::log::segment::Segments;
 use crate::journal::log::stages::{Appended, StageLatencies};
+use crate::journal::phase::Phase;
 use crate::journal::quorum::health::Refusals;
 use crate::journal::quorum::lead::Lead;
 use crate::journal::quorum::members::Members;
@@ -58,27 +77,13 @@ pub const SEAL_BYTES: usize = 256 << 10;
 
 /// A Ready that waits for its entries or its vote to be durable.
 #[derive(Debug)]
-pub(in crate::journal) struct HeldWork {
+pub(super) struct HeldWork {
     pub number: u64,
     pub last: Option<Index>,
     /// Which of the votes, counted.
     pub vote: Option<u64>,
     /// What peers are told once it is.
     pub hold: Vec<Outgoing>,
-}
-
-/// How far a journal's start is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Recovered; the segment that the term start needs is being prepared.
-    Starting,
-    Running,
-    /// Descriptors of committed entries are lost and the operator has not accepted that: reads
-    /// only.
-    Refusing,
-    /// What another replica gave takes the place of all that is here: it takes part in nothing.
-    Installing,
-    Stopping,
 }
 
 /// What a journal is given besides its folder.
@@ -94,69 +99,69 @@ pub struct Options {
 
 /// One journal on its shard.
 pub struct Journal {
-    pub(in crate::journal) context: Context,
+    context: Context,
     pub id: JournalId,
-    pub(in crate::journal) meta: JournalMeta,
-    pub(in crate::journal) limits: SegmentLimits,
-    pub(in crate::journal) replica: Replica,
-    pub(in crate::journal) cursor: Cursor,
-    pub(in crate::journal) open: Option<OpenEntry>,
+    meta: JournalMeta,
+    limits: SegmentLimits,
+    replica: Replica,
+    cursor: Cursor,
+    open: Option<OpenEntry>,
     /// When the open entry got its first batch.
-    pub(in crate::journal) opened_ns: u64,
-    pub(in crate::journal) appended: Appended,
-    pub(in crate::journal) hint: Hint,
-    pub(in crate::journal) staged: VecDeque<EntryBytes>,
-    pub(in crate::journal) appender: Appender,
-    pub(in crate::journal) segments: Segments,
-    pub(in crate::journal) cache: EntryCache,
-    pub(in crate::journal) works: VecDeque<HeldWork>,
-    pub(in crate::journal) hard_state: HardState,
-    pub(in crate::journal) hard_state_file: FileId,
+    opened_ns: u64,
+    appended: Appended,
+    hint: Hint,
+    staged: VecDeque<EntryBytes>,
+    appender: Appender,
+    segments: Segments,
+    cache: EntryCache,
+    works: VecDeque<HeldWork>,
+    hard_state: HardState,
+    hard_state_file: FileId,
     /// What it may have acknowledged and cannot show, as it is to become durable.
-    pub(in crate::journal) doubt: Option<Doubt>,
-    pub(in crate::journal) asking: Asking,
+    doubt: Option<Doubt>,
+    asking: Asking,
     /// The vote that must become durable.
-    pub(in crate::journal) vote: (Term, RaftId),
+    vote: (Term, RaftId),
     /// Votes so far, and those that are durable.
-    pub(in crate::journal) vote_number: u64,
-    pub(in crate::journal) durable_vote: u64,
-    pub(in crate::journal) heads: VecDeque<Head>,
+    vote_number: u64,
+    durable_vote: u64,
+    heads: VecDeque<Head>,
     /// The first of them that this program does not understand: it does not lead.
-    pub(in crate::journal) not_understood: Option<Index>,
-    pub(in crate::journal) state: State,
-    pub(in crate::journal) tail: Tail,
-    pub(in crate::journal) waiters: Waiters,
-    pub(in crate::journal) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
-    pub(in crate::journal) queued_commands: VecDeque<(Asker, Vec<u8>)>,
-    pub(in crate::journal) members: Members,
-    pub(in crate::journal) refusals: Refusals,
+    not_understood: Option<Index>,
+    state: State,
+    tail: Tail,
+    waiters: Waiters,
+    queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
+    queued_commands: VecDeque<(Asker, Vec<u8>)>,
+    members: Members,
+    refusals: Refusals,
     /// While it leads.
-    pub(in crate::journal) lead: Option<Lead>,
+    lead: Option<Lead>,
     /// The term and leader that were last told.
-    pub(in crate::journal) leader_seen: (Term, Option<RaftId>),
-    pub(in crate::journal) pending_cut: Option<PendingCut>,
-    pub(in crate::journal) supply: Supply,
-    pub(in crate::journal) lending: Lending,
+    leader_seen: (Term, Option<RaftId>),
+    pending_cut: Option<PendingCut>,
+    supply: Supply,
+    lending: Lending,
     /// Held by each read for a client that is under way.
-    pub(in crate::journal) readers: Rc<()>,
-    pub(in crate::journal) repair: Repair,
-    pub(in crate::journal) digests: Digests,
-    pub(in crate::journal) installing: Installing,
+    readers: Rc<()>,
+    repair: Repair,
+    digests: Digests,
+    installing: Installing,
     /// Followers whose message could not be sent.
-    pub(in crate::journal) unsent: Vec<RaftId>,
+    unsent: Vec<RaftId>,
     /// What a leader said that all voters hold.
-    pub(in crate::journal) held_by_all: Index,
-    pub(in crate::journal) damage: Vec<Damage>,
-    pub(in crate::journal) phase: Phase,
+    held_by_all: Index,
+    damage: Vec<Damage>,
+    phase: Phase,
     /// The first entry of the own term: once it is folded, all earlier ones are committed.
-    pub(in crate::journal) term_start: Option<Index>,
-    pub(in crate::journal) upkeep: Upkeep,
-    pub(in crate::journal) lost: Option<(Index, Index)>,
+    term_start: Option<Index>,
+    upkeep: Upkeep,
+    lost: Option<(Index, Index)>,
     /// The same until the entry that accepts it is folded.
-    pub(in crate::journal) unaccepted: Option<(Index, Index)>,
+    unaccepted: Option<(Index, Index)>,
     /// A peer said that more was lost than recovery knew of.
-    pub(in crate::journal) proven_loss: Option<ProvenLoss>,
-    pub(in crate::journal) refused: RefusedBatches,
+    proven_loss: Option<ProvenLoss>,
+    refused: RefusedBatches,
     /// Copies of small files that were bad when it was opened.
     pub bad_copies: u32,
     pub counts: Counts,
@@ -373,7 +378,7 @@ impl Journal {
     }
 
     /// This replica is meant to lead the journal, which was just made and has nothing yet.
-    pub(in crate::journal) fn is_to_begin(&self) -> bool {
+    fn is_to_begin(&self) -> bool {
         self.meta.voters.first() == Some(&self.meta.raft_id) && self.cursor.next == Index(1)
     }
 
@@ -415,7 +420,7 @@ impl Journal {
     }
 
     /// Where the entry after all that was proposed goes, with the leader's clock.
-    pub(in crate::journal) fn stamp(&self, place: crate::journal::log::cursor::Place, now: Now) -> Stamp {
+    fn stamp(&self, place: crate::journal::log::cursor::Place, now: Now) -> Stamp {
         Stamp {
             cluster: self.meta.cluster,
             journal: self.id,
@@ -432,14 +437,14 @@ impl Journal {
 
     /// Descriptors are lost and no folded entry accepts that. A checkpoint now would make the next
     /// start forget it, and give the lost offsets out again.
-    pub(in crate::journal) fn has_unaccepted_loss(&self) -> bool {
+    fn has_unaccepted_loss(&self) -> bool {
         self.unaccepted.is_some_and(|(first, _)| !self.state.fold.is_accepted_loss(first))
     }
 
     /// The wall clock that goes into entries: from one that is distrusted on by the monotonic one.
     /// Were it the previous entry's, a new journal would have none, and what was written meanwhile
     /// would seem silent for ever once the clock is trusted again.
-    pub(in crate::journal) fn leader_wall_ms(&self, now: Now) -> i64 {
+    fn leader_wall_ms(&self, now: Now) -> i64 {
         if self.upkeep.trusts(now) {
             return now.wall_ms;
         }
@@ -447,7 +452,7 @@ impl Journal {
     }
 
     /// Seals the open entry and proposes it.
-    pub(in crate::journal) fn seal_open(&mut self, now: Now, fx: &mut Effects) {
+    fn seal_open(&mut self, now: Now, fx: &mut Effects) {
         let Some(mut open) = self.open.take() else { return };
         open.close();
         self.appender.stages.group.record(now.mono_ns.saturating_sub(self.opened_ns));
@@ -459,7 +464,7 @@ impl Journal {
     }
 
     /// Proposes an entry without batches.
-    pub(in crate::journal) fn propose_items(
+    fn propose_items(
         &mut self,
         kind: EntryKind,
         count: u32,
@@ -475,7 +480,7 @@ impl Journal {
         index
     }
 
-    pub(in crate::journal) fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
+    fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
         assert!(self.open.is_none(), "an open entry has the next index");
         let meta = EntryMeta::of(entry.header());
         let change = (meta.kind == EntryKind::Membership)
@@ -494,19 +499,19 @@ impl Journal {
     }
 
     /// The bounds that the hard state writes down: never above what is durable here, or was.
-    pub(in crate::journal) fn bounds(&self) -> (Index, SyncedBound) {
+    fn bounds(&self) -> (Index, SyncedBound) {
         let synced = self.appender.durable();
         let bounds = (self.state.fold.applied.min(synced.index), synced);
         self.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.last()))
     }
 
     /// The last entry of the log.
-    pub(in crate::journal) fn last(&self) -> Index {
+    fn last(&self) -> Index {
         Index(self.cursor.next.0 - 1)
     }
 
     /// Writes the hard state, if none is being written.
-    pub(in crate::journal) fn write_hard_state(&mut self, fx: &mut Effects) {
+    fn write_hard_state(&mut self, fx: &mut Effects) {
         if self.upkeep.hard_state_writing.is_some() {
             return;
         }
@@ -519,7 +524,7 @@ impl Journal {
     }
 
     /// Begins to write a hard state; `vote` is the number of the vote in it.
-    pub(in crate::journal) fn begin_hard_state(&mut self, state: HardState, vote: u64, fx: &mut Effects) {
+    fn begin_hard_state(&mut self, state: HardState, vote: u64, fx: &mut Effects) {
         assert!(self.upkeep.hard_state_writing.is_none(), "one hard state is written at a time");
         assert!(state.generation > self.hard_state.generation, "generations of hard states rise");
         self.upkeep.hard_state_writing = Some((state, vote));

@@ -1,15 +1,16 @@
 //! Fetches and questions, answered from the fold, the indexes in memory and the cache; what needs
 //! the disk is handed on.
 
-use super::by_time;
-use super::cold::{Gathered, Located, Places, ReadFault, Want, gather};
-use super::index::{Item, Spread};
 use crate::clock::Now;
 use crate::entry::item::Item as ControlItem;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::ledger::waiters::{Waiter, Waiting};
-use crate::journal::running::{Journal, Phase};
+use crate::journal::phase::Phase;
+use crate::journal::read::by_time;
+use crate::journal::read::cold::{Gathered, Located, Places, ReadFault, Want, gather};
+use crate::journal::read::index::{Item, Spread};
+use crate::journal::running::Journal;
 use crate::partition::Partition;
 use crate::port::{
     Acks, Answer, FetchPartition, FetchedPartition, PartitionStatus, ProducerStatus, Query, QueryKind,
@@ -202,7 +203,7 @@ impl Journal {
     }
 
     /// A read met something bad: it is told, or made again where it can be.
-    pub(in crate::journal) fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
+    pub(super) fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
         match self.damage_of(fault) {
             Some(damage) => self.note_damage(damage, fx),
             None => self.rebuild_bad_index(fx),

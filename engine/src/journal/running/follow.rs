@@ -10,7 +10,8 @@ use crate::journal::format::hard_state::SyncedBound;
 use crate::journal::heal::proven_loss::ProvenLoss;
 use crate::journal::log::cursor::{Cursor, Place};
 use crate::journal::log::segment::Next;
-use crate::journal::running::{Journal, Phase};
+use crate::journal::phase::Phase;
+use crate::journal::running::Journal;
 use crate::peer::{PeerMessage, RaftKind, RaftMessage};
 use crate::port::{Event, Output};
 use crate::raft::{Outgoing, Refused};
@@ -204,7 +205,7 @@ impl Journal {
 
     /// A term start must find its place, whenever this replica is elected; and all that its log says
     /// must be understood.
-    pub(in crate::journal) fn may_lead(&self) -> bool {
+    pub(super) fn may_lead(&self) -> bool {
         self.has_place_for_control(BLOCK) && self.not_understood.is_none()
     }
 
@@ -227,7 +228,7 @@ impl Journal {
     }
 
     /// Sends a message, with the entry that it speaks of.
-    pub(in crate::journal) fn send(&mut self, outgoing: Outgoing, fx: &mut Effects) {
+    pub(super) fn send(&mut self, outgoing: Outgoing, fx: &mut Effects) {
         let Outgoing { mut message, entry: wanted } = outgoing;
         if let RaftKind::Append { entry, .. } = &mut message.kind
             && let Some((index, term)) = wanted
@@ -252,7 +253,7 @@ impl Journal {
     }
 
     /// Tells raft of messages that could not be sent. True when there were any.
-    pub(in crate::journal) fn report_unsent(&mut self) -> bool {
+    pub(super) fn report_unsent(&mut self) -> bool {
         let unsent = core::mem::take(&mut self.unsent);
         unsent.iter().for_each(|to| self.replica.report_unreachable(*to));
         !unsent.is_empty()

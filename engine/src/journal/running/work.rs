@@ -11,15 +11,16 @@ use crate::journal::effects::Effects;
 use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::state::is_understood;
 use crate::journal::log::segment::{Active, Next, Rolled, Sealing};
+use crate::journal::phase::Phase;
 use crate::journal::recover::refold::take_checkpoint_before;
-use crate::journal::running::{HeldWork, Journal, Phase};
+use crate::journal::running::{HeldWork, Journal};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
 use crate::raft::{EntryMeta, Work};
 
 impl Journal {
     /// Carries out raft's work until there is none, and releases what is durable.
-    pub(in crate::journal) fn pump(&mut self, now: Now, fx: &mut Effects) {
+    pub(super) fn pump(&mut self, now: Now, fx: &mut Effects) {
         loop {
             while let Some(work) = self.replica.work() {
                 self.carry_out(work, now, fx);

@@ -8,7 +8,8 @@
 use crate::clock::Now;
 use crate::ids::RaftId;
 use crate::journal::effects::Effects;
-use crate::journal::running::{Journal, Phase};
+use crate::journal::phase::Phase;
+use crate::journal::running::Journal;
 use crate::peer::{RaftKind, RaftMessage, Space};
 use crate::port::{Event, Output};
 use crate::raft::Follower;
@@ -19,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Journal {
     /// What this replica says of its disk.
-    pub(in crate::journal) fn space(&self) -> Space {
+    pub(super) fn space(&self) -> Space {
         // Not what the next segment is: while that is tried again it is neither there nor not.
         match (self.upkeep.reported_full, self.upkeep.turned_away) {
             (false, _) => Space::Room,
@@ -29,7 +30,7 @@ impl Journal {
     }
 
     /// What a follower said of its disk, with its answer to a heartbeat.
-    pub(in crate::journal) fn note_space(&mut self, message: &RaftMessage, fx: &mut Effects) {
+    pub(super) fn note_space(&mut self, message: &RaftMessage, fx: &mut Effects) {
         let RaftKind::HeartbeatResponse { space, .. } = message.kind else { return };
         let (journal, node) = (self.id, self.node_of(message.from));
         let Some(lead) = self.lead.as_mut().filter(|lead| lead.term() == message.term) else { return };
@@ -43,18 +44,18 @@ impl Journal {
     }
 
     /// Whether an entry is worth sending there: who has no place for it says when that changes.
-    pub(in crate::journal) fn has_room(&self, follower: RaftId) -> bool {
+    pub(super) fn has_room(&self, follower: RaftId) -> bool {
         self.lead.as_ref().is_none_or(|lead| lead.space(follower) != Space::Full)
     }
 
     /// Whether a follower could go on leading.
-    pub(in crate::journal) fn is_roomy(&self, follower: RaftId) -> bool {
+    pub(super) fn is_roomy(&self, follower: RaftId) -> bool {
         self.lead.as_ref().is_some_and(|lead| lead.space(follower) == Space::Room)
     }
 
     /// A leader whose next segment cannot be prepared hands over, while there is still room in this
     /// one, to whoever has room.
-    pub(in crate::journal) fn hand_over_when_full(&mut self, now: Now, fx: &mut Effects) {
+    pub(super) fn hand_over_when_full(&mut self, now: Now, fx: &mut Effects) {
         let is_full = self.upkeep.reported_full && self.phase == Phase::Running;
         if !is_full || self.is_alone() {
             return;

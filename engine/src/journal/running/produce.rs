@@ -1,6 +1,5 @@
 //! How a batch gets into the open entry, and when it may not.
 
-use super::waiters::{Asker, Waiter, Waiting};
 use crate::batch::validate::{EnvelopeLimits, check_envelope};
 use crate::batch::{BatchHeader, Codec, RecordWalk, check_records};
 use crate::clock::Now;
@@ -11,9 +10,11 @@ use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed, Times};
 use crate::entry::item::Item;
 use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::journal::effects::Effects;
+use crate::journal::ledger::waiters::{Asker, Waiter, Waiting};
 use crate::journal::log::appender::IN_FLIGHT_MAX;
 use crate::journal::log::segment::Next;
-use crate::journal::running::{Journal, Phase};
+use crate::journal::phase::Phase;
+use crate::journal::running::Journal;
 use crate::partition::producers::Verdict;
 use crate::port::{Acks, Output, Produce, Produced, Refusal};
 
@@ -89,7 +90,7 @@ impl Journal {
     }
 
     /// Whether an entry of `bytes` without batches finds a place now, the reserve included.
-    pub(in crate::journal) fn has_place_for_control(&self, bytes: usize) -> bool {
+    pub(super) fn has_place_for_control(&self, bytes: usize) -> bool {
         if self.upkeep.active_short {
             return false;
         }
@@ -269,7 +270,7 @@ impl Journal {
     }
 
     /// Proposes what is queued, as far as there is a place for it.
-    pub(in crate::journal) fn propose_queued(&mut self, now: Now, fx: &mut Effects) {
+    pub(super) fn propose_queued(&mut self, now: Now, fx: &mut Effects) {
         if !self.is_leader() || self.replica.is_transferring() {
             return;
         }

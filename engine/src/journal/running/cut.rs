@@ -1,0 +1,115 @@
+//! The journal's part in a cut of its tail.
+
+use super::Journal;
+use crate::clock::Now;
+use crate::disk::{DiskError, DiskErrorKind};
+use crate::folder;
+use crate::ids::{Index, Term};
+use crate::journal::context::Context;
+use crate::journal::effects::{Done, Effects};
+use crate::journal::format::hard_state::SyncedBound;
+use crate::journal::log::cursor::Cursor;
+use crate::journal::log::cut::Part;
+use crate::journal::log::done::LogDone;
+use crate::journal::log::segment::Stale;
+use crate::journal::log::{aside, procedures};
+use crate::port::{Event, Fatal, Output};
+
+impl Journal {
+    /// Ends the log before `from`; what replaces it is appended next.
+    pub(super) fn cut(&mut self, from: Index, fx: &mut Effects) {
+        let applied = self.state.fold.applied;
+        assert!(from > applied, "entry {from} is cut, and {applied} is committed");
+        assert!(self.open.is_none() && self.tail.is_empty(), "a leader's log is never cut");
+        let last = Index(from.0 - 1);
+        let at = (from.0 - applied.0 - 1) as usize;
+        let head = self.heads.get(at).and_then(|head| head.known());
+        let (header, _) = head.expect("a replica that lost a head takes no messages");
+        let checksum = header.previous_checksum.get();
+        let term = self.replica.term_at(last).unwrap_or(Term(0));
+        let was_last = Index(self.cursor.next.0 - 1);
+        self.heads.truncate(at);
+        self.not_understood = self.not_understood.filter(|index| *index < from);
+        self.cache.cut(from);
+        let ends: Vec<_> = self.segments.ends();
+        let stale = self.segments.cut(from);
+        let totals = self.segments.active.index.totals();
+        self.cursor = Cursor {
+            next: from,
+            segment_base: self.segments.active.base,
+            position: totals.data_bytes,
+            batches: totals.batches as u32,
+            previous_checksum: checksum,
+            previous_term: term,
+        };
+        for work in &mut self.works {
+            work.last = work.last.map(|entry| entry.min(last));
+            work.hold.retain(|outgoing| !outgoing.acknowledges_beyond(last));
+        }
+        let files: Vec<_> = stale.iter().map(|segment| segment.file).collect();
+        let bound = SyncedBound { index: last, term, checksum };
+        self.appender.cut(bound, self.segments.active.file, &files);
+        let (base, file) = (self.segments.active.base, self.segments.active.file);
+        let to = ends.iter().find(|(of, _)| *of == base).map_or(0, |(_, end)| *end);
+        let part = Part { base, file, from: self.cursor.position, to };
+        self.pending_cut.get_or_insert_default().add(stale, part);
+        fx.out.push(Output::Event(Event::LogCut { journal: self.id, from, last: was_last }));
+    }
+
+    /// Takes the next step of a cut, if it is due.
+    pub(super) fn go_on_after_cut(&mut self, now: Now, fx: &mut Effects) {
+        let Some(cut) = &mut self.pending_cut else { return };
+        if cut.removing || !self.appender.is_drained() || self.upkeep.hard_state_writing.is_some() {
+            return;
+        }
+        if self.hard_state.synced.index > self.appender.durable().index {
+            return self.write_hard_state(fx);
+        }
+        if !cut.stale.is_empty() || cut.part.is_some() {
+            cut.removing = true;
+            let (stale, part) = (core::mem::take(&mut cut.stale), cut.part.take());
+            let (context, journal, segment_bytes) = (self.context.clone(), self.id, self.limits.bytes);
+            let term = self.hard_state.term;
+            return fx.start(async move {
+                let result = put_aside(&context, &stale, part, segment_bytes, term).await;
+                Done::of(journal, LogDone::StaleRemoved(result))
+            });
+        }
+        self.pending_cut = None;
+        self.appender.go_on(now.mono_ns);
+    }
+
+    /// What was void is gone.
+    pub fn stale_removed(&mut self, result: Result<(), DiskError>, now: Now, fx: &mut Effects) {
+        match result {
+            // Another took the space that the wiped part had.
+            Err(error) if error.kind == DiskErrorKind::NoSpace => self.upkeep.active_short = true,
+            Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
+            Ok(()) => {}
+        }
+        self.pending_cut.as_mut().expect("a cut is pending").removing = false;
+        self.go_on_after_cut(now, fx);
+    }
+}
+
+/// Copies what was cut into `quarantine/` as far as there is room, and makes its place as new.
+async fn put_aside(
+    context: &Context,
+    stale: &[Stale],
+    part: Option<Part>,
+    segment_bytes: u64,
+    term: Term,
+) -> Result<(), DiskError> {
+    let io = &context.io;
+    for segment in stale {
+        let name = folder::segment_path(context.journal, segment.base);
+        let from = aside::Segment { base: segment.base, file: segment.file, file_bytes: segment_bytes };
+        aside::keep(context, from, 0..segment.bytes, term).await?;
+        let names = [name, procedures::prepared_name(context.journal, segment.file)];
+        procedures::remove_stale(io, context.journal, &names).await?;
+    }
+    let Some(Part { base, file, from, to }) = part else { return Ok(()) };
+    aside::keep(context, aside::Segment { base, file, file_bytes: segment_bytes }, from..to, term).await?;
+    io.truncate(file, from).await?;
+    procedures::allocate_whole(io, file, segment_bytes).await
+}

@@ -1,0 +1,134 @@
+//! The journal's part in deleting its front.
+
+use super::Journal;
+use crate::clock::Now;
+use crate::disk::DiskError;
+use crate::ids::Index;
+use crate::journal::effects::{Done, Effects};
+use crate::journal::log::covering::{self, COVERING, Covering};
+use crate::journal::log::done::LogDone;
+use crate::journal::log::procedures;
+use crate::journal::log::segment::Next;
+use crate::journal::phase::Phase;
+use crate::journal::read::container::Sealed;
+use crate::port::{Event, Fatal, Output};
+use core::time::Duration;
+use std::rc::Rc;
+
+/// Where the checkpoints did not reach they are read again after this.
+const PROVE_AGAIN: Duration = Duration::from_secs(5);
+
+impl Journal {
+    /// Deletes dead segments from the front that two durable checkpoints cover and nobody reads.
+    pub(super) fn delete_dead(&mut self, now: Now, fx: &mut Effects) {
+        let deleting = &self.upkeep.deleting;
+        let is_busy = deleting.is_under_way || deleting.writes_covering || self.repair.is_writing();
+        if is_busy || deleting.dead_segments == 0 || now.mono_ns < deleting.again_ns {
+            return;
+        }
+        let Some(front) = self.segments.sealed.front().filter(|front| self.is_deletable(front)) else {
+            return;
+        };
+        let good = |last: &&Index| !deleting.bad.contains(*last);
+        let covered = self.upkeep.checkpoints.iter().rev().filter(good).nth(COVERING - 1);
+        if covered.is_none_or(|covered| *covered < front.last) && !self.is_full() {
+            // The next segment that is sealed brings another one.
+            return;
+        }
+        self.upkeep.deleting.is_under_way = true;
+        let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+        let checkpoints = self.upkeep.checkpoints.clone();
+        fx.start(async move {
+            Done::of(journal, LogDone::Covered(covering::prove(&context, &identity, &checkpoints).await))
+        });
+    }
+
+    /// A replica that needs it could get it from nowhere else.
+    fn is_deletable(&self, front: &Rc<Sealed>) -> bool {
+        front.last <= self.held_by_all() && !front.is_read()
+    }
+
+    /// Checkpoints were read: up to where they cover segments go.
+    pub fn covered(&mut self, covering: &Covering, now: Now, fx: &mut Effects) {
+        self.upkeep.deleting.is_under_way = false;
+        for bad in &covering.bad {
+            if self.upkeep.deleting.bad.insert(*bad) {
+                let event = Event::CheckpointBad { journal: self.id, index: *bad };
+                fx.out.push(Output::Event(event));
+            }
+        }
+        let covered = covering.covered();
+        let mut segments = Vec::new();
+        while self.upkeep.deleting.dead_segments > 0 && !self.repair.is_writing() {
+            let front = self.segments.sealed.front();
+            if !front.is_some_and(|front| front.last <= covered && self.is_deletable(front)) {
+                break;
+            }
+            segments.push(self.segments.sealed.pop_front().expect("there is a front"));
+            self.upkeep.deleting.dead_segments -= 1;
+        }
+        if segments.is_empty() {
+            self.upkeep.deleting.again_ns = now.plus(PROVE_AGAIN);
+            return self.write_covering(covered, fx);
+        }
+        self.delete(segments, fx);
+    }
+
+    fn delete(&mut self, segments: Vec<Rc<Sealed>>, fx: &mut Effects) {
+        let journal = self.id;
+        for segment in &segments {
+            let (base, bytes) = (segment.base, segment.bytes);
+            fx.out.push(Output::Event(Event::SegmentDeleted { journal, base, bytes }));
+        }
+        let first = self.segments.first();
+        self.replica.compact(first);
+        self.cache.forget_below(first);
+        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
+        // The one at the log's start stands for what is gone, should a replica lack that.
+        let below = self.upkeep.checkpoints.iter().take_while(|last| last.next() < first).count();
+        let spare = self.upkeep.checkpoints.len().saturating_sub(COVERING);
+        let checkpoints: Vec<Index> = self.upkeep.checkpoints.drain(..below.min(spare)).collect();
+        self.upkeep.deleting.bad.retain(|last| !checkpoints.contains(last));
+        self.upkeep.deleting.is_under_way = true;
+        let context = self.context.clone();
+        fx.start(async move {
+            Done::of(journal, LogDone::Deleted(procedures::delete(context, segments, checkpoints).await))
+        });
+    }
+
+    /// On a full disk no segment is sealed any more, and the front must go all the same: a checkpoint of
+    /// now is the second one that covers it.
+    fn write_covering(&mut self, covered: Index, fx: &mut Effects) {
+        let front = self.segments.sealed.front().map(|front| front.last);
+        let is_short = self.upkeep.deleting.dead_segments > 0 && front.is_some_and(|last| covered < last);
+        let is_whole = self.state.fold.applied <= self.appender.durable().index;
+        let may = self.phase == Phase::Running && self.is_full() && is_whole && self.may_write_checkpoint();
+        if is_short && may {
+            self.upkeep.deleting.writes_covering = true;
+            self.write_local_checkpoint(fx);
+        }
+    }
+
+    /// A checkpoint of now was written, or there was no room for it.
+    pub(super) fn covering_written(&mut self, written: bool) {
+        if core::mem::take(&mut self.upkeep.deleting.writes_covering) && written {
+            self.upkeep.deleting.again_ns = 0;
+        }
+    }
+
+    pub fn deleted(&mut self, result: Result<(), DiskError>, now: Now, fx: &mut Effects) {
+        self.upkeep.deleting.is_under_way = false;
+        if let Err(error) = result {
+            return fx.out.push(Output::Fatal(Fatal::Write(error)));
+        }
+        if let Next::Full { retry_ns } = &mut self.segments.next {
+            *retry_ns = now.mono_ns;
+        }
+        self.retry_full(now, fx);
+    }
+
+    /// Checkpoints that proved bad and are still there.
+    pub fn bad_checkpoints(&self) -> u64 {
+        self.upkeep.deleting.bad.len() as u64
+    }
+}

@@ -1,0 +1,70 @@
+//! How the replicas of the journal are: what [`crate::health`] judges by.
+
+use super::Journal;
+use crate::clock::Now;
+use crate::health::{ReplicaFacts, ReplicaState};
+use crate::ids::NodeId;
+use crate::journal::phase::Phase;
+use crate::journal::quorum::lead::Caught;
+use std::collections::BTreeSet;
+
+impl Journal {
+    /// How this node's replica is, by its own knowledge. Whoever finds another state that a replica can
+    /// be in says so here and in [`ReplicaState`].
+    pub fn replica_state(&self) -> ReplicaState {
+        let ranges = self.damage.len() as u64;
+        match self.phase {
+            Phase::Refusing if self.is_alone() => return ReplicaState::Refusing { ranges },
+            Phase::Refusing => return ReplicaState::Quarantined,
+            Phase::Installing => return ReplicaState::CatchingUp { entries: 0 },
+            Phase::Starting | Phase::Running | Phase::Stopping => {}
+        }
+        if self.refusals.is_superseded {
+            ReplicaState::NotMember
+        } else if let Some(doubt) = self.doubt.filter(|_| !self.is_alone()) {
+            ReplicaState::InDoubt { first: doubt.good.index.next(), last: doubt.end.index }
+        } else if ranges > 0 {
+            ReplicaState::Damaged { ranges }
+        } else if self.upkeep.reported_full {
+            ReplicaState::Full
+        } else if !self.is_alone() && !self.counts_for_good() {
+            ReplicaState::CatchingUp { entries: 0 }
+        } else {
+            ReplicaState::Well
+        }
+    }
+
+    /// How the others are; nobody while this replica does not lead.
+    pub fn follower_facts(&self, now: Now) -> Vec<ReplicaFacts> {
+        let Some(lead) = &self.lead else { return Vec::new() };
+        let last = self.cursor.next.0 - 1;
+        let facts = |id, caught: &Caught| {
+            let node = self.node_of(id)?;
+            let (state, since_ns) = caught.state(last, now);
+            Some(ReplicaFacts { node, state, since_ns })
+        };
+        lead.current().filter_map(|(id, caught)| facts(id, caught)).collect()
+    }
+
+    /// By how much the wall clock left the monotonic one, when it is not trusted.
+    pub fn clock_drift_ms(&self, now: Now) -> Option<i64> {
+        (!self.upkeep.trusts_clock).then(|| self.upkeep.drift_ms(now))
+    }
+
+    /// Nodes whose replica is no member and says things all the same.
+    pub fn strangers(&self, now: Now) -> Vec<NodeId> {
+        self.refusals.strangers(now)
+    }
+
+    /// The nodes that have a replica, as far as it knows.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let members = self.replica.members();
+        let nodes: BTreeSet<NodeId> = members.voters.iter().filter_map(|id| self.node_of(*id)).collect();
+        nodes.into_iter().collect()
+    }
+
+    /// The length of its segments.
+    pub fn segment_bytes(&self) -> u64 {
+        self.limits.bytes
+    }
+}

@@ -1,0 +1,89 @@
+//! How the journal supplies followers with entries that raft does not have at hand.
+
+use super::Journal;
+use crate::clock::Now;
+use crate::entry::EntryBytes;
+use crate::ids::Index;
+use crate::journal::effects::{Done, Effects, JournalDone};
+use crate::journal::read::cold::ReadFault;
+use crate::journal::read::place::read_entry;
+use crate::raft::EntryMeta;
+
+/// Entries read at once: four keep a disk busy. Beside a foreground one, which feels every burst.
+const AHEAD_ENTRIES: u64 = 4;
+
+impl Journal {
+    /// Begins to read what raft waits for.
+    pub(super) fn supply(&mut self, now: Now, fx: &mut Effects) {
+        let mut all = core::mem::take(&mut self.supply.paced);
+        all.append(&mut self.replica.take_wanted());
+        for wanted in all {
+            let first = wanted.index;
+            if self.supply.get(first).is_none() && !self.context.pace.may_read(now) {
+                // Where another follower wants the same, raft asks again with the next heartbeat.
+                if self.supply.paced.iter().all(|waiting| waiting.index != first) {
+                    self.supply.paced.push(wanted);
+                }
+                continue;
+            }
+            let ahead = if self.context.pace.is_alone(now) { AHEAD_ENTRIES } else { 1 };
+            for index in (first.0..first.0 + ahead).map(Index) {
+                self.begin_read(index, fx);
+            }
+            if self.supply.get(first).is_some() {
+                self.replica.go_on(wanted);
+            } else if let Some(waiting) = self.supply.reading.get_mut(&first) {
+                waiting.push(wanted);
+            }
+        }
+    }
+
+    fn begin_read(&mut self, index: Index, fx: &mut Effects) {
+        let hot = self.cache.recent_first(self.cursor.next);
+        let known = self.supply.get(index).is_some() || self.supply.reading.contains_key(&index);
+        // What is not durable is in memory; what is in memory need not be read.
+        if known || self.replica.can_send_at_once(index, hot) || index > self.appender.durable().index {
+            return;
+        }
+        // Where entries are small the cache goes further back than raft's own window.
+        if let Some(entry) = self.cache.get(index) {
+            return self.take_supply(entry);
+        }
+        let Some(place) = self.segments.place_of(index) else { return };
+        self.supply.reading.insert(index, Vec::new());
+        let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
+        fx.start(async move {
+            let result = read_entry(context, identity, place, index).await;
+            Done::of(journal, JournalDone::Supplied { index, result: Box::new(result) })
+        });
+    }
+
+    /// Raft may send this entry from now on, until it has to go for others.
+    fn take_supply(&mut self, entry: EntryBytes) {
+        self.replica.fetched(&EntryMeta::of(entry.header()));
+        for gone in self.supply.add(entry) {
+            self.replica.forget_fetched(gone);
+        }
+    }
+
+    /// An entry was read for followers.
+    pub fn supplied(
+        &mut self,
+        index: Index,
+        result: Result<EntryBytes, ReadFault>,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        let waiting = self.supply.reading.remove(&index).unwrap_or_default();
+        match result {
+            Ok(entry) if self.replica.is_leader() => {
+                self.context.pace.took(entry.len());
+                self.take_supply(entry);
+                waiting.into_iter().for_each(|wanted| self.replica.go_on(wanted));
+                self.pump(now, fx);
+            }
+            Ok(_) => {}
+            Err(fault) => self.note_fault(&fault, fx),
+        }
+    }
+}
