@@ -6,7 +6,7 @@ use super::world::{Due, Happening, World};
 use engine::control::View;
 use engine::groups::host::{Append, Input as HostInput, Output as HostOutput, Ticket};
 use engine::groups::{GroupConfig, Host, Request};
-use engine::port::{Fetch, FetchPartition, Input, Output, Query, RequestId};
+use engine::port::{Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
 use engine::shard;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -168,7 +168,7 @@ impl World {
         let Append { ticket, partition, acks, batch } = append;
         let request = RequestId(HOSTS_FIRST + ticket.0);
         let (partition, acks) = (*partition, *acks);
-        let produce = shard::Produce { request, slot: 0, partition, acks, records: batch, checked: None };
+        let produce = Produce { request, slot: 0, partition, acks, records: batch, checked: None };
         self.input(node, shard, Input::Produce(produce));
     }
 

@@ -19,11 +19,11 @@ pub(in crate::journal) struct Caught {
     /// The newest moment of which it is known that the follower later held all there was.
     pub(in crate::journal) caught_up_ns: u64,
     /// What there was at a moment that the follower has not reached yet.
-    pub(in crate::journal) mark: (Index, u64),
+    mark: (Index, u64),
     /// What it last said of its disk.
     pub(in crate::journal) space: Space,
     /// It had all that there was at some moment since this replica leads.
-    pub(in crate::journal) was_whole: bool,
+    was_whole: bool,
     pub(in crate::journal) is_voter: bool,
     /// Its disk is lost: its node is back under another number.
     pub(in crate::journal) is_replaced: bool,

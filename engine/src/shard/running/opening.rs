@@ -8,13 +8,12 @@
 //! Only what is entered may vote or acknowledge, and what is entered and not there is lost.
 
 use super::Shard;
-use super::closed::Closed;
 use crate::clock::Now;
 use crate::control::View;
 use crate::control::view::JournalView;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder;
-use crate::ids::{JournalId, LaneId, META_JOURNAL, NodeId, RaftId};
+use crate::ids::{JournalId, META_JOURNAL, RaftId};
 use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::meta_record::JournalMeta;
@@ -25,85 +24,13 @@ use crate::journal::{Journal, Options};
 use crate::port::{Event, Fatal, Output};
 use crate::register::{Amnesia, Registered};
 use crate::rng::mix;
+use crate::shard::slot::{Members, Slot, Stage};
 use core::time::Duration;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// A journal that found no room is tried again this often.
 const OPEN_RETRY: Duration = Duration::from_millis(500);
-
-/// Which node has which replica of a journal.
-pub(super) type Members = Vec<(RaftId, NodeId)>;
-
-/// A journal and how far it is.
-pub enum Slot {
-    /// Being made or recovered.
-    Opening {
-        meta: JournalMeta,
-        members: Members,
-        since_ns: u64,
-        stage: Stage,
-        created: bool,
-        /// Whole, with this start in its hard state; the register is to say so, too.
-        recovered: Option<Box<Recovered>>,
-        retry_ns: Option<u64>,
-    },
-    Running(Box<Journal>),
-    /// It has forgotten what it promised and takes no part.
-    Lost {
-        lane: LaneId,
-        why: Amnesia,
-    },
-    /// It cannot be opened as it is.
-    Closed(Box<Closed>),
-}
-
-/// What is done next, or under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// What is left of a lost replica is moved away; then it is made.
-    SetAside,
-    Make,
-    /// It is whole on disk; the register is to say so.
-    Enter,
-    Recover,
-    /// It is recovered, and waits for the register.
-    Admit,
-}
-
-impl Slot {
-    pub fn journal(&self) -> Option<&Journal> {
-        match self {
-            Slot::Running(journal) => Some(journal),
-            Slot::Opening { .. } | Slot::Lost { .. } | Slot::Closed(_) => None,
-        }
-    }
-
-    pub fn lane(&self) -> LaneId {
-        match self {
-            Slot::Running(journal) => journal.lane(),
-            Slot::Opening { meta, .. } => meta.lane,
-            Slot::Lost { lane, .. } => *lane,
-            Slot::Closed(closed) => closed.meta.lane,
-        }
-    }
-
-    /// Nothing more is to be waited for: it serves, or says why it does not.
-    pub(super) fn has_started(&self) -> bool {
-        match self {
-            Slot::Running(journal) => journal.has_started(),
-            Slot::Opening { retry_ns, .. } => retry_ns.is_some(),
-            Slot::Lost { .. } | Slot::Closed(_) => true,
-        }
-    }
-
-    pub fn journal_mut(&mut self) -> Option<&mut Journal> {
-        match self {
-            Slot::Running(journal) => Some(journal),
-            Slot::Opening { .. } | Slot::Lost { .. } | Slot::Closed(_) => None,
-        }
-    }
-}
 
 /// What is to become of a replica that is neither open nor being opened.
 enum Standing {

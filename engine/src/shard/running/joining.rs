@@ -1,49 +1,20 @@
-//! A node without a replica of the meta journal that may take part: its disk is new, or it lost
-//! that journal. It asks for another raft id, and begins as one that is no member yet.
-//!
-//! The id is committed before anything is written under it, and is entered in the register before
-//! the journal takes its first message: votes that were forgotten are never given again. What is
-//! left of the replica before is set aside only then.
+//! How a node without a replica of the meta journal asks for one.
 
 use super::Shard;
-use super::lifecycle::first_meta;
-use super::opening::{Slot, Stage};
 use crate::clock::Now;
 use crate::control::{Command, ControlRefusal, Outcome, View};
 use crate::folder::NodeMeta;
-use crate::ids::{Incarnation, JournalId, META_JOURNAL, RaftId, ShardId};
+use crate::ids::{JournalId, META_JOURNAL, RaftId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
 use crate::journal::format::meta_record::JournalMeta;
 use crate::peer::Committed;
 use crate::port::{Event, Fatal, Output};
 use crate::register::{Amnesia, Register, Registered};
+use crate::shard::identity::joining::Joining;
+use crate::shard::lifecycle::first_meta;
+use crate::shard::slot::{Slot, Stage};
 use std::sync::Arc;
-
-/// What a node without a number does to get one.
-#[derive(Debug)]
-pub struct Joining {
-    node: NodeMeta,
-    /// The incarnation that the cluster has for this node, as far as is known here.
-    replaces: Incarnation,
-    /// The replica of the meta journal that was lost here.
-    lost: Option<RaftId>,
-    /// The question under way.
-    asked: Option<u64>,
-}
-
-impl Joining {
-    fn command(&self) -> Command {
-        let NodeMeta { node, incarnation, .. } = self.node;
-        match self.lost {
-            // The cluster knows this life of the node: only this replica is another one.
-            Some(replaces) if self.replaces == incarnation => {
-                Command::Renew { node, incarnation, journal: META_JOURNAL, replaces }
-            }
-            _ => Command::Rejoin { node, incarnation, replaces: self.replaces },
-        }
-    }
-}
 
 impl Shard {
     /// The meta journal: under the number of a founder, the one that is entered, or another.
@@ -172,7 +143,7 @@ impl Shard {
         let lost: Vec<_> = missing.into_iter().filter(|(id, _)| !is_accepted(id)).collect();
         if !lost.is_empty() && !self.has_peers() {
             let lost: Vec<_> = lost.iter().map(|(id, _)| (*id, why)).collect();
-            let text = super::registry::missing_here(&lost);
+            let text = crate::shard::identity::registry::missing_here(&lost);
             return fx.out.push(Output::Fatal(Fatal::Data(text)));
         }
         for (journal, _) in &lost {

@@ -1,12 +1,10 @@
-//! A journal that cannot be opened is told, and the others are served. With peers, what it lacks is fetched.
+//! The shard's part in journals that cannot be opened: they are told, and what they lack is fetched.
 
 use super::Shard;
-use super::opening::{Members, Slot, Stage};
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::replace_file;
-use crate::health::ReplicaState;
 use crate::ids::{Index, JournalId, NodeId};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::meta_record::JournalMeta;
@@ -14,21 +12,8 @@ use crate::journal::heal::checkpoint_fetch::{CheckpointFetch, Fetched, Next};
 use crate::journal::recover::recovery::RecoveryError;
 use crate::peer::install::InstallMessage;
 use crate::port::{Event, Fatal, Output};
+use crate::shard::slot::{Closed, Slot, Stage};
 use std::rc::Rc;
-
-/// A journal that is here and not open.
-pub struct Closed {
-    pub meta: JournalMeta,
-    pub members: Members,
-    fetch: Option<CheckpointFetch>,
-    told_too_long: bool,
-}
-
-impl Closed {
-    pub(super) fn replica_state(&self) -> ReplicaState {
-        if self.members.len() > 1 { ReplicaState::Quarantined } else { ReplicaState::Damaged { ranges: 1 } }
-    }
-}
 
 impl Shard {
     /// Recovery failed for what the folder holds. False where the node cannot go on without this journal.

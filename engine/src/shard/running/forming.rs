@@ -1,33 +1,20 @@
-//! The first shard's part in forming a cluster: it carries reports and stores what is decided.
+//! The shard's part in forming a cluster: it carries reports and stores what is decided.
 
 use super::Shard;
 use crate::clock::Now;
-use crate::folder::NodeMeta;
 use crate::formation::{Formation, Input as Told, Output as Asked, Waiting};
 use crate::ids::NodeId;
 use crate::journal::effects::Effects;
 use crate::port::{Event, Fatal, Output};
 use crate::register::Begun;
+use crate::shard::identity::forming::Forming;
 use std::collections::BTreeSet;
 
 /// Reports are told again after so many ticks of 10 ms.
 const REPORT_TICKS: u32 = 10;
+
 /// Whom it waits for is said again after so many ticks: every 10 s.
 const SAY_TICKS: u32 = 1000;
-
-/// A formation under way, or one that is over and answers nodes that do not know it yet.
-pub struct Forming {
-    formation: Formation,
-    ticks: u32,
-    said: Option<Waiting>,
-}
-
-impl Forming {
-    /// What is durable.
-    pub fn node(&self) -> &NodeMeta {
-        self.formation.node()
-    }
-}
 
 impl Shard {
     /// The folder is read: a formed node goes on, a new one forms.

@@ -2,11 +2,11 @@
 //! judges it again.
 
 use super::Shard;
-use super::opening::{Slot, Stage};
 use crate::clock::Now;
 use crate::ids::JournalId;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::recover::recovery::{RecoveryError, recover};
+use crate::shard::slot::{Slot, Stage};
 
 impl Shard {
     pub(super) fn reopen_repaired(&mut self, now: Now, fx: &mut Effects) {

@@ -1,8 +1,6 @@
 //! A node's begin on its folder: who it is, which start this is, and what of all that it had is
 //! still there. Nothing is opened, and nobody is spoken to, before this is written down.
 
-use super::config::ShardConfig;
-use super::lifecycle::first_meta;
 use super::registry::missing_here;
 use crate::disk::io::Io;
 use crate::disk::{BufferPool, DiskError, DiskErrorKind};
@@ -13,10 +11,12 @@ use crate::ids::{ClusterId, Incarnation, JournalId, META_JOURNAL};
 use crate::journal::format::hard_state::HARD_STATE_BYTES;
 use crate::journal::recover::survey::{set_aside, survey};
 use crate::register::{Amnesia, Begun, NodeRecord, Register, Registered};
+use crate::shard::config::ShardConfig;
+use crate::shard::lifecycle::first_meta;
 use std::collections::BTreeMap;
 
 /// Reads `node.meta`, or makes it at the first start, and enters this start in it.
-pub(super) async fn begin(
+pub(in crate::shard) async fn begin(
     io: Io,
     pool: BufferPool,
     config: &ShardConfig,

@@ -1,13 +1,13 @@
 //! The router of completions: what a procedure came to goes to whoever began it.
 
 use super::Shard;
-use super::opening::Slot;
 use crate::clock::Now;
 use crate::disk::DiskErrorKind;
 use crate::folder::FolderError;
 use crate::ids::META_JOURNAL;
 use crate::journal::effects::{Done, Effects};
 use crate::port::{Event, Fatal, Output, Refusal};
+use crate::shard::slot::Slot;
 use core::time::Duration;
 
 /// A node that found no room for its record begins again this often.
