@@ -225,10 +225,12 @@ impl Run {
     /// What rotted in sealed segments is found by the scrub, and mended from other replicas.
     fn heal(&mut self) {
         let mut seconds = 0;
-        while !self.model.damage.repairable.is_empty() && !safety::sealed_are_identical(&self.world) {
+        while !self.model.damage.repairable.is_empty()
+            && let Err(text) = safety::sealed_that_differ(&self.world)
+        {
             self.rest(SECOND);
             seconds += 1;
-            assert!(seconds < SETTLE_NS_MAX / SECOND, "after {seconds} s replicas are not healed");
+            assert!(seconds < SETTLE_NS_MAX / SECOND, "after {seconds} s replicas are not healed: {text}");
         }
     }
 

@@ -77,37 +77,35 @@ pub fn replicas_agree(world: &World) -> bool {
     })
 }
 
-/// The same bytes in all segments that are sealed on two nodes.
-pub fn sealed_are_identical(world: &World) -> bool {
-    let mut sealed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    world.nodes.iter().flat_map(sealed_segments).all(|(path, bytes)| match sealed.get(&path) {
-        Some(theirs) => *theirs == bytes,
-        None => sealed.insert(path, bytes).is_none(),
-    })
-}
-
-/// Segments that are sealed on two nodes have the same bytes.
-pub fn replicas_are_identical(world: &mut World) {
+/// The first segment that is sealed on two nodes and has other bytes on one of them.
+pub fn sealed_that_differ(world: &World) -> Result<u64, String> {
     let mut sealed: BTreeMap<String, (usize, Vec<u8>)> = BTreeMap::new();
     let mut compared = 0;
     for (number, node) in world.nodes.iter().enumerate() {
         for (path, bytes) in sealed_segments(node) {
-            match sealed.get(&path) {
-                Some((other, theirs)) => {
-                    let at = theirs.iter().zip(&bytes).position(|(a, b)| a != b);
-                    assert!(
-                        theirs.len() == bytes.len() && at.is_none(),
-                        "{path}: {} bytes on node {other}, {} on node {number}, first difference at {at:?}",
-                        theirs.len(),
-                        bytes.len()
-                    );
-                    compared += 1;
-                }
-                None => drop(sealed.insert(path, (number, bytes))),
+            let Some((other, theirs)) = sealed.get(&path) else {
+                sealed.insert(path, (number, bytes));
+                continue;
+            };
+            let at = theirs.iter().zip(&bytes).position(|(a, b)| a != b);
+            if theirs.len() != bytes.len() || at.is_some() {
+                let (here, there) = (bytes.len(), theirs.len());
+                return Err(format!(
+                    "{path}: {there} bytes on node {other}, {here} on node {number}, first difference at {at:?}"
+                ));
             }
+            compared += 1;
         }
     }
-    world.counts.add_many("sealed segments compared", compared);
+    Ok(compared)
+}
+
+/// Segments that are sealed on two nodes have the same bytes.
+pub fn replicas_are_identical(world: &mut World) {
+    match sealed_that_differ(world) {
+        Ok(compared) => world.counts.add_many("sealed segments compared", compared),
+        Err(text) => panic!("{text}"),
+    }
 }
 
 /// Segments that have their index: path and durable bytes.
