@@ -40,12 +40,15 @@ seeds! {
     an_entry_behind_a_segments_lost_last_one_is_no_damage: 1819;
     a_clock_that_jumps_while_journals_are_recovered_is_distrusted: 2012;
     a_new_journal_with_a_distrusted_clock_does_not_forget_its_producers: 395;
+    a_clock_that_is_set_while_no_process_runs_tells_nobody_that_it_was: 2083;
     a_log_start_beyond_a_lost_entry_moves_the_next_offset_too: 3368;
     no_room_for_a_second_copy_of_the_nodes_record_is_no_reason_to_end: 3372;
 }
 
 seeds! {
     3 nodes;
+    a_segment_is_not_sealed_while_a_cut_wipes_its_end: 934;
+    a_tail_in_doubt_beside_a_lost_disk_waits_for_the_operator: 1545, 2789;
     an_entry_that_two_of_three_lost_is_proven_by_the_bound_above_it: 496;
     a_leader_that_an_append_deposes_keeps_what_that_brought: 29, 39;
     a_late_append_of_an_older_term_stages_nothing: 15;

@@ -7,7 +7,6 @@ use engine::control::View;
 use engine::groups::host::{Append, Input as HostInput, Output as HostOutput, Ticket};
 use engine::groups::{GroupConfig, Host, Request};
 use engine::port::{Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
-use engine::shard;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

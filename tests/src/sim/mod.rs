@@ -13,6 +13,7 @@ mod honesty;
 pub mod narrate;
 pub mod network;
 pub mod node;
+mod operator;
 mod peers;
 pub mod rot;
 pub mod run;

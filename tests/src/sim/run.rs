@@ -16,7 +16,7 @@ use crate::workload::producer::Producer;
 use crate::workload::verifier::Verifier;
 use crate::workload::{Client, Ctx, Desk, Place};
 use engine::groups;
-use engine::ids::Index;
+use engine::ids::{Index, JournalId};
 use engine::port::{Acks, Fatal, Output, RequestId};
 use engine::rng::Rng;
 
@@ -84,6 +84,8 @@ pub(super) struct Run {
     /// What a lone node's folder was before.
     put_back: Option<Copied>,
     is_tampered_with: bool,
+    /// What the operator says to a node's next start.
+    pub(super) accepts: Vec<Vec<JournalId>>,
 }
 
 /// Runs a seed with so many nodes; panics with the first property that is violated.
@@ -157,6 +159,7 @@ impl Run {
             tampered: vec![false; nodes],
             put_back: None,
             is_tampered_with,
+            accepts: vec![Vec::new(); nodes],
         }
     }
 
@@ -199,19 +202,8 @@ impl Run {
         self.rest(REST_NS);
     }
 
-    fn all_serve(&self) -> bool {
+    pub(super) fn all_serve(&self) -> bool {
         self.world.nodes.iter().all(Node::is_serving)
-    }
-
-    /// A journal that lost descriptors takes batches again only once the operator says so.
-    fn accept_losses(&mut self) {
-        self.until("all nodes are ready", Self::all_serve);
-        let accepted =
-            |run: &Self| run.world.nodes[0].accept_loss.len() == run.model.damage.heads_reported.len();
-        if !accepted(self) {
-            self.world.stop(0);
-            self.until("the loss is accepted", |run| run.all_serve() && accepted(run));
-        }
     }
 
     fn verify(&mut self) {
@@ -262,7 +254,7 @@ impl Run {
         }
     }
 
-    fn until(&mut self, what: &str, mut is_done: impl FnMut(&Self) -> bool) {
+    pub(super) fn until(&mut self, what: &str, mut is_done: impl FnMut(&Self) -> bool) {
         let limit_ns = self.world.now_ns + SETTLE_NS_MAX;
         while !is_done(self) {
             self.step();
@@ -341,8 +333,7 @@ impl Run {
             self.model.damage.read_failed = false;
             self.view_seen = Index::NONE;
         }
-        let reported = &self.model.damage.heads_reported;
-        self.world.nodes[node].accept_loss = reported.iter().copied().collect();
+        self.world.nodes[node].accept_loss = self.accepted_losses(node);
         if std::mem::take(&mut self.rot_is_due) {
             if self.world.nodes.len() == 1 {
                 rot::strike(&mut self.world, &mut self.model, &mut self.rng);

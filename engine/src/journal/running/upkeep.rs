@@ -214,8 +214,9 @@ impl Journal {
         if front.last > durable || !matches!(front.sealing, Sealing::Checkpoint(_)) {
             return;
         }
-        // Zeros that land after the cut would lengthen the file again.
-        if self.appender.is_zeroing(front.file) {
+        // Zeros that land after the cut would lengthen the file again, and so does a cut of the tail once it is
+        // carried out: the end of this file may be what it wipes.
+        if self.appender.is_zeroing(front.file) || self.pending_cut.is_some() {
             return;
         }
         let Sealing::Checkpoint(body) = core::mem::replace(&mut front.sealing, Sealing::Running) else {
