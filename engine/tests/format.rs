@@ -3,7 +3,7 @@
 
 use core::mem::offset_of;
 use engine::batch::{BatchBuilder, NewRecord};
-use engine::control::view::Life;
+use engine::control::life::Life;
 use engine::disk::BufferPool;
 use engine::entry::EntryBytes;
 use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};

@@ -1,9 +1,11 @@
 //! A placement by hand: from the broker ids that a client names to lanes and nodes, with Kafka's
 //! rules and those of lanes. What cannot be is told with what can.
 
-use super::command::{CommandError, Place};
+use super::command::Place;
+use super::command_error::CommandError;
+use super::nodes::NodeView;
 use super::rules::TOPIC_PARTITIONS_MAX;
-use super::view::{NodeView, View};
+use super::view::View;
 use crate::ids::{LaneId, ShardId};
 use std::collections::BTreeSet;
 
@@ -126,8 +128,8 @@ fn named(ids: impl Iterator<Item = i32>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::Advertised;
     use super::*;
+    use crate::control::nodes::Advertised;
     use crate::ids::{BrokerIds, Incarnation, NodeId, RaftId};
     use std::sync::Arc;
 

@@ -3,10 +3,11 @@
 
 use super::bytes::{DecodeError, Reader, Writer};
 use super::encoding::{read_advertised, read_life, read_stride, write_advertised};
+use super::nodes::NodeView;
 use super::placement::Journals;
 use super::quotas;
 use super::state::{MetaState, Topic};
-use super::view::{JournalView, NodeView, PartitionView, SpanView};
+use super::view::{JournalView, PartitionView, SpanView};
 use crate::ids::{
     BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
 };

@@ -1,7 +1,9 @@
 //! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
 
+use super::life::Life;
+use super::nodes::Advertised;
 use super::quotas::{QuotaChange, QuotaEntity};
-use super::view::{Advertised, Life};
+use crate::control::CommandError;
 use crate::ids::{
     BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, PartitionId, RaftId, TopicId,
 };
@@ -138,29 +140,6 @@ pub enum Outcome {
         incarnation: Incarnation,
         raft_id: RaftId,
     },
-}
-
-/// Why a command was refused, each with its Kafka error.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CommandError {
-    #[error("topic '{0}' already exists")]
-    TopicExists(String),
-    #[error("no such topic")]
-    UnknownTopic,
-    #[error("{0}")]
-    InvalidTopicName(String),
-    #[error("{0}")]
-    InvalidPartitions(String),
-    #[error("{0}")]
-    InvalidReplicationFactor(String),
-    #[error("{0}")]
-    InvalidPlace(String),
-    #[error("{0}")]
-    InvalidConfig(String),
-    #[error("{0}")]
-    InvalidRequest(String),
-    #[error("{0}")]
-    LimitReached(String),
 }
 
 /// Why a command was not carried out.

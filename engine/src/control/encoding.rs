@@ -3,8 +3,9 @@
 
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Place, Resource};
+use super::life::Life;
+use super::nodes::Advertised;
 use super::quotas;
-use super::view::{Advertised, Life};
 use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what

@@ -19,11 +19,15 @@ pub mod state;
 pub mod view;
 pub mod view_builder;
 
+pub mod command_error;
+pub mod life;
+pub mod nodes;
 #[cfg(test)]
 mod tests;
 
 pub use bytes::DecodeError;
-pub use command::{Command, CommandError, ControlRefusal, Outcome};
+pub use command::{Command, ControlRefusal, Outcome};
+pub use command_error::CommandError;
 pub use state::MetaState;
 pub use view::View;
 pub use view_builder::ViewBuilder;

@@ -1,6 +1,6 @@
 //! Kafka's rules for topic names.
 
-use super::command::CommandError;
+use super::command_error::CommandError;
 use core::ops::Bound;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,11 @@
 //! Where a new partition goes: which journal, by replica set, lane, preferred leader and life, and
 //! never more journals than there are such combinations in use (decision 1).
 
-use super::command::{CommandError, Place};
-use super::view::{JournalView, Life, NodeView};
+use super::command::Place;
+use super::command_error::CommandError;
+use super::life::Life;
+use super::nodes::NodeView;
+use super::view::JournalView;
 use crate::ids::{Incarnation, JournalId, LaneId, NodeId};
 use crate::rng::mix;
 use std::collections::{BTreeMap, BTreeSet};
@@ -266,7 +269,7 @@ impl Journals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::view::Advertised;
+    use crate::control::nodes::Advertised;
     use crate::ids::RaftId;
 
     fn nodes(count: u32) -> BTreeMap<NodeId, Arc<NodeView>> {

@@ -1,7 +1,8 @@
 //! Makes commands from requests: fills in defaults and refuses what the view shows to be wrong,
 //! before an entry is spent on it. `apply` has the last word.
 
-use super::command::{Command, CommandError, ConfigChange, Place, Resource};
+use super::command::{Command, ConfigChange, Place, Resource};
+use super::command_error::CommandError;
 use super::config::{BrokerSettings, Statics, apply_changes, brokers_changes, life_of};
 use super::rules::{self, Existing, Wanted};
 use super::view::{TopicView, View};

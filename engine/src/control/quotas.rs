@@ -2,7 +2,7 @@
 //! default of either. Says which rate is whose; knows neither time nor connections.
 
 use super::bytes::{DecodeError, Reader, Writer};
-use super::command::CommandError;
+use super::command_error::CommandError;
 use std::collections::BTreeMap;
 
 /// Entities with quotas: the whole map is in every view and every checkpoint. Above what clusters

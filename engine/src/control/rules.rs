@@ -2,11 +2,12 @@
 //! a refused request costs no entry (and `validate_only` nothing at all); `apply` asks them again
 //! of the state, which is the one that counts.
 
-use super::command::{CommandError, Place};
+use super::command::Place;
+use super::command_error::CommandError;
 use super::config::check_topic_configs;
 use super::config::effective::Configs;
 use super::names::check_new_name;
-use super::view::NodeView;
+use super::nodes::NodeView;
 use crate::ids::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

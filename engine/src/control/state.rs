@@ -1,12 +1,16 @@
 //! The meta journal's state machine: a function of its entries and of nothing else.
 
-use super::command::{Command, CommandError, ConfigChange, Outcome, Place, Resource};
+use super::command::{Command, ConfigChange, Outcome, Place, Resource};
+use super::command_error::CommandError;
 use super::config::apply_changes;
 use super::config::effective::Configs;
+use super::life::Life;
+use super::nodes::{Advertised, NodeView};
 use super::placement::{Journals, Request, meta_journal_secret};
 use super::quotas::{self, Quotas};
 use super::rules::{self, Existing, Wanted};
-use super::view::{self, Advertised, Life, NodeView, PartitionView, SpanView};
+use super::view::{self, PartitionView, SpanView};
+use crate::control::view::LOST_NUMBERS;
 use crate::ids::{BrokerIds, ClusterId, Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, TopicId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,9 +19,6 @@ use std::sync::Arc;
 pub const PRODUCER_IDS_MAX: u32 = 1_000_000;
 /// A host name's longest text (RFC 1035), bytes; a rack's name has the same bound.
 pub const HOST_BYTES_MAX: usize = 255;
-
-/// Where entries are lost numbers go on at the next multiple of this: far more than they can have given.
-pub const LOST_NUMBERS: u64 = 1 << 40;
 
 /// The cluster's metadata: what the meta journal's entries add up to. Whatever is shared with a
 /// [`super::View`] is behind an `Arc`, so that a view costs what changed.

@@ -1,10 +1,13 @@
 //! The state machine, its checkpoint and its views, together.
 
-use super::command::{Command, CommandError, ConfigChange, Outcome, Place, Resource};
+use super::command::{Command, ConfigChange, Outcome, Place, Resource};
+use super::command_error::CommandError;
 use super::config::Statics;
+use super::life::Life;
+use super::nodes::Advertised;
 use super::propose::{self, NewTopic};
 use super::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
-use super::view::{Advertised, Life, View};
+use super::view::View;
 use super::{DecodeError, MetaState, ViewBuilder};
 use crate::ids::{
     BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, META_JOURNAL, NodeId, PartitionId, RaftId,

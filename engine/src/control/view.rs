@@ -1,13 +1,13 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
+use super::life::Life;
+use super::nodes::NodeView;
 use super::quotas::Quotas;
-use super::state::LOST_NUMBERS;
-use crate::batch::TimeBounds;
 use crate::collections::Map;
+use crate::control::life::TopicSettings;
 use crate::health::Topics;
 use crate::ids::{
-    BrokerIds, ClusterId, Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId,
-    TopicId,
+    BrokerIds, ClusterId, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId, TopicId,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -38,26 +38,6 @@ pub struct View {
     /// Every number below it was given to a partition: one that is not in `partitions` was
     /// deleted, while one at or above it may be too new for this view.
     pub next_partition: PartitionId,
-}
-
-/// How clients reach a node's shards: shard s at `first_port + s`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Advertised {
-    pub host: String,
-    pub first_port: u16,
-    pub rack: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeView {
-    pub node: NodeId,
-    pub incarnation: Incarnation,
-    pub raft_id: RaftId,
-    /// Of the incarnations before this one: their disks are lost.
-    pub former: Vec<RaftId>,
-    /// 0 until the node registered.
-    pub shards: u16,
-    pub advertised: Advertised,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,61 +90,6 @@ pub struct JournalView {
     pub secret: u64,
     pub segment_bytes: u64,
     pub batches_per_segment_max: u32,
-}
-
-/// What the partitions of a journal have in common; different lives never share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Life {
-    /// The cluster's metadata.
-    Meta = 0,
-    /// Retention by time or size.
-    Finite = 1,
-    /// Kept until deleted.
-    Infinite = 2,
-    /// Compacted topics.
-    Compacted = 3,
-    /// `__consumer_offsets` and its like.
-    Internal = 4,
-}
-
-impl Life {
-    pub fn of(number: u8) -> Option<Self> {
-        [Self::Meta, Self::Finite, Self::Infinite, Self::Compacted, Self::Internal]
-            .get(usize::from(number))
-            .copied()
-    }
-}
-
-/// A topic's effective settings on the data path. −1 is no limit, as in Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TopicSettings {
-    pub retention_ms: i64,
-    pub retention_bytes: i64,
-    pub max_message_bytes: u32,
-    pub log_append_time: bool,
-    /// `duramen.validate.records=header`: no record is looked at, the header's times are believed.
-    pub trusts_header: bool,
-    pub timestamp_before_max_ms: i64,
-    pub timestamp_after_max_ms: i64,
-    pub min_insync_replicas: u16,
-    /// The topic says so itself, and has it not from the brokers' default.
-    pub min_insync_is_own: bool,
-    /// `cleanup.policy` without `delete`: DeleteRecords is refused.
-    pub compacted: bool,
-}
-
-impl TopicSettings {
-    /// The times that records may have which come at `wall_ms`.
-    pub fn time_bounds(&self, wall_ms: i64) -> TimeBounds {
-        if self.log_append_time {
-            return TimeBounds::ANY;
-        }
-        TimeBounds {
-            oldest_ms: wall_ms.saturating_sub(self.timestamp_before_max_ms),
-            newest_ms: wall_ms.saturating_add(self.timestamp_after_max_ms),
-        }
-    }
 }
 
 impl JournalView {
@@ -231,3 +156,6 @@ pub(super) fn broker(
     let node = nodes.get(&node).filter(|node| shard.0 < node.shards)?;
     Some((node, shard))
 }
+
+/// Where entries are lost numbers go on at the next multiple of this: far more than they can have given.
+pub const LOST_NUMBERS: u64 = 1 << 40;

@@ -2,8 +2,9 @@
 
 use super::config::Statics;
 use super::config::effective::Configs;
+use super::life::TopicSettings;
 use super::state::{MetaState, Topic};
-use super::view::{PartitionRef, TopicSettings, TopicView, View};
+use super::view::{PartitionRef, TopicView, View};
 use crate::ids::TopicId;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Fresh memory is dear in a virtual machine (a page fault for each 4 KiB), so buffers return to
 //! their pool when the last handle goes, and the steady state touches no fresh page.
 
-use super::{BLOCK, IO_BYTES_MAX};
+use super::block::{BLOCK, IO_BYTES_MAX};
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::mem::ManuallyDrop;

@@ -3,8 +3,9 @@
 //! It holds no order: whatever is asked for runs at once, and operations in flight together
 //! complete as they like. It knows paths and descriptors, nothing of what lies in the files.
 
+use super::block::BLOCK;
 use super::open_files::{Held, OpenFiles};
-use super::{BLOCK, Buffer, DirEntry, DiskDone, DiskError, DiskErrorKind, DiskRequest, DiskResult};
+use super::{Buffer, DirEntry, DiskDone, DiskError, DiskErrorKind, DiskRequest, DiskResult};
 use crate::collections::Map;
 use crate::ids::FileId;
 use core::cell::RefCell;

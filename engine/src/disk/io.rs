@@ -6,7 +6,8 @@
 //! waits for and runs it up to its next operation, within `step`, without an executor, a waker or
 //! a thread. A crash in the simulator drops it between any two operations.
 
-use super::{Buffer, DirEntry, DiskDone, DiskError, DiskRequest, DiskResult, IO_BYTES_MAX, OpId};
+use super::block::IO_BYTES_MAX;
+use super::{Buffer, DirEntry, DiskDone, DiskError, DiskRequest, DiskResult, OpId};
 use crate::collections::{Map, Set};
 use crate::ids::FileId;
 use core::cell::RefCell;

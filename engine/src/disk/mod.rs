@@ -4,20 +4,17 @@
 //! and every ordering that durability needs is made above it. Paths are relative to the data
 //! folder, with `/` between parts.
 
+mod block;
 pub mod buffer;
 pub mod glommio_disk;
 pub mod io;
 pub mod open_files;
 
+pub use block::{BLOCK, IO_BYTES_MAX};
 pub use buffer::{Buffer, BufferMut, BufferPool};
 
 use crate::ids::FileId;
 use core::fmt;
-
-/// All positions and lengths of reads and writes are multiples of this.
-pub const BLOCK: usize = 4096;
-/// One read or write moves at most this much; larger entries go in pieces.
-pub const IO_BYTES_MAX: usize = 1 << 20;
 
 /// Names one operation until its completion comes back; never reused within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

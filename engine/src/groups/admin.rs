@@ -1,10 +1,11 @@
 //! What tools ask: DescribeGroups, ListGroups, DeleteGroups.
 
 use super::error::GroupError;
-use super::group::{Group, State, Turn};
+use super::group::{Group, Turn};
 use super::log::ForgetAnswer;
 use super::member::Member;
 use super::request::{Answer, Described, DescribedMember, ListedGroup};
+use super::state::State;
 use crate::port::RequestId;
 use std::sync::Arc;
 

@@ -1,11 +1,13 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete, and what expires.
 
+use super::append::AppendError;
 use super::error::GroupError;
-use super::group::{CONSUMER, Group, State, Turn};
-use super::log::{AppendError, ForgetAnswer, Pending};
+use super::group::{CONSUMER, Group, Turn};
+use super::log::{ForgetAnswer, Pending};
 use super::offsets::Committed;
 use super::record::{OffsetValue, group_key, offset_key};
 use super::request::{Answer, Commit, DeleteOffsets, FetchOffsets, FetchedOffset};
+use super::state::State;
 use crate::ids::Offset;
 use crate::port::RequestId;
 use std::sync::Arc;

@@ -1,13 +1,15 @@
 //! All groups that one shard coordinates: finds the partition of the offsets topic for each
 //! request, and carries leaderships, read-backs and outcomes to it.
 
+use super::append::{AppendError, AppendId, Tenure};
 use super::config::GroupConfig;
 use super::error::GroupError;
-use super::log::{AppendError, AppendId, Tenure};
-use super::offsets_partition::{LoadReport, OffsetsPartition, Stage, refused};
+use super::offsets_partition::{OffsetsPartition, Stage, refused};
 use super::partition_of;
 use super::request::{Answer, Listed, Request};
 use crate::clock::Now;
+use crate::groups::Figures;
+use crate::groups::output::Output;
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
 use std::collections::BTreeMap;
@@ -51,44 +53,6 @@ pub enum Input<'a> {
     },
     /// Every 10 ms or so, and when the next timer is due.
     Tick,
-}
-
-#[derive(Debug)]
-pub enum Output {
-    Answer {
-        request: RequestId,
-        answer: Answer,
-    },
-    /// Append this batch to the partition of the offsets topic, after all before it.
-    Append {
-        append: AppendId,
-        batch: Vec<u8>,
-    },
-    /// Move the partition's log start here.
-    Trim {
-        partition: i32,
-        before: Offset,
-    },
-    /// Read this partition back, from its log start to its high watermark of now.
-    Read {
-        tenure: Tenure,
-    },
-    /// It was read back, and its groups are answered for.
-    Loaded {
-        partition: i32,
-        report: LoadReport,
-    },
-}
-
-/// What a shard coordinates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub groups: u64,
-    pub members: u64,
-    /// Partitions of the offsets topic that are being read back.
-    pub loading: u64,
-    /// Bytes of their logs, from the log start on.
-    pub history_bytes: u64,
 }
 
 /// See the head of this file.

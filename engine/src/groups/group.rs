@@ -18,6 +18,7 @@ use super::request::{Answer, Identity};
 use super::timers::{Timer, Timers};
 use super::{GroupConfig, Output, subscription};
 use crate::clock::Now;
+use crate::groups::state::State;
 use crate::port::RequestId;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -25,30 +26,6 @@ use std::sync::Arc;
 
 /// The type of those groups whose metadata is a list of topics.
 pub const CONSUMER: &str = "consumer";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Without members: offsets alone, or about to be forgotten.
-    Empty,
-    PreparingRebalance,
-    CompletingRebalance,
-    Stable,
-    /// Its end is being written.
-    Dead,
-}
-
-impl State {
-    /// Kafka's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Empty => "Empty",
-            State::PreparingRebalance => "PreparingRebalance",
-            State::CompletingRebalance => "CompletingRebalance",
-            State::Stable => "Stable",
-            State::Dead => "Dead",
-        }
-    }
-}
 
 /// A rebalance under way.
 #[derive(Clone, Copy, Debug)]

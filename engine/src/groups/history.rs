@@ -2,9 +2,9 @@
 //! begins there. Without this a coordinator would read for ever longer when it starts.
 
 use super::config::REWRITE_BATCH_BYTES;
-use super::coordinator::Output;
 use super::group::Group;
 use super::log::{Log, Pending};
+use super::output::Output;
 use super::record::{group_key, offset_key};
 use crate::clock::Now;
 use std::collections::BTreeMap;

@@ -2,9 +2,10 @@
 
 use super::config::{GROUP_METADATA_BYTES_MAX, MEMBERS_MAX};
 use super::error::GroupError;
-use super::group::{Group, State, Turn};
+use super::group::{Group, Turn};
 use super::member::{Member, refuse_join};
 use super::request::{Answer, Join, Joined, JoinedMember};
+use super::state::State;
 use super::timers::Timer;
 use crate::port::RequestId;
 use std::sync::Arc;

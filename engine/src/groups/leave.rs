@@ -1,8 +1,9 @@
 //! How members go: LeaveGroup, sessions that end, ids that were given and not used.
 
 use super::error::GroupError;
-use super::group::{Group, State, Turn};
+use super::group::{Group, Turn};
 use super::request::Leave;
+use super::state::State;
 use super::timers::Timer;
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
 //! Reading a partition of the offsets topic back: the sum of its records, and the groups that it
 //! stands for.
 
-use super::group::{Group, State, Turn};
+use super::group::{Group, Turn};
 use super::member::Member;
 use super::offsets::Committed;
 use super::record::{BadRecord, GroupValue, Key, MemberValue, OffsetValue};
+use super::state::State;
 use crate::batch::BatchHeader;
 use crate::batch::records::{Record, Records};
 use crate::clock::Now;

@@ -2,52 +2,17 @@
 //! what follows when it is, and how much history there is.
 
 use super::config::{GroupConfig, QUIET_BYTES_MAX};
-use super::coordinator::Output;
 use super::error::GroupError;
+use super::output::Output;
 use super::record::OffsetValue;
 use crate::batch::{BatchBuilder, NewRecord};
 use crate::clock::Now;
+use crate::groups::{AppendError, AppendId, Tenure};
 use crate::ids::Offset;
 use crate::port::RequestId;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-
-/// One stay of a partition of the offsets topic with this coordinator: whatever was begun in an
-/// earlier one is nobody's, also when the term is the same (the topic was made anew, say).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tenure {
-    pub partition: i32,
-    pub number: u64,
-}
-
-/// Names an append until its outcome is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AppendId {
-    pub tenure: Tenure,
-    pub number: u64,
-}
-
-/// Why a batch is not in the log, as far as this leader knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AppendError {
-    /// This shard does not lead the partition any more.
-    NotLeader,
-    /// Above what a batch may be.
-    TooLarge,
-    /// No room, too few replicas: it may work later.
-    Unavailable,
-}
-
-impl AppendError {
-    pub fn group_error(self, too_large: GroupError) -> GroupError {
-        match self {
-            AppendError::NotLeader => GroupError::NotCoordinator,
-            AppendError::TooLarge => too_large,
-            AppendError::Unavailable => GroupError::CoordinatorNotAvailable,
-        }
-    }
-}
 
 /// What follows when an append is committed, or is not.
 #[derive(Debug)]

@@ -35,14 +35,18 @@ pub mod subscription;
 pub mod sync;
 pub mod timers;
 
+pub mod append;
+pub mod output;
+pub mod state;
 #[cfg(test)]
 mod tests;
 
+pub use append::{AppendError, AppendId, Tenure};
 pub use config::GroupConfig;
-pub use coordinator::{Coordinator, Figures, Input, Output};
+pub use coordinator::{Coordinator, Input};
 pub use error::GroupError;
 pub use host::Host;
-pub use log::{AppendError, AppendId, Tenure};
+pub use output::{Figures, Output};
 pub use request::{Answer, Request};
 
 /// The topic that holds offsets and groups.

@@ -1,18 +1,21 @@
 //! One partition of the offsets topic, while this shard leads it: its groups, their timers, its
 //! log. Gives each request to its group and each outcome to what waits for it.
 
+use super::append::{AppendError, Tenure};
 use super::commit::fetched;
 use super::config::{GroupConfig, LIVE_BYTES_MAX};
-use super::coordinator::{Figures, Output};
 use super::error::GroupError;
-use super::group::{Group, State, Turn};
+use super::group::{Group, Turn};
 use super::history;
 use super::load::Loading;
-use super::log::{AppendError, ForgetAnswer, Log, Pending, Tenure};
+use super::log::{ForgetAnswer, Log, Pending};
 use super::member::refuse_join;
+use super::output::{Figures, Output};
 use super::request::{Answer, FetchOffsets, Listed, Request};
+use super::state::State;
 use super::timers::{Timer, Timers};
 use crate::clock::Now;
+use crate::groups::output::LoadReport;
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
 use core::time::Duration;
@@ -39,14 +42,6 @@ pub struct OffsetsPartition {
     term: Term,
     /// While the log is read back.
     loading: Option<Loading>,
-}
-
-/// What reading back gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoadReport {
-    pub groups: usize,
-    pub records: u64,
-    pub bad_records: u64,
 }
 
 impl OffsetsPartition {

@@ -1,10 +1,11 @@
 //! Rebalances: how one begins, whom it waits for, and how it ends.
 
 use super::error::GroupError;
-use super::group::{Group, Rebalance, State, Turn};
+use super::group::{Group, Rebalance, Turn};
 use super::log::Pending;
 use super::member::{Member, refuse_join};
 use super::request::Answer;
+use super::state::State;
 use super::timers::Timer;
 use std::collections::BTreeMap;
 use std::sync::Arc;

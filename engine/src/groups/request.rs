@@ -2,7 +2,7 @@
 //! request but [`Request::List`] is about one group.
 
 use super::error::GroupError;
-use super::group::State;
+use super::state::State;
 use std::sync::Arc;
 
 /// One request.

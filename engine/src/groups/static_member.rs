@@ -2,10 +2,11 @@
 //! it may without a rebalance.
 
 use super::error::GroupError;
-use super::group::{Group, State, Turn};
+use super::group::{Group, Turn};
 use super::log::Pending;
 use super::member::refuse_join;
 use super::request::{Answer, Join, Joined};
+use super::state::State;
 use crate::port::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;

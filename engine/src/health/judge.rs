@@ -1,8 +1,8 @@
 //! From facts to findings. Nothing here remembers anything.
 
+use super::after::{DOWN_AFTER, LEADERLESS_AFTER};
 use super::finding::{Finding, Topics, What};
 use super::known::{DiskFacts, JournalFacts, Known, ReplicaState};
-use super::{DOWN_AFTER, LEADERLESS_AFTER};
 use crate::ids::{JournalId, NodeId};
 use core::time::Duration;
 use std::collections::BTreeSet;

@@ -1,11 +1,11 @@
 //! What a journal's step asks of its shard.
 
 use super::keep::retention::RetentionDone;
-use super::ledger::waiters::Asker;
+use super::ledger::asker::Asker;
 use super::log::procedures::Made;
 use super::read::by_time::Found;
-use super::read::cold::{Gathered, ReadFault};
 use super::read::scrub::Scrubbed;
+use super::read::want::{Gathered, ReadFault};
 use super::recover::recovery::{Recovered, RecoveryError};
 use crate::control::ControlRefusal;
 use crate::disk::DiskError;

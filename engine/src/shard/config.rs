@@ -2,7 +2,7 @@
 
 use crate::control::View;
 use crate::control::config::Statics;
-use crate::control::view::Advertised;
+use crate::control::nodes::Advertised;
 use crate::ids::{BrokerIds, JournalId, NodeId, ShardId};
 use std::sync::Arc;
 

@@ -110,5 +110,5 @@ pub(in crate::shard) type Cold = (
     JournalId,
     crate::journal::context::Context,
     crate::journal::read::cold::Places,
-    crate::journal::read::cold::Want,
+    crate::journal::read::want::Want,
 );

@@ -38,7 +38,7 @@ pub(in crate::shard) fn first_meta(node: &NodeMeta) -> (JournalMeta, Members) {
         secret: meta_journal_secret(&node.formation),
         segment_bytes: node.segment_bytes,
         batches_per_segment_max: BATCHES_PER_SEGMENT_MAX,
-        life: crate::control::view::Life::Meta,
+        life: crate::control::life::Life::Meta,
         lane: LaneId(0),
         voters: (0..node.formation.len()).map(number).collect(),
         raft_id: number(at.expect("a node is one of its cluster")),

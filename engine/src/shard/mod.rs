@@ -16,7 +16,7 @@ pub mod scrub;
 mod slot;
 mod times;
 
-pub use crate::control::view::Advertised;
+pub use crate::control::nodes::Advertised;
 pub use config::ShardConfig;
 pub use metrics::{JournalMetrics, ShardMetrics};
 pub use running::Shard;

@@ -68,7 +68,7 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::control::view::{Advertised, NodeView};
+    use engine::control::nodes::{Advertised, NodeView};
     use engine::ids::{Incarnation, RaftId};
     use std::sync::Arc;
 

@@ -4,8 +4,10 @@
 use crate::shard::completion::Slots;
 use crate::shard::shard_loop::{Question, ShardLoop, TICK};
 use engine::control::View;
-use engine::groups::host::{Append, Input, Output, Ticket as HostTicket};
-use engine::groups::{Answer, GroupConfig, Host, Request, coordinator::Figures};
+use engine::groups::host::Append;
+use engine::groups::host::{Input, Output, Ticket as HostTicket};
+use engine::groups::output::Figures;
+use engine::groups::{Answer, GroupConfig, Host, Request};
 use engine::ids::{Offset, PartitionId};
 use engine::port::{Fetch, FetchPartition, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};

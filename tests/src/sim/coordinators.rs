@@ -4,7 +4,8 @@
 use super::node::ShardSlot;
 use super::world::{Due, Happening, World};
 use engine::control::View;
-use engine::groups::host::{Append, Input as HostInput, Output as HostOutput, Ticket};
+use engine::groups::host::Append;
+use engine::groups::host::{Input as HostInput, Output as HostOutput, Ticket};
 use engine::groups::{GroupConfig, Host, Request};
 use engine::port::{Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
 use std::collections::VecDeque;

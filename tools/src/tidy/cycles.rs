@@ -190,6 +190,9 @@ impl<'ast> Visit<'ast> for Named {
         }
     }
 
+    /// `pub(in crate::a)` says who may see something; it needs nothing of `a`.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.segments.len() > 1 {
             self.add(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
@@ -280,6 +283,12 @@ mod tests {
         let files =
             [("a/mod", "mod b; mod c; pub use b::X;"), ("a/b", "use super::c;"), ("a/c", "use super::X;")];
         assert_eq!(found(&files), [["a::b", "a::c"]]);
+    }
+
+    #[test]
+    fn who_may_see_something_is_no_need() {
+        let files = [("a/mod", "use crate::a::b::X;"), ("a/b", "pub(in crate::a) struct X;")];
+        assert!(found(&files).is_empty());
     }
 
     #[test]

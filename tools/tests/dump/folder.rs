@@ -5,7 +5,7 @@
 use engine::batch::{BatchBuilder, Codec, NewRecord};
 use engine::codec::Write;
 use engine::control::Command;
-use engine::control::view::Life;
+use engine::control::life::Life;
 use engine::disk::BufferPool;
 use engine::entry::EntryBytes;
 use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};

@@ -1,7 +1,7 @@
 //! The table of broker settings: the defaults of topic settings, and those of a node itself.
 
+use super::kinds::{Kind, Setting};
 use super::topic::SETTINGS as TOPIC_SETTINGS;
-use super::{Kind, Setting};
 
 const fn own(name: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Setting {
     Setting { name, kind, default, doc }

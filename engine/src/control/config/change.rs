@@ -2,8 +2,10 @@
 
 use super::effective::Configs;
 use super::elsewhere::elsewhere;
-use super::{Kind, Setting, broker, list_of, topic};
-use crate::control::command::{CommandError, ConfigChange, Resource};
+use super::kinds::{Kind, Setting, list_of};
+use super::{broker, topic};
+use crate::control::command::{ConfigChange, Resource};
+use crate::control::command_error::CommandError;
 
 /// A value's longest text, bytes: far above any valid one, and bounds a command.
 pub const CONFIG_VALUE_BYTES_MAX: usize = 4096;

@@ -1,25 +1,13 @@
 //! Settings as DescribeConfigs shows them: value, where it comes from, and what would stand in
 //! if it were unset.
 
+use super::broker;
 use super::effective::{Configs, topic_value};
+use super::kinds::Setting;
+use super::source::Source;
 use super::statics::Statics;
 use super::topic::{self, TopicSetting};
-use super::{Setting, broker};
 use crate::control::view::View;
-
-/// Where a value comes from; the number is Kafka's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i8)]
-pub enum Source {
-    Topic = 1,
-    /// Dynamic, for one broker.
-    Broker = 2,
-    /// Dynamic, for all brokers.
-    AllBrokers = 3,
-    /// The node's file or command line.
-    Static = 4,
-    Default = 5,
-}
 
 /// One setting of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What settings come to: a topic's and a broker's effective values, typed for the code that
 //! reads them.
 
+use super::kinds::list_of;
 use super::statics::Statics;
 use super::topic::{self, TopicSetting};
-use super::{Source, broker, list_of};
-use crate::control::view::{Life, TopicSettings};
+use super::{Source, broker};
+use crate::control::life::{Life, TopicSettings};
 use crate::groups::GroupConfig;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

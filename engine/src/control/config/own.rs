@@ -2,7 +2,8 @@
 
 use super::effective::Configs;
 use super::statics::Statics;
-use crate::control::view::{TopicSettings, View};
+use crate::control::life::TopicSettings;
+use crate::control::view::View;
 use std::sync::Arc;
 
 impl View {

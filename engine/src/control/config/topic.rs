@@ -1,6 +1,6 @@
 //! The table of topic settings, each with the broker settings that are its default.
 
-use super::{Kind, Setting};
+use super::kinds::{Kind, Setting};
 use crate::entry::layout::BATCH_BYTES_MAX;
 
 /// A topic's setting and where its default comes from.

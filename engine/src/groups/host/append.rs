@@ -1,50 +1,13 @@
 //! From the coordinator's batches to the log and back: in order, one outcome for each.
 
 use super::super::coordinator;
-use super::super::log::{AppendError, AppendId};
-use super::{Host, Output, Ticket};
-use crate::batch::validate::BatchError;
+use super::Host;
+use super::seam::Append;
+use super::seam::Output;
 use crate::clock::Now;
-use crate::ids::{Offset, PartitionId};
+use crate::ids::PartitionId;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Acks, Refusal};
-use std::collections::VecDeque;
-
-/// A batch for the shard; its outcome is due as [`super::Input::Produced`].
-#[derive(Debug)]
-pub struct Append {
-    pub ticket: Ticket,
-    pub partition: PartitionId,
-    pub acks: Acks,
-    pub batch: Vec<u8>,
-}
-
-struct Sent {
-    append: AppendId,
-    ticket: Ticket,
-    outcome: Option<Result<Offset, AppendError>>,
-}
-
-/// Batches of all partitions of this shard. Their number is bounded by the requests that wait.
-#[derive(Default)]
-pub(super) struct Appends {
-    unsent: VecDeque<(AppendId, Vec<u8>)>,
-    /// With the shard, in the order of the log: tickets rise.
-    sent: VecDeque<Sent>,
-}
-
-impl Appends {
-    pub fn push(&mut self, append: AppendId, batch: Vec<u8>) {
-        self.unsent.push_back((append, batch));
-    }
-
-    pub fn outcome(&mut self, ticket: Ticket, result: Result<Offset, Refusal>) {
-        let at = self.sent.binary_search_by_key(&ticket, |sent| sent.ticket);
-        let sent = &mut self.sent[at.expect("an outcome is of what was sent, and comes once")];
-        assert!(sent.outcome.is_none(), "{ticket:?} was answered twice");
-        sent.outcome = Some(result.map_err(error_of));
-    }
-}
 
 impl Host {
     /// The next batch that the shard has room for; the rest waits until it has.
@@ -55,14 +18,14 @@ impl Host {
         out: &mut Vec<Output>,
     ) -> Option<Append> {
         loop {
-            let (append, batch) = self.appends.unsent.pop_front()?;
+            let (append, batch) = self.appends.next()?;
             let partition = self.partition_id(append.tenure.partition);
             if partition.is_some_and(|partition| !room(partition, batch.len())) {
-                self.appends.unsent.push_front((append, batch));
+                self.appends.put_back(append, batch);
                 return None;
             }
             let ticket = self.ticket();
-            self.appends.sent.push_back(Sent { append, ticket, outcome: None });
+            self.appends.sent(append, ticket);
             if let Some(partition) = partition {
                 let early = is_planted(Bug::OffsetsAckedByLeaderAlone);
                 let acks = if early { Acks::Leader } else { Acks::All };
@@ -76,17 +39,8 @@ impl Host {
 
     /// Tells the coordinator the outcomes, in the order of the appends.
     pub(super) fn tell_outcomes(&mut self, now: Now, out: &mut Vec<Output>) {
-        while let Some(result) = self.appends.sent.front().and_then(|sent| sent.outcome) {
-            let sent = self.appends.sent.pop_front().expect("just seen");
-            self.coordinate(now, coordinator::Input::Appended { append: sent.append, result }, out);
+        while let Some((append, result)) = self.appends.next_outcome() {
+            self.coordinate(now, coordinator::Input::Appended { append, result }, out);
         }
-    }
-}
-
-fn error_of(refusal: Refusal) -> AppendError {
-    match refusal {
-        Refusal::NotLeader | Refusal::Stopping => AppendError::NotLeader,
-        Refusal::Batch(BatchError::TooLarge { .. }) => AppendError::TooLarge,
-        _ => AppendError::Unavailable,
     }
 }

@@ -2,7 +2,8 @@
 //! this shard leads, and which topics are gone.
 
 use super::super::coordinator::Input;
-use super::{Host, OFFSETS_TOPIC, Output};
+use super::seam::Output;
+use super::{Host, OFFSETS_TOPIC};
 use crate::clock::Now;
 use crate::control::View;
 use crate::control::view::{PartitionView, TopicView};

@@ -6,90 +6,25 @@
 //! by [`Input`]; like the coordinator it knows no clock, no socket and no disk.
 
 mod append;
+mod appends;
 mod follow;
 mod read_back;
+mod reading;
+mod seam;
 
-pub use append::Append;
+pub use seam::{Append, Input, Output, Ticket};
 
-use super::coordinator::{self, Coordinator, Figures};
-use super::offsets_partition::LoadReport;
-use super::{Answer, GroupConfig, OFFSETS_TOPIC, Request};
+use super::coordinator::{self, Coordinator};
+use super::output::{Figures, Output as Asked};
+use super::{GroupConfig, OFFSETS_TOPIC};
 use crate::clock::Now;
 use crate::control::View;
 use crate::ids::{Offset, PartitionId};
-use crate::port::{self, FetchedPartition, QueryKind, Refusal, RequestId};
-use append::Appends;
+use crate::port::QueryKind;
+use appends::Appends;
 use read_back::ReadBack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Names something that the shard was asked for, until it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
-
-/// One input; each comes with its time.
-#[derive(Debug)]
-pub enum Input {
-    Request {
-        request: RequestId,
-        body: Request,
-    },
-    /// What [`Host::next_append`] gave is committed at this offset, or is not.
-    Produced {
-        ticket: Ticket,
-        result: Result<Offset, Refusal>,
-    },
-    Fetched {
-        ticket: Ticket,
-        partition: FetchedPartition,
-    },
-    Answered {
-        ticket: Ticket,
-        result: Result<port::Answer, Refusal>,
-    },
-    /// The node stops: all that wait are sent on, and nothing is led any more.
-    Stop,
-    /// Every 10 ms or so, and when the next timer is due.
-    Tick,
-}
-
-#[derive(Debug)]
-pub enum Output {
-    Answer {
-        request: RequestId,
-        answer: Answer,
-    },
-    /// Read whole batches of a partition from an offset on.
-    Fetch {
-        ticket: Ticket,
-        partition: PartitionId,
-        offset: Offset,
-        bytes_max: u32,
-        /// It is answered at once, or by then.
-        deadline_ns: u64,
-    },
-    Query {
-        ticket: Ticket,
-        partition: PartitionId,
-        kind: QueryKind,
-    },
-    /// A partition of the offsets topic was read back, and its groups are answered for.
-    Loaded {
-        partition: i32,
-        report: LoadReport,
-    },
-    /// It was not, and is tried again.
-    NotLoaded {
-        partition: i32,
-        refusal: Refusal,
-    },
-    /// History below this offset was freed; what was not is freed the next time.
-    Trimmed {
-        partition: i32,
-        before: Offset,
-        refusal: Option<Refusal>,
-    },
-}
 
 /// See the head of this file.
 pub struct Host {
@@ -155,13 +90,13 @@ impl Host {
         self.coordinator.step(now, input, &mut outputs);
         for output in outputs {
             match output {
-                coordinator::Output::Answer { request, answer } => {
+                Asked::Answer { request, answer } => {
                     out.push(Output::Answer { request, answer });
                 }
-                coordinator::Output::Append { append, batch } => self.appends.push(append, batch),
-                coordinator::Output::Trim { partition, before } => self.trim(partition, before, out),
-                coordinator::Output::Read { tenure } => self.reading.add(tenure, now),
-                coordinator::Output::Loaded { partition, report } => {
+                Asked::Append { append, batch } => self.appends.push(append, batch),
+                Asked::Trim { partition, before } => self.trim(partition, before, out),
+                Asked::Read { tenure } => self.reading.add(tenure, now),
+                Asked::Loaded { partition, report } => {
                     out.push(Output::Loaded { partition, report });
                 }
             }

@@ -1,40 +1,30 @@
 //! Reads partitions of the offsets topic back, one after the other, for the coordinator that
 //! began to lead them.
 
-use super::super::coordinator;
-use super::super::log::Tenure;
-use super::{Host, Output, Ticket};
+use super::seam::Ticket;
 use crate::batch::BatchHeader;
 use crate::clock::Now;
+use crate::groups::append::Tenure;
 use crate::ids::{Offset, PartitionId};
-use crate::port::{Answer, FetchedPartition, QueryKind, Refusal};
-use core::time::Duration;
 use std::collections::VecDeque;
-
-/// What is read at once; its records are in memory twice for a moment.
-const READ_BYTES: u32 = 1 << 20;
-/// A read that fails (damage that is being repaired, say) is tried again this often.
-const RETRY: Duration = Duration::from_millis(500);
-/// A journal that was made just now is there soon: the shard's tick.
-const RETRY_SOON: Duration = Duration::from_millis(10);
 
 /// Partitions that are to be read, and the one that is.
 #[derive(Default)]
 pub(super) struct ReadBack {
     /// Not before this time, monotonic nanoseconds.
-    waiting: VecDeque<(u64, Tenure)>,
-    current: Option<Current>,
+    pub(super) waiting: VecDeque<(u64, Tenure)>,
+    pub(super) current: Option<Current>,
 }
 
-struct Current {
-    tenure: Tenure,
-    partition: PartitionId,
+pub(super) struct Current {
+    pub(super) tenure: Tenure,
+    pub(super) partition: PartitionId,
     /// What the shard was asked last.
-    ticket: Ticket,
-    stage: Stage,
+    pub(super) ticket: Ticket,
+    pub(super) stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     Earliest,
     Latest {
         first: Offset,
@@ -52,120 +42,15 @@ impl ReadBack {
         self.waiting.push_back((now.mono_ns, tenure));
     }
 
-    fn take(&mut self, ticket: Ticket) -> Current {
+    pub fn take(&mut self, ticket: Ticket) -> Current {
         let current = self.current.take().expect("only what is asked for is answered");
         assert_eq!(current.ticket, ticket, "one question at a time");
         current
     }
 }
 
-impl Host {
-    /// Begins with the next one that is due, where none is being read.
-    pub(super) fn read_next(&mut self, now: Now, out: &mut Vec<Output>) {
-        while self.reading.current.is_none() {
-            let due = self.reading.waiting.iter().position(|(due_ns, _)| *due_ns <= now.mono_ns);
-            let Some((_, tenure)) = due.and_then(|at| self.reading.waiting.remove(at)) else { return };
-            if !self.coordinator.is_current(tenure) {
-                continue;
-            }
-            match self.partition_id(tenure.partition) {
-                Some(partition) => self.ask(tenure, partition, Stage::Earliest, now, out),
-                None => self.read_again(tenure, Refusal::UnknownPartition, now, out),
-            }
-        }
-    }
-
-    /// Asks for what the stage needs.
-    fn ask(&mut self, tenure: Tenure, partition: PartitionId, stage: Stage, now: Now, out: &mut Vec<Output>) {
-        let ticket = self.ticket();
-        out.push(match &stage {
-            Stage::Earliest => Output::Query { ticket, partition, kind: QueryKind::Earliest },
-            Stage::Latest { .. } => Output::Query { ticket, partition, kind: QueryKind::Latest },
-            Stage::Batches { next, .. } => {
-                let deadline_ns = now.plus(RETRY);
-                Output::Fetch { ticket, partition, offset: *next, bytes_max: READ_BYTES, deadline_ns }
-            }
-        });
-        self.reading.current = Some(Current { tenure, partition, ticket, stage });
-    }
-
-    /// Whatever the reason, the coordinator has to know its groups: it is tried until it works or
-    /// the leadership ends. The others have their turn before.
-    fn read_again(&mut self, tenure: Tenure, refusal: Refusal, now: Now, out: &mut Vec<Output>) {
-        let soon = matches!(refusal, Refusal::NotReady | Refusal::OffsetNotAvailable | Refusal::NotLeader);
-        let due_ns = now.plus(if soon { RETRY_SOON } else { RETRY });
-        self.reading.waiting.push_back((due_ns, tenure));
-        out.push(Output::NotLoaded { partition: tenure.partition, refusal });
-    }
-
-    /// The log's bounds, one after the other.
-    pub(super) fn read_bound(
-        &mut self,
-        ticket: Ticket,
-        result: Result<Answer, Refusal>,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) {
-        let Current { tenure, partition, stage, .. } = self.reading.take(ticket);
-        let offset = match result {
-            Ok(Answer::Offset { offset, .. }) => offset,
-            Ok(other) => panic!("an offset was asked for and {other:?} answered"),
-            Err(refusal) => return self.read_again(tenure, refusal, now, out),
-        };
-        match stage {
-            Stage::Earliest => self.ask(tenure, partition, Stage::Latest { first: offset }, now, out),
-            Stage::Latest { first } => {
-                let stage = Stage::Batches { next: first, end: offset, read: Vec::new() };
-                self.go_on(tenure, partition, stage, now, out);
-            }
-            Stage::Batches { .. } => panic!("batches were asked for and {offset} answered"),
-        }
-    }
-
-    pub(super) fn read(
-        &mut self,
-        ticket: Ticket,
-        fetched: &FetchedPartition,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) {
-        let Current { tenure, partition, stage, .. } = self.reading.take(ticket);
-        let Stage::Batches { end, mut read, .. } = stage else {
-            panic!("a bound was asked for and batches answered")
-        };
-        let batches: Vec<u8> = fetched.records.iter().flat_map(|slice| slice.iter().copied()).collect();
-        match (fetched.error, next_offset(&batches)) {
-            (None, Some(next)) => {
-                read.push(batches);
-                self.go_on(tenure, partition, Stage::Batches { next, end, read }, now, out);
-            }
-            (refusal, _) => self.read_again(tenure, refusal.unwrap_or(Refusal::Storage), now, out),
-        }
-    }
-
-    /// Reads on, or gives the coordinator all that was read.
-    fn go_on(
-        &mut self,
-        tenure: Tenure,
-        partition: PartitionId,
-        stage: Stage,
-        now: Now,
-        out: &mut Vec<Output>,
-    ) {
-        match stage {
-            Stage::Batches { next, end, read } if next >= end => {
-                for batches in read {
-                    self.coordinate(now, coordinator::Input::Read { tenure, batches: &batches }, out);
-                }
-                self.coordinate(now, coordinator::Input::Loaded { tenure }, out);
-            }
-            stage => self.ask(tenure, partition, stage, now, out),
-        }
-    }
-}
-
 /// The offset behind the last of these batches; none where there are none.
-fn next_offset(mut batches: &[u8]) -> Option<Offset> {
+pub(super) fn next_offset(mut batches: &[u8]) -> Option<Offset> {
     let mut next = None;
     while let Some(header) = BatchHeader::of(batches) {
         let bytes = usize::try_from(header.declared_bytes()).ok()?;
@@ -181,7 +66,7 @@ mod tests {
     use crate::batch::{BatchBuilder, NewRecord};
 
     #[test]
-    fn reading_goes_on_behind_the_last_batch() {
+    pub fn reading_goes_on_behind_the_last_batch() {
         let batch = |base: i64, records: usize| {
             let mut batch = BatchBuilder::new(1);
             batch.base_offset(base);

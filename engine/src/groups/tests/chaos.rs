@@ -2,8 +2,8 @@
 //! way; appends that fail. Whatever happens: no committed offset is lost or moved back, each
 //! partition of a generation has one owner, generations grow, and every rebalance ends.
 
-use super::super::group::State;
 use super::*;
+use crate::groups::state::State;
 use crate::rng::Rng;
 
 const MEMBERS: u64 = 5;

@@ -1,8 +1,8 @@
 //! Who is let in, who is thrown out.
 
-use super::super::group::State;
 use super::super::request::{Answer, Leave, Request};
 use super::*;
+use crate::groups::state::State;
 
 #[test]
 fn a_new_member_is_given_its_id_first() {

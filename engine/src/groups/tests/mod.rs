@@ -7,8 +7,9 @@ mod members;
 mod rebalances;
 mod statics;
 
-use super::coordinator::{Coordinator, Input, Output};
-use super::log::{AppendError, AppendId, Tenure};
+use super::append::{AppendError, AppendId, Tenure};
+use super::coordinator::{Coordinator, Input};
+use super::output::Output;
 use super::request::{
     Answer, Commit, Heartbeat, Identity, Join, JoinRefused, Joined, NewOffset, Request, Sync, Synced,
 };
@@ -235,7 +236,7 @@ impl World {
         }
     }
 
-    fn state_of(&mut self, group: &str) -> Option<super::group::State> {
+    fn state_of(&mut self, group: &str) -> Option<super::state::State> {
         match self.now_answered(Request::Describe { group: group.to_owned() }) {
             Answer::Described(Ok(described)) => Some(described.state),
             Answer::Described(Err(GroupError::GroupIdNotFound)) => None,

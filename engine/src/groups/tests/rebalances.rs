@@ -1,8 +1,8 @@
 //! Generations: how they begin and whom they wait for.
 
-use super::super::group::State;
 use super::super::request::{Answer, Described};
 use super::*;
+use crate::groups::state::State;
 
 /// A stable group of two; the leader first.
 fn pair(world: &mut World) -> (Joined, Joined) {

@@ -1,8 +1,8 @@
 //! Static members (KIP-345).
 
-use super::super::group::State;
 use super::super::request::{Answer, Leave};
 use super::*;
+use crate::groups::state::State;
 
 /// A stable group of two static members, "a" and "b"; the leader first.
 fn pair(world: &mut World) -> (Joined, Joined) {

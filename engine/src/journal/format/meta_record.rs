@@ -1,6 +1,6 @@
 //! `journal.meta`: what a journal's folder knows of itself before any entry is read.
 
-use crate::control::view::Life;
+use crate::control::life::Life;
 use crate::disk::BLOCK;
 use crate::framing::{FRAME_BYTES, FormatError, FormatFault, FrameKind};
 use crate::ids::{ClusterId, JournalId, JournalIdentity, LaneId, RaftId};

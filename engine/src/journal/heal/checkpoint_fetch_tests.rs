@@ -1,6 +1,6 @@
 //! How a checkpoint that is lacked is fetched.
 
-use crate::control::view::Life;
+use crate::control::life::Life;
 use crate::disk::BLOCK;
 use crate::entry::layout::{EntryHeader, EntryKind};
 use crate::ids::{ClusterId, JournalId, LaneId, RaftId, Term};

@@ -5,7 +5,7 @@ use super::mending::Judged;
 use crate::disk::DiskError;
 use crate::entry::EntryBytes;
 use crate::ids::{Index, NodeId, RaftId};
-use crate::journal::read::cold::ReadFault;
+use crate::journal::read::want::ReadFault;
 
 /// What a leader can offer: the checksum before its first entry, and the checkpoint's length.
 pub type Offered = Option<(u32, u64)>;

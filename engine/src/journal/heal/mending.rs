@@ -12,10 +12,11 @@ use crate::folder;
 use crate::ids::{FileId, Index, JournalIdentity};
 use crate::journal::context::Context;
 use crate::journal::format::hard_state::SyncedBound;
-use crate::journal::read::cold::{Located, ReadFault, load};
+use crate::journal::read::cold::load;
 use crate::journal::read::container::Sealed;
 use crate::journal::read::index::EntryAt;
 use crate::journal::read::place::{Place, located, read_entry};
+use crate::journal::read::want::{Located, ReadFault};
 use std::rc::Rc;
 
 /// How far behind an entry a header is looked for that knows it committed. It knows what was so when

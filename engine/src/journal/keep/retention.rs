@@ -3,8 +3,8 @@
 use crate::collections::Map;
 use crate::entry::item::Item;
 use crate::ids::{Offset, PartitionId};
-use crate::journal::read::cold::ReadFault;
 use crate::journal::read::container::Sealed;
+use crate::journal::read::want::ReadFault;
 use std::rc::Rc;
 
 /// A partition's bounds and rules at the time of the pass.

@@ -1,8 +1,9 @@
 //! Requests that wait until their entry is durable or committed.
 
 use crate::control::{CommandError, ControlRefusal, Outcome};
-use crate::ids::{Index, NodeId, Offset, PartitionId};
+use crate::ids::{Index, Offset, PartitionId};
 use crate::journal::effects::Effects;
+use crate::journal::ledger::asker::Asker;
 use crate::partition::Fold;
 use crate::peer::Committed;
 use crate::port::{Acks, Answer, Output, Produced, Refusal, RequestId};
@@ -24,16 +25,6 @@ pub struct Waiter {
     pub partition: PartitionId,
     pub acks: Acks,
     pub waiting: Waiting,
-}
-
-/// Who wants the outcome of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
-    /// This shard itself, which sees it in the state.
-    Shard,
-    Client(RequestId),
-    /// Another node, by its own number for it.
-    Peer(NodeId, u64),
 }
 
 /// Replicas of a journal beyond which a list of them is allocated.

@@ -2,9 +2,10 @@
 //! records are not in order, and what lies below the log start does not count, also where it
 //! shares an entry or a batch with what does.
 
-use super::cold::{ITEMS_AT_ONCE, Located, Places, ReadFault, load};
+use super::cold::{ITEMS_AT_ONCE, Places, load};
 use super::container::Sealed;
 use super::index::Item;
+use super::want::{Located, ReadFault};
 use crate::batch::places::{RecordPlaces, Step};
 use crate::batch::records::RecordPlace;
 use crate::entry::EntryBytes;

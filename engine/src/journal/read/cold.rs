@@ -6,15 +6,16 @@
 use super::container::Sealed;
 use super::index::{Item, Spread};
 use super::sealed_index::IndexError;
-use super::thin::{HEAD_BYTES, Thin};
-use crate::batch::records::RecordsError;
+use super::thin::Thin;
 use crate::collections::Map;
 use crate::disk::io::Pending;
 use crate::disk::{BLOCK, Buffer, DiskError, IO_BYTES_MAX};
+use crate::entry::EntryBytes;
 use crate::entry::reader::{EntryFault, Expect, FaultKind, check_body, check_head};
-use crate::entry::{BatchDescriptor, EntryBytes, Slice};
 use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use crate::journal::context::Context;
+use crate::journal::read::thin::is_thin;
+use crate::journal::read::want::{Admitted, Gathered, Located, ReadFault, Want};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -23,10 +24,6 @@ use std::rc::Rc;
 const AHEAD_ENTRIES: usize = 4;
 /// Items asked of a sealed index at a time.
 pub const ITEMS_AT_ONCE: usize = 64;
-
-/// An entry of which less than this part is wanted is not read whole: that costs more of the disk's
-/// time than two short reads.
-const THIN_PART: u64 = 8;
 
 /// One partition's part of an answer keeps at most so many bytes of entries in memory, however
 /// thinly it lies in them: what it gives is sent from those very buffers.
@@ -60,14 +57,6 @@ enum Coming {
     Thin(Thin),
 }
 
-/// An index item and the file it speaks of.
-#[derive(Clone, Copy, Debug)]
-pub struct Located {
-    pub file: FileId,
-    pub base: Index,
-    pub item: Item,
-}
-
 /// Where a partition's entries can be, oldest first.
 pub struct Places {
     pub identity: JournalIdentity,
@@ -86,106 +75,6 @@ pub struct Places {
 struct Items {
     located: Vec<Located>,
     spread: Spread,
-}
-
-/// One partition's part of a read.
-#[derive(Clone, Copy, Debug)]
-pub struct Want {
-    pub partition: PartitionId,
-    pub offset: Offset,
-    /// Entries up to here may be shown.
-    pub commit: Index,
-    pub bytes_max: usize,
-    /// Give the first batch even when it is longer.
-    pub at_least_one: bool,
-    /// Offsets below this may be missing: their loss was accepted.
-    pub skipped_below: Offset,
-    /// Partitions that the same fetch reads from this journal, this one among them.
-    pub together: u64,
-}
-
-impl Want {
-    /// Whether so little of an entry is wanted, the other partitions' parts counted, that reading
-    /// the rest would be dear. Never where the first of the short reads would give all of it: a log
-    /// of one small record per entry took two reads one after the other for each record, and nothing
-    /// of them was kept.
-    fn is_thin(&self, located: &Located, spread: Spread) -> bool {
-        let wanted = spread.item_bytes + (self.together - 1) * spread.entry_bytes;
-        let entry_bytes = u64::from(located.item.entry_bytes);
-        entry_bytes > HEAD_BYTES as u64 && wanted * THIN_PART < entry_bytes
-    }
-}
-
-/// What was found for a [`Want`].
-#[derive(Debug, Default)]
-pub struct Gathered {
-    pub slices: SmallVec<[Slice; 1]>,
-    pub bytes: usize,
-    /// The offset after the last batch gathered.
-    pub next_offset: Option<Offset>,
-    pub fault: Option<ReadFault>,
-}
-
-/// Why an entry cannot be given.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadFault {
-    #[error("{0}")]
-    Disk(#[from] DiskError),
-    #[error("{0}")]
-    Index(#[from] IndexError),
-    #[error("entry {} of the segment of {base}: {fault}", located.item.entry)]
-    Entry { base: Index, located: Located, fault: EntryFault },
-    #[error("entry {} of the segment of {base} cannot be read: {error}", located.item.entry)]
-    Unreadable { base: Index, located: Located, error: DiskError },
-    #[error("offset {0} is in an entry that is lost")]
-    Lost(Offset),
-    #[error("entry {0} is in no segment")]
-    Missing(Index),
-    /// Its bytes are those that were appended; what they say cannot be decoded.
-    #[error("the batch at offset {offset} in entry {entry} cannot be decoded: {error}")]
-    Batch { entry: Index, offset: Offset, error: RecordsError },
-}
-
-impl PartialEq for Located {
-    fn eq(&self, other: &Self) -> bool {
-        (self.base, self.item) == (other.base, other.item)
-    }
-}
-
-impl Eq for Located {}
-
-/// Whether a batch belongs to what is gathered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admitted {
-    No,
-    Yes,
-    /// Nor anything behind it.
-    Full,
-}
-
-impl Gathered {
-    pub fn admits(&mut self, batch: &BatchDescriptor, want: &Want) -> Admitted {
-        let from = self.next_offset.unwrap_or(want.offset);
-        if batch.partition() != want.partition || batch.next_offset() <= from {
-            return Admitted::No;
-        }
-        let is_first = self.bytes == 0 && want.at_least_one;
-        if self.bytes + batch.bytes.get() as usize > want.bytes_max && !is_first {
-            return Admitted::Full;
-        }
-        let gap = batch.base_offset() > from && from >= want.skipped_below;
-        if gap {
-            self.fault = Some(ReadFault::Lost(from));
-            return Admitted::Full;
-        }
-        Admitted::Yes
-    }
-
-    pub fn take(&mut self, batch: &BatchDescriptor, slices: impl IntoIterator<Item = Slice>) {
-        self.slices.extend(slices);
-        self.bytes += batch.bytes.get() as usize;
-        self.next_offset = Some(batch.next_offset());
-    }
 }
 
 /// Adds the batches of one entry to `gathered`, from `offset` on. False when it is full.
@@ -284,7 +173,7 @@ fn begin(
     let here = shelf.get(located).or_else(|| context.entries.get(located.item.entry));
     match here {
         Some(entry) => (Coming::Here(entry), entry_bytes),
-        None if want.is_thin(located, spread) => {
+        None if is_thin(want, located, spread) => {
             (Coming::Thin(Thin::start(context, located)), spread.item_bytes as usize)
         }
         None => (Coming::Load(Load::join(context, located)), entry_bytes),
@@ -415,6 +304,7 @@ pub async fn load(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::read::thin::HEAD_BYTES;
 
     fn is_thin(entry_bytes: u32, item_bytes: u64, together: u64) -> bool {
         let partition = PartitionId(1);
@@ -436,7 +326,7 @@ mod tests {
             together,
         };
         let spread = Spread { item_bytes, entry_bytes: item_bytes };
-        want.is_thin(&Located { file: FileId(1), base: Index(1), item }, spread)
+        super::is_thin(&want, &Located { file: FileId(1), base: Index(1), item }, spread)
     }
 
     #[test]

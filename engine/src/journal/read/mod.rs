@@ -10,3 +10,4 @@ pub mod place;
 pub mod scrub;
 pub mod sealed_index;
 pub mod thin;
+pub mod want;

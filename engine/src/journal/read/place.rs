@@ -1,8 +1,9 @@
 //! Where an entry is on disk, and how it is read from there.
 
-use super::cold::{Located, ReadFault, load};
+use super::cold::load;
 use super::container::Sealed;
 use super::index::{EntryAt, Item};
+use super::want::{Located, ReadFault};
 use crate::entry::EntryBytes;
 use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use crate::journal::context::Context;

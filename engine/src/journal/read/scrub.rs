@@ -1,6 +1,6 @@
 //! Reading a sealed segment again to see whether the medium still has it.
 
-use super::cold::ReadFault;
+use super::want::ReadFault;
 use crate::ids::Index;
 
 /// What one piece of reading came to.

@@ -3,7 +3,7 @@
 //!
 //! An entry holds batches of many partitions. Read whole for one of them, 16 KiB would cost 1 MiB.
 
-use super::cold::{Admitted, Gathered, Located, ReadFault, Want};
+use super::want::{Admitted, Gathered, Located, ReadFault, Want};
 use crate::disk::io::Pending;
 use crate::disk::{BLOCK, Buffer, IO_BYTES_MAX};
 use crate::entry::layout::descriptors_of;
@@ -11,10 +11,25 @@ use crate::entry::reader::{EntryFault, Expect, FaultKind, check_batch, check_hea
 use crate::entry::{BatchDescriptor, EntryHeader, Slice};
 use crate::ids::JournalIdentity;
 use crate::journal::context::Context;
+use crate::journal::read::index::Spread;
 use smallvec::SmallVec;
 
 /// Read first of an entry: the head of one with up to 225 batches.
 pub const HEAD_BYTES: usize = 16 << 10;
+
+/// An entry of which less than this part is wanted is not read whole: that costs more of the disk's
+/// time than two short reads.
+const THIN_PART: u64 = 8;
+
+/// Whether so little of an entry is wanted, the other partitions' parts counted, that reading
+/// the rest would be dear. Never where the first of the short reads would give all of it: a log
+/// of one small record per entry took two reads one after the other for each record, and nothing
+/// of them was kept.
+pub fn is_thin(want: &Want, located: &Located, spread: Spread) -> bool {
+    let wanted = spread.item_bytes + (want.together - 1) * spread.entry_bytes;
+    let entry_bytes = u64::from(located.item.entry_bytes);
+    entry_bytes > HEAD_BYTES as u64 && wanted * THIN_PART < entry_bytes
+}
 
 /// An entry whose head is on its way.
 pub struct Thin {

@@ -3,6 +3,7 @@
 pub mod bad_tail;
 pub mod bound_entry;
 pub mod cutting;
+pub mod listing;
 pub mod rebuild;
 pub mod recovery;
 pub mod recovery_error;

@@ -16,7 +16,7 @@ use crate::disk::io::Io;
 use crate::disk::{DiskError, DiskErrorKind, IO_BYTES_MAX};
 use crate::entry::item::Item;
 use crate::entry::reader::Link;
-use crate::folder::{self, JournalFile};
+use crate::folder::{self};
 use crate::ids::{FileId, Index, Term};
 use crate::journal::context::Context;
 use crate::journal::format::checkpoint_file::{self, Checkpoint};
@@ -30,11 +30,12 @@ use crate::journal::log::procedures::{read_meta, write_hard_state};
 use crate::journal::log::segment::{Active, Next, Rolled, Segments};
 use crate::journal::read::container::Sealed;
 use crate::journal::read::sealed_index::SealedIndex;
+use crate::journal::recover::listing::{Listing, list};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, RecoveryReport};
 use crate::raft::EntryMeta;
 use crate::register::{Amnesia, opened_by};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// A journal as its folder has it.
@@ -67,18 +68,6 @@ impl Recovered {
         let is_lost = |damage: &Damage| damage.kind == DamageKind::Head || damage.last > self.report.commit;
         self.damage.iter().any(is_lost)
     }
-}
-
-/// The files of a journal's folder.
-#[derive(Default)]
-pub(in crate::journal) struct Listing {
-    pub segments: BTreeMap<Index, u64>,
-    pub indexes: Vec<Index>,
-    pub checkpoints: Vec<Index>,
-    pub local_checkpoint: bool,
-    has_meta: bool,
-    has_hard_state: bool,
-    has_install: bool,
 }
 
 /// Recovers a journal. `now_us` is not read here: the caller knows how long it took.
@@ -145,34 +134,6 @@ async fn write_opened(context: &Context, recovered: &mut Recovered) -> Result<()
     let (file, identity) = (recovered.hard_state_file, recovered.meta.identity());
     recovered.hard_state = write_hard_state(io, pool, file, identity, state).await?;
     Ok(())
-}
-
-async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
-    let mut listing = Listing::default();
-    let entries = match io.list(dir).await {
-        Err(error) if error.kind == DiskErrorKind::NotFound => {
-            return Err(RecoveryError::Amnesia(Amnesia::FolderMissing));
-        }
-        other => other?,
-    };
-    for entry in entries {
-        match JournalFile::parse(&entry.name) {
-            Some(JournalFile::Segment(base)) => {
-                listing.segments.insert(base, entry.bytes);
-            }
-            Some(JournalFile::Index(base)) => listing.indexes.push(base),
-            Some(JournalFile::Checkpoint(last)) => listing.checkpoints.push(last),
-            Some(JournalFile::LocalCheckpoint) => listing.local_checkpoint = true,
-            Some(JournalFile::Meta) => listing.has_meta = true,
-            Some(JournalFile::HardState) => listing.has_hard_state = true,
-            Some(JournalFile::Install) => listing.has_install = true,
-            // Half-written files, and the segment prepared for later: made again when needed.
-            Some(JournalFile::Temporary) => io.remove(&format!("{dir}/{}", entry.name)).await?,
-            Some(JournalFile::Quarantine) | None => {}
-        }
-    }
-    listing.checkpoints.sort_unstable();
-    Ok(listing)
 }
 
 async fn read_hard_state(

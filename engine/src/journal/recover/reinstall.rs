@@ -1,7 +1,8 @@
 //! Recovery's part of an installation: what `install` says is made true, and what it made void is
 //! removed. May be done again from the begin, wherever a crash ends it.
 
-use super::recovery::{Listing, RecoveryError};
+use super::listing::Listing;
+use super::recovery::RecoveryError;
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::folder::{self, JournalFile};
 use crate::framing::{read_file, replace_file};

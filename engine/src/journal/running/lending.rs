@@ -7,8 +7,8 @@ use crate::ids::Index;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::heal::done::HealDone;
 use crate::journal::heal::lending::Asked;
-use crate::journal::read::cold::ReadFault;
 use crate::journal::read::place::{Place, read_entry};
+use crate::journal::read::want::ReadFault;
 use crate::peer::PeerMessage;
 use crate::port::{Damage, Output};
 

@@ -26,6 +26,7 @@ mod supply;
 mod upkeep;
 mod work;
 
+use super::ledger::asker::Asker;
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
 use crate::entry::builder::{Hint, OpenEntry, Stamp, head_only};
@@ -47,7 +48,7 @@ use crate::journal::heal::repair::Repair;
 use crate::journal::keep::upkeep::Upkeep;
 use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::state::State;
-use crate::journal::ledger::waiters::{Asker, Waiter, Waiters};
+use crate::journal::ledger::waiters::{Waiter, Waiters};
 use crate::journal::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
 use crate::journal::log::cursor::{Cursor, SegmentLimits};
 use crate::journal::log::cut::PendingCut;

@@ -3,14 +3,15 @@
 use crate::batch::validate::{EnvelopeLimits, check_envelope};
 use crate::batch::{BatchHeader, Codec, RecordWalk, check_records};
 use crate::clock::Now;
-use crate::control::view::TopicSettings;
+use crate::control::life::TopicSettings;
 use crate::disk::BLOCK;
 use crate::entry::EntryKind;
 use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed, Times};
 use crate::entry::item::Item;
 use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::journal::effects::Effects;
-use crate::journal::ledger::waiters::{Asker, Waiter, Waiting};
+use crate::journal::ledger::asker::Asker;
+use crate::journal::ledger::waiters::{Waiter, Waiting};
 use crate::journal::log::appender::IN_FLIGHT_MAX;
 use crate::journal::log::segment::Next;
 use crate::journal::phase::Phase;

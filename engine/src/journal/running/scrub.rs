@@ -6,10 +6,11 @@ use crate::ids::{Index, JournalIdentity};
 use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::phase::Phase;
-use crate::journal::read::cold::{ReadFault, load};
+use crate::journal::read::cold::load;
 use crate::journal::read::container::Sealed;
 use crate::journal::read::place::located;
 use crate::journal::read::scrub::Scrubbed;
+use crate::journal::read::want::ReadFault;
 use std::rc::Rc;
 
 /// Read at a time, unless one entry is longer: as much as one read moves.

@@ -8,8 +8,9 @@ use crate::journal::effects::{Done, Effects};
 use crate::journal::ledger::waiters::{Waiter, Waiting};
 use crate::journal::phase::Phase;
 use crate::journal::read::by_time;
-use crate::journal::read::cold::{Gathered, Located, Places, ReadFault, Want, gather};
+use crate::journal::read::cold::{Places, gather};
 use crate::journal::read::index::{Item, Spread};
+use crate::journal::read::want::{Gathered, Located, ReadFault, Want};
 use crate::journal::running::Journal;
 use crate::partition::Partition;
 use crate::port::{

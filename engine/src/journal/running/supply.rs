@@ -5,8 +5,8 @@ use crate::clock::Now;
 use crate::entry::EntryBytes;
 use crate::ids::Index;
 use crate::journal::effects::{Done, Effects, JournalDone};
-use crate::journal::read::cold::ReadFault;
 use crate::journal::read::place::read_entry;
+use crate::journal::read::want::ReadFault;
 use crate::raft::EntryMeta;
 
 /// Entries read at once: four keep a disk busy. Beside a foreground one, which feels every burst.

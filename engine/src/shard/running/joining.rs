@@ -121,7 +121,7 @@ impl Shard {
             if is_its_own && journal.replicas.contains(&own) && journal.replicas.len() > 1 {
                 let (incarnation, replaces) = (node.incarnation, *raft_id);
                 let renew = Command::Renew { node: own, incarnation, journal: *id, replaces };
-                self.ask(crate::journal::ledger::waiters::Asker::Shard, &renew, now, fx);
+                self.ask(crate::journal::ledger::asker::Asker::Shard, &renew, now, fx);
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::ids::{JournalId, META_JOURNAL, PartitionId};
 use crate::journal::Journal;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::heal::incoming::Incoming;
-use crate::journal::ledger::waiters::Asker;
+use crate::journal::ledger::asker::Asker;
 use crate::journal::log::stages::StageLatencies;
 use crate::journal::quorum::lead::FollowerStanding;
 use crate::journal::quorum::pace::Pace;

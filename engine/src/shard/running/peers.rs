@@ -7,7 +7,7 @@ use crate::folder::NodeMeta;
 use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Run};
 use crate::journal::effects::Effects;
 use crate::journal::heal::lending::Asked;
-use crate::journal::ledger::waiters::Asker;
+use crate::journal::ledger::asker::Asker;
 use crate::peer::{Committed, Heartbeat, PeerMessage, RaftMessage};
 use crate::port::{Output, RequestId};
 use crate::raft::{ELECTION_TICKS, TICK};

@@ -6,7 +6,7 @@ use crate::control::{Command, View};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::ids::{Incarnation, Index, JournalId, META_JOURNAL, ShardId};
 use crate::journal::effects::{Done, Effects};
-use crate::journal::ledger::waiters::Asker;
+use crate::journal::ledger::asker::Asker;
 use crate::port::{Event, Fatal, Output};
 use crate::shard::identity::beginning::begin;
 use crate::shard::slot::{Slot, Stage};

@@ -10,8 +10,8 @@ use crate::kafka::errors::{code, group_code};
 use crate::kafka::repeats;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
-use engine::groups::group::State;
 use engine::groups::request::Described;
+use engine::groups::state::State;
 use engine::groups::{Answer, GroupError, Request};
 use kafka_wire::{DescribeGroupsRequest, DescribeGroupsResponse};
 

@@ -71,8 +71,8 @@ fn passes(filter: &[StrBytes], value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::kafka::codec::wire;
-    use engine::groups::group::State;
     use engine::groups::request;
+    use engine::groups::state::State;
 
     #[test]
     fn filters_are_by_name_and_every_version_carries_the_list() {

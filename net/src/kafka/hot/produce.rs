@@ -12,7 +12,7 @@ use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::shard_loop::ProduceResult;
 use engine::batch::{BatchHeader, Codec};
-use engine::control::view::TopicSettings;
+use engine::control::life::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
 use engine::port::{Acks, Refusal, RequestId};

@@ -1,0 +1,58 @@
+//! How long what a journal holds lives, and what a topic says of it.
+
+use crate::batch::TimeBounds;
+
+/// What the partitions of a journal have in common; different lives never share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Life {
+    /// The cluster's metadata.
+    Meta = 0,
+    /// Retention by time or size.
+    Finite = 1,
+    /// Kept until deleted.
+    Infinite = 2,
+    /// Compacted topics.
+    Compacted = 3,
+    /// `__consumer_offsets` and its like.
+    Internal = 4,
+}
+
+impl Life {
+    pub fn of(number: u8) -> Option<Self> {
+        [Self::Meta, Self::Finite, Self::Infinite, Self::Compacted, Self::Internal]
+            .get(usize::from(number))
+            .copied()
+    }
+}
+
+/// A topic's effective settings on the data path. −1 is no limit, as in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    pub retention_ms: i64,
+    pub retention_bytes: i64,
+    pub max_message_bytes: u32,
+    pub log_append_time: bool,
+    /// `duramen.validate.records=header`: no record is looked at, the header's times are believed.
+    pub trusts_header: bool,
+    pub timestamp_before_max_ms: i64,
+    pub timestamp_after_max_ms: i64,
+    pub min_insync_replicas: u16,
+    /// The topic says so itself, and has it not from the brokers' default.
+    pub min_insync_is_own: bool,
+    /// `cleanup.policy` without `delete`: DeleteRecords is refused.
+    pub compacted: bool,
+}
+
+impl TopicSettings {
+    /// The times that records may have which come at `wall_ms`.
+    pub fn time_bounds(&self, wall_ms: i64) -> TimeBounds {
+        if self.log_append_time {
+            return TimeBounds::ANY;
+        }
+        TimeBounds {
+            oldest_ms: wall_ms.saturating_sub(self.timestamp_before_max_ms),
+            newest_ms: wall_ms.saturating_add(self.timestamp_after_max_ms),
+        }
+    }
+}

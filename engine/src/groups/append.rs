@@ -1,0 +1,39 @@
+//! How a batch of the coordinator stands to the log.
+
+use crate::groups::error::GroupError;
+
+/// One stay of a partition of the offsets topic with this coordinator: whatever was begun in an
+/// earlier one is nobody's, also when the term is the same (the topic was made anew, say).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tenure {
+    pub partition: i32,
+    pub number: u64,
+}
+
+/// Names an append until its outcome is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AppendId {
+    pub tenure: Tenure,
+    pub number: u64,
+}
+
+/// Why a batch is not in the log, as far as this leader knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendError {
+    /// This shard does not lead the partition any more.
+    NotLeader,
+    /// Above what a batch may be.
+    TooLarge,
+    /// No room, too few replicas: it may work later.
+    Unavailable,
+}
+
+impl AppendError {
+    pub fn group_error(self, too_large: GroupError) -> GroupError {
+        match self {
+            AppendError::NotLeader => GroupError::NotCoordinator,
+            AppendError::TooLarge => too_large,
+            AppendError::Unavailable => GroupError::CoordinatorNotAvailable,
+        }
+    }
+}
