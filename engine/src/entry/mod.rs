@@ -7,6 +7,8 @@ pub mod bytes;
 pub mod item;
 pub mod layout;
 pub mod reader;
+#[cfg(test)]
+pub mod samples;
 pub mod torn;
 
 pub use bytes::{EntryBytes, Slice};

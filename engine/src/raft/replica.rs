@@ -106,6 +106,13 @@ pub struct NotLeader;
 
 impl Replica {
     pub fn new(start: &ReplicaStart) -> Self {
+        assert!(start.first.0 <= start.last.0 + 1, "the log ends before it begins");
+        assert!(
+            start.commit <= start.last,
+            "{} is committed, and the log ends at {}",
+            start.commit,
+            start.last
+        );
         let mut log = LogView::new(start);
         log.hard_state.term = start.term.0;
         log.hard_state.vote = start.vote.map_or(0, |id| id.0);
@@ -443,6 +450,13 @@ impl Replica {
 pub struct Wanted {
     pub index: Index,
     context: GetEntriesContext,
+}
+
+#[cfg(test)]
+impl Wanted {
+    pub fn sample(index: Index) -> Self {
+        Self { index, context: GetEntriesContext::empty(true) }
+    }
 }
 
 #[cfg(test)]

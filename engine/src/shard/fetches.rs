@@ -1,4 +1,8 @@
 //! Fetches: evaluated at once, read from the disk, or parked until enough is there.
+//!
+//! Invariants:
+//! - A parked fetch has a deadline, and is found by each of its partitions; one that is woken is neither.
+//! - A fetch is answered once: one that was cancelled while its entries were read, not at all.
 
 use crate::clock::Now;
 use crate::collections::{Map, Set};
@@ -112,3 +116,76 @@ pub(in crate::shard) type Cold = (
     crate::journal::read::cold::Places,
     crate::journal::read::want::Want,
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Offset;
+    use crate::port::FetchPartition;
+
+    fn fetch(request: u64, partitions: &[u64], deadline_ns: u64) -> Fetch {
+        let partition = |id: &u64| FetchPartition {
+            partition: PartitionId(*id),
+            offset: Offset(0),
+            max_bytes: 1 << 20,
+            leader_epoch: -1,
+            last_fetched_epoch: -1,
+        };
+        Fetch {
+            request: RequestId(request),
+            partitions: partitions.iter().map(partition).collect(),
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            deadline_ns,
+        }
+    }
+
+    fn woken(fetches: &mut Fetches) -> Vec<u64> {
+        fetches.take_woken().iter().map(|fetch| fetch.request.0).collect()
+    }
+
+    fn is_clean(fetches: &Fetches) -> bool {
+        fetches.parked() == 0 && fetches.by_partition.is_empty() && fetches.deadlines.is_empty()
+    }
+
+    #[test]
+    fn a_fetch_wakes_once_enough_is_there() {
+        let mut fetches = Fetches::default();
+        fetches.park(fetch(1, &[7, 8], 1000), 300);
+        fetches.raise(PartitionId(9), 1000);
+        fetches.raise(PartitionId(7), 200);
+        assert!(woken(&mut fetches).is_empty());
+        fetches.raise(PartitionId(8), 100);
+        fetches.raise(PartitionId(8), 100);
+        assert_eq!(woken(&mut fetches), [1]);
+        assert!(is_clean(&fetches));
+    }
+
+    #[test]
+    fn it_wakes_at_its_deadline_and_not_before() {
+        let mut fetches = Fetches::default();
+        fetches.park(fetch(1, &[7], 1000), 300);
+        fetches.park(fetch(2, &[7], 2000), 300);
+        fetches.expire(Now { mono_ns: 999, wall_ms: 0 });
+        assert!(woken(&mut fetches).is_empty());
+        fetches.expire(Now { mono_ns: 1000, wall_ms: 0 });
+        assert_eq!(woken(&mut fetches), [1]);
+        fetches.wake_all();
+        // Woken twice, and given once.
+        fetches.raise(PartitionId(7), 500);
+        assert_eq!(woken(&mut fetches), [2]);
+        assert!(is_clean(&fetches));
+    }
+
+    #[test]
+    fn a_cancelled_fetch_is_forgotten() {
+        let mut fetches = Fetches::default();
+        fetches.park(fetch(1, &[7], 1000), 300);
+        fetches.cancel(RequestId(1));
+        assert!(is_clean(&fetches));
+        fetches.raise(PartitionId(7), 500);
+        assert!(woken(&mut fetches).is_empty());
+        fetches.cancel(RequestId(2));
+        assert!(fetches.cancelled.is_empty(), "who was never here leaves nothing");
+    }
+}

@@ -1,4 +1,4 @@
-//! What is counted by folder: asserts, files without tests, repeated names of public types, lines of the documents.
+//! What is counted by folder: asserts, owners without tests, repeated names of public types, lines of the documents.
 
 use super::source::{Source, SourceFile};
 use std::collections::BTreeMap;
@@ -40,19 +40,47 @@ fn asserts_in(text: &str) -> usize {
     code.filter(is_assert).count()
 }
 
-/// Files that have a function and no tests, neither inside nor in a file beside them.
-pub fn without_tests(source: &Source) -> BTreeMap<String, Vec<String>> {
+/// Owners without tests: files in which a type has methods that change it, and no tests, neither inside nor in a file
+/// beside them. A file that only adds to a type of another one (what a journal does of its parts) owns nothing.
+pub fn owners_without_tests(source: &Source) -> BTreeMap<String, Vec<String>> {
     let is_tested_beside = |file: &SourceFile| {
         let stem = file.path.strip_suffix(".rs").expect("a Rust file");
         let beside = [format!("{stem}_tests.rs"), format!("{stem}/tests.rs")];
         source.files.iter().any(|other| beside.contains(&other.path))
     };
-    let has_function = |file: &SourceFile| file.shipped().lines().any(|line| line.contains("fn "));
     let untested = |files: Vec<&SourceFile>| {
-        let bare = files.into_iter().filter(|file| has_function(file) && !file.has_tests());
+        let bare = files.into_iter().filter(|file| has_owner(file.shipped()) && !file.has_tests());
         bare.filter(|file| !is_tested_beside(file)).map(|file| file.path.clone()).collect()
     };
     shipped(source).into_iter().map(|(folder, files)| (folder.to_owned(), untested(files))).collect()
+}
+
+/// Whether a type that is made here has a method that changes it.
+fn has_owner(text: &str) -> bool {
+    let Ok(file) = syn::parse_file(text) else { return false };
+    let made = |item: &syn::Item| match item {
+        syn::Item::Struct(item) => Some(item.ident.to_string()),
+        syn::Item::Enum(item) => Some(item.ident.to_string()),
+        _ => None,
+    };
+    let made: Vec<String> = file.items.iter().filter_map(made).collect();
+    let changes = |item: &syn::ImplItem| match item {
+        syn::ImplItem::Fn(method) => matches!(
+            method.sig.receiver(),
+            Some(syn::Receiver { mutability: Some(_), reference: Some(_), .. })
+        ),
+        _ => false,
+    };
+    file.items.iter().any(|item| match item {
+        syn::Item::Impl(block) if block.trait_.is_none() => match &*block.self_ty {
+            syn::Type::Path(of) => {
+                let name = of.path.segments.last().map(|segment| segment.ident.to_string());
+                name.is_some_and(|name| made.contains(&name)) && block.items.iter().any(changes)
+            }
+            _ => false,
+        },
+        _ => false,
+    })
 }
 
 /// Names that stand for more than one public type of the engine and the broker, each with its places.
@@ -105,15 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn a_test_beside_counts() {
+    fn an_owner_is_tested_in_its_file_or_beside() {
+        let owner = "pub struct B { a: u8 }\nimpl B {\n    fn set(&mut self) {}\n}\n";
+        let reads = "pub struct C;\nimpl C {\n    fn get(&self) {}\n    fn take(mut self) {}\n}\nfn f(b: &mut C) {}\n";
+        let adds = "use super::B;\nimpl B {\n    fn more(&mut self) {}\n}\n";
+        let tested = format!("{owner}\n#[cfg(test)]\nmod tests {{}}\n");
         let files = vec![
-            file("net/src/a/b.rs", "fn f() {}"),
-            file("net/src/a/b_tests.rs", "fn t() {}"),
-            file("net/src/a/c.rs", "fn f() {}"),
-            file("net/src/a/d.rs", "pub struct D;"),
+            file("net/src/a/b.rs", owner),
+            file("net/src/a/beside.rs", owner),
+            file("net/src/a/beside_tests.rs", "fn t() {}"),
+            file("net/src/a/inside.rs", &tested),
+            file("net/src/a/reads.rs", reads),
+            file("net/src/a/adds.rs", adds),
         ];
-        let found = without_tests(&source(files));
-        assert_eq!(found, BTreeMap::from([("net/src/a".to_owned(), vec!["net/src/a/c.rs".to_owned()])]));
+        let found = owners_without_tests(&source(files));
+        assert_eq!(found, BTreeMap::from([("net/src/a".to_owned(), vec!["net/src/a/b.rs".to_owned()])]));
     }
 
     #[test]

@@ -48,8 +48,8 @@ impl Ratchet {
         for (folder, count) in figures::asserts(source) {
             note(format!("{folder}: asserts in 1,000 lines"), count, String::new());
         }
-        for (folder, files) in figures::without_tests(source) {
-            note(format!("{folder}: files without tests"), files.len(), files.join(" "));
+        for (folder, files) in figures::owners_without_tests(source) {
+            note(format!("{folder}: owners without tests"), files.len(), files.join(" "));
         }
         let repeated = figures::repeated_types(source);
         let names: Vec<&str> = repeated.keys().map(String::as_str).collect();

@@ -5,7 +5,7 @@ use super::Source;
 /// The structs that settings become, and the file that fills each.
 const SETTINGS: [(&str, &str, &str); 3] = [
     ("BrokerSettings", "engine/src/control/config/effective.rs", "engine/src/control/config/effective.rs"),
-    ("TopicSettings", "engine/src/control/view.rs", "engine/src/control/config/effective.rs"),
+    ("TopicSettings", "engine/src/control/life.rs", "engine/src/control/config/effective.rs"),
     ("GroupConfig", "engine/src/groups/config.rs", "engine/src/control/config/effective.rs"),
 ];
 

@@ -16,6 +16,10 @@
 //! where a committed other one proves that it is void, the bound is lowered and recovery cuts it.
 //!
 //! A journal that had lost heads at its start is quarantined, and opened anew once all is repaired.
+//!
+//! Invariants:
+//! - Jobs do not touch each other, but for the one that is under way: what joins it would change it.
+//! - The highest job goes first: the entry behind it is whole, and proves it.
 
 use crate::ids::{Index, NodeId};
 use crate::port::Damage;
@@ -37,16 +41,16 @@ pub(in crate::journal) struct Job {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::journal) enum Step {
+pub(in crate::journal) enum RepairStep {
     Idle,
     Judging,
     /// What the entry must be is known.
     Due {
-        wanted: Wanted,
+        wanted: WantedEntry,
         peers_asked: usize,
     },
     Asked {
-        wanted: Wanted,
+        wanted: WantedEntry,
         peers_asked: usize,
         of: NodeId,
         until_ns: u64,
@@ -59,7 +63,7 @@ pub(in crate::journal) enum Step {
 
 /// Which entry will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::journal) struct Wanted {
+pub(in crate::journal) struct WantedEntry {
     /// 0 is not known.
     pub(in crate::journal) checksum: u32,
     /// It is the committed entry's: whoever has that one may give it.
@@ -72,7 +76,7 @@ pub(in crate::journal) struct Wanted {
 #[derive(Debug)]
 pub struct Repair {
     pub(in crate::journal) jobs: Vec<Job>,
-    pub(in crate::journal) step: Step,
+    pub(in crate::journal) step: RepairStep,
     /// The replica to be asked first: they take turns.
     pub(in crate::journal) turn: usize,
     /// Committed as far as recovery knew, where the fold stands still below a lost entry.
@@ -96,7 +100,7 @@ impl Repair {
     pub fn new(damage: &[Damage], known_commit: Index, is_lost: bool) -> Self {
         let mut repair = Self {
             jobs: Vec::new(),
-            step: Step::Idle,
+            step: RepairStep::Idle,
             turn: 0,
             known_commit,
             is_lost,
@@ -119,7 +123,7 @@ impl Repair {
     }
 
     pub(in crate::journal) fn add_range(&mut self, mut first: Index, mut last: Index) {
-        let under_way = if self.step == Step::Idle { None } else { self.jobs.first().copied() };
+        let under_way = if self.step == RepairStep::Idle { None } else { self.jobs.first().copied() };
         self.jobs.retain(|job| {
             let touches = job.first.0 <= last.0 + 1 && first.0 <= job.last.0 + 1;
             let joins = touches && under_way != Some(*job);
@@ -146,11 +150,75 @@ impl Repair {
 
     /// Reads or writes files.
     pub fn is_under_way(&self) -> bool {
-        matches!(self.step, Step::Judging | Step::Writing)
+        matches!(self.step, RepairStep::Judging | RepairStep::Writing)
     }
 
     /// A file is being written: its segment must stay.
     pub fn is_writing(&self) -> bool {
-        self.step == Step::Writing
+        self.step == RepairStep::Writing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JournalId;
+    use crate::port::DamageKind;
+
+    fn damage(first: u64, last: u64) -> Damage {
+        Damage {
+            journal: JournalId(1),
+            first: Index(first),
+            last: Index(last),
+            term: None,
+            file: "a segment".into(),
+            position: 0,
+            bytes: 4096,
+            kind: DamageKind::Body,
+        }
+    }
+
+    fn jobs(repair: &Repair) -> Vec<(u64, u64)> {
+        repair.jobs.iter().map(|job| (job.first.0, job.last.0)).collect()
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one_and_the_highest_goes_first() {
+        let all = [damage(3, 4), damage(9, 9), damage(20, 21), damage(5, 8)];
+        let repair = Repair::new(&all, Index(30), false);
+        assert_eq!(jobs(&repair), [(20, 21), (3, 9)]);
+        assert_eq!(repair.jobs[0].at, Index(21), "from the last entry down");
+    }
+
+    #[test]
+    fn what_is_under_way_stays_as_it_is_and_in_front() {
+        let mut repair = Repair::new(&[damage(3, 4)], Index(30), false);
+        repair.step = RepairStep::Judging;
+        repair.add(&damage(5, 6));
+        repair.add(&damage(9, 9));
+        assert_eq!(jobs(&repair), [(3, 4), (9, 9), (5, 6)]);
+        assert!(repair.is_under_way() && !repair.is_writing());
+        repair.step = RepairStep::Writing;
+        assert!(repair.is_under_way() && repair.is_writing());
+    }
+
+    #[test]
+    fn a_break_in_the_chain_is_a_job_without_an_entry() {
+        let mut repair = Repair::new(&[], Index(30), false);
+        repair.add_range(Index(8), Index(7));
+        assert_eq!(jobs(&repair), [(8, 7)]);
+        // Damage next to the break is looked at together with it.
+        repair.add(&damage(6, 7));
+        assert_eq!(jobs(&repair), [(6, 7)]);
+    }
+
+    #[test]
+    fn a_replica_that_lost_entries_is_opened_anew_when_all_is_repaired() {
+        let repair = Repair::new(&[damage(3, 3)], Index(30), true);
+        assert!(repair.is_of_lost_entries() && repair.opens_anew);
+        let mut repair = Repair::new(&[damage(3, 3)], Index(30), false);
+        assert!(!repair.opens_anew);
+        repair.open_anew();
+        assert!(repair.opens_anew && repair.has_changed && !repair.is_of_lost_entries());
     }
 }

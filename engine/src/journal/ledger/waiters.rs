@@ -1,4 +1,8 @@
 //! Requests that wait until their entry is durable or committed.
+//!
+//! Invariants:
+//! - Each waiter is answered once: as durable as it asked, or refused.
+//! - One that asks for a quorum is never answered before its entry is committed.
 
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::ids::{Index, Offset, PartitionId};
@@ -156,5 +160,105 @@ impl Waiter {
             Waiting::Produce { .. } => Output::Produced { request, slot, result: Err(refusal) },
             Waiting::LogStart => Output::Answered { request, slot, result: Err(refusal) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smallvec::smallvec;
+
+    fn waiter(slot: u32, acks: Acks) -> Waiter {
+        let waiting = Waiting::Produce { base_offset: Offset(0), log_append_time_ms: -1 };
+        Waiter { request: RequestId(1), slot, partition: PartitionId(3), acks, waiting }
+    }
+
+    fn reached(durable: u64, committed: u64, copies: &[u64]) -> Reached {
+        let copies = copies.iter().map(|index| Index(*index)).collect();
+        Reached { durable: Index(durable), committed: Index(committed), copies }
+    }
+
+    /// Slots that were answered, and whether with a yes.
+    fn told(out: &[Output]) -> Vec<(u32, bool)> {
+        let told = |output: &Output| match output {
+            Output::Produced { slot, result, .. } => (*slot, result.is_ok()),
+            other => panic!("{other:?}"),
+        };
+        out.iter().map(told).collect()
+    }
+
+    #[test]
+    fn each_waits_for_what_it_asked() {
+        let (mut waiters, mut out) = (Waiters::default(), Vec::new());
+        waiters.add(Index(5), waiter(0, Acks::None), 0);
+        waiters.add(Index(5), waiter(1, Acks::Leader), 0);
+        waiters.add(Index(5), waiter(2, Acks::All), 0);
+        waiters.add(Index(5), waiter(3, Acks::All), 3);
+        waiters.release(&reached(4, 4, &[4, 4, 4]), &Fold::default(), &mut out);
+        assert_eq!(told(&out), []);
+        waiters.release(&reached(5, 4, &[5, 4, 4]), &Fold::default(), &mut out);
+        assert_eq!(told(&out), [(1, true)]);
+        waiters.release(&reached(5, 5, &[5, 5, 4]), &Fold::default(), &mut out);
+        assert_eq!(told(&out), [(1, true), (2, true)]);
+        waiters.release(&reached(5, 5, &[5, 5, 5]), &Fold::default(), &mut out);
+        assert_eq!(told(&out), [(1, true), (2, true), (3, true)]);
+        assert!(waiters.is_empty());
+    }
+
+    #[test]
+    fn copies_that_are_not_committed_do_not_count() {
+        let (mut waiters, mut out) = (Waiters::default(), Vec::new());
+        waiters.add(Index(5), waiter(1, Acks::All), 2);
+        waiters.release(&reached(5, 4, &[5, 5, 5]), &Fold::default(), &mut out);
+        assert_eq!(told(&out), []);
+    }
+
+    #[test]
+    fn who_needs_more_copies_than_there_can_be_is_refused() {
+        let (mut waiters, mut out) = (Waiters::default(), Vec::new());
+        waiters.add(Index(5), waiter(1, Acks::All), 2);
+        waiters.add(Index(5), waiter(2, Acks::All), 3);
+        waiters.add(Index(5), waiter(3, Acks::All), 0);
+        waiters.refuse_short(2, &mut out);
+        assert_eq!(told(&out), [(2, false)]);
+        waiters.release(&reached(5, 5, &[5, 5]), &Fold::default(), &mut out);
+        assert_eq!(told(&out), [(2, false), (3, true), (1, true)]);
+    }
+
+    #[test]
+    fn who_waits_when_the_leadership_ends_is_refused_once() {
+        let (mut waiters, mut fx) = (Waiters::default(), Effects::default());
+        waiters.add(Index(5), waiter(1, Acks::Leader), 0);
+        waiters.add(Index(6), waiter(2, Acks::All), 0);
+        waiters.add_commands(Index(7), vec![Asker::Client(RequestId(9)), Asker::Shard]);
+        waiters.fail(Refusal::NotLeader, &mut fx);
+        assert_eq!(told(&fx.out), [(1, false), (2, false)]);
+        assert_eq!(fx.commands.len(), 2);
+        assert!(waiters.is_empty());
+        waiters.fail(Refusal::NotLeader, &mut fx);
+        assert_eq!((fx.out.len(), fx.commands.len()), (2, 2));
+    }
+
+    #[test]
+    fn commands_are_told_their_own_outcomes() {
+        let (mut waiters, mut fx) = (Waiters::default(), Effects::default());
+        waiters.add_commands(Index(7), vec![Asker::Client(RequestId(9)), Asker::Shard]);
+        waiters.commands_done(Index(6), vec![Ok(Outcome::Done)], &mut fx);
+        assert!(fx.commands.is_empty(), "nobody waits for another entry");
+        waiters.commands_done(
+            Index(7),
+            vec![Ok(Outcome::Done), Err(CommandError::TopicExists("t".into()))],
+            &mut fx,
+        );
+        let told: Vec<_> = fx.commands.iter().map(|(asker, result)| (*asker, result.is_ok())).collect();
+        assert_eq!(told, [(Asker::Client(RequestId(9)), true), (Asker::Shard, false)]);
+    }
+
+    #[test]
+    fn copies_beyond_those_that_fit_inline_are_looked_at_too() {
+        let copies: SmallVec<[Index; REPLICAS_INLINE]> = smallvec![Index(5); REPLICAS_INLINE + 1];
+        let reached = Reached { durable: Index(5), committed: Index(5), copies };
+        assert_eq!(reached.on(REPLICAS_INLINE as u16 + 1), Index(5));
+        assert_eq!(reached.on(REPLICAS_INLINE as u16 + 2), Index::NONE);
     }
 }

@@ -103,3 +103,51 @@ impl Cursor {
         self.next = self.next.next();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::samples::entry;
+
+    const LIMITS: SegmentLimits = SegmentLimits { bytes: 64 << 10, batches: 3 };
+
+    #[test]
+    fn a_segment_rolls_when_an_entry_does_not_fit() {
+        let mut cursor = Cursor::start();
+        let mut places = Vec::new();
+        for index in 1..=6 {
+            let bytes = entry(index, 1, 0, 20_000).len();
+            let Place { segment_base, position } = cursor.place(LIMITS, bytes, 1);
+            cursor.advance(entry(index, segment_base.0, position, 20_000).header());
+            places.push((segment_base.0, position));
+        }
+        // Two of 20 KiB and 4 KiB of padding fit, the third would end behind the limit.
+        let bytes = entry(1, 1, 0, 20_000).len() as u64;
+        assert!(2 * bytes <= LIMITS.bytes && 3 * bytes > LIMITS.bytes);
+        assert_eq!(places, [(1, 0), (1, bytes), (3, 0), (3, bytes), (5, 0), (5, bytes)]);
+        assert_eq!((cursor.next, cursor.batches), (Index(7), 2));
+    }
+
+    #[test]
+    fn it_rolls_by_batches_too_but_never_an_empty_one() {
+        let full = Cursor { position: 4096, batches: 3, ..Cursor::start() };
+        assert!(full.rolls(LIMITS, 4096, 1));
+        assert!(!full.rolls(LIMITS, 4096, 0), "a control entry has no batch");
+        let empty = Cursor::start();
+        assert!(!empty.rolls(LIMITS, 4096, 4), "a segment of its own would not help");
+    }
+
+    #[test]
+    #[should_panic(expected = "is elsewhere")]
+    fn an_entry_stands_where_the_one_before_ends() {
+        Cursor::start().advance(entry(1, 1, 4096, 100).header());
+    }
+
+    #[test]
+    #[should_panic(expected = "begins at its base")]
+    fn a_new_segment_begins_at_its_base() {
+        let mut cursor = Cursor::start();
+        cursor.advance(entry(1, 1, 0, 100).header());
+        cursor.advance(entry(2, 3, 0, 100).header());
+    }
+}

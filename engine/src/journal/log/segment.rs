@@ -159,3 +159,74 @@ impl Segments {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::samples::entry;
+
+    fn index_of(base: u64, entries: u64) -> ActiveIndex {
+        let mut index = ActiveIndex::new(Index(base));
+        let mut position = 0;
+        for number in base..base + entries {
+            let entry = entry(number, base, position, 100);
+            position += entry.len() as u64;
+            index.append(entry.header(), entry.descriptors());
+        }
+        index
+    }
+
+    /// Rolled 1 to 3 and 4 to 6, active from 7 with two entries; each takes a block.
+    fn segments() -> Segments {
+        let rolled = |base: u64| Rolled {
+            base: Index(base),
+            last: Index(base + 2),
+            bytes: 3 * 4096,
+            file: FileId(base),
+            index: index_of(base, 3),
+            sealing: Sealing::Waiting,
+        };
+        let active = Active { base: Index(7), file: FileId(7), index: index_of(7, 2) };
+        Segments { sealed: VecDeque::new(), rolled: [1, 4].map(rolled).into(), active, next: Next::None }
+    }
+
+    #[test]
+    fn entries_are_found_in_their_segments() {
+        let segments = segments();
+        let found = |index| segments.in_memory(Index(index)).map(|(file, base, _)| (file.0, base.0));
+        assert_eq!([1, 3, 4, 6, 7, 8].map(found), [1, 1, 4, 4, 7, 7].map(|base| Some((base, base))));
+        assert_eq!(found(0), None);
+        assert_eq!((segments.first(), segments.len()), (Index(1), 3));
+        assert!(matches!(segments.place_of(Index(5)), Some(Place::Here(at)) if at.item.position == 4096));
+        assert!(segments.place_of(Index(9)).is_none());
+        assert_eq!(segments.bytes_from(Index(5), 2 * 4096), (2 + 2) * 4096);
+        assert_eq!(segments.bytes_from(Index(1), 2 * 4096), 8 * 4096);
+    }
+
+    #[test]
+    fn a_cut_gives_back_what_is_void_and_writes_on_in_the_segment_before() {
+        let mut segments = segments();
+        let stale: Vec<_> = segments.cut(Index(5)).iter().map(|stale| (stale.base.0, stale.bytes)).collect();
+        assert_eq!(stale, [(7, 2 * 4096)]);
+        assert_eq!((segments.active.base, segments.active.index.totals().data_bytes), (Index(4), 4096));
+        assert_eq!(segments.ends(), [(Index(1), 3 * 4096), (Index(4), 4096)]);
+    }
+
+    #[test]
+    fn a_cut_at_a_segments_base_goes_back_to_the_one_before() {
+        let mut segments = segments();
+        assert_eq!(segments.cut(Index(7)).len(), 1);
+        assert_eq!((segments.active.base, segments.active.index.totals().data_bytes), (Index(4), 3 * 4096));
+        assert_eq!(segments.cut(Index(1)).len(), 1, "the first one stays, and is empty");
+        assert_eq!((segments.active.base, segments.active.index.totals().data_bytes), (Index(1), 0));
+        assert!(segments.rolled.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "is being sealed")]
+    fn what_is_being_sealed_is_never_cut() {
+        let mut segments = segments();
+        segments.rolled.back_mut().expect("there are two").sealing = Sealing::Running;
+        segments.cut(Index(5));
+    }
+}

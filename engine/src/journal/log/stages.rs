@@ -54,3 +54,27 @@ impl Appended {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_counts_each_entry_once_from_its_append() {
+        let (mut appended, mut latency) = (Appended::default(), Latency::default());
+        [(1, 10), (2, 20), (3, 30)].into_iter().for_each(|(index, at)| appended.push(Index(index), at));
+        appended.committed(Index(2), 100, &mut latency);
+        assert_eq!(appended.0, [(Index(3), 30)]);
+        appended.committed(Index(2), 200, &mut latency);
+        assert_eq!(latency.count, 2);
+    }
+
+    #[test]
+    fn what_an_append_replaces_is_forgotten() {
+        let mut appended = Appended::default();
+        [(1, 10), (2, 20), (3, 30), (2, 40)]
+            .into_iter()
+            .for_each(|(index, at)| appended.push(Index(index), at));
+        assert_eq!(appended.0, [(Index(1), 10), (Index(2), 40)]);
+    }
+}

@@ -9,7 +9,7 @@ use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::hard_state::SyncedBound;
 use crate::journal::log::cursor::Cursor;
-use crate::journal::log::cut::Part;
+use crate::journal::log::cut::Wiped;
 use crate::journal::log::done::LogDone;
 use crate::journal::log::segment::Stale;
 use crate::journal::log::{aside, procedures};
@@ -51,7 +51,7 @@ impl Journal {
         self.appender.cut(bound, self.segments.active.file, &files);
         let (base, file) = (self.segments.active.base, self.segments.active.file);
         let to = ends.iter().find(|(of, _)| *of == base).map_or(0, |(_, end)| *end);
-        let part = Part { base, file, from: self.cursor.position, to };
+        let part = Wiped { base, file, from: self.cursor.position, to };
         self.pending_cut.get_or_insert_default().add(stale, part);
         fx.out.push(Output::Event(Event::LogCut { journal: self.id, from, last: was_last }));
     }
@@ -96,7 +96,7 @@ impl Journal {
 async fn put_aside(
     context: &Context,
     stale: &[Stale],
-    part: Option<Part>,
+    part: Option<Wiped>,
     segment_bytes: u64,
     term: Term,
 ) -> Result<(), DiskError> {
@@ -108,7 +108,7 @@ async fn put_aside(
         let names = [name, procedures::prepared_name(context.journal, segment.file)];
         procedures::remove_stale(io, context.journal, &names).await?;
     }
-    let Some(Part { base, file, from, to }) = part else { return Ok(()) };
+    let Some(Wiped { base, file, from, to }) = part else { return Ok(()) };
     aside::keep(context, aside::Segment { base, file, file_bytes: segment_bytes }, from..to, term).await?;
     io.truncate(file, from).await?;
     procedures::allocate_whole(io, file, segment_bytes).await

@@ -2,13 +2,10 @@
 
 use super::Journal;
 use crate::entry::item::Item;
-use crate::ids::{Index, Term};
+use crate::ids::Index;
 use crate::journal::effects::Effects;
-use crate::journal::heal::digest::{Digest, Digests};
+use crate::journal::heal::digest::{Compared, Digest, Digests};
 use crate::port::{Event, Output};
-
-/// Segments that wait to be compared: a replica that seals slower than this is far behind.
-const KEPT_MAX: usize = 64;
 
 impl Journal {
     pub fn digests(&self) -> &Digests {
@@ -20,62 +17,44 @@ impl Journal {
         if self.is_alone() {
             return;
         }
-        if let Some(told) = self.digests.told.remove(&base) {
-            return self.compare(base, digest, told, fx);
-        }
-        self.digests.own.insert(base, (digest, Term(0)));
-        while self.digests.own.len() > KEPT_MAX {
-            self.digests.own.pop_first();
-        }
+        let compared = self.digests.sealed(base, digest);
+        compared.into_iter().for_each(|compared| self.compared(compared, fx));
     }
 
     /// The leader says what its segments come to, unless a leader before it did.
     pub(super) fn propose_digests(&mut self) {
-        if self.digests.own.is_empty() || !self.is_settled() {
+        if !self.is_settled() {
             return;
         }
-        let term = self.replica.term();
-        let due = self.digests.own.iter_mut().filter(|(_, (_, proposed))| *proposed != term);
-        let items: Vec<Item> = due
-            .map(|(base, (digest, proposed))| {
-                *proposed = term;
-                let Digest { last, headers, checkpoint } = *digest;
-                Item::SegmentDigest { segment_base: *base, last, headers, checkpoint }
-            })
-            .collect();
-        self.queue_items(items, Vec::new());
+        let due = self.digests.to_tell(self.replica.term());
+        if due.is_empty() {
+            return;
+        }
+        let items = due.into_iter().map(|(segment_base, Digest { last, headers, checkpoint })| {
+            Item::SegmentDigest { segment_base, last, headers, checkpoint }
+        });
+        self.queue_items(items.collect(), Vec::new());
     }
 
     /// Items of an entry that is committed.
     pub(super) fn digests_told(&mut self, items: &[Item], fx: &mut Effects) {
         for item in items {
             let Item::SegmentDigest { segment_base, last, headers, checkpoint } = *item else { continue };
-            let told = Digest { last, headers, checkpoint };
-            match self.digests.own.remove(&segment_base) {
-                Some((own, _)) => self.compare(segment_base, own, told, fx),
-                None if self.segments.sealed.back().is_none_or(|sealed| sealed.base < segment_base) => {
-                    self.digests.told.insert(segment_base, told);
-                    while self.digests.told.len() > KEPT_MAX {
-                        self.digests.told.pop_first();
-                    }
-                }
-                // Sealed by an earlier process, which compared it or will never.
-                None => {}
-            }
+            let sealed = self.segments.sealed.back().map(|sealed| sealed.base);
+            let compared = self.digests.told(segment_base, Digest { last, headers, checkpoint }, sealed);
+            compared.into_iter().for_each(|compared| self.compared(compared, fx));
         }
     }
 
-    fn compare(&mut self, base: Index, own: Digest, told: Digest, fx: &mut Effects) {
-        self.digests.compared += 1;
-        let journal = self.id;
-        if own == told {
+    fn compared(&mut self, compared: Compared, fx: &mut Effects) {
+        let (journal, base, last) = (self.id, compared.base, compared.own.last);
+        if compared.agrees() {
             return fx.out.push(Output::Event(Event::DigestAgrees { journal, base }));
         }
-        self.digests.differing += 1;
-        let entries = (own.last, own.headers) != (told.last, told.headers);
-        fx.out.push(Output::Event(Event::DigestDiffers { journal, base, last: own.last, entries }));
+        let entries = compared.entries_differ();
+        fx.out.push(Output::Event(Event::DigestDiffers { journal, base, last, entries }));
         if entries {
-            self.check_chain_from(own.last);
+            self.check_chain_from(last);
         }
     }
 }

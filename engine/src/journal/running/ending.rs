@@ -39,7 +39,7 @@ impl Journal {
             && self.durable_vote == self.vote_number
             && self.segments.next != Next::Preparing
             && !self.supply.is_reading()
-            && !self.is_lending()
+            && !self.lending.is_under_way()
             && !self.repair.is_under_way()
             && !self.installing.is_under_way()
             && !is_read

@@ -12,45 +12,31 @@ use crate::journal::read::want::ReadFault;
 use crate::peer::PeerMessage;
 use crate::port::{Damage, Output};
 
-/// Entries being read for others: repair is no race.
-const IN_FLIGHT_MAX: usize = 4;
-
-/// The same in bytes: two of the largest.
-const IN_FLIGHT_BYTES_MAX: usize = 2 * LARGE_ENTRY_BYTES_MAX;
-
-/// Askers have one question each under way, for each of their damaged ranges; more is not waited for.
-const QUEUE_MAX: usize = 32;
-
 impl Journal {
     /// Another replica asks for an entry.
     pub fn asked_for(&mut self, asked: Asked, fx: &mut Effects) {
         self.note_asked(asked.by, asked.index);
-        if self.lending.queue.len() >= QUEUE_MAX {
+        if !self.lending.ask(asked) {
             return self.answer_asked(asked, None, fx);
         }
-        self.lending.queue.push_back(asked);
         self.lend_next(fx);
     }
 
     fn lend_next(&mut self, fx: &mut Effects) {
-        while let Some(asked) = self.lending.queue.front().copied() {
+        while let Some(asked) = self.lending.front() {
             let index = asked.index;
             let is_here = index <= self.appender.durable().index;
             let cached = if is_here { self.cache.get(index) } else { None };
             let place = if is_here && cached.is_none() { self.segments.place_of(index) } else { None };
             let Some(place) = place else {
-                self.lending.queue.pop_front();
+                self.lending.pass();
                 self.answer_asked(asked, cached, fx);
                 continue;
             };
             let bytes = bytes_max(&place);
-            let lending = &mut self.lending;
-            if lending.in_flight >= IN_FLIGHT_MAX || lending.in_flight_bytes + bytes > IN_FLIGHT_BYTES_MAX {
+            if !self.lending.begin(bytes) {
                 return;
             }
-            lending.queue.pop_front();
-            lending.in_flight += 1;
-            lending.in_flight_bytes += bytes;
             let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
             fx.start(async move {
                 let result = Box::new(read_entry(context, identity, place, index).await);
@@ -67,8 +53,7 @@ impl Journal {
         result: Result<EntryBytes, ReadFault>,
         fx: &mut Effects,
     ) {
-        self.lending.in_flight -= 1;
-        self.lending.in_flight_bytes -= bytes;
+        self.lending.ended(bytes);
         if let Err(fault) = &result {
             self.note_fault(fault, fx);
         }
@@ -89,11 +74,6 @@ impl Journal {
     fn is_sure_of(&self, index: Index) -> bool {
         let is_near = |damage: &Damage| damage.first.0 <= index.0 + 1 && index.0 <= damage.last.0 + 1;
         !self.damage.iter().any(is_near)
-    }
-
-    /// Nothing is being read for others.
-    pub(super) fn is_lending(&self) -> bool {
-        self.lending.in_flight > 0
     }
 }
 

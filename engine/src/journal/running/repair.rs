@@ -10,7 +10,7 @@ use crate::journal::format::hard_state::{HardState, SyncedBound};
 use crate::journal::heal::done::HealDone;
 use crate::journal::heal::mending::{self, Behind, Judged, PROOF_ENTRIES_MAX, Source, Target, is_whole};
 use crate::journal::heal::proven_loss::ProvenLoss;
-use crate::journal::heal::repair::{Job, Step, Wanted};
+use crate::journal::heal::repair::{Job, RepairStep, WantedEntry};
 use crate::journal::phase::Phase;
 use crate::journal::read::place::Place;
 use crate::peer::PeerMessage;
@@ -47,10 +47,12 @@ impl Journal {
         }
         self.hand_over_damaged(now, fx);
         match self.repair.step {
-            Step::Asked { wanted, peers_asked, until_ns, .. } if now.mono_ns >= until_ns => {
-                self.repair.step = Step::Due { wanted, peers_asked };
+            RepairStep::Asked { wanted, peers_asked, until_ns, .. } if now.mono_ns >= until_ns => {
+                self.repair.step = RepairStep::Due { wanted, peers_asked };
             }
-            Step::Resting { until_ns } if now.mono_ns >= until_ns => self.repair.step = Step::Idle,
+            RepairStep::Resting { until_ns } if now.mono_ns >= until_ns => {
+                self.repair.step = RepairStep::Idle
+            }
             _ => {}
         }
         self.go_on_repairing(now, fx);
@@ -66,8 +68,8 @@ impl Journal {
 
     /// A link came up: whoever is behind it may have what is missing.
     pub(super) fn hurry_repair(&mut self) {
-        if let Step::Resting { .. } = self.repair.step {
-            self.repair.step = Step::Idle;
+        if let RepairStep::Resting { .. } = self.repair.step {
+            self.repair.step = RepairStep::Idle;
         }
     }
 
@@ -91,14 +93,14 @@ impl Journal {
             return self.job_done(fx);
         }
         match self.repair.step {
-            Step::Idle => self.judge(job, fx),
-            Step::Due { wanted, peers_asked } => self.ask_for(job, wanted, peers_asked, now, fx),
+            RepairStep::Idle => self.judge(job, fx),
+            RepairStep::Due { wanted, peers_asked } => self.ask_for(job, wanted, peers_asked, now, fx),
             _ => {}
         }
     }
 
     fn judge(&mut self, job: Job, fx: &mut Effects) {
-        self.repair.step = Step::Judging;
+        self.repair.step = RepairStep::Judging;
         let index = job.at;
         let own = match self.segments.in_memory(index) {
             Some((_, _, entries)) => Source::Known(entries.entry(index).map(|at| at.checksum)),
@@ -151,20 +153,21 @@ impl Journal {
         let is_bound_committed = bound.is_some() && expected == bound && job.at <= self.hard_state.commit;
         let is_proven = judged.proven.is_some() || self.is_chain_proven(&job) || is_bound_committed;
         let any = checksum == 0 || self.repair.nobody_had_it;
-        self.repair.step = Step::Due { wanted: Wanted { checksum, is_proven, any }, peers_asked: 0 };
+        self.repair.step =
+            RepairStep::Due { wanted: WantedEntry { checksum, is_proven, any }, peers_asked: 0 };
         self.go_on_repairing(now, fx);
     }
 
-    fn ask_for(&mut self, job: Job, wanted: Wanted, peers_asked: usize, now: Now, fx: &mut Effects) {
+    fn ask_for(&mut self, job: Job, wanted: WantedEntry, peers_asked: usize, now: Now, fx: &mut Effects) {
         let others = self.members.nodes_but(self.meta.raft_id);
         if peers_asked >= others.len() {
             self.repair.nobody_had_it = !wanted.any;
-            self.repair.step = Step::Resting { until_ns: now.plus(REST) };
+            self.repair.step = RepairStep::Resting { until_ns: now.plus(REST) };
             return;
         }
         let of = others[(self.repair.turn + peers_asked) % others.len()];
         let until_ns = now.plus(ANSWER);
-        self.repair.step = Step::Asked { wanted, peers_asked: peers_asked + 1, of, until_ns };
+        self.repair.step = RepairStep::Asked { wanted, peers_asked: peers_asked + 1, of, until_ns };
         let checksum = if wanted.any { 0 } else { wanted.checksum };
         let message = PeerMessage::Read { journal: self.id, index: job.at, checksum };
         fx.out.push(Output::Peer { to: of, lane: self.lane(), message });
@@ -180,11 +183,11 @@ impl Journal {
         fx: &mut Effects,
     ) {
         let Some(job) = self.repair.jobs.first().copied() else { return };
-        let Step::Asked { wanted, peers_asked, of, .. } = self.repair.step else { return };
+        let RepairStep::Asked { wanted, peers_asked, of, .. } = self.repair.step else { return };
         if of != from || job.at != index || self.phase == Phase::Installing {
             return;
         }
-        self.repair.step = Step::Due { wanted, peers_asked };
+        self.repair.step = RepairStep::Due { wanted, peers_asked };
         if index < self.segments.first() {
             return self.job_done(fx);
         }
@@ -218,17 +221,17 @@ impl Journal {
         let bounds = self.hard_state.commit.max(self.hard_state.synced.index);
         if self.phase == Phase::Running && index > bounds {
             // A crash in the middle of the write must find it below the bounds; then it is asked again.
-            self.repair.step = Step::Idle;
+            self.repair.step = RepairStep::Idle;
             return self.write_hard_state(fx);
         }
         let (term, checksum) = (entry.header().term(), entry.header().checksum.get());
         if self.bound_exact(index).is_some_and(|named| named != checksum) {
             // Nor must it find one there that the bound does not name.
             self.proven_loss = Some(ProvenLoss::Entry(SyncedBound { index, term, checksum }));
-            self.repair.step = Step::Idle;
+            self.repair.step = RepairStep::Idle;
             return self.write_hard_state(fx);
         }
-        self.repair.step = Step::Writing;
+        self.repair.step = RepairStep::Writing;
         let base = Index(entry.header().segment_base.get());
         let target = self.target(base);
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
@@ -266,13 +269,13 @@ impl Journal {
                 self.repair.turn += 1;
                 self.repair.nobody_had_it = false;
                 *job = Job { at: Index(index.0 - 1), mended: index, chained: Some(previous), ..*job };
-                self.repair.step = Step::Idle;
+                self.repair.step = RepairStep::Idle;
                 self.note_other(index, checksum, fx);
             }
             // The medium does not keep it, or has no room: later perhaps.
-            Ok(false) => self.repair.step = Step::Resting { until_ns: now.plus(REST) },
+            Ok(false) => self.repair.step = RepairStep::Resting { until_ns: now.plus(REST) },
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
-                self.repair.step = Step::Resting { until_ns: now.plus(REST) }
+                self.repair.step = RepairStep::Resting { until_ns: now.plus(REST) }
             }
             Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
         }
@@ -303,7 +306,7 @@ impl Journal {
 
     fn job_done(&mut self, fx: &mut Effects) {
         let job = self.repair.jobs.remove(0);
-        self.repair.step = Step::Idle;
+        self.repair.step = RepairStep::Idle;
         self.repair.nobody_had_it = false;
         self.damage.retain(|damage| !(job.first <= damage.first && damage.last <= job.last));
         if job.mended <= job.last {
@@ -324,7 +327,7 @@ impl Journal {
         let (term, checksum) = at.map_or((Term(0), 0), |at| (at.term, at.checksum));
         self.repair.jobs.retain(|job| job.last <= last);
         self.damage.retain(|damage| damage.last <= last);
-        self.repair.step = Step::Idle;
+        self.repair.step = RepairStep::Idle;
         self.repair.has_changed = true;
         let synced = SyncedBound { index: last, term, checksum };
         let generation = self.hard_state.generation + 1;

@@ -15,15 +15,12 @@ const AHEAD_ENTRIES: u64 = 4;
 impl Journal {
     /// Begins to read what raft waits for.
     pub(super) fn supply(&mut self, now: Now, fx: &mut Effects) {
-        let mut all = core::mem::take(&mut self.supply.paced);
+        let mut all = self.supply.take_held();
         all.append(&mut self.replica.take_wanted());
         for wanted in all {
             let first = wanted.index;
             if self.supply.get(first).is_none() && !self.context.pace.may_read(now) {
-                // Where another follower wants the same, raft asks again with the next heartbeat.
-                if self.supply.paced.iter().all(|waiting| waiting.index != first) {
-                    self.supply.paced.push(wanted);
-                }
+                self.supply.hold(wanted);
                 continue;
             }
             let ahead = if self.context.pace.is_alone(now) { AHEAD_ENTRIES } else { 1 };
@@ -32,17 +29,19 @@ impl Journal {
             }
             if self.supply.get(first).is_some() {
                 self.replica.go_on(wanted);
-            } else if let Some(waiting) = self.supply.reading.get_mut(&first) {
-                waiting.push(wanted);
+            } else {
+                self.supply.wait(wanted);
             }
         }
     }
 
     fn begin_read(&mut self, index: Index, fx: &mut Effects) {
         let hot = self.cache.recent_first(self.cursor.next);
-        let known = self.supply.get(index).is_some() || self.supply.reading.contains_key(&index);
         // What is not durable is in memory; what is in memory need not be read.
-        if known || self.replica.can_send_at_once(index, hot) || index > self.appender.durable().index {
+        if self.supply.is_known(index)
+            || self.replica.can_send_at_once(index, hot)
+            || index > self.appender.durable().index
+        {
             return;
         }
         // Where entries are small the cache goes further back than raft's own window.
@@ -50,7 +49,7 @@ impl Journal {
             return self.take_supply(entry);
         }
         let Some(place) = self.segments.place_of(index) else { return };
-        self.supply.reading.insert(index, Vec::new());
+        self.supply.begin(index);
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = read_entry(context, identity, place, index).await;
@@ -74,7 +73,7 @@ impl Journal {
         now: Now,
         fx: &mut Effects,
     ) {
-        let waiting = self.supply.reading.remove(&index).unwrap_or_default();
+        let waiting = self.supply.ended(index);
         match result {
             Ok(entry) if self.replica.is_leader() => {
                 self.context.pace.took(entry.len());
