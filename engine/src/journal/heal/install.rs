@@ -16,10 +16,17 @@
 //! is what it was; from then on it is the new one, and recovery clears the rest away.
 
 use super::incoming::Reserved;
-use crate::ids::{NodeId, RaftId};
+use crate::disk::{BLOCK, DiskError};
+use crate::folder::{self, JournalFile};
+use crate::framing::replace_file;
+use crate::ids::{FileId, Index, JournalIdentity, NodeId, RaftId};
+use crate::journal::context::Context;
 use crate::journal::format::install_file::Install;
+use crate::journal::heal::done::Offered;
 use crate::journal::phase::Phase;
-use crate::peer::install::Offer;
+use crate::journal::read::place::{Place, read_entry};
+use crate::journal::read::sealed_index::SealedIndex;
+use crate::peer::install::{Offer, PIECE_BYTES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Both ends of an installation.
@@ -58,4 +65,68 @@ impl Installing {
     pub(in crate::journal) fn is_under_way(&self) -> bool {
         self.offering || self.lending > 0
     }
+}
+
+pub async fn look_at_start(
+    context: Context,
+    identity: JournalIdentity,
+    place: Option<Place>,
+    first: Index,
+    known: u32,
+) -> Offered {
+    let io = context.io.clone();
+    let path = folder::checkpoint_path(context.journal, Index(first.0 - 1));
+    let checksum = match place {
+        Some(place) => {
+            let entry = read_entry(context, identity, place, first).await.ok()?;
+            entry.header().previous_checksum.get()
+        }
+        None => known,
+    };
+    let (file, bytes) = io.open(&path).await.ok()?;
+    io.close(file).await.ok()?;
+    Some((checksum, bytes))
+}
+
+pub async fn read_piece(context: Context, last: Index, position: u64) -> Option<Vec<u8>> {
+    let io = &context.io;
+    let (file, file_bytes) = io.open(&folder::checkpoint_path(context.journal, last)).await.ok()?;
+    let bytes = file_bytes.saturating_sub(position).min(PIECE_BYTES_MAX as u64) as usize;
+    let read =
+        if bytes > 0 { io.read(file, position, bytes.next_multiple_of(BLOCK)).await.ok() } else { None };
+    io.close(file).await.ok()?;
+    read.map(|read| read[..bytes.min(read.len())].to_vec())
+}
+
+/// Whether the entry behind the checkpoint is whole here, and names the last one in it.
+pub async fn follows(
+    context: Context,
+    identity: JournalIdentity,
+    place: Option<Place>,
+    install: &Install,
+) -> bool {
+    let Some(place) = place else { return false };
+    let first = read_entry(context, identity, place, install.last.next()).await;
+    first.is_ok_and(|entry| entry.header().previous_checksum.get() == install.checksum)
+}
+
+/// The last step: behind `install` there is no way back, and the old files are closed.
+pub async fn write_install(
+    context: Context,
+    identity: JournalIdentity,
+    install: Install,
+    file: Vec<u8>,
+    (files, indexes): (Vec<FileId>, Vec<SealedIndex>),
+) -> Result<(), DiskError> {
+    let (io, pool) = (&context.io, &context.pool);
+    let dir = folder::journal_dir(context.journal);
+    let bytes = [install.encode(&identity), file].concat();
+    replace_file(io, pool, &dir, &JournalFile::Install.name(), &bytes).await?;
+    for index in indexes {
+        index.close().await?;
+    }
+    for file in files {
+        io.close(file).await?;
+    }
+    Ok(())
 }

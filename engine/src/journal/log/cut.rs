@@ -15,7 +15,11 @@
 //! - What a later cut adds is void together with what an earlier one left.
 
 use super::segment::Stale;
-use crate::ids::{FileId, Index};
+use crate::disk::DiskError;
+use crate::folder;
+use crate::ids::{FileId, Index, Term};
+use crate::journal::context::Context;
+use crate::journal::log::{aside, procedures};
 
 /// A cut that is not yet carried out on disk.
 #[derive(Debug, Default)]
@@ -45,6 +49,28 @@ impl PendingCut {
         self.part = (part.from < part.to).then_some(part);
         self.stale.extend(stale);
     }
+}
+
+/// Copies what was cut into `quarantine/` as far as there is room, and makes its place as new.
+pub(in crate::journal) async fn put_aside(
+    context: &Context,
+    stale: &[Stale],
+    part: Option<Wiped>,
+    segment_bytes: u64,
+    term: Term,
+) -> Result<(), DiskError> {
+    let io = &context.io;
+    for segment in stale {
+        let name = folder::segment_path(context.journal, segment.base);
+        let from = aside::Segment { base: segment.base, file: segment.file, file_bytes: segment_bytes };
+        aside::keep(context, from, 0..segment.bytes, term).await?;
+        let names = [name, procedures::prepared_name(context.journal, segment.file)];
+        procedures::remove_stale(io, context.journal, &names).await?;
+    }
+    let Some(Wiped { base, file, from, to }) = part else { return Ok(()) };
+    aside::keep(context, aside::Segment { base, file, file_bytes: segment_bytes }, from..to, term).await?;
+    io.truncate(file, from).await?;
+    procedures::allocate_whole(io, file, segment_bytes).await
 }
 
 #[cfg(test)]

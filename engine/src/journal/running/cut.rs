@@ -3,16 +3,12 @@
 use super::Journal;
 use crate::clock::Now;
 use crate::disk::{DiskError, DiskErrorKind};
-use crate::folder;
 use crate::ids::{Index, Term};
-use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::hard_state::SyncedBound;
 use crate::journal::log::cursor::Cursor;
-use crate::journal::log::cut::Wiped;
+use crate::journal::log::cut::{Wiped, put_aside};
 use crate::journal::log::done::LogDone;
-use crate::journal::log::segment::Stale;
-use crate::journal::log::{aside, procedures};
 use crate::port::{Event, Fatal, Output};
 
 impl Journal {
@@ -90,26 +86,4 @@ impl Journal {
         self.pending_cut.as_mut().expect("a cut is pending").removing = false;
         self.go_on_after_cut(now, fx);
     }
-}
-
-/// Copies what was cut into `quarantine/` as far as there is room, and makes its place as new.
-async fn put_aside(
-    context: &Context,
-    stale: &[Stale],
-    part: Option<Wiped>,
-    segment_bytes: u64,
-    term: Term,
-) -> Result<(), DiskError> {
-    let io = &context.io;
-    for segment in stale {
-        let name = folder::segment_path(context.journal, segment.base);
-        let from = aside::Segment { base: segment.base, file: segment.file, file_bytes: segment_bytes };
-        aside::keep(context, from, 0..segment.bytes, term).await?;
-        let names = [name, procedures::prepared_name(context.journal, segment.file)];
-        procedures::remove_stale(io, context.journal, &names).await?;
-    }
-    let Some(Wiped { base, file, from, to }) = part else { return Ok(()) };
-    aside::keep(context, aside::Segment { base, file, file_bytes: segment_bytes }, from..to, term).await?;
-    io.truncate(file, from).await?;
-    procedures::allocate_whole(io, file, segment_bytes).await
 }

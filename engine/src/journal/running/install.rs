@@ -2,11 +2,8 @@
 
 use super::Journal;
 use crate::clock::Now;
-use crate::disk::{BLOCK, DiskError};
-use crate::folder::{self, JournalFile};
-use crate::framing::replace_file;
-use crate::ids::{FileId, Index, JournalIdentity, NodeId, RaftId, Term};
-use crate::journal::context::Context;
+use crate::disk::BLOCK;
+use crate::ids::{FileId, Index, NodeId, RaftId, Term};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::checkpoint_file::Checkpoint;
 use crate::journal::format::hard_state::HardState;
@@ -14,11 +11,10 @@ use crate::journal::format::install_file::Install;
 use crate::journal::format::meta_record::JournalMeta;
 use crate::journal::heal::done::{HealDone, Offered};
 use crate::journal::heal::incoming::NoRoom;
-use crate::journal::heal::install::Fetching;
+use crate::journal::heal::install::{Fetching, follows, look_at_start, read_piece, write_install};
 use crate::journal::ledger::state::State;
 use crate::journal::log::segment::{Next, Segments};
 use crate::journal::phase::Phase;
-use crate::journal::read::place::{Place, read_entry};
 use crate::journal::read::sealed_index::SealedIndex;
 use crate::peer::install::{InstallMessage, Offer, PIECE_BYTES_MAX};
 use crate::peer::{PeerMessage, RaftKind, RaftMessage};
@@ -331,68 +327,4 @@ impl Journal {
         let (journal, lane) = (self.id, self.meta.lane);
         fx.out.push(Output::Peer { to, lane, message: PeerMessage::Raft { journal, message: said } });
     }
-}
-
-async fn look_at_start(
-    context: Context,
-    identity: JournalIdentity,
-    place: Option<Place>,
-    first: Index,
-    known: u32,
-) -> Offered {
-    let io = context.io.clone();
-    let path = folder::checkpoint_path(context.journal, Index(first.0 - 1));
-    let checksum = match place {
-        Some(place) => {
-            let entry = read_entry(context, identity, place, first).await.ok()?;
-            entry.header().previous_checksum.get()
-        }
-        None => known,
-    };
-    let (file, bytes) = io.open(&path).await.ok()?;
-    io.close(file).await.ok()?;
-    Some((checksum, bytes))
-}
-
-async fn read_piece(context: Context, last: Index, position: u64) -> Option<Vec<u8>> {
-    let io = &context.io;
-    let (file, file_bytes) = io.open(&folder::checkpoint_path(context.journal, last)).await.ok()?;
-    let bytes = file_bytes.saturating_sub(position).min(PIECE_BYTES_MAX as u64) as usize;
-    let read =
-        if bytes > 0 { io.read(file, position, bytes.next_multiple_of(BLOCK)).await.ok() } else { None };
-    io.close(file).await.ok()?;
-    read.map(|read| read[..bytes.min(read.len())].to_vec())
-}
-
-/// Whether the entry behind the checkpoint is whole here, and names the last one in it.
-async fn follows(
-    context: Context,
-    identity: JournalIdentity,
-    place: Option<Place>,
-    install: &Install,
-) -> bool {
-    let Some(place) = place else { return false };
-    let first = read_entry(context, identity, place, install.last.next()).await;
-    first.is_ok_and(|entry| entry.header().previous_checksum.get() == install.checksum)
-}
-
-/// The last step: behind `install` there is no way back, and the old files are closed.
-async fn write_install(
-    context: Context,
-    identity: JournalIdentity,
-    install: Install,
-    file: Vec<u8>,
-    (files, indexes): (Vec<FileId>, Vec<SealedIndex>),
-) -> Result<(), DiskError> {
-    let (io, pool) = (&context.io, &context.pool);
-    let dir = folder::journal_dir(context.journal);
-    let bytes = [install.encode(&identity), file].concat();
-    replace_file(io, pool, &dir, &JournalFile::Install.name(), &bytes).await?;
-    for index in indexes {
-        index.close().await?;
-    }
-    for file in files {
-        io.close(file).await?;
-    }
-    Ok(())
 }
