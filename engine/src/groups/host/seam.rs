@@ -16,7 +16,7 @@ pub enum Input {
         request: RequestId,
         body: Request,
     },
-    /// What [`Host::next_append`] gave is committed at this offset, or is not.
+    /// What [`super::Host::next_append`] gave is committed at this offset, or is not.
     Produced {
         ticket: Ticket,
         result: Result<Offset, Refusal>,

@@ -7,7 +7,7 @@
 //! Invariants:
 //! - Questions are answered in the order in which they came, but for those that are read from the disk.
 //! - So many reads are under way at most, and so many bytes; one read always may be.
-//! - No more than [`QUEUE_MAX`] questions wait: who asks beyond that is told at once that there is nothing.
+//! - No more than `QUEUE_MAX` questions wait: who asks beyond that is told at once that there is nothing.
 
 use crate::entry::layout::LARGE_ENTRY_BYTES_MAX;
 use crate::ids::{Index, NodeId};

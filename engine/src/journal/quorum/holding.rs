@@ -6,8 +6,8 @@
 //! bounds that keep a slow or dead one from being felt:
 //! - only while it lags by more than [`Bounds::held`] bytes and by no more than
 //!   [`Bounds::left`]: who is behind that is left behind;
-//! - only while it moves: who acknowledged nothing for [`STILL`] is not waited for;
-//! - at most half of the time, [`SPARE_MAX`] at once: who is slower than half falls behind.
+//! - only while it moves: who acknowledged nothing for `STILL` is not waited for;
+//! - at most half of the time, `SPARE_MAX` at once: who is slower than half falls behind.
 
 use crate::clock::Now;
 use crate::ids::Index;
