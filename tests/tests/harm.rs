@@ -1,7 +1,7 @@
 //! The worst request of every API that takes a list: what it takes of the allocator, and how long
 //! others wait for it. In a process of its own, with the node in it: every byte is counted.
 
-use net::kafka::repeats::NAMED_MAX;
+use net::kafka::codec::wire::NAMED_MAX;
 use net::observe::status::{Phase, Status};
 use net::process::address::Address;
 use net::process::config::{Config, Machine};
@@ -284,8 +284,11 @@ fn the_worst_request_of_each_api_takes_little_and_lets_others_in() {
     let opened = DataFolder::open(folder.path(), config.node.node, &[], segment_bytes);
     let opened = opened.expect("a folder for the node");
     let status = Status::new(1);
-    let node =
-        net::process::node::NodeConfig { data_dir: opened.path.clone(), open_files_max: 2000, ..config.node };
+    let node = net::process::node_config::NodeConfig {
+        data_dir: opened.path.clone(),
+        open_files_max: 2000,
+        ..config.node
+    };
     let running = {
         let status = Arc::clone(&status);
         std::thread::spawn(move || net::process::node::run(node, status))

@@ -3,10 +3,10 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use net::client::budget::FrameBudget;
 use net::client::frame::{Frame, FrameBuffers};
+use net::kafka::api::{Api, PRODUCE};
 use net::kafka::codec::cursor::Writer;
 use net::kafka::codec::header::{Opened, open};
 use net::kafka::hot::produce_codec::ProduceRequest;
-use net::kafka::versions::{Api, PRODUCE};
 use std::hint::black_box;
 
 const VERSION: i16 = 11;

@@ -1,13 +1,11 @@
 //! `duramen cluster status`: asks every node, side by side, and shows what they tell.
 
-use super::broker_ids;
 use super::connection::Connection;
-use super::health;
 use super::out::Out;
 use super::reach::Reach;
 use super::side_by_side::{ask_all, first_of, left};
 use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
-use super::topic_report;
+use super::{broker_ids, health, topic_report};
 use crate::observe::health_row::{self, HealthRow};
 use crate::process::address::Address;
 use crate::process::refusal::{EXIT_DATA, Refusal};

@@ -3,13 +3,14 @@
 
 use super::connection::Connection;
 use super::group_report::{self, GroupReport};
-use super::group_reset::{self, To};
+use super::group_reset::{self};
 use super::kafka_error::{check, is_passing};
 use super::out::{self, Out};
 use super::reach::Reach;
-use super::topic::left_out;
+use super::topic_report::left_out;
+use crate::admin::group_reset::ResetArguments;
 use crate::process::refusal::Refusal;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use kafka_wire::{DeleteGroupsRequest, FindCoordinatorRequest};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -31,55 +32,6 @@ pub enum Verb {
         /// Name of the group
         name: String,
     },
-}
-
-#[derive(Args, Debug)]
-pub struct ResetArguments {
-    /// Name of the group
-    pub name: String,
-    /// Topic whose offsets are set
-    #[arg(long, value_name = "TOPIC")]
-    pub topic: String,
-    /// Only this partition. May be given more than once [default: all]
-    #[arg(long, value_name = "N")]
-    pub partition: Vec<i32>,
-    #[command(flatten)]
-    pub to: ToArguments,
-    /// Show what would be set, and set nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-pub struct ToArguments {
-    /// To the first offset that there is
-    #[arg(long)]
-    to_earliest: bool,
-    /// To the next offset to be written
-    #[arg(long)]
-    to_latest: bool,
-    /// To this offset, or the nearest that there is
-    #[arg(long, value_name = "N")]
-    to_offset: Option<i64>,
-    /// To the first record at or after this time, in milliseconds since 1970
-    #[arg(long, value_name = "MS")]
-    to_time: Option<i64>,
-    /// By so many offsets from where the group is, back if negative
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    shift_by: Option<i64>,
-}
-
-impl ToArguments {
-    fn to(&self) -> To {
-        match (self.to_earliest, self.to_offset, self.to_time, self.shift_by) {
-            (true, ..) => To::Earliest,
-            (_, Some(offset), ..) => To::Offset(offset),
-            (_, _, Some(time_ms), _) => To::Time(time_ms),
-            (.., Some(by)) => To::Shifted(by),
-            _ => To::Latest,
-        }
-    }
 }
 
 /// How long a command rests before it asks a coordinator again.

@@ -1,16 +1,15 @@
 //! `duramen group reset`: where a group's offsets are moved to, and the commit that moves them.
 
-use super::connection::Connection;
-use super::group::ResetArguments;
-use super::group_report::{self, Offsets};
-use super::kafka_error::check;
-use super::offsets::{self, Spread};
-use super::out;
-use super::reach::Reach;
-use super::topic::left_out;
-use super::topic_report;
+use crate::admin::connection::Connection;
+use crate::admin::group_report::{self, Offsets};
+use crate::admin::kafka_error::check;
+use crate::admin::offsets::{self, Spread};
+use crate::admin::out::{self};
+use crate::admin::reach::Reach;
+use crate::admin::topic_report::{self, left_out};
 use crate::kafka::errors::code;
 use crate::process::refusal::Refusal;
+use clap::Args;
 use kafka_wire::OffsetCommitRequest;
 use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use serde::Serialize;
@@ -134,6 +133,55 @@ fn commit(coordinator: &mut Connection, group: &str, topic: &str, rows: &[ResetR
         check(&format!("offset of {topic}-{}", one.partition_index), one.error_code, None)?;
     }
     Ok(())
+}
+
+#[derive(Args, Debug)]
+pub struct ResetArguments {
+    /// Name of the group
+    pub name: String,
+    /// Topic whose offsets are set
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: String,
+    /// Only this partition. May be given more than once [default: all]
+    #[arg(long, value_name = "N")]
+    pub partition: Vec<i32>,
+    #[command(flatten)]
+    pub to: ToArguments,
+    /// Show what would be set, and set nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct ToArguments {
+    /// To the first offset that there is
+    #[arg(long)]
+    to_earliest: bool,
+    /// To the next offset to be written
+    #[arg(long)]
+    to_latest: bool,
+    /// To this offset, or the nearest that there is
+    #[arg(long, value_name = "N")]
+    to_offset: Option<i64>,
+    /// To the first record at or after this time, in milliseconds since 1970
+    #[arg(long, value_name = "MS")]
+    to_time: Option<i64>,
+    /// By so many offsets from where the group is, back if negative
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    shift_by: Option<i64>,
+}
+
+impl ToArguments {
+    pub fn to(&self) -> To {
+        match (self.to_earliest, self.to_offset, self.to_time, self.shift_by) {
+            (true, ..) => To::Earliest,
+            (_, Some(offset), ..) => To::Offset(offset),
+            (_, _, Some(time_ms), _) => To::Time(time_ms),
+            (.., Some(by)) => To::Shifted(by),
+            _ => To::Latest,
+        }
+    }
 }
 
 #[cfg(test)]

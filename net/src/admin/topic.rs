@@ -5,6 +5,7 @@ use super::kafka_error::check;
 use super::out::Out;
 use super::reach::Reach;
 use super::topic_report::{self, TopicReport};
+use crate::admin::topic_report::{RESOURCE_TOPIC, left_out};
 use crate::process::refusal::Refusal;
 use clap::Subcommand;
 use engine::control::names::is_internal;
@@ -93,8 +94,6 @@ fn parse_setting(text: &str) -> Result<Setting, String> {
     }
 }
 
-/// Of Kafka's kinds of resource in the configuration APIs.
-pub const RESOURCE_TOPIC: i8 = 2;
 const OPERATION_SET: i8 = 0;
 const OPERATION_DELETE: i8 = 1;
 
@@ -273,12 +272,6 @@ fn delete(connection: &mut Connection, reach: &Reach, name: &str) -> Result<(), 
     let response = connection.call(6, &request)?;
     let done = response.responses.into_iter().next().ok_or_else(|| left_out(connection))?;
     check(&format!("topic '{name}'"), done.error_code, done.error_message.as_deref())
-}
-
-/// The broker answered, but not about what it was asked for.
-pub fn left_out(connection: &Connection) -> Refusal {
-    let what = format!("{} left out of its answer what it was asked for", connection.address());
-    Refusal::refused(what, "see the broker's log")
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! What there is to say of topics: read by Metadata, DescribeConfigs, ListOffsets and
 //! DescribeLogDirs, shown as a table.
 
-use super::connection::Connection;
-use super::kafka_error::check;
-use super::offsets::{self, Spread};
-use super::out;
-use super::reach::Reach;
-use super::topic::{RESOURCE_TOPIC, left_out};
+use crate::admin::connection::Connection;
+use crate::admin::kafka_error::check;
+use crate::admin::offsets::{self, Spread};
+use crate::admin::out;
+use crate::admin::reach::Reach;
 use crate::kafka::codec::wire::{StrBytes, Uuid};
 use crate::process::refusal::Refusal;
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
@@ -186,6 +185,15 @@ fn settings(connection: &mut Connection, name: &str) -> Result<Vec<SettingRow>, 
         own: config.config_source == SOURCE_TOPIC,
     });
     Ok(rows.collect())
+}
+
+/// Of Kafka's kinds of resource in the configuration APIs.
+pub const RESOURCE_TOPIC: i8 = 2;
+
+/// The broker answered, but not about what it was asked for.
+pub fn left_out(connection: &Connection) -> Refusal {
+    let what = format!("{} left out of its answer what it was asked for", connection.address());
+    Refusal::refused(what, "see the broker's log")
 }
 
 #[cfg(test)]

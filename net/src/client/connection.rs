@@ -6,9 +6,10 @@
 //! own queue and stops only itself. An idle connection holds no buffer.
 
 use crate::client::budget::Share;
-use crate::client::connections::Connections;
+use crate::client::connections::{Connections, OpenConnection, WaitsFor};
 use crate::client::frame::Frame;
 use crate::client::socket::Socket;
+use crate::kafka::api::{API_VERSIONS, FETCH, PRODUCE};
 use crate::kafka::apis::api_versions;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::header::{self, Opened, RequestHeader};
@@ -99,16 +100,8 @@ struct Queued {
     received_ns: u64,
 }
 
-/// What a connection's next progress is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitsFor {
-    Request,
-    RestOfFrame,
-    Answer,
-}
-
 pub struct Connection {
-    pub peer: SocketAddr,
+    peer: SocketAddr,
     socket: Socket,
     _place: ClientPlace,
     shared: Rc<Connections>,
@@ -162,7 +155,7 @@ pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
         muted_until_ns: Cell::new(0),
         last_rest_ns: Cell::new(now_ns),
     });
-    let id = shared.add(&connection);
+    let id = shared.add(Rc::clone(&connection) as Rc<dyn OpenConnection>);
     let writer = Rc::clone(&connection);
     glommio::spawn_local(async move {
         if let Err(error) = writer.write_answers().await {
@@ -176,8 +169,12 @@ pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
     glommio::spawn_local(async move { connection.read_requests().await }).detach();
 }
 
-impl Connection {
-    pub fn waits_for(&self) -> WaitsFor {
+impl OpenConnection for Connection {
+    fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    fn waits_for(&self) -> WaitsFor {
         if self.handling.get() || !self.queue.borrow().is_empty() {
             WaitsFor::Answer
         } else if self.within_frame.get() {
@@ -187,12 +184,11 @@ impl Connection {
         }
     }
 
-    pub fn last_progress_ns(&self) -> u64 {
+    fn last_progress_ns(&self) -> u64 {
         self.last_progress_ns.get()
     }
 
-    /// Ends it at once, whatever is under way.
-    pub fn close(&self) {
+    fn close(&self) {
         if !self.closed.replace(true) {
             self.socket.shutdown();
             self.changed.notify();
@@ -200,12 +196,17 @@ impl Connection {
         }
     }
 
-    /// Takes no further request; closes when those in flight are answered.
-    pub fn stop_reading(&self) {
+    fn stop_reading(&self) {
         self.reading_ended.set(true);
         self.changed.notify();
     }
 
+    fn answer_bytes(&self) -> usize {
+        self.answer_bytes.get()
+    }
+}
+
+impl Connection {
     fn progress(&self) -> u64 {
         let now_ns = self.shared.shard.now().mono_ns;
         self.last_progress_ns.set(now_ns);
@@ -350,20 +351,20 @@ impl Connection {
             Opened::Request { header, body } => (header, body),
             Opened::UnknownApiVersions { correlation } => {
                 let answer = api_versions::unsupported(correlation, &self.shared.apis);
-                self.push(Answer::Ready(Outgoing::of(answer)), versions::API_VERSIONS, received_ns);
+                self.push(Answer::Ready(Outgoing::of(answer)), API_VERSIONS, received_ns);
                 return Ok(());
             }
         };
         let api_key = header.api_key;
         let answer = match api_key {
-            versions::PRODUCE => match self.take_produce(header, body).await? {
+            PRODUCE => match self.take_produce(header, body).await? {
                 Begun::Answered(work) => {
                     self.mute(work.throttle);
                     Answer::Produce(work)
                 }
                 Begun::Silent { refused, throttle } => {
                     self.mute(throttle);
-                    self.count(versions::PRODUCE, received_ns, u64::from(refused));
+                    self.count(PRODUCE, received_ns, u64::from(refused));
                     if refused {
                         tracing::debug!(peer = %self.peer, "closed: a batch with acks=0 was refused");
                         self.close();
@@ -371,8 +372,8 @@ impl Connection {
                     return Ok(());
                 }
             },
-            versions::FETCH => self.take_fetch(header, body).await?,
-            versions::API_VERSIONS => {
+            FETCH => self.take_fetch(header, body).await?,
+            API_VERSIONS => {
                 Answer::Ready(Outgoing::of(api_versions::answer(header, body, &self.shared.apis)?))
             }
             _ => {
@@ -464,10 +465,6 @@ impl Connection {
             self.progress();
         }
         Ok(share)
-    }
-
-    pub fn answer_bytes(&self) -> usize {
-        self.answer_bytes.get()
     }
 
     fn text_made(&self, bytes: usize) {

@@ -1,16 +1,16 @@
 //! The connections of one shard and what they share: budgets, the handlers' context, time-outs.
 
 use crate::client::budget::FrameBudget;
-use crate::client::connection::{Connection, WaitsFor};
 use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
+use crate::kafka::api::Api;
 use crate::kafka::codec::wire::BODY_BYTES_MAX;
 use crate::kafka::context::Context;
-use crate::kafka::versions::{self, Api};
+use crate::kafka::versions;
 use crate::process::descriptors::{ClientPlace, Descriptors};
 use crate::shard::shard_loop::ShardLoop;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,27 @@ const PRESSED_PROGRESS_MAX: Duration = Duration::from_secs(5);
 const ANSWER_PROGRESS_MAX: Duration = Duration::from_secs(600);
 /// What one fetch answer may always hold, however little memory is left.
 const FETCH_BYTES_MIN: usize = 1 << 20;
+
+/// What a connection's next progress is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitsFor {
+    Request,
+    RestOfFrame,
+    Answer,
+}
+
+/// A connection, as those that share its shard see it.
+pub trait OpenConnection {
+    fn peer(&self) -> SocketAddr;
+    fn waits_for(&self) -> WaitsFor;
+    fn last_progress_ns(&self) -> u64;
+    /// Bytes of its answers without records.
+    fn answer_bytes(&self) -> usize;
+    /// Takes no further request; closes when those in flight are answered.
+    fn stop_reading(&self);
+    /// Ends it at once, whatever is under way.
+    fn close(&self);
+}
 
 pub struct Connections {
     pub shard: Rc<ShardLoop>,
@@ -43,7 +64,7 @@ pub struct Connections {
     /// Bytes of the answers that are being written, stored records that they pin included.
     pub answer_bytes: Cell<usize>,
     answer_bytes_max: usize,
-    open: RefCell<BTreeMap<u64, Rc<Connection>>>,
+    open: RefCell<BTreeMap<u64, Rc<dyn OpenConnection>>>,
     by_address: RefCell<BTreeMap<IpAddr, usize>>,
     descriptors: Arc<Descriptors>,
     next: Cell<u64>,
@@ -123,10 +144,10 @@ impl Connections {
         self.text_bytes.get() < self.text_bytes_max
     }
 
-    pub fn add(&self, connection: &Rc<Connection>) -> u64 {
-        *self.by_address.borrow_mut().entry(connection.peer.ip()).or_default() += 1;
+    pub fn add(&self, connection: Rc<dyn OpenConnection>) -> u64 {
+        *self.by_address.borrow_mut().entry(connection.peer().ip()).or_default() += 1;
         self.next.set(self.next.get() + 1);
-        self.open.borrow_mut().insert(self.next.get(), Rc::clone(connection));
+        self.open.borrow_mut().insert(self.next.get(), connection);
         let mut page = self.shard.page.borrow_mut();
         page.connections_open += 1;
         page.connections_accepted += 1;
@@ -137,10 +158,10 @@ impl Connections {
         let Some(connection) = self.open.borrow_mut().remove(&id) else { return };
         self.shard.page.borrow_mut().connections_open -= 1;
         let mut by_address = self.by_address.borrow_mut();
-        let here = by_address.get_mut(&connection.peer.ip()).expect("it was counted");
+        let here = by_address.get_mut(&connection.peer().ip()).expect("it was counted");
         *here -= 1;
         if *here == 0 {
-            by_address.remove(&connection.peer.ip());
+            by_address.remove(&connection.peer().ip());
         }
     }
 
@@ -152,7 +173,7 @@ impl Connections {
     pub fn sweep(&self) {
         let now_ns = self.shard.now().mono_ns;
         let idle_max = Duration::from_millis(self.context.settings.connection_idle_max_ms);
-        let limit = |connection: &Connection| match connection.waits_for() {
+        let limit = |connection: &dyn OpenConnection| match connection.waits_for() {
             WaitsFor::Request => idle_max,
             WaitsFor::RestOfFrame => idle_max.min(FRAME_PROGRESS_MAX),
             // Others wait for the memory that its answers take.
@@ -163,8 +184,8 @@ impl Connections {
         };
         for connection in self.open.borrow().values() {
             let still_ns = now_ns.saturating_sub(connection.last_progress_ns());
-            if u128::from(still_ns) > limit(connection).as_nanos() {
-                tracing::debug!(peer = %connection.peer, "closed: no progress");
+            if u128::from(still_ns) > limit(&**connection).as_nanos() {
+                tracing::debug!(peer = %connection.peer(), "closed: no progress");
                 self.shard.page.borrow_mut().connections_refused += 1;
                 connection.close();
             }
@@ -191,7 +212,7 @@ impl Connections {
             (connection.waits_for() != WaitsFor::Request, connection.last_progress_ns())
         });
         for connection in by_progress.into_iter().take(too_many) {
-            tracing::info!(peer = %connection.peer, "closed: its descriptor is needed for a file");
+            tracing::info!(peer = %connection.peer(), "closed: its descriptor is needed for a file");
             self.shard.page.borrow_mut().connections_refused += 1;
             connection.close();
         }

@@ -1,9 +1,8 @@
 //! One shard's port for clients, accepted from in a task of its own.
 
-use crate::client::connection;
 use crate::client::connections::Connections;
-use crate::client::socket;
-use crate::process::node::NodeError;
+use crate::client::{connection, socket};
+use crate::process::end::NodeError;
 use glommio::net::TcpListener;
 use std::net::SocketAddr;
 use std::rc::Rc;

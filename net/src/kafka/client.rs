@@ -2,7 +2,7 @@
 //! encoded around records that stay where they are, and their responses read in place. All other
 //! APIs by their schemas.
 
-use super::versions::{FETCH, PRODUCE};
+use super::api::{FETCH, PRODUCE};
 use crate::kafka::codec::cursor::{Cursor, Malformed, Parsed, Writer};
 use crate::kafka::codec::wire::{
     self, ApiVersion, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair,

@@ -2,11 +2,13 @@
 //! questions about partitions that this shard leads.
 
 use super::throttle::{Quota, Throttles};
+use crate::kafka::broker::Broker;
 use crate::kafka::hot::leader_hint::LeaderHint;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
 use crate::shard::groups::Groups;
-use crate::shard::shard_loop::{ControlResult, QueryResult, Question, ShardLoop};
+use crate::shard::results::{ControlResult, QueryResult, Question};
+use crate::shard::shard_loop::ShardLoop;
 use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
@@ -49,15 +51,6 @@ pub struct Caller {
     pub client_id: String,
     /// As Kafka writes it: a slash before the address.
     pub host: String,
-}
-
-/// A shard as a broker to clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broker {
-    pub id: i32,
-    pub host: String,
-    pub port: u16,
-    pub rack: Option<String>,
 }
 
 impl Context {
@@ -265,15 +258,4 @@ fn brokers_of(
 ) -> impl Iterator<Item = Broker> {
     let shards = (0..shards.min(view.lanes)).map(ShardId);
     shards.filter_map(move |shard| Some(Broker::new(view.broker_ids.of(node, shard)?, shard, advertised)))
-}
-
-impl Broker {
-    fn new(id: i32, shard: ShardId, advertised: &Advertised) -> Self {
-        Self {
-            id,
-            host: advertised.host.clone(),
-            port: advertised.first_port.saturating_add(shard.0),
-            rack: advertised.rack.clone(),
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! From a request's header to its handler, for all APIs off the hot path.
 
 use super::audit::Audit;
+use super::codec::wire::NAMED_MAX;
 use super::context::{Caller, Context};
-use super::repeats::NAMED_MAX;
 use crate::kafka::codec::wire::{
     self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError,
 };

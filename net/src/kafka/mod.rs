@@ -13,5 +13,7 @@ pub mod repeats;
 pub mod throttle;
 pub mod versions;
 
+pub mod api;
+pub mod broker;
 #[cfg(test)]
 mod codec_tests;

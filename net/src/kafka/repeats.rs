@@ -4,10 +4,6 @@
 use crate::kafka::codec::wire::StrBytes;
 use std::collections::BTreeSet;
 
-/// Things that one request may name, partitions of all its topics together: each costs up to a few
-/// microseconds and a few hundred bytes of answer. Kafka's clients name what one broker leads.
-pub const NAMED_MAX: usize = 50_000;
-
 /// Keeps the first of those with one key.
 pub fn keep_first<T, K: Ord>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
     // Sorted: whoever sends the keys could make all of them one in a hash map.

@@ -2,6 +2,7 @@
 
 use super::context::{Caller, Context};
 use super::dispatch::{self, Handler};
+use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE};
 use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
@@ -36,20 +37,6 @@ use crate::kafka::apis::offset_for_leader_epoch::OffsetForLeaderEpoch;
 use crate::kafka::apis::reassignments::{AlterPartitionReassignments, ListPartitionReassignments};
 use crate::kafka::apis::sync_group::SyncGroup;
 use crate::kafka::codec::wire::{Bytes, BytesMut, WireError};
-
-/// One API and the versions of it that are advertised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Api {
-    pub key: i16,
-    pub min: i16,
-    pub max: i16,
-    /// The first version with tagged fields in its header; above `max` when there is none.
-    pub flexible_from: i16,
-}
-
-pub const PRODUCE: i16 = 0;
-pub const FETCH: i16 = 1;
-pub const API_VERSIONS: i16 = 18;
 
 /// The APIs with a codec of their own. Produce is advertised from 0 and answered from 3: below
 /// that it is UNSUPPORTED_VERSION, but without these librdkafka 2.0 stops compressing.

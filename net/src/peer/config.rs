@@ -102,7 +102,7 @@ fn parse(peers: &[String]) -> Result<BTreeMap<NodeId, Address>, Refusal> {
         let Some((id, at)) = id else {
             return Err(Refusal::usage(format!("--peers '{peer}' is not ID=HOST:PORT"), remedy));
         };
-        let (node, at) = (crate::process::config::node_id("--peers", id)?, Address::parse("--peers", at)?);
+        let (node, at) = (super::config::node_id("--peers", id)?, Address::parse("--peers", at)?);
         if at.is_wildcard() || at.port == 0 {
             let what = format!("--peers {id}={at} is no address that another node could connect to");
             return Err(Refusal::usage(what, "give each node's own name or address"));
@@ -167,6 +167,19 @@ impl ClusterConfig {
     pub fn nodes(&self) -> Vec<NodeId> {
         self.peers.keys().copied().collect()
     }
+}
+
+/// A broker id, node id × stride + shard, is Kafka's i32.
+const NODE_ID_MAX: u32 = 2_147_482;
+
+/// A node's id as `option` gives it.
+pub fn node_id(option: &str, id: u32) -> Result<NodeId, Refusal> {
+    if id > NODE_ID_MAX {
+        let why =
+            format!("{option} {id} is too large: a broker id is node id × 1000 + shard, within 31 bits");
+        return Err(Refusal::usage(why, format!("use 0 to {NODE_ID_MAX}")));
+    }
+    Ok(NodeId(id))
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! The command line: commands, help, and the way from a command to an exit code.
 
+use super::end::NodeError;
 use crate::admin;
 use crate::process::config::{Config, Machine};
-use crate::process::logging;
-use crate::process::node::NodeError;
 use crate::process::options::Options;
 use crate::process::refusal::{EXIT_USAGE, Refusal};
-use crate::process::{panics, signals, start, system};
+use crate::process::{logging, panics, signals, start, system};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,10 +1,11 @@
 //! From options to a configuration that holds together: defaults, the file, what excludes what.
 //! Asks the machine only for its cores and memory; whether it can do the rest is `environment`'s.
 
-use crate::peer::config::{CLUSTER_KEYS, ClusterConfig};
+use super::node_config::NodeConfig;
+use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
 use crate::process::address::Address;
 use crate::process::kafka_settings;
-use crate::process::node::NodeConfig;
+use crate::process::likeness::nearest;
 use crate::process::options::{FILE_KEYS, LogFormat, Options};
 use crate::process::refusal::Refusal;
 use engine::ids::{BrokerIds, JournalId, NodeId};
@@ -13,8 +14,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// A broker id, node id × stride + shard, is Kafka's i32.
-const NODE_ID_MAX: u32 = 2_147_482;
 const SHARDS_MAX: u16 = BrokerIds::STRIDE_MAX;
 /// Beyond 8 cores a first run gains nothing and takes memory and ports.
 const SHARDS_DEFAULT_MAX: usize = 8;
@@ -205,22 +204,6 @@ fn unknown_key(key: &str) -> Refusal {
         format!("unknown key '{key}'"),
         format!("did you mean '{nearest}'? `duramen --help` lists all options"),
     )
-}
-
-/// The name that `key` was most likely meant to be.
-pub fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| strsim::jaro_winkler(&key.to_lowercase(), name);
-    names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-}
-
-/// A node's id as `option` gives it.
-pub fn node_id(option: &str, id: u32) -> Result<NodeId, Refusal> {
-    if id > NODE_ID_MAX {
-        let why =
-            format!("{option} {id} is too large: a broker id is node id × 1000 + shard, within 31 bits");
-        return Err(Refusal::usage(why, format!("use 0 to {NODE_ID_MAX}")));
-    }
-    Ok(NodeId(id))
 }
 
 /// The core of each shard. Several nodes on one machine, as on a first try, begin at different

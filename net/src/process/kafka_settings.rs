@@ -1,7 +1,7 @@
 //! Kafka's broker settings as an operator gives them: in the file's table kafka, or by `--set`.
 //! What the names mean and which values are valid is `engine::control::config`'s.
 
-use crate::process::config::nearest;
+use super::likeness::nearest;
 use crate::process::refusal::Refusal;
 use engine::control::config::elsewhere::elsewhere;
 use engine::control::config::{Statics, StaticsError, broker};

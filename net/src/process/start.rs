@@ -1,13 +1,14 @@
 //! The start of the process, in order: what can refuse comes before what is seen from outside.
 
+use super::end::NodeError;
+use super::node_config::NodeConfig;
 use crate::observe::http;
 use crate::observe::status::Status;
 use crate::peer::config::ClusterConfig;
 use crate::process::config::Config;
 use crate::process::data_folder::{DataFolder, SegmentBytes};
-use crate::process::node::{self, NodeConfig, NodeError};
 use crate::process::refusal::Refusal;
-use crate::process::{environment, signals};
+use crate::process::{environment, node, signals};
 use engine::ids::NodeId;
 use std::io::Write;
 use std::net::SocketAddr;

@@ -1,11 +1,11 @@
 //! The consumer groups of one shard: carries the engine's host of groups, which decides, and does
 //! what it asks for: appends, reads, questions, answers.
 
+use super::results::{Question, TICK};
 use crate::shard::completion::Slots;
-use crate::shard::shard_loop::{Question, ShardLoop, TICK};
+use crate::shard::shard_loop::ShardLoop;
 use engine::control::View;
-use engine::groups::host::Append;
-use engine::groups::host::{Input, Output, Ticket as HostTicket};
+use engine::groups::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::groups::output::Figures;
 use engine::groups::{Answer, GroupConfig, Host, Request};
 use engine::ids::{Offset, PartitionId};

@@ -9,7 +9,7 @@ pub mod mailbox;
 pub mod pace;
 pub mod publication;
 pub mod requests;
-pub mod settling;
+pub mod results;
 pub mod shard_events;
 pub mod shard_loop;
 pub mod shard_run;

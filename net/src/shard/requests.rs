@@ -1,7 +1,7 @@
 //! The shard's pending requests: from the number that the engine names to whoever waits.
 
+use super::results::{ProduceResult, QueryResult};
 use crate::shard::completion::Slots;
-use crate::shard::shard_loop::{ProduceResult, QueryResult};
 use engine::collections::Map;
 use engine::ids::ShardId;
 use engine::port::{FetchedPartition, Refusal, RequestId};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 /// Who asked for a command to be carried out.
 pub enum Asker {
-    Here(Rc<Slots<crate::shard::shard_loop::ControlResult>>),
+    Here(Rc<Slots<super::results::ControlResult>>),
     /// A connection of another shard, by that shard's number for it.
     Shard {
         shard: ShardId,

@@ -5,12 +5,13 @@
 //! after the tasks that are runnable now and ends the turn, which is when entries are sealed.
 
 pub mod peers;
+mod settling;
 
 use crate::observe::slow_disk::SlowDisk;
 use crate::observe::stats::ShardPage;
 use crate::observe::status::Status;
 use crate::peer::links::Links;
-use crate::process::node::NodeError;
+use crate::process::end::NodeError;
 use crate::process::system::{self, FileSystem};
 use crate::shard::completion::{Slots, Waiters};
 use crate::shard::just_deleted::JustDeleted;
@@ -19,33 +20,24 @@ use crate::shard::mailbox::{Mail, Mailbox};
 use crate::shard::pace::Pace;
 use crate::shard::publication::Publication;
 use crate::shard::requests::{Asker, Refused, Requests};
-use crate::shard::{settling, shard_events};
+use crate::shard::results::{ControlResult, ProduceResult, QueryResult, Question};
+use crate::shard::shard_events;
 use engine::batch::Checked;
 use engine::clock::Now;
-use engine::control::{Command, ControlRefusal, Outcome, View};
+use engine::control::{Command, ControlRefusal, View};
 use engine::disk::glommio_disk::GlommioDisk;
-use engine::ids::{NodeId, PartitionId, ShardId, TopicId};
-use engine::port::{
-    Acks, Answer, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Produced, Query, QueryKind,
-    Refusal, RequestId,
-};
+use engine::ids::{NodeId, PartitionId, ShardId};
+use engine::port::{Acks, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Query, RequestId};
 use engine::shard::{Shard, ShardConfig};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The engine's tick; it also keeps a timer alive on the shard, which bounds a stall of the
-/// executor (notes, G2).
-pub const TICK: Duration = Duration::from_millis(10);
 /// The shard that leads the meta journal: its lane is 0.
 const META_SHARD: ShardId = ShardId(0);
-
-pub type ControlResult = Result<Outcome, ControlRefusal>;
-pub type ProduceResult = Result<Produced, Refusal>;
-pub type QueryResult = Result<Answer, Refusal>;
 
 /// A shard's engine with all that it needs around it. Shared by the tasks of one executor; no
 /// borrow is held across an await.
@@ -385,32 +377,6 @@ impl ShardLoop {
         slots.is_complete()
     }
 
-    /// Waits until topics that were just made can be used on every shard of this node: each knows
-    /// the leaders, and those led there answer; or until the deadline.
-    pub async fn settle(self: &Rc<Self>, topics: &Arc<[TopicId]>, deadline_ns: u64) {
-        let slots = Slots::new(usize::from(self.config.shards));
-        let request = self.requests.borrow_mut().settle(Rc::clone(&slots));
-        let wait_ns = deadline_ns.saturating_sub(self.now().mono_ns);
-        for to in self.other_shards() {
-            let mail = Mail::Settle { id: request.0, topics: Arc::clone(topics), wait_ns };
-            self.with_mailbox(|mailbox| mailbox.send(to, mail));
-        }
-        settling::settle_here(self, topics, deadline_ns).await;
-        self.requests.borrow_mut().settled(request, self.shard());
-        self.in_time(&slots, deadline_ns).await;
-        self.requests.borrow_mut().cancel(request);
-    }
-
-    fn settle_for(self: &Rc<Self>, from: ShardId, id: u64, topics: Arc<[TopicId]>, wait_ns: u64) {
-        let this = Rc::clone(self);
-        glommio::spawn_local(async move {
-            let deadline_ns = this.now().mono_ns.saturating_add(wait_ns);
-            settling::settle_here(&this, &topics, deadline_ns).await;
-            this.with_mailbox(|mailbox| mailbox.send(from, Mail::Settled { id }));
-        })
-        .detach();
-    }
-
     /// Asks about partitions that this shard leads.
     pub async fn query(self: &Rc<Self>, questions: &[Question]) -> Vec<QueryResult> {
         if questions.is_empty() {
@@ -501,15 +467,6 @@ impl ShardLoop {
         page.links = self.links.borrow().as_ref().map(|links| links.stats()).unwrap_or_default();
         self.status.publish(self.shard(), page);
     }
-}
-
-/// One question about one partition.
-#[derive(Clone, Copy, Debug)]
-pub struct Question {
-    pub partition: PartitionId,
-    /// The epoch the client believes current; −1 is unknown.
-    pub leader_epoch: i32,
-    pub kind: QueryKind,
 }
 
 /// A request for as long as somebody waits for it.

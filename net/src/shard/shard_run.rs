@@ -1,14 +1,15 @@
 //! One shard's life on its thread: recover, listen, serve, stop.
 
+use super::results::TICK;
 use crate::client::connections::Connections;
 use crate::client::listener;
 use crate::observe::status::{Phase, Status};
 use crate::peer::addresses::Addresses;
 use crate::process::descriptors::Descriptors;
-use crate::process::node::{End, NodeError};
+use crate::process::end::{End, NodeError};
 use crate::shard::mailbox::Ends;
 use crate::shard::shard_loop::peers::PeerSetup;
-use crate::shard::shard_loop::{ShardLoop, ShardPhase, TICK};
+use crate::shard::shard_loop::{ShardLoop, ShardPhase};
 use engine::disk::BufferPool;
 use engine::disk::glommio_disk::GlommioDisk;
 use engine::entry::layout::LARGE_ENTRY_BYTES_MAX;

@@ -3,11 +3,11 @@
 //! Its response header never has tagged fields, whatever the version, and a version that is
 //! unknown here is answered in version 0 with the whole list, so that the client can ask again.
 
+use crate::kafka::api::Api;
 use crate::kafka::codec::cursor::{Malformed, Writer};
 use crate::kafka::codec::header::{self, RequestHeader};
 use crate::kafka::codec::wire;
 use crate::kafka::errors::code;
-use crate::kafka::versions::Api;
 use kafka_wire::ApiVersionsRequest;
 
 const FLEXIBLE_FROM: i16 = 3;

@@ -56,7 +56,7 @@ impl Handler for DescribeCluster {
     }
 }
 
-fn broker(broker: crate::kafka::context::Broker) -> DescribeClusterBroker {
+fn broker(broker: crate::kafka::broker::Broker) -> DescribeClusterBroker {
     let mut described = DescribeClusterBroker::default();
     described.broker_id = broker.id;
     described.host = broker.host.into();

@@ -2,9 +2,10 @@
 //! made when the first group comes.
 
 use super::metadata::wait_until_usable;
+use crate::kafka::broker::Broker;
 use crate::kafka::codec::wire::StrBytes;
 use crate::kafka::codec::wire::find_coordinator_response::Coordinator;
-use crate::kafka::context::{Broker, Context};
+use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;

@@ -7,7 +7,7 @@ use crate::kafka::codec::wire::list_offsets_response::{
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, refusal_code};
-use crate::shard::shard_loop::{QueryResult, Question};
+use crate::shard::results::{QueryResult, Question};
 use core::ops::RangeInclusive;
 use engine::port::{Answer, QueryKind};
 use kafka_wire::{ListOffsetsRequest, ListOffsetsResponse};

@@ -223,7 +223,7 @@ fn failed(name: Option<&str>, id: TopicId, error_code: i16) -> MetadataResponseT
     topic
 }
 
-fn broker(broker: crate::kafka::context::Broker) -> MetadataResponseBroker {
+fn broker(broker: crate::kafka::broker::Broker) -> MetadataResponseBroker {
     let mut response = MetadataResponseBroker::default();
     response.node_id = broker.id;
     response.host = broker.host.into();

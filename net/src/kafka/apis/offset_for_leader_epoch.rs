@@ -7,7 +7,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::repeats;
-use crate::shard::shard_loop::{QueryResult, Question};
+use crate::shard::results::{QueryResult, Question};
 use core::ops::RangeInclusive;
 use engine::port::{Answer, QueryKind};
 use kafka_wire::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};

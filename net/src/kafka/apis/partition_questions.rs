@@ -3,7 +3,7 @@
 
 use crate::kafka::context::Context;
 use crate::kafka::errors::{code, refusal_code};
-use crate::shard::shard_loop::Question;
+use crate::shard::results::Question;
 use engine::control::View;
 use engine::ids::PartitionId;
 use engine::port::{Answer, QueryKind};

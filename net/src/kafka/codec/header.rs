@@ -1,7 +1,7 @@
 //! The request header, and the response header before any answer.
 
 use super::cursor::{Cursor, Malformed, Parsed};
-use crate::kafka::versions::{API_VERSIONS, Api};
+use crate::kafka::api::{API_VERSIONS, Api};
 
 /// What comes before a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,6 @@ pub use kafka_wire_core::{
     StrBytes, Uuid,
 };
 
-use crate::kafka::repeats::NAMED_MAX;
 use engine::ids::TopicId;
 
 /// A request off the hot path that is longer closes its connection, and a shard with little memory
@@ -96,6 +95,10 @@ pub fn uuid(topic: TopicId) -> Uuid {
 pub fn topic_id(uuid: Uuid) -> TopicId {
     TopicId(u128::from_be_bytes(uuid.to_bytes()))
 }
+
+/// Things that one request may name, partitions of all its topics together: each costs up to a few
+/// microseconds and a few hundred bytes of answer. Kafka's clients name what one broker leads.
+pub const NAMED_MAX: usize = 50_000;
 
 #[cfg(test)]
 mod tests {

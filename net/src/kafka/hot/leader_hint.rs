@@ -1,7 +1,7 @@
 //! KIP-951: an answer "not the leader" names the leader and how to reach it.
 
+use crate::kafka::broker::Broker;
 use crate::kafka::codec::cursor::Writer;
-use crate::kafka::context::Broker;
 
 /// The leader, as another broker knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

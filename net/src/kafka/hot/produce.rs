@@ -10,7 +10,7 @@ use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::throttle;
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
-use crate::shard::shard_loop::ProduceResult;
+use crate::shard::results::ProduceResult;
 use engine::batch::{BatchHeader, Codec};
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn every_version_of_the_answer_is_read_by_the_schema() {
         let topics = [(Arc::from("a"), 2), (Arc::from("b"), 1)];
-        let broker = crate::kafka::context::Broker { id: 1, host: "h".into(), port: 9, rack: None };
+        let broker = crate::kafka::broker::Broker { id: 1, host: "h".into(), port: 9, rack: None };
         let hint = crate::kafka::hot::leader_hint::LeaderHint { broker, epoch: 4 };
         let bad_record = ProducedPartition { record_errors: vec![(2, "late".to_owned())], ..part(1, 3) };
         let parts = [part(0, 0), bad_record, ProducedPartition { leader: Some(hint), ..part(7, 6) }];

@@ -1,0 +1,38 @@
+//! What a node is told when it is made.
+
+use crate::peer::config::ClusterConfig;
+use engine::ids::{BrokerIds, JournalId, NodeId};
+use engine::shard::Advertised;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A configuration that was checked: the folder is there and locked, ports were free, names and
+/// values of Kafka settings are valid.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub data_dir: PathBuf,
+    pub node: NodeId,
+    /// Shards of this node, 1 to 1000.
+    pub shards: u16,
+    /// The core of each shard, by shard; the process may run on all of them.
+    pub cpus: Vec<usize>,
+    /// All shards together.
+    pub memory_bytes: usize,
+    /// What the process may open, files and sockets.
+    pub open_files_max: usize,
+    /// Used when the cluster is formed.
+    pub segment_bytes: u64,
+    /// Used when the cluster is formed.
+    pub broker_ids: Option<BrokerIds>,
+    /// Of all shards together; 0 is never.
+    pub scrub_bytes_per_second: u64,
+    /// Of all shards together.
+    pub catch_up_bytes_per_s: u64,
+    /// Of shard 0; shard s listens on port + s.
+    pub listen: SocketAddr,
+    pub advertised: Advertised,
+    pub kafka: Vec<(String, String)>,
+    pub accept_loss: Vec<JournalId>,
+    /// The other nodes; `None` for a cluster of its own.
+    pub cluster: Option<ClusterConfig>,
+}
