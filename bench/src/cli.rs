@@ -2,11 +2,11 @@
 
 use crate::options::Options;
 use crate::output::Output;
-use crate::run::{self, Plan};
+use crate::plan::Plan;
 use crate::trouble::{EXIT_CODES, Outcome, Trouble};
 use crate::verify::command as verify;
 use crate::workload::{Defaults, FOR_EVER, Purpose, Workload};
-use crate::{interrupt, report, search};
+use crate::{interrupt, report, run, search};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ pub mod consumer;
 pub mod interrupt;
 pub mod options;
 pub mod output;
+pub mod plan;
 pub mod producer;
 pub mod report;
 pub mod run;

@@ -9,9 +9,10 @@ use crate::consumer::Position;
 use crate::consumer::load::Load;
 use crate::interrupt;
 use crate::options::From;
+use crate::plan::Plan;
 use crate::shared::Shared;
 use crate::stats::result::{Moment, RunResult};
-use crate::threads::{Proving, SinkMaker, Work, Worker};
+use crate::threads::{Work, Worker};
 use crate::trouble::{Outcome, Trouble};
 use crate::workload::Workload;
 use std::sync::Arc;
@@ -26,19 +27,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// have read all that was acked.
 const QUIET_MS: u64 = 2_000;
 const QUIET_ALL_READ_MS: u64 = 100;
-
-/// What to run.
-pub struct Plan {
-    pub command: &'static str,
-    pub brokers: Vec<String>,
-    pub workload: Workload,
-    pub produce: bool,
-    pub consume: bool,
-    /// Consumers stop where the partitions ended when they began.
-    pub to_the_end: bool,
-    pub proving: Option<Proving>,
-    pub sink: Option<SinkMaker>,
-}
 
 /// Told about every second of a run.
 pub trait Watcher {

@@ -3,7 +3,8 @@
 
 use crate::options::Rate;
 use crate::output::Output;
-use crate::run::{self, Plan};
+use crate::plan::Plan;
+use crate::run;
 use crate::stats::result::RunResult;
 use crate::trouble::{Outcome, Trouble};
 use crate::workload::Workload;

@@ -114,7 +114,7 @@ async fn run(shared: Arc<Shared>, recorder: Recorder, work: Work) {
     for positions in work.consumers {
         let sink = work.sink.as_ref().expect("consumers come with a sink");
         let consumer = Consumer::new(&shared, &recorder, positions, sink(&recorder));
-        tasks.push(glommio::spawn_local(consumer::run(consumer)));
+        tasks.push(glommio::spawn_local(consumer::task::run(consumer)));
     }
     let over = Rc::new(Cell::new(false));
     glommio::spawn_local(beat(Rc::clone(&over))).detach();

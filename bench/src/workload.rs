@@ -1,7 +1,7 @@
 //! The workload: options of the command line over those of the file over defaults, checked.
 
-use crate::batch::Shape;
 use crate::batch::proof::PROOF_BYTES_MIN;
+use crate::batch::spec::Shape;
 use crate::clock;
 use crate::options::{Compression, From, KeyMode, Options, Rate};
 use crate::trouble::{Outcome, Trouble};

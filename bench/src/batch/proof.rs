@@ -2,8 +2,9 @@
 //! number there, and carries a checksum over all of its value. The same spec gives the same bytes,
 //! so a batch that is sent again needs not be kept.
 
+use super::payload;
+use super::spec::{Body, Composed, Shape, Spec};
 use super::template::put_record;
-use super::{Body, Composed, Shape, Spec, payload};
 use fastrand::Rng;
 use net::kafka::client::batch::{BATCH_HEADER_BYTES, CRC_REGION_START, Codec};
 use std::sync::Arc;

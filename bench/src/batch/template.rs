@@ -2,9 +2,10 @@
 //! is a fresh head (61 bytes of header and the first record up to its stamp) and a slice of the
 //! run that is never copied and never summed again.
 
+use super::payload;
 use super::shift::Shift;
+use super::spec::{Body, Composed, Shape, Spec};
 use super::stamp::{STAMP_BYTES, Stamp};
-use super::{Body, Composed, Shape, Spec, payload};
 use fastrand::Rng;
 use net::kafka::client::batch::{BATCH_HEADER_BYTES, CRC_REGION_START, Codec, varint};
 use std::collections::HashMap;

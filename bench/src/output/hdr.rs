@@ -1,9 +1,8 @@
 //! A log of histograms, one each second, that HdrHistogram's own tools read: values in
 //! microseconds, with the tags latency, service and end-to-end.
 
-use super::cannot_write;
 use crate::stats::result::Moment;
-use crate::trouble::Outcome;
+use crate::trouble::{Outcome, Trouble};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use std::fs::File;
@@ -54,4 +53,8 @@ impl HdrLog {
     pub fn finish(&mut self) -> Outcome<()> {
         self.file.flush().map_err(|error| cannot_write(&self.path, &error))
     }
+}
+
+pub fn cannot_write(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
+    Trouble::Usage(format!("{} cannot be written: {error}", path.display()))
 }

@@ -5,6 +5,7 @@ pub mod hdr;
 pub mod progress;
 pub mod table;
 
+use crate::output::hdr::cannot_write;
 use crate::run::Watcher;
 use crate::stats::result::{Moment, RunResult};
 use crate::trouble::{Outcome, Trouble};
@@ -24,10 +25,6 @@ pub struct Output {
     hdr: Option<HdrLog>,
     progress: Progress,
     trouble: Option<Trouble>,
-}
-
-fn cannot_write(path: &Path, error: &dyn std::fmt::Display) -> Trouble {
-    Trouble::Usage(format!("{} cannot be written: {error}", path.display()))
 }
 
 impl Output {

@@ -1,7 +1,7 @@
 //! What comes back on a producer's connection, and what becomes of each batch.
 
 use super::Producer;
-use super::link::{Link, Request};
+use super::in_flight::{Link, Request};
 use super::partition::Batch;
 use crate::clock::{backoff, now_ns, ns};
 use crate::cluster::errors::{self, Remedy};

@@ -5,7 +5,7 @@
 //! after a failure nothing of the partition is sent until all that is under way has its answer.
 
 use super::partition::{Batch, Partition};
-use crate::batch::Shape;
+use crate::batch::spec::Shape;
 use crate::cluster::directory::Identity;
 use net::kafka::client::batch::BATCH_HEADER_BYTES;
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! A producer's clock: what is to be done at a time rather than upon an answer.
 
-use super::Producer;
-use super::link::{self, Link};
+use super::in_flight::Link;
+use super::{Producer, link};
 use crate::clock::now_ns;
 use crate::cluster::directory::IdentitySlot;
 use std::collections::BTreeMap;

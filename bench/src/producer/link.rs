@@ -1,70 +1,18 @@
 //! One producer's connection to one broker: made when there is something to send, made again after
 //! it was lost, with so many requests on it without waiting for answers.
 
-use super::Producer;
-use super::answers;
 use super::partition::Batch;
-use crate::batch::{Body, Composed};
+use super::{Producer, answers};
+use crate::batch::spec::{Body, Composed};
 use crate::clock::{backoff, now_ns};
 use crate::cluster::cold::CLIENT_ID;
-use crate::wake::Bell;
+use crate::producer::Link;
+use crate::producer::in_flight::Request;
 use glommio::net::TcpStream;
 use net::client::socket::Socket;
 use net::kafka::client::{ClientHead, ProduceEncoder};
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
-
-/// A request without an answer yet.
-#[derive(Debug)]
-pub struct Request {
-    pub correlation: i32,
-    pub sent_ns: u64,
-    pub batches: Vec<Batch>,
-    /// Of each batch, in bytes.
-    pub bytes: Vec<usize>,
-}
-
-pub struct Link {
-    pub number: usize,
-    pub broker: i32,
-    pub bell: Bell,
-    pub in_flight: RefCell<VecDeque<Request>>,
-    pub socket: RefCell<Option<Rc<Socket>>>,
-    /// The reader has ended; the connection is of no more use.
-    pub lost: Cell<bool>,
-    /// Since when it cannot be connected; 0: it can.
-    pub down_since_ns: Cell<u64>,
-    correlation: Cell<i32>,
-}
-
-impl Link {
-    pub fn new(number: usize, broker: i32) -> Rc<Self> {
-        Rc::new(Self {
-            number,
-            broker,
-            bell: Bell::default(),
-            in_flight: RefCell::default(),
-            socket: RefCell::default(),
-            lost: Cell::new(false),
-            down_since_ns: Cell::new(0),
-            correlation: Cell::new(0),
-        })
-    }
-
-    /// Ends the connection, if there is one; the link's task sees it.
-    pub fn disconnect(&self) {
-        if let Some(socket) = &*self.socket.borrow() {
-            socket.shutdown();
-        }
-    }
-
-    fn next_correlation(&self) -> i32 {
-        self.correlation.set(self.correlation.get().wrapping_add(1));
-        self.correlation.get()
-    }
-}
 
 /// The link's task, until the producer is over.
 pub async fn run(producer: Rc<Producer>, link: Rc<Link>) {

@@ -11,8 +11,10 @@ pub mod partition;
 
 #[cfg(test)]
 mod book_tests;
+pub mod in_flight;
 
-use crate::batch::{Maker, Spec};
+use crate::batch::Maker;
+use crate::batch::spec::Spec;
 use crate::clock;
 use crate::cluster::directory::Identity;
 use crate::shared::Shared;
@@ -20,7 +22,7 @@ use crate::stats::interval::Recorder;
 use crate::verify::acked::AckLog;
 use crate::wake::Bell;
 use book::{Book, Bounds};
-use link::Link;
+use in_flight::Link;
 use pace::Pace;
 use partition::Batch;
 use std::cell::{Cell, RefCell};

@@ -3,7 +3,7 @@
 use super::counts::{Counts, Errors};
 use super::interval::Interval;
 use super::spread::{Spread, Summary};
-use crate::run::Plan;
+use crate::plan::Plan;
 use crate::workload::Workload;
 use serde::Serialize;
 

@@ -3,15 +3,15 @@
 use super::acked::{self, AckLog, Title};
 use super::judge::{Findings, Readback, Reader};
 use crate::cluster::directory::Directory;
-use crate::interrupt;
 use crate::options::{From, Rate};
 use crate::output::Output;
-use crate::run::{self, Plan};
+use crate::plan::Plan;
 use crate::stats::interval::Recorder;
 use crate::stats::result::RunResult;
 use crate::threads::{Proving, SinkMaker};
 use crate::trouble::{Outcome, Trouble};
 use crate::workload::{FOR_EVER, Workload};
+use crate::{interrupt, run};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -401,7 +401,7 @@ impl ShardLoop {
     }
 
     /// Starts a produce of `batches` batches, which follow by [`Self::produce`].
-    /// What is not answered at `deadline_ns` is answered [`Refusal::TimedOut`].
+    /// What is not answered at `deadline_ns` is answered [`engine::port::Refusal::TimedOut`].
     pub fn begin_produce(&self, batches: usize, deadline_ns: u64) -> (RequestId, Rc<Slots<ProduceResult>>) {
         let slots = Slots::new(batches);
         (self.requests.borrow_mut().produce(Rc::clone(&slots), deadline_ns), slots)

@@ -1,6 +1,5 @@
 //! The workspace's binaries, each built once for all tests of a process.
 
-use super::broker::workspace_folder;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -46,4 +45,9 @@ fn build() -> Vec<PathBuf> {
         message.get("executable")?.as_str().map(PathBuf::from)
     });
     executables.collect()
+}
+
+/// The workspace's root.
+pub fn workspace_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }

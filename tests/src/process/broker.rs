@@ -2,6 +2,7 @@
 
 use super::ports::Ports;
 use super::{Deadline, binary, http};
+use crate::process::workspace_folder;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -39,11 +40,6 @@ pub struct Broker {
     pub ports: Ports,
     folder: TempDir,
     child: Option<Child>,
-}
-
-/// The workspace's root.
-pub fn workspace_folder() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
 /// A folder for one test, beside the build: /tmp may be a file system without O_DIRECT.

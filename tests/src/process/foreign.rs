@@ -1,7 +1,7 @@
 //! Clients that are not Rust: kcat, and Python's in `tests/.venv`. Where they are missing a test
 //! says that it was skipped; where `DURAMEN_TESTS_REQUIRE_CLIENTS` is set it fails.
 
-use super::broker::workspace_folder;
+use super::binary::workspace_folder;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output};

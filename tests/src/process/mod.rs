@@ -17,5 +17,6 @@ pub mod stream;
 pub mod verify;
 pub mod wire;
 
-pub use broker::{Broker, BrokerOptions, workspace_folder};
+pub use binary::workspace_folder;
+pub use broker::{Broker, BrokerOptions};
 pub use deadline::Deadline;

@@ -3,10 +3,8 @@
 
 use super::node::ShardSlot;
 use super::world::{Due, Happening, World};
-use engine::control::View;
-use engine::groups::host::Append;
-use engine::groups::host::{Input as HostInput, Output as HostOutput, Ticket};
-use engine::groups::{GroupConfig, Host, Request};
+use engine::groups::Request;
+use engine::groups::host::{Append, Input as HostInput, Output as HostOutput, Ticket};
 use engine::port::{Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,38 +15,6 @@ const HOSTS_FIRST: u64 = 1 << 62;
 const WAKE_NS_MAX: u64 = 100_000;
 /// A client's request is on its way for this long at most.
 const TRAVEL_NS_MAX: u64 = 400_000;
-
-/// A shard's host of groups, and what comes to it.
-pub struct Coordinating {
-    host: Host,
-    inputs: VecDeque<HostInput>,
-    is_due: bool,
-    /// What it followed last: metadata, and the count of changes of leaders.
-    followed: (Arc<View>, u64),
-}
-
-/// Timers as short as a run; nothing expires, however a clock jumps.
-fn config() -> GroupConfig {
-    GroupConfig {
-        session_timeout_min_ms: 100,
-        initial_rebalance_delay_ms: 30,
-        offsets_retention_ms: i64::MAX,
-        retention_check_interval_ms: 3_600_000,
-        history_bytes_min: 8 << 10,
-        ..GroupConfig::default()
-    }
-}
-
-impl Default for Coordinating {
-    fn default() -> Self {
-        Self {
-            host: Host::new(config()),
-            inputs: VecDeque::new(),
-            is_due: false,
-            followed: (Arc::default(), 0),
-        }
-    }
-}
 
 impl World {
     /// A client asks a node's coordinator; an answer comes as [`Happening::GroupAnswer`].

@@ -2,6 +2,7 @@
 
 mod bad_tail;
 pub mod cluster;
+pub mod coordinating;
 mod coordinators;
 pub mod counts;
 mod decay;
@@ -14,7 +15,9 @@ pub mod narrate;
 pub mod network;
 pub mod node;
 mod operator;
+pub mod parcel;
 mod peers;
+pub mod promises;
 pub mod rot;
 pub mod run;
 mod safety;

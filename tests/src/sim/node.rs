@@ -1,8 +1,8 @@
 //! One simulated node: its disk, which outlives its processes, and its shards while one runs.
 
-use super::coordinators::Coordinating;
+use super::coordinating::Coordinating;
 use super::disk::SimDisk;
-use super::honesty::Promises;
+use super::promises::Promises;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;

@@ -3,6 +3,7 @@
 
 use super::network::Way;
 use super::world::{Due, World};
+use crate::sim::parcel::{Carried, Parcel};
 use engine::disk::BufferPool;
 use engine::entry::EntryBytes;
 use engine::formation::Report;
@@ -16,18 +17,6 @@ const MS: u64 = 1_000_000;
 const DIAL_NS_MAX: u64 = 60 * MS;
 /// A link over which nothing comes is given up after this.
 const SILENCE_NS: u64 = 1_500 * MS;
-
-/// What travels between two nodes.
-pub struct Parcel {
-    pub way: Way,
-    pub session: u64,
-    pub what: Carried,
-}
-
-pub enum Carried {
-    Message { lane: LaneId, body: Vec<u8>, pieces: Vec<Vec<u8>> },
-    Formation(Vec<u8>),
-}
 
 fn node_id(node: usize) -> NodeId {
     NodeId(node as u32)

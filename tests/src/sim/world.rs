@@ -5,11 +5,11 @@
 
 use super::counts::Counts;
 use super::disk::{CutCounts, FaultKind, SimDisk};
-use super::honesty::Promises;
 use super::narrate::{self, step_name};
 use super::network::{Network, Way};
 use super::node::Node;
-use super::peers::Parcel;
+use super::parcel::Parcel;
+use super::promises::Promises;
 use super::schedule::Schedule;
 use super::trace::Trace;
 use engine::clock::Now;

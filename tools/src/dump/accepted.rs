@@ -1,7 +1,7 @@
 //! Losses that an operator accepted (`--accept-loss`): what the journal itself says is given up is no damage.
 
+use super::journal::Journal;
 use super::segment_check::SegmentCheck;
-use super::source::Journal;
 use super::state::read_checkpoint;
 use engine::ids::Index;
 use engine::partition::Fold;

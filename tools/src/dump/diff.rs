@@ -4,11 +4,12 @@
 //! other has not, or has differently, and that is no fault.
 
 use super::bytes::SegmentBytes;
+use super::journal::Journal;
 use super::names::known_commit;
 use super::out::Out;
 use super::progress::Progress;
 use super::scan::{Scanner, Step};
-use super::source::{Journal, Source};
+use super::source::Source;
 use super::trouble::{Trouble, exit};
 use crate::row;
 use engine::entry::EntryHeader;

@@ -2,10 +2,11 @@
 
 use super::cli::{Common, IndexTable};
 use super::filter::Filter;
+use super::journal::{Journal, Segment};
 use super::list::Limit;
 use super::names::Names;
 use super::out::{Out, Row};
-use super::source::{Journal, Segment, Source};
+use super::source::Source;
 use super::trouble::Trouble;
 use crate::row;
 use engine::disk::BLOCK;
@@ -126,7 +127,7 @@ impl<'a> Shown<'a> {
     }
 
     fn file_name(&self) -> String {
-        super::source::file_name(self.path)
+        super::journal::file_name(self.path)
     }
 
     fn header_row(&self) -> Row {

@@ -1,8 +1,8 @@
 //! A journal's folder: its record, its hard state and what files there are, each with what is wrong with it.
 
+use super::journal::{Journal, Segment, file_name, names};
 use super::remark::{Remark, What};
 use super::settled::read_settled;
-use super::source::{Journal, Segment, file_name, names};
 use super::trouble::Trouble;
 use engine::disk::BLOCK;
 use engine::folder::{self, JournalFile};

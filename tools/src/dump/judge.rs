@@ -1,11 +1,11 @@
 //! What `verify`'s findings in one journal come to: joins its segments, and tells torn from damaged.
 
 use super::accepted::Accepted;
+use super::journal::{Journal, Segment, file_name};
 use super::missing::{self, LogStarts};
 use super::names::Names;
 use super::remark::{Remark, What};
 use super::segment_check::{Continued, Finding, SegmentCheck, not_dense};
-use super::source::{Journal, Segment, file_name};
 use super::state::{CheckpointFault, read_checkpoint};
 use engine::disk::BLOCK;
 use engine::entry::reader::{Link, check_chain};

@@ -2,11 +2,12 @@
 
 use super::cli::Common;
 use super::filter::Filter;
+use super::journal::{Journal, Segment};
 use super::names::Names;
 use super::out::{Out, Row};
 use super::progress::Progress;
 use super::scan::{Entry, Scanner, Step};
-use super::source::{Journal, Segment, Source};
+use super::source::Source;
 use super::trouble::{Trouble, exit};
 use crate::row;
 use engine::batch::Codec;

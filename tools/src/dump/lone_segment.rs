@@ -1,7 +1,7 @@
 //! One segment file by itself.
 
 use super::bytes::SegmentBytes;
-use super::source::{Journal, Segment, file_name};
+use super::journal::{Journal, Segment, file_name};
 use super::trouble::Trouble;
 use engine::entry::layout::{ENTRY_MAGIC, EntryHeader, HEADER_BYTES};
 use engine::folder::{self, JournalFile};

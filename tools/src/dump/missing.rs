@@ -4,13 +4,13 @@
 //! else that is gone was lost.
 
 use super::index::IndexFile;
+use super::journal::{Journal, Segment};
 use super::names::Names;
 use super::remark::{Remark, What};
 use super::segment_check::{Finding, SegmentCheck};
-use super::source::{Journal, Segment};
 use engine::folder::JournalFile;
 use engine::ids::{Index, Offset, PartitionId};
-use engine::journal::format::index_file::{IndexHeader, PartitionRow, Section};
+use engine::journal::format::index_file::{PartitionRow, Section};
 use engine::partition::Fold;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -145,9 +145,4 @@ pub fn end(last: Option<&Segment>, end: Index, bound: Index) -> Finding {
 
 pub fn certain(file: String, position: u64, index: Index, text: String) -> Finding {
     Finding { file, position, index, is_followed: true, is_tail: false, is_certain: true, text }
-}
-
-/// The segment's length when it was sealed, as its index says.
-pub fn sealed_bytes(header: &IndexHeader) -> u64 {
-    header.data_bytes.get()
 }

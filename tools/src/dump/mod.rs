@@ -7,6 +7,7 @@ mod diff;
 mod expected;
 mod filter;
 mod index;
+pub mod journal;
 mod journal_folder;
 mod judge;
 mod list;

@@ -1,7 +1,8 @@
 //! The cluster's metadata as the meta journal's files tell it, and topics' names from it.
 
+use super::journal::{Journal, Segment};
 use super::scan::{Entry, Scanner, Step};
-use super::source::{Journal, Segment, Source};
+use super::source::Source;
 use super::trouble::Trouble;
 use engine::codec::Reader;
 use engine::control::config::Statics;

@@ -2,13 +2,14 @@
 
 use super::cli::{Common, Format};
 use super::filter::Filter;
+use super::journal::{Journal, Segment};
 use super::list::{Limit, codec_name};
 use super::names::Names;
 use super::offsets_topic;
 use super::out::{Out, Row, printable};
 use super::progress::Progress;
 use super::scan::Entry;
-use super::source::{Journal, Segment, Source};
+use super::source::Source;
 use super::trouble::{Trouble, complain, exit};
 use crate::row;
 use engine::batch::records::Records;

@@ -1,9 +1,8 @@
 //! Checks one segment by itself; what spans segments is left to [`super::verify`].
 
-use super::missing;
+use super::journal::{Journal, Segment};
 use super::names::Names;
 use super::scan::{Entry, Scanner, Step};
-use super::source::{Journal, Segment};
 use super::trouble::Trouble;
 use engine::batch::BatchHeader;
 use engine::batch::records::Records;
@@ -271,7 +270,7 @@ impl Checking<'_> {
     /// A sealed segment's index file is what its entries give.
     fn compare_index(&mut self, journal: &Journal) {
         let Some(path) = &self.segment.index_path else { return };
-        let file = super::source::file_name(path);
+        let file = super::journal::file_name(path);
         let found = match std::fs::read(path) {
             Ok(found) => found,
             Err(error) => {
@@ -299,8 +298,8 @@ impl Checking<'_> {
             Err(fault) => finding(fault.position(), format!("index header: {fault}")),
             // With a head lost, or the end cut off, there is nothing to compare with.
             Ok(header) => {
-                self.result.sealed_bytes = Some(missing::sealed_bytes(&header));
-                if missing::sealed_bytes(&header) > self.segment.file_bytes {
+                self.result.sealed_bytes = Some(sealed_bytes(&header));
+                if sealed_bytes(&header) > self.segment.file_bytes {
                     return;
                 }
                 let Some(index) = self.index.as_ref().filter(|index| !index.is_empty()) else { return };
@@ -356,4 +355,9 @@ fn check_records(batch: &BatchDescriptor, bytes: &[u8], bytes_max: usize) -> Res
         last = record.offset;
     }
     Ok(())
+}
+
+/// The segment's length when it was sealed, as its index says.
+pub fn sealed_bytes(header: &IndexHeader) -> u64 {
+    header.data_bytes.get()
 }

@@ -1,9 +1,10 @@
 //! `hard-state` and `checkpoint`: what a journal keeps beside its segments.
 
 use super::filter::Filter;
+use super::journal::{Journal, file_name};
 use super::names::Names;
 use super::out::{Out, Row};
-use super::source::{Journal, Source, file_name};
+use super::source::Source;
 use super::trouble::{Trouble, exit};
 use crate::row;
 use engine::codec::Reader;

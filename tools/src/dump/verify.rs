@@ -2,6 +2,7 @@
 
 use super::cli::VerifyArgs;
 use super::expected;
+use super::journal::{Journal, Segment};
 use super::journal_folder::journal_folder;
 use super::judge::{Judged, Totals, judge, node_copies};
 use super::names::Names;
@@ -10,7 +11,7 @@ use super::progress::Progress;
 use super::records::DECOMPRESSED_BYTES_MAX;
 use super::remark::Remark;
 use super::segment_check::{Depth, SegmentCheck, check};
-use super::source::{Journal, Segment, Source};
+use super::source::Source;
 use super::trouble::{Trouble, exit};
 use crate::row;
 use std::num::NonZero;

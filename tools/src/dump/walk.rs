@@ -1,10 +1,11 @@
 //! Runs over the entries of everything that was pointed at, in order, and tells the good ones from those that are
 //! not as they were written.
 
+use super::journal::{Journal, Segment};
 use super::names::known_commit;
 use super::progress::Progress;
 use super::scan::{Entry, Scanner, Step};
-use super::source::{Journal, Segment, Source};
+use super::source::Source;
 use super::trouble::{Trouble, complain, exit};
 use engine::disk::BLOCK;
 use engine::entry::layout::ENTRY_MAGIC;

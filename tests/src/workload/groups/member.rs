@@ -2,7 +2,7 @@
 //! and then it hangs, crashes or leaves, and comes back.
 
 use super::super::{Client, Ctx, Place};
-use super::{TOPIC, coordinator, is_newest, name};
+use super::names::{TOPIC, coordinator, is_newest, name};
 use crate::check::groups::PARTITIONS;
 use engine::groups::request::{
     Commit, FetchOffsets, FetchedOffset, Heartbeat, Identity, Join, JoinRefused, Joined, Leave, NewOffset,

@@ -2,7 +2,7 @@
 //! moves back. The first watcher also makes the topic that they are kept in.
 
 use super::super::{Client, Ctx, Place};
-use super::{coordinator, is_newest, name};
+use super::names::{coordinator, is_newest, name};
 use engine::control::config::Statics;
 use engine::control::propose::{self, NewTopic};
 use engine::groups::request::FetchOffsets;

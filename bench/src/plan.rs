@@ -1,0 +1,17 @@
+//! What a run is to do.
+
+use crate::threads::{Proving, SinkMaker};
+use crate::workload::Workload;
+
+/// What to run.
+pub struct Plan {
+    pub command: &'static str,
+    pub brokers: Vec<String>,
+    pub workload: Workload,
+    pub produce: bool,
+    pub consume: bool,
+    /// Consumers stop where the partitions ended when they began.
+    pub to_the_end: bool,
+    pub proving: Option<Proving>,
+    pub sink: Option<SinkMaker>,
+}
