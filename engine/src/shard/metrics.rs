@@ -105,7 +105,7 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
-            bad_copies: u64::from(self.bad_copies),
+            bad_copies: u64::from(self.bad_copies()),
             bad_checkpoints: self.bad_checkpoints(),
             repaired_entries: self.repaired_entries(),
             quarantined: self.is_quarantined(),

@@ -14,65 +14,65 @@ use crate::port::{Event, Fatal, Output};
 impl Journal {
     /// Ends the log before `from`; what replaces it is appended next.
     pub(super) fn cut(&mut self, from: Index, fx: &mut Effects) {
-        let applied = self.state.fold.applied;
+        let applied = self.ledger.state.fold.applied;
         assert!(from > applied, "entry {from} is cut, and {applied} is committed");
-        assert!(self.open.is_none() && self.tail.is_empty(), "a leader's log is never cut");
+        assert!(self.ledger.open.is_none() && self.ledger.tail.is_empty(), "a leader's log is never cut");
         let last = Index(from.0 - 1);
         let at = (from.0 - applied.0 - 1) as usize;
-        let head = self.heads.get(at).and_then(|head| head.known());
+        let head = self.ledger.heads.get(at).and_then(|head| head.known());
         let (header, _) = head.expect("a replica that lost a head takes no messages");
         let checksum = header.previous_checksum.get();
-        let term = self.replica.term_at(last).unwrap_or(Term(0));
-        let was_last = Index(self.cursor.next.0 - 1);
-        self.heads.truncate(at);
-        self.not_understood = self.not_understood.filter(|index| *index < from);
-        self.cache.cut(from);
-        let ends: Vec<_> = self.segments.ends();
-        let stale = self.segments.cut(from);
-        let totals = self.segments.active.index.totals();
-        self.cursor = Cursor {
+        let term = self.quorum.replica.term_at(last).unwrap_or(Term(0));
+        let was_last = Index(self.log.cursor.next.0 - 1);
+        self.ledger.heads.truncate(at);
+        self.ledger.not_understood = self.ledger.not_understood.filter(|index| *index < from);
+        self.context.entries.cut(from);
+        let ends: Vec<_> = self.log.segments.ends();
+        let stale = self.log.segments.cut(from);
+        let totals = self.log.segments.active.index.totals();
+        self.log.cursor = Cursor {
             next: from,
-            segment_base: self.segments.active.base,
+            segment_base: self.log.segments.active.base,
             position: totals.data_bytes,
             batches: totals.batches as u32,
             previous_checksum: checksum,
             previous_term: term,
         };
-        for work in &mut self.works {
+        for work in &mut self.quorum.works {
             work.last = work.last.map(|entry| entry.min(last));
             work.hold.retain(|outgoing| !outgoing.acknowledges_beyond(last));
         }
         let files: Vec<_> = stale.iter().map(|segment| segment.file).collect();
         let bound = SyncedBound { index: last, term, checksum };
-        self.appender.cut(bound, self.segments.active.file, &files);
-        let (base, file) = (self.segments.active.base, self.segments.active.file);
+        self.log.appender.cut(bound, self.log.segments.active.file, &files);
+        let (base, file) = (self.log.segments.active.base, self.log.segments.active.file);
         let to = ends.iter().find(|(of, _)| *of == base).map_or(0, |(_, end)| *end);
-        let part = Wiped { base, file, from: self.cursor.position, to };
-        self.pending_cut.get_or_insert_default().add(stale, part);
+        let part = Wiped { base, file, from: self.log.cursor.position, to };
+        self.log.pending_cut.get_or_insert_default().add(stale, part);
         fx.out.push(Output::Event(Event::LogCut { journal: self.id, from, last: was_last }));
     }
 
     /// Takes the next step of a cut, if it is due.
     pub(super) fn go_on_after_cut(&mut self, now: Now, fx: &mut Effects) {
-        let Some(cut) = &mut self.pending_cut else { return };
-        if cut.removing || !self.appender.is_drained() || self.upkeep.hard_state_writing.is_some() {
+        let Some(cut) = &mut self.log.pending_cut else { return };
+        if cut.removing || !self.log.appender.is_drained() || self.upkeep.hard_state_writing.is_some() {
             return;
         }
-        if self.hard_state.synced.index > self.appender.durable().index {
+        if self.log.hard_state.synced.index > self.log.appender.durable().index {
             return self.write_hard_state(fx);
         }
         if !cut.stale.is_empty() || cut.part.is_some() {
             cut.removing = true;
             let (stale, part) = (core::mem::take(&mut cut.stale), cut.part.take());
             let (context, journal, segment_bytes) = (self.context.clone(), self.id, self.limits.bytes);
-            let term = self.hard_state.term;
+            let term = self.log.hard_state.term;
             return fx.start(async move {
                 let result = put_aside(&context, &stale, part, segment_bytes, term).await;
                 Done::of(journal, LogDone::StaleRemoved(result))
             });
         }
-        self.pending_cut = None;
-        self.appender.go_on(now.mono_ns);
+        self.log.pending_cut = None;
+        self.log.appender.go_on(now.mono_ns);
     }
 
     /// What was void is gone.
@@ -83,7 +83,7 @@ impl Journal {
             Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
             Ok(()) => {}
         }
-        self.pending_cut.as_mut().expect("a cut is pending").removing = false;
+        self.log.pending_cut.as_mut().expect("a cut is pending").removing = false;
         self.go_on_after_cut(now, fx);
     }
 }

@@ -22,11 +22,11 @@ impl Journal {
     /// Deletes dead segments from the front that two durable checkpoints cover and nobody reads.
     pub(super) fn delete_dead(&mut self, now: Now, fx: &mut Effects) {
         let deleting = &self.upkeep.deleting;
-        let is_busy = deleting.is_under_way || deleting.writes_covering || self.repair.is_writing();
+        let is_busy = deleting.is_under_way || deleting.writes_covering || self.heal.repair.is_writing();
         if is_busy || deleting.dead_segments == 0 || now.mono_ns < deleting.again_ns {
             return;
         }
-        let Some(front) = self.segments.sealed.front().filter(|front| self.is_deletable(front)) else {
+        let Some(front) = self.log.segments.sealed.front().filter(|front| self.is_deletable(front)) else {
             return;
         };
         let good = |last: &&Index| !deleting.bad.contains(*last);
@@ -59,12 +59,12 @@ impl Journal {
         }
         let covered = covering.covered();
         let mut segments = Vec::new();
-        while self.upkeep.deleting.dead_segments > 0 && !self.repair.is_writing() {
-            let front = self.segments.sealed.front();
+        while self.upkeep.deleting.dead_segments > 0 && !self.heal.repair.is_writing() {
+            let front = self.log.segments.sealed.front();
             if !front.is_some_and(|front| front.last <= covered && self.is_deletable(front)) {
                 break;
             }
-            segments.push(self.segments.sealed.pop_front().expect("there is a front"));
+            segments.push(self.log.segments.sealed.pop_front().expect("there is a front"));
             self.upkeep.deleting.dead_segments -= 1;
         }
         if segments.is_empty() {
@@ -80,10 +80,10 @@ impl Journal {
             let (base, bytes) = (segment.base, segment.bytes);
             fx.out.push(Output::Event(Event::SegmentDeleted { journal, base, bytes }));
         }
-        let first = self.segments.first();
-        self.replica.compact(first);
-        self.cache.forget_below(first);
-        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
+        let first = self.log.segments.first();
+        self.quorum.replica.compact(first);
+        self.context.entries.forget_below(first);
+        self.quorum.replica.set_hot(self.context.entries.recent_first(self.log.cursor.next));
         // The one at the log's start stands for what is gone, should a replica lack that.
         let below = self.upkeep.checkpoints.iter().take_while(|last| last.next() < first).count();
         let spare = self.upkeep.checkpoints.len().saturating_sub(COVERING);
@@ -99,9 +99,9 @@ impl Journal {
     /// On a full disk no segment is sealed any more, and the front must go all the same: a checkpoint of
     /// now is the second one that covers it.
     fn write_covering(&mut self, covered: Index, fx: &mut Effects) {
-        let front = self.segments.sealed.front().map(|front| front.last);
+        let front = self.log.segments.sealed.front().map(|front| front.last);
         let is_short = self.upkeep.deleting.dead_segments > 0 && front.is_some_and(|last| covered < last);
-        let is_whole = self.state.fold.applied <= self.appender.durable().index;
+        let is_whole = self.ledger.state.fold.applied <= self.log.appender.durable().index;
         let may = self.phase == Phase::Running && self.is_full() && is_whole && self.may_write_checkpoint();
         if is_short && may {
             self.upkeep.deleting.writes_covering = true;
@@ -121,7 +121,7 @@ impl Journal {
         if let Err(error) = result {
             return fx.out.push(Output::Fatal(Fatal::Write(error)));
         }
-        if let Next::Full { retry_ns } = &mut self.segments.next {
+        if let Next::Full { retry_ns } = &mut self.log.segments.next {
             *retry_ns = now.mono_ns;
         }
         self.retry_full(now, fx);

@@ -9,7 +9,7 @@ use crate::port::{Event, Output};
 
 impl Journal {
     pub fn digests(&self) -> &Digests {
-        &self.digests
+        &self.heal.digests
     }
 
     /// A segment was sealed here.
@@ -17,7 +17,7 @@ impl Journal {
         if self.is_alone() {
             return;
         }
-        let compared = self.digests.sealed(base, digest);
+        let compared = self.heal.digests.sealed(base, digest);
         compared.into_iter().for_each(|compared| self.compared(compared, fx));
     }
 
@@ -26,7 +26,7 @@ impl Journal {
         if !self.is_settled() {
             return;
         }
-        let due = self.digests.to_tell(self.replica.term());
+        let due = self.heal.digests.to_tell(self.quorum.replica.term());
         if due.is_empty() {
             return;
         }
@@ -40,8 +40,8 @@ impl Journal {
     pub(super) fn digests_told(&mut self, items: &[Item], fx: &mut Effects) {
         for item in items {
             let Item::SegmentDigest { segment_base, last, headers, checkpoint } = *item else { continue };
-            let sealed = self.segments.sealed.back().map(|sealed| sealed.base);
-            let compared = self.digests.told(segment_base, Digest { last, headers, checkpoint }, sealed);
+            let sealed = self.log.segments.sealed.back().map(|sealed| sealed.base);
+            let compared = self.heal.digests.told(segment_base, Digest { last, headers, checkpoint }, sealed);
             compared.into_iter().for_each(|compared| self.compared(compared, fx));
         }
     }

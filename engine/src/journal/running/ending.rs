@@ -31,24 +31,24 @@ impl Journal {
     /// Nothing is under way that still writes to the journal's files, reads from them or comes back to
     /// this journal, and nothing waits to be begun: it may be closed, and opened anew.
     pub(super) fn is_at_rest(&self) -> bool {
-        let is_read =
-            Rc::strong_count(&self.readers) > 1 || self.segments.sealed.iter().any(|sealed| sealed.is_read());
-        self.appender.is_idle()
-            && self.pending_cut.is_none()
+        let is_read = Rc::strong_count(&self.log.readers) > 1
+            || self.log.segments.sealed.iter().any(|sealed| sealed.is_read());
+        self.log.appender.is_idle()
+            && self.log.pending_cut.is_none()
             && !self.upkeep.is_busy()
-            && self.durable_vote == self.vote_number
-            && self.segments.next != Next::Preparing
-            && !self.supply.is_reading()
-            && !self.lending.is_under_way()
-            && !self.repair.is_under_way()
-            && !self.installing.is_under_way()
+            && self.log.durable_vote == self.log.vote_number
+            && self.log.segments.next != Next::Preparing
+            && !self.quorum.supply.is_reading()
+            && !self.heal.lending.is_under_way()
+            && !self.heal.repair.is_under_way()
+            && !self.heal.installing.is_under_way()
             && !is_read
     }
 
     /// What it is, and what it had open.
     pub fn take_apart(self) -> (JournalMeta, Vec<(RaftId, NodeId)>, OpenFiles) {
-        let segments = self.segments;
-        let mut files = vec![self.hard_state_file, segments.active.file];
+        let segments = self.log.segments;
+        let mut files = vec![self.log.hard_state_file, segments.active.file];
         files.extend(segments.rolled.iter().map(|rolled| rolled.file));
         files.extend(segments.sealed.iter().map(|sealed| sealed.file));
         if let Next::Ready { file, .. } = segments.next {
@@ -62,6 +62,6 @@ impl Journal {
                 one = sealed.replaced.clone();
             }
         }
-        (self.meta, self.members.all(), OpenFiles { files, indexes })
+        (self.meta, self.quorum.members.all(), OpenFiles { files, indexes })
     }
 }

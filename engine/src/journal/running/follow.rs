@@ -41,10 +41,10 @@ impl Journal {
     /// Who leads, as far as this replica knows.
     pub fn leader(&self) -> (Term, Option<NodeId>) {
         if self.serves_around_loss() {
-            return (self.replica.term(), self.node_of(self.meta.raft_id));
+            return (self.quorum.replica.term(), self.node_of(self.meta.raft_id));
         }
-        let leader = self.replica.leader().filter(|_| self.phase != Phase::Refusing);
-        (self.replica.term(), leader.and_then(|id| self.node_of(id)))
+        let leader = self.quorum.replica.leader().filter(|_| self.phase != Phase::Refusing);
+        (self.quorum.replica.term(), leader.and_then(|id| self.node_of(id)))
     }
 
     /// Takes a message of another replica.
@@ -52,14 +52,14 @@ impl Journal {
         if !matches!(self.phase, Phase::Running | Phase::Stopping) {
             return;
         }
-        if message.to != self.replica.id() {
+        if message.to != self.quorum.replica.id() {
             // For the replica that this node had on another disk, until the members have changed; or
             // for one that it got later: raft ids rise.
-            self.refusals.is_superseded |= message.to > self.replica.id();
+            self.quorum.refusals.is_superseded |= message.to > self.quorum.replica.id();
             return;
         }
-        let message = self.replica.tempered(message);
-        let is_newer = self.members.hear(from, message.from, self.replica.members());
+        let message = self.quorum.replica.tempered(message);
+        let is_newer = self.quorum.members.hear(from, message.from, self.quorum.replica.members());
         let admitted = if self.node_of(message.from) == Some(from) {
             self.admit(&message, is_newer, now, fx)
         } else {
@@ -71,14 +71,14 @@ impl Journal {
             Err(refused) => return self.refuse(from, &message, refused, now, fx),
         }
         if let RaftKind::Append { entry: Some(entry), .. } = &message.kind {
-            self.staged.push_back(entry.clone());
+            self.log.staged.push_back(entry.clone());
         }
         self.note_space(&message, fx);
-        self.replica.step(&message, is_newer).expect("it was checked");
+        self.quorum.replica.step(&message, is_newer).expect("it was checked");
         self.tell_start(&message, fx);
         self.pump(now, fx);
         // What raft did not take it had already, or refused.
-        self.staged.clear();
+        self.log.staged.clear();
     }
 
     fn refuse(&mut self, from: NodeId, message: &RaftMessage, refused: Refused, now: Now, fx: &mut Effects) {
@@ -88,12 +88,12 @@ impl Journal {
             self.phase = Phase::Refusing;
             self.step_down(fx);
             // Behind this write every start finds it, and opened anew the journal is repaired.
-            self.proven_loss = Some(loss);
+            self.heal.proven_loss = Some(loss);
             self.write_hard_state(fx);
             fx.out.push(Output::Event(Event::Quarantined { journal, why }));
         }
         let (Refused::Drop(why) | Refused::Lost(why)) = refused;
-        if self.refusals.note(from, why, now) {
+        if self.quorum.refusals.note(from, why, now) {
             fx.out.push(Output::Event(Event::MessageRefused { journal, from, why }));
         }
     }
@@ -127,15 +127,15 @@ impl Journal {
         {
             return Err(Refused::Drop("an entry of a kind that is not known"));
         }
-        self.replica.check(message, is_newer)?;
+        self.quorum.replica.check(message, is_newer)?;
         match &message.kind {
             RaftKind::TimeoutNow if self.phase == Phase::Stopping || !self.may_lead() => Ok(Admitted::Pass),
             RaftKind::Append { previous, previous_term, entry: Some(entry), .. } => {
-                let follows = self.replica.term_at(*previous) == Some(*previous_term);
+                let follows = self.quorum.replica.term_at(*previous) == Some(*previous_term);
                 let term = entry.header().term();
-                let is_new = *previous >= self.replica.commit()
-                    && self.replica.term_at(previous.next()) != Some(term)
-                    && message.term >= self.replica.term();
+                let is_new = *previous >= self.quorum.replica.commit()
+                    && self.quorum.replica.term_at(previous.next()) != Some(term)
+                    && message.term >= self.quorum.replica.term();
                 // Where the logs part before this entry raft says so, and takes nothing of it.
                 if follows && is_new { self.admit_entry(entry, now, fx) } else { Ok(Admitted::Step) }
             }
@@ -165,7 +165,7 @@ impl Journal {
         }
         check_body(entry).map_err(|_| Refused::Drop("an entry whose body is not good"))?;
         let rolls = segment_base != before.segment_base;
-        if self.upkeep.active_short || (rolls && !matches!(self.segments.next, Next::Ready { .. })) {
+        if self.upkeep.active_short || (rolls && !matches!(self.log.segments.next, Next::Ready { .. })) {
             self.prepare_next(now, fx);
             self.upkeep.turned_away = self.upkeep.reported_full;
             return Ok(Admitted::Pass);
@@ -175,13 +175,13 @@ impl Journal {
 
     /// The cursor as it was before entry `index`, which is uncommitted or the next one.
     fn cursor_before(&self, index: Index) -> Option<Cursor> {
-        if index == self.cursor.next {
-            return Some(self.cursor);
+        if index == self.log.cursor.next {
+            return Some(self.log.cursor);
         }
-        let at = index.0.checked_sub(self.state.fold.applied.0 + 1)?;
-        let (header, _) = self.heads.get(usize::try_from(at).ok()?)?.known()?;
-        let active = &self.segments.active;
-        let rolled = self.segments.rolled.iter().map(|segment| (segment.base, &segment.index));
+        let at = index.0.checked_sub(self.ledger.state.fold.applied.0 + 1)?;
+        let (header, _) = self.ledger.heads.get(usize::try_from(at).ok()?)?.known()?;
+        let active = &self.log.segments.active;
+        let rolled = self.log.segments.rolled.iter().map(|segment| (segment.base, &segment.index));
         let mut all = rolled.chain(core::iter::once((active.base, &active.index)));
         // The segment that holds the entry before; where there is none, the first one.
         let holds = |(base, _): &(Index, &crate::journal::read::index::ActiveIndex)| *base < index;
@@ -199,31 +199,31 @@ impl Journal {
             position,
             batches,
             previous_checksum: header.previous_checksum.get(),
-            previous_term: self.replica.term_at(Index(index.0 - 1))?,
+            previous_term: self.quorum.replica.term_at(Index(index.0 - 1))?,
         })
     }
 
     /// A term start must find its place, whenever this replica is elected; and all that its log says
     /// must be understood.
     pub(super) fn may_lead(&self) -> bool {
-        self.has_place_for_control(BLOCK) && self.not_understood.is_none()
+        self.has_place_for_control(BLOCK) && self.ledger.not_understood.is_none()
     }
 
     /// A leader's word that all voters hold all up to `index`: nobody needs it from here.
     pub fn told_held_by_all(&mut self, index: Index) {
-        self.held_by_all = self.held_by_all.max(index);
+        self.quorum.held_by_all = self.quorum.held_by_all.max(index);
     }
 
     /// A link to another node came up or broke: what was on its way is lost.
     pub fn link_changed(&mut self, node: NodeId, now: Now, fx: &mut Effects) {
         self.hurry_repair();
         self.forget_answers_of(node);
-        if !self.replica.is_leader() {
+        if !self.quorum.replica.is_leader() {
             return;
         }
-        let followers = self.replica.followers().map(|follower| follower.id);
+        let followers = self.quorum.replica.followers().map(|follower| follower.id);
         let there: Vec<RaftId> = followers.filter(|id| self.node_of(*id) == Some(node)).collect();
-        there.into_iter().for_each(|id| self.replica.report_unreachable(id));
+        there.into_iter().for_each(|id| self.quorum.replica.report_unreachable(id));
         self.pump(now, fx);
     }
 
@@ -234,13 +234,13 @@ impl Journal {
             && let Some((index, term)) = wanted
         {
             if !self.has_room(message.to) {
-                return self.unsent.push(message.to);
+                return self.quorum.unsent.push(message.to);
             }
-            let bytes = self.cache.get(index).or_else(|| self.supply.get(index).cloned());
+            let bytes = self.context.entries.get(index).or_else(|| self.quorum.supply.get(index).cloned());
             *entry = bytes.filter(|bytes| bytes.header().term() == term);
             if entry.is_none() {
                 // It left the memory between raft's decision and now: raft probes again.
-                return self.unsent.push(message.to);
+                return self.quorum.unsent.push(message.to);
             }
         }
         if let RaftKind::HeartbeatResponse { space, .. } = &mut message.kind {
@@ -254,8 +254,8 @@ impl Journal {
 
     /// Tells raft of messages that could not be sent. True when there were any.
     pub(super) fn report_unsent(&mut self) -> bool {
-        let unsent = core::mem::take(&mut self.unsent);
-        unsent.iter().for_each(|to| self.replica.report_unreachable(*to));
+        let unsent = core::mem::take(&mut self.quorum.unsent);
+        unsent.iter().for_each(|to| self.quorum.replica.report_unreachable(*to));
         !unsent.is_empty()
     }
 }

@@ -12,16 +12,16 @@ impl Journal {
     /// How this node's replica is, by its own knowledge. Whoever finds another state that a replica can
     /// be in says so here and in [`ReplicaState`].
     pub fn replica_state(&self) -> ReplicaState {
-        let ranges = self.damage.len() as u64;
+        let ranges = self.heal.damage.len() as u64;
         match self.phase {
             Phase::Refusing if self.is_alone() => return ReplicaState::Refusing { ranges },
             Phase::Refusing => return ReplicaState::Quarantined,
             Phase::Installing => return ReplicaState::CatchingUp { entries: 0 },
             Phase::Starting | Phase::Running | Phase::Stopping => {}
         }
-        if self.refusals.is_superseded {
+        if self.quorum.refusals.is_superseded {
             ReplicaState::NotMember
-        } else if let Some(doubt) = self.doubt.filter(|_| !self.is_alone()) {
+        } else if let Some(doubt) = self.heal.doubt.filter(|_| !self.is_alone()) {
             ReplicaState::InDoubt { first: doubt.good.index.next(), last: doubt.end.index }
         } else if ranges > 0 {
             ReplicaState::Damaged { ranges }
@@ -36,8 +36,8 @@ impl Journal {
 
     /// How the others are; nobody while this replica does not lead.
     pub fn follower_facts(&self, now: Now) -> Vec<ReplicaFacts> {
-        let Some(lead) = &self.lead else { return Vec::new() };
-        let last = self.cursor.next.0 - 1;
+        let Some(lead) = &self.quorum.lead else { return Vec::new() };
+        let last = self.log.cursor.next.0 - 1;
         let facts = |id, caught: &Caught| {
             let node = self.node_of(id)?;
             let (state, since_ns) = caught.state(last, now);
@@ -53,12 +53,12 @@ impl Journal {
 
     /// Nodes whose replica is no member and says things all the same.
     pub fn strangers(&self, now: Now) -> Vec<NodeId> {
-        self.refusals.strangers(now)
+        self.quorum.refusals.strangers(now)
     }
 
     /// The nodes that have a replica, as far as it knows.
     pub fn nodes(&self) -> Vec<NodeId> {
-        let members = self.replica.members();
+        let members = self.quorum.replica.members();
         let nodes: BTreeSet<NodeId> = members.voters.iter().filter_map(|id| self.node_of(*id)).collect();
         nodes.into_iter().collect()
     }

@@ -31,42 +31,45 @@ const FEW_ENTRIES: u64 = 2;
 impl Journal {
     /// Notices that this replica came to lead, or ceased to.
     pub(super) fn follow_role(&mut self, now: Now, fx: &mut Effects) {
-        let leads = self.replica.is_leader();
-        let term = self.replica.term();
-        let led = self.lead.as_ref().map(|lead| lead.term);
+        let leads = self.quorum.replica.is_leader();
+        let term = self.quorum.replica.term();
+        let led = self.quorum.lead.as_ref().map(|lead| lead.term);
         if led.is_some() && (!leads || led != Some(term)) {
             self.step_down(fx);
         }
-        if leads && self.lead.is_none() {
+        if leads && self.quorum.lead.is_none() {
             self.begin_to_lead(now, fx);
         }
-        let seen = (term, self.replica.leader());
-        if self.leader_seen != seen {
-            self.leader_seen = seen;
+        let seen = (term, self.quorum.replica.leader());
+        if self.quorum.leader_seen != seen {
+            self.quorum.leader_seen = seen;
             fx.leaders_changed = true;
         }
     }
 
     /// Folds the uncommitted tail, once; the term start that raft has just made is not in it yet.
     fn begin_to_lead(&mut self, now: Now, fx: &mut Effects) {
-        assert!(self.tail.is_empty() && self.open.is_none(), "speculation outlived a leadership");
+        assert!(
+            self.ledger.tail.is_empty() && self.ledger.open.is_none(),
+            "speculation outlived a leadership"
+        );
         if is_planted(Bug::ProducersLost) {
-            self.state.fold.forget_all_producers();
+            self.ledger.state.fold.forget_all_producers();
         }
-        for head in &self.heads {
+        for head in &self.ledger.heads {
             if let Some((header, bytes)) = head.known() {
-                let applied = self.tail.apply_entry(&self.state.fold, header, bytes);
+                let applied = self.ledger.tail.apply_entry(&self.ledger.state.fold, header, bytes);
                 applied.expect("a replica that does not understand an entry does not stand for election");
             }
         }
-        let term = self.replica.term();
-        self.term_start = Some(self.cursor.next);
+        let term = self.quorum.replica.term();
+        self.ledger.term_start = Some(self.log.cursor.next);
         self.upkeep.settled = false;
-        let last = Index(self.cursor.next.0 - 1);
+        let last = Index(self.log.cursor.next.0 - 1);
         let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
-        let followers = self.replica.followers().map(caught).collect();
+        let followers = self.quorum.replica.followers().map(caught).collect();
         let noted_ns = now.mono_ns;
-        self.lead = Some(Lead {
+        self.quorum.lead = Some(Lead {
             term,
             followers,
             hand_over_ns: None,
@@ -82,52 +85,54 @@ impl Journal {
 
     /// No longer the leader: everything speculative goes, everybody who waits is told.
     pub(super) fn step_down(&mut self, fx: &mut Effects) {
-        if let Some(Lead { term, .. }) = self.lead.take() {
+        if let Some(Lead { term, .. }) = self.quorum.lead.take() {
             fx.out.push(Output::Event(Event::LeadsNoMore { journal: self.id, term }));
         }
-        self.term_start = None;
+        self.ledger.term_start = None;
         self.upkeep.settled = false;
-        self.open = None;
-        self.tail.clear();
-        self.supply.clear();
-        self.replica.forget_all_fetched();
-        for (_, waiters) in self.queued_items.drain(..) {
+        self.ledger.open = None;
+        self.ledger.tail.clear();
+        self.quorum.supply.clear();
+        self.quorum.replica.forget_all_fetched();
+        for (_, waiters) in self.ledger.queued_items.drain(..) {
             fx.out.extend(waiters.into_iter().map(|waiter| waiter.refuse(Refusal::NotLeader)));
         }
-        for (asker, _) in self.queued_commands.drain(..) {
+        for (asker, _) in self.ledger.queued_commands.drain(..) {
             fx.commands.push((asker, Err(crate::control::ControlRefusal::NotController)));
         }
-        self.waiters.fail(Refusal::NotLeader, fx);
+        self.ledger.waiters.fail(Refusal::NotLeader, fx);
         fx.leaders_changed = true;
         fx.out.push(Output::Room);
     }
 
     /// Takes what raft knows of the followers.
     pub(super) fn note_followers(&mut self, now: Now) {
-        let Some(lead) = &mut self.lead else { return };
-        let last = Index(self.cursor.next.0 - 1);
+        let Some(lead) = &mut self.quorum.lead else { return };
+        let last = Index(self.log.cursor.next.0 - 1);
         lead.noted_ns = now.mono_ns;
         let mut count = 0;
-        for follower in self.replica.followers() {
+        for follower in self.quorum.replica.followers() {
             count += 1;
             let new = || Caught::new(follower.is_voter, last, now);
             let caught = lead.followers.entry(follower.id).or_insert_with(new);
             caught.is_voter = follower.is_voter;
-            caught.is_replaced = self.members.is_replaced(follower.id);
+            caught.is_replaced = self.quorum.members.is_replaced(follower.id);
             if follower.is_active {
                 caught.heard_ns = now.mono_ns;
             }
             caught.note(follower.matched, last, now);
         }
         if lead.followers.len() > count {
-            let members = self.replica.members();
+            let members = self.quorum.replica.members();
             lead.followers.retain(|id, _| members.contains(*id));
         }
         let bounds = Bounds::of(self.limits.bytes);
         let nearly_keeps_up = |caught: &Caught| {
             let lags = caught.matched.to.0 + FEW_ENTRIES < last.0 && !caught.matched.is_still(now);
             lags && caught.is_in_sync(now.mono_ns)
-                && bounds.wait_for(self.segments.bytes_from(caught.matched.to.next(), self.cursor.position))
+                && bounds.wait_for(
+                    self.log.segments.bytes_from(caught.matched.to.next(), self.log.cursor.position),
+                )
         };
         let is_wanted = lead.followers.values().any(nearly_keeps_up);
         self.counts.held_back_ns += lead.holding.note(is_wanted, now);
@@ -135,47 +140,50 @@ impl Journal {
 
     /// Producers wait for a follower that nearly keeps up.
     pub(super) fn is_held_back(&self) -> bool {
-        self.lead.as_ref().is_some_and(|lead| lead.holding.holds())
+        self.quorum.lead.as_ref().is_some_and(|lead| lead.holding.holds())
     }
 
     /// The nodes whose replicas are in sync, this one first; nobody when it does not lead.
     pub fn in_sync(&self, now: Now) -> Vec<NodeId> {
         if self.serves_around_loss() {
-            return self.node_of(self.replica.id()).into_iter().collect();
+            return self.node_of(self.quorum.replica.id()).into_iter().collect();
         }
-        let Some(lead) = &self.lead else { return Vec::new() };
+        let Some(lead) = &self.quorum.lead else { return Vec::new() };
         let followers =
             lead.followers.iter().filter(|(_, caught)| caught.is_in_sync(now.mono_ns)).map(|(id, _)| *id);
-        core::iter::once(self.replica.id()).chain(followers).filter_map(|id| self.node_of(id)).collect()
+        core::iter::once(self.quorum.replica.id())
+            .chain(followers)
+            .filter_map(|id| self.node_of(id))
+            .collect()
     }
 
     /// How many they are: asked for each batch.
     pub(super) fn in_sync_count(&self, now: Now) -> u16 {
-        let Some(lead) = &self.lead else { return 0 };
+        let Some(lead) = &self.quorum.lead else { return 0 };
         1 + lead.followers.values().filter(|caught| caught.is_in_sync(now.mono_ns)).count() as u16
     }
 
     /// Those who wait for more replicas than are in sync any more are told: their entry stays.
     pub(super) fn refuse_short(&mut self, now: Now, fx: &mut Effects) {
-        if self.lead.is_some() && !self.is_alone() {
-            self.waiters.refuse_short(self.in_sync_count(now), &mut fx.out);
+        if self.quorum.lead.is_some() && !self.is_alone() {
+            self.ledger.waiters.refuse_short(self.in_sync_count(now), &mut fx.out);
         }
     }
 
     /// How far entries are: durable here, committed, and durable on so many replicas.
     pub(super) fn reached(&self) -> Reached {
-        let durable = self.appender.durable().index;
+        let durable = self.log.appender.durable().index;
         let mut copies: SmallVec<[Index; REPLICAS_INLINE]> = SmallVec::new();
         copies.push(durable);
-        copies.extend(self.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched.to)));
+        copies.extend(self.quorum.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched.to)));
         copies.sort_unstable_by(|a, b| b.cmp(a));
-        Reached { durable, committed: self.state.fold.applied, copies }
+        Reached { durable, committed: self.ledger.state.fold.applied, copies }
     }
 
     /// Every follower's standing; of a node that is back on a new disk, that of the new replica.
     pub fn follower_standings(&self, now_ns: u64) -> Vec<FollowerStanding> {
-        let Some(lead) = &self.lead else { return Vec::new() };
-        let last = self.cursor.next.0 - 1;
+        let Some(lead) = &self.quorum.lead else { return Vec::new() };
+        let last = self.log.cursor.next.0 - 1;
         let standing = |(id, caught): (RaftId, &Caught)| {
             let lag_entries = last - caught.matched.to.0.min(last);
             let lag_ns = if lag_entries == 0 { 0 } else { now_ns.saturating_sub(caught.caught_up_ns) };
@@ -183,7 +191,7 @@ impl Journal {
                 node: self.node_of(id)?,
                 matched: caught.matched.to,
                 lag_entries,
-                lag_bytes: self.segments.bytes_from(caught.matched.to.next(), self.cursor.position),
+                lag_bytes: self.log.segments.bytes_from(caught.matched.to.next(), self.log.cursor.position),
                 lag_ns,
                 in_sync: caught.is_in_sync(now_ns),
                 space: caught.space,
@@ -199,68 +207,69 @@ impl Journal {
         if self.is_alone() {
             return Index(u64::MAX);
         }
-        let Some(lead) = &self.lead else { return self.held_by_all };
+        let Some(lead) = &self.quorum.lead else { return self.quorum.held_by_all };
         // A leader's own disk may be the slowest of all: it is the first that may lack an entry.
-        let own = self.appender.durable().index;
+        let own = self.log.appender.durable().index;
         let away_ns = AWAY.as_nanos() as u64;
         let is_there = |caught: &&Caught| lead.noted_ns.saturating_sub(caught.heard_ns) <= away_ns;
         let there = lead.followers.values().filter(is_there).map(|caught| caught.matched.to);
-        self.held_by_all.max(there.min().unwrap_or(own).min(own))
+        self.quorum.held_by_all.max(there.min().unwrap_or(own).min(own))
     }
 
     /// What an entry's header says to be committed: what is durable here and on every follower
     /// that keeps up, so that none of them has to wait with its write.
     pub(super) fn told_commit(&self) -> Index {
-        let mut commit = self.replica.commit().min(self.appender.durable().index);
+        let mut commit = self.quorum.replica.commit().min(self.log.appender.durable().index);
         let keeps_up =
             |follower: &Follower| follower.is_active && follower.matched.0 + KEEPS_UP_ENTRIES >= commit.0;
-        let slowest = self.replica.followers().filter(keeps_up).map(|follower| follower.matched).min();
+        let slowest = self.quorum.replica.followers().filter(keeps_up).map(|follower| follower.matched).min();
         commit = slowest.map_or(commit, |matched| matched.min(commit));
         commit
     }
 
     /// Begins to hand over to the voter that has most, or to `preferred`. False when nobody can.
     pub fn hand_over(&mut self, preferred: Option<NodeId>, now: Now, fx: &mut Effects) -> bool {
-        if !self.replica.is_leader() || self.replica.is_transferring() {
-            return self.replica.is_transferring();
+        if !self.quorum.replica.is_leader() || self.quorum.replica.is_transferring() {
+            return self.quorum.replica.is_transferring();
         }
         let fits = |id: RaftId| preferred.is_none() || preferred == self.node_of(id);
         let best = self
+            .quorum
             .replica
             .followers()
             .filter(|follower| follower.is_voter && follower.is_active && fits(follower.id))
             .max_by_key(|follower| (follower.matched, follower.id));
         let Some(best) = best else { return false };
         self.seal_open(now, fx);
-        self.replica.transfer_to(best.id);
+        self.quorum.replica.transfer_to(best.id);
         self.pump(now, fx);
         true
     }
 
     /// A stopping leader hands over first. True once that is done, or in vain.
     pub(super) fn handed_over(&mut self, now: Now, fx: &mut Effects) -> bool {
-        if self.is_alone() || self.phase != Phase::Running || !self.replica.is_leader() {
+        if self.is_alone() || self.phase != Phase::Running || !self.quorum.replica.is_leader() {
             return true;
         }
-        let Some(lead) = &mut self.lead else { return true };
+        let Some(lead) = &mut self.quorum.lead else { return true };
         let deadline = *lead.hand_over_ns.get_or_insert(now.plus(HAND_OVER));
         if now.mono_ns >= deadline {
             return true;
         }
         let begun = self.hand_over(None, now, fx);
-        !begun || !self.replica.is_leader()
+        !begun || !self.quorum.replica.is_leader()
     }
 
     /// The preferred leader takes over when it has caught up but for a few entries, for which
     /// produce then waits: leaders drift back to their spread. False when it cannot yet.
     pub fn drift(&mut self, preferred: NodeId, lag_entries_max: u64, now: Now, fx: &mut Effects) -> bool {
-        let last = Index((self.cursor.next.0 - 1).saturating_sub(lag_entries_max));
+        let last = Index((self.log.cursor.next.0 - 1).saturating_sub(lag_entries_max));
         let is_there = |follower: Follower| {
             let is_it = self.node_of(follower.id) == Some(preferred);
             // Whose disk is full has handed over itself.
             is_it && follower.is_active && follower.matched >= last && self.is_roomy(follower.id)
         };
-        let may = self.is_settled() && self.queued_items.is_empty();
-        may && self.replica.followers().any(is_there) && self.hand_over(Some(preferred), now, fx)
+        let may = self.is_settled() && self.ledger.queued_items.is_empty();
+        may && self.quorum.replica.followers().any(is_there) && self.hand_over(Some(preferred), now, fx)
     }
 }

@@ -16,25 +16,25 @@ impl Journal {
     /// Another replica asks for an entry.
     pub fn asked_for(&mut self, asked: Asked, fx: &mut Effects) {
         self.note_asked(asked.by, asked.index);
-        if !self.lending.ask(asked) {
+        if !self.heal.lending.ask(asked) {
             return self.answer_asked(asked, None, fx);
         }
         self.lend_next(fx);
     }
 
     fn lend_next(&mut self, fx: &mut Effects) {
-        while let Some(asked) = self.lending.front() {
+        while let Some(asked) = self.heal.lending.front() {
             let index = asked.index;
-            let is_here = index <= self.appender.durable().index;
-            let cached = if is_here { self.cache.get(index) } else { None };
-            let place = if is_here && cached.is_none() { self.segments.place_of(index) } else { None };
+            let is_here = index <= self.log.appender.durable().index;
+            let cached = if is_here { self.context.entries.get(index) } else { None };
+            let place = if is_here && cached.is_none() { self.log.segments.place_of(index) } else { None };
             let Some(place) = place else {
-                self.lending.pass();
+                self.heal.lending.pass();
                 self.answer_asked(asked, cached, fx);
                 continue;
             };
             let bytes = bytes_max(&place);
-            if !self.lending.begin(bytes) {
+            if !self.heal.lending.begin(bytes) {
                 return;
             }
             let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
@@ -53,7 +53,7 @@ impl Journal {
         result: Result<EntryBytes, ReadFault>,
         fx: &mut Effects,
     ) {
-        self.lending.ended(bytes);
+        self.heal.lending.ended(bytes);
         if let Err(fault) = &result {
             self.note_fault(fault, fx);
         }
@@ -73,7 +73,7 @@ impl Journal {
     /// An entry next to a lost one or to a break in the chain may be a stale one.
     fn is_sure_of(&self, index: Index) -> bool {
         let is_near = |damage: &Damage| damage.first.0 <= index.0 + 1 && index.0 <= damage.last.0 + 1;
-        !self.damage.iter().any(is_near)
+        !self.heal.damage.iter().any(is_near)
     }
 }
 

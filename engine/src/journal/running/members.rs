@@ -16,62 +16,63 @@ const CAUGHT_UP: Duration = Duration::from_secs(1);
 
 impl Journal {
     pub(super) fn node_of(&self, id: RaftId) -> Option<NodeId> {
-        self.members.node_of(id)
+        self.quorum.members.node_of(id)
     }
 
     /// Whether this replica is one of the journal's, as far as it knows.
     pub fn is_member(&self) -> bool {
-        self.replica.members().contains(self.replica.id())
+        self.quorum.replica.members().contains(self.quorum.replica.id())
     }
 
     /// The members as of what is committed here.
     pub fn membership(&self) -> &Membership {
-        &self.state.members
+        &self.ledger.state.members
     }
 
     /// Whether the members known here outlast a crash. Until they do on a majority, those of before
     /// count: should the leader's disk be lost now, the others would wait for the one that left.
     pub fn keeps_members(&self) -> bool {
-        self.members.changed <= self.hard_state.commit
+        self.quorum.members.changed <= self.log.hard_state.commit
     }
 
     /// This replica votes and counts like any other, and no crash undoes that.
     pub fn counts_for_good(&self) -> bool {
-        let members = &self.state.members;
-        members.voters.contains(&self.replica.id()) && !members.is_joint() && self.keeps_members()
+        let members = &self.ledger.state.members;
+        members.voters.contains(&self.quorum.replica.id()) && !members.is_joint() && self.keeps_members()
     }
 
     /// Learns from the metadata which replica each node is to have.
     pub fn follow_members(&mut self, view: &View) {
         if let Some(journal) = view.journals.get(&self.id) {
-            self.members.follow(view, journal);
+            self.quorum.members.follow(view, journal);
         }
     }
 
     /// A leader's next step towards the members that are wanted, if it is time for one.
     pub(super) fn change_next(&mut self, now: Now, fx: &mut Effects) {
-        let knows_all = self.is_settled() && self.state.fold.applied >= self.replica.commit();
-        if !knows_all || !self.replica.may_change_members() {
+        let knows_all = self.is_settled() && self.ledger.state.fold.applied >= self.quorum.replica.commit();
+        if !knows_all || !self.quorum.replica.may_change_members() {
             return;
         }
         let since_ns = now.mono_ns.saturating_sub(CAUGHT_UP.as_nanos() as u64);
-        let is_caught_up = |id| self.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns));
-        let own = self.replica.id();
-        let change = self.members.next_change(self.replica.members(), own, is_caught_up);
+        let is_caught_up =
+            |id| self.quorum.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns));
+        let own = self.quorum.replica.id();
+        let change = self.quorum.members.next_change(self.quorum.replica.members(), own, is_caught_up);
         let Some(change) = change else { return };
         if !self.has_place_for_control(2 * crate::disk::BLOCK) {
             return self.prepare_next(now, fx);
         }
         self.seal_open(now, fx);
-        if self.replica.may_change_members() {
+        if self.quorum.replica.may_change_members() {
             self.propose_items(EntryKind::Membership, 1, &change.encode(), now, fx);
         }
     }
 
     /// A change of members is committed.
     pub(super) fn change_members(&mut self, change: Change, fx: &mut Effects) {
-        self.replica.apply_change(change);
-        self.members.changed = self.state.fold.applied;
+        self.quorum.replica.apply_change(change);
+        self.quorum.members.changed = self.ledger.state.fold.applied;
         if self.is_leader() {
             let node = match change {
                 Change::AddLearner(id) | Change::RemoveLearner(id) => self.node_of(id),

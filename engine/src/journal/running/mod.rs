@@ -26,66 +26,50 @@ mod supply;
 mod upkeep;
 mod work;
 
-use super::ledger::asker::Asker;
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
-use crate::entry::builder::{Hint, OpenEntry, Stamp, head_only};
+use crate::entry::builder::{Hint, Stamp, head_only};
 use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
-use crate::ids::{FileId, Index, JournalId, LaneId, NodeId, RaftId, Term};
+use crate::ids::{Index, JournalId, LaneId, NodeId, RaftId, Term};
 use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
-use crate::journal::format::doubt_record::Doubt;
 use crate::journal::format::hard_state::{HardState, SyncedBound};
 use crate::journal::format::meta_record::JournalMeta;
+use crate::journal::heal::Healer;
 use crate::journal::heal::asking::Asking;
 use crate::journal::heal::digest::Digests;
 use crate::journal::heal::install::Installing;
 use crate::journal::heal::lending::Lending;
-use crate::journal::heal::proven_loss::ProvenLoss;
 use crate::journal::heal::repair::Repair;
 use crate::journal::keep::upkeep::Upkeep;
-use crate::journal::ledger::heads::Head;
+use crate::journal::ledger::Ledger;
 use crate::journal::ledger::state::State;
-use crate::journal::ledger::waiters::{Waiter, Waiters};
+use crate::journal::ledger::waiters::Waiters;
 use crate::journal::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
-use crate::journal::log::cursor::{Cursor, SegmentLimits};
-use crate::journal::log::cut::PendingCut;
+use crate::journal::log::cursor::SegmentLimits;
 use crate::journal::log::done::LogDone;
-use crate::journal::log::procedures;
-use crate::journal::log::segment::Segments;
 use crate::journal::log::stages::{Appended, StageLatencies};
+use crate::journal::log::{DiskLog, procedures};
 use crate::journal::phase::Phase;
 use crate::journal::quorum::health::Refusals;
-use crate::journal::quorum::lead::Lead;
 use crate::journal::quorum::members::Members;
 use crate::journal::quorum::supply::Supply;
-use crate::journal::read::cache::EntryCache;
+use crate::journal::quorum::{HeldWork, Quorum};
 use crate::journal::recover::recovery::Recovered;
 use crate::journal::recover::refold::first_not_understood;
 use crate::partition::refused::RefusedBatches;
 use crate::partition::{Fold, Tail};
 use crate::planted::{Bug, is_planted};
-use crate::port::{Damage, Fatal, Output};
-use crate::raft::{Change, EntryMeta, Outgoing, Replica, ReplicaStart};
+use crate::port::{Fatal, Output};
+use crate::raft::{Change, EntryMeta, Replica, ReplicaStart};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// With something in flight an entry is sealed only from this size on: a 256 KiB write with its
 /// sync costs 0.11 to 0.14 core-seconds per GB, a 64 KiB one three times as much.
 pub const SEAL_BYTES: usize = 256 << 10;
-
-/// A Ready that waits for its entries or its vote to be durable.
-#[derive(Debug)]
-pub(super) struct HeldWork {
-    pub number: u64,
-    pub last: Option<Index>,
-    /// Which of the votes, counted.
-    pub vote: Option<u64>,
-    /// What peers are told once it is.
-    pub hold: Vec<Outgoing>,
-}
 
 /// What a journal is given besides its folder.
 pub struct Options {
@@ -98,73 +82,18 @@ pub struct Options {
     pub raft_window_entries: usize,
 }
 
-/// One journal on its shard.
+/// One journal on its shard: its rooms, and what it does with them. Only it makes outputs.
 pub struct Journal {
     context: Context,
     pub id: JournalId,
     meta: JournalMeta,
     limits: SegmentLimits,
-    replica: Replica,
-    cursor: Cursor,
-    open: Option<OpenEntry>,
-    /// When the open entry got its first batch.
-    opened_ns: u64,
-    appended: Appended,
-    hint: Hint,
-    staged: VecDeque<EntryBytes>,
-    appender: Appender,
-    segments: Segments,
-    cache: EntryCache,
-    works: VecDeque<HeldWork>,
-    hard_state: HardState,
-    hard_state_file: FileId,
-    /// What it may have acknowledged and cannot show, as it is to become durable.
-    doubt: Option<Doubt>,
-    asking: Asking,
-    /// The vote that must become durable.
-    vote: (Term, RaftId),
-    /// Votes so far, and those that are durable.
-    vote_number: u64,
-    durable_vote: u64,
-    heads: VecDeque<Head>,
-    /// The first of them that this program does not understand: it does not lead.
-    not_understood: Option<Index>,
-    state: State,
-    tail: Tail,
-    waiters: Waiters,
-    queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
-    queued_commands: VecDeque<(Asker, Vec<u8>)>,
-    members: Members,
-    refusals: Refusals,
-    /// While it leads.
-    lead: Option<Lead>,
-    /// The term and leader that were last told.
-    leader_seen: (Term, Option<RaftId>),
-    pending_cut: Option<PendingCut>,
-    supply: Supply,
-    lending: Lending,
-    /// Held by each read for a client that is under way.
-    readers: Rc<()>,
-    repair: Repair,
-    digests: Digests,
-    installing: Installing,
-    /// Followers whose message could not be sent.
-    unsent: Vec<RaftId>,
-    /// What a leader said that all voters hold.
-    held_by_all: Index,
-    damage: Vec<Damage>,
     phase: Phase,
-    /// The first entry of the own term: once it is folded, all earlier ones are committed.
-    term_start: Option<Index>,
+    log: DiskLog,
+    ledger: Ledger,
+    quorum: Quorum,
+    heal: Healer,
     upkeep: Upkeep,
-    lost: Option<(Index, Index)>,
-    /// The same until the entry that accepts it is folded.
-    unaccepted: Option<(Index, Index)>,
-    /// A peer said that more was lost than recovery knew of.
-    proven_loss: Option<ProvenLoss>,
-    refused: RefusedBatches,
-    /// Copies of small files that were bad when it was opened.
-    pub bad_copies: u32,
     pub counts: Counts,
 }
 
@@ -233,77 +162,93 @@ impl Journal {
         let to_repair = if is_alone { &[][..] } else { &recovered.damage };
         let repair = Repair::new(to_repair, recovered.report.commit, lost && !recovered.report.amnesia);
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
-        Self {
-            id,
-            limits,
-            replica: Replica::new(&start),
+        let log = DiskLog {
             cursor: recovered.cursor,
-            open: None,
-            hint: Hint::default(),
-            opened_ns: 0,
-            appended: Appended::default(),
-            staged: VecDeque::new(),
-            appender,
             segments: recovered.segments,
-            cache: context.entries.clone(),
-            works: VecDeque::new(),
+            appender,
+            staged: VecDeque::new(),
+            appended: Appended::default(),
+            pending_cut: None,
             vote: (recovered.hard_state.term, recovered.hard_state.vote),
             vote_number: 0,
             durable_vote: 0,
-            doubt: recovered.hard_state.doubt.filter(|_| !is_alone && !accept_loss),
-            asking: Asking::new(seed, term, now),
             hard_state: recovered.hard_state,
             hard_state_file: recovered.hard_state_file,
-            not_understood: first_not_understood(&recovered.heads),
-            heads: recovered.heads,
+            readers: Rc::default(),
+        };
+        let ledger = Ledger {
             state: recovered.state,
             tail: Tail::default(),
+            not_understood: first_not_understood(&recovered.heads),
+            heads: recovered.heads,
             waiters: Waiters::default(),
             queued_items: VecDeque::new(),
             queued_commands: VecDeque::new(),
+            term_start: None,
+            refused: RefusedBatches::default(),
+            open: None,
+            opened_ns: 0,
+            hint: Hint::default(),
+        };
+        let quorum = Quorum {
+            replica: Replica::new(&start),
             members: Members::new(members),
-            refusals: Refusals::default(),
             lead: None,
             leader_seen: (Term(0), None),
-            pending_cut: None,
+            works: VecDeque::new(),
             supply: Supply::default(),
-            lending: Lending::default(),
-            readers: Rc::default(),
-            repair,
-            digests: Digests::default(),
-            installing: Installing::default(),
             unsent: Vec::new(),
             held_by_all: Index::NONE,
+            refusals: Refusals::default(),
+        };
+        let heal = Healer {
             damage: recovered.damage,
-            phase: if refusing { Phase::Refusing } else { Phase::Starting },
-            term_start: None,
-            upkeep,
+            repair,
+            digests: Digests::default(),
+            lending: Lending::default(),
+            installing: Installing::default(),
+            doubt: recovered.hard_state.doubt.filter(|_| !is_alone && !accept_loss),
+            asking: Asking::new(seed, term, now),
             lost: recovered.unaccepted,
             unaccepted: recovered.unaccepted,
             proven_loss: None,
-            refused: RefusedBatches::default(),
             bad_copies: recovered.report.hard_state_bad_copies + recovered.report.meta_bad_copies,
+        };
+        Self {
+            id,
+            limits,
+            phase: if refusing { Phase::Refusing } else { Phase::Starting },
+            log,
+            ledger,
+            quorum,
+            heal,
+            upkeep,
             counts: Counts::default(),
             meta: recovered.meta,
             context,
         }
     }
 
+    /// Copies of small files that were bad when it was opened.
+    pub fn bad_copies(&self) -> u32 {
+        self.heal.bad_copies
+    }
+
     pub fn fold(&self) -> &Fold {
-        &self.state.fold
+        &self.ledger.state.fold
     }
 
     pub fn state(&self) -> &State {
-        &self.state
+        &self.ledger.state
     }
 
     pub fn is_leader(&self) -> bool {
-        self.replica.is_leader() && self.phase == Phase::Running
+        self.quorum.replica.is_leader() && self.phase == Phase::Running
     }
 
     /// Leads as far as raft goes, whether or not it serves.
     pub fn is_raft_leader(&self) -> bool {
-        self.replica.is_leader()
+        self.quorum.replica.is_leader()
     }
 
     pub fn lane(&self) -> LaneId {
@@ -312,7 +257,8 @@ impl Journal {
 
     /// Leads, and everything earlier leaders wrote is committed.
     pub fn is_settled(&self) -> bool {
-        self.is_leader() && self.term_start.is_some_and(|start| self.state.fold.applied >= start)
+        self.is_leader()
+            && self.ledger.term_start.is_some_and(|start| self.ledger.state.fold.applied >= start)
     }
 
     /// Serves, or says why it does not: the shard need not wait for it.
@@ -320,7 +266,7 @@ impl Journal {
         match self.phase {
             Phase::Running if self.is_alone() => self.is_settled(),
             // One that is no member yet waits for a leader to make it one.
-            Phase::Running => self.replica.leader().is_some() || !self.is_member(),
+            Phase::Running => self.quorum.replica.leader().is_some() || !self.is_member(),
             Phase::Starting => self.is_full(),
             Phase::Refusing | Phase::Stopping | Phase::Installing => true,
         }
@@ -332,24 +278,24 @@ impl Journal {
     }
 
     pub fn appender_counts(&self) -> crate::journal::log::appender::Counts {
-        self.appender.counts
+        self.log.appender.counts
     }
 
     pub fn stages(&self) -> &StageLatencies {
-        &self.appender.stages
+        &self.log.appender.stages
     }
 
     /// Where the journal is, for the metrics.
     pub fn standing(&self) -> Standing {
         Standing {
-            term: self.replica.term(),
-            commit: self.replica.commit(),
-            durable: self.appender.durable().index,
-            last: Index(self.cursor.next.0 - 1),
-            segments: self.segments.len() as u64,
+            term: self.quorum.replica.term(),
+            commit: self.quorum.replica.commit(),
+            durable: self.log.appender.durable().index,
+            last: Index(self.log.cursor.next.0 - 1),
+            segments: self.log.segments.len() as u64,
             dead_bytes: self.upkeep.dead_bytes,
             pinned_bytes: self.upkeep.pinned_bytes,
-            damaged_ranges: self.damage.len() as u64,
+            damaged_ranges: self.heal.damage.len() as u64,
         }
     }
 
@@ -367,10 +313,10 @@ impl Journal {
         // Peers may have a leader: they are asked when none is heard. But a journal that was just
         // made has none, and the node that is meant to lead it begins.
         if self.is_alone() || self.is_to_begin() {
-            self.replica.campaign();
+            self.quorum.replica.campaign();
         }
         self.pump(now, fx);
-        if let Some((first, last)) = self.lost.take() {
+        if let Some((first, last)) = self.heal.lost.take() {
             // An entry holds at most 2^15 batches of 2^31 offsets each.
             let skip = (last.0 - first.0 + 1) << 46;
             self.queue_items(vec![Item::LossAccepted { first, last, skip }], Vec::new());
@@ -380,19 +326,19 @@ impl Journal {
 
     /// This replica is meant to lead the journal, which was just made and has nothing yet.
     fn is_to_begin(&self) -> bool {
-        self.meta.voters.first() == Some(&self.meta.raft_id) && self.cursor.next == Index(1)
+        self.meta.voters.first() == Some(&self.meta.raft_id) && self.log.cursor.next == Index(1)
     }
 
     /// Takes the completion of an operation of the append path; false when it is not one.
     pub fn disk(&mut self, op: OpId, result: &DiskResult, now: Now, fx: &mut Effects) -> bool {
-        if !self.appender.owns(op) {
+        if !self.log.appender.owns(op) {
             return false;
         }
         if let Err(error) = result {
             fx.out.push(Output::Fatal(Fatal::Write(error.clone())));
             return true;
         }
-        match self.appender.complete(op, now.mono_ns) {
+        match self.log.appender.complete(op, now.mono_ns) {
             Progressed::Durable => {
                 self.pump(now, fx);
                 self.seal_rolled(now, fx);
@@ -411,13 +357,14 @@ impl Journal {
         }
         self.propose_queued(now, fx);
         self.prepare_wanted(now, fx);
-        if let Some(open) = &self.open {
-            let due = self.appender.in_flight() == 0 || open.bytes() >= SEAL_BYTES;
-            if due && self.appender.in_flight() < IN_FLIGHT_MAX && !self.replica.is_transferring() {
+        if let Some(open) = &self.ledger.open {
+            let due = self.log.appender.in_flight() == 0 || open.bytes() >= SEAL_BYTES;
+            if due && self.log.appender.in_flight() < IN_FLIGHT_MAX && !self.quorum.replica.is_transferring()
+            {
                 self.seal_open(now, fx);
             }
         }
-        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
+        self.quorum.replica.set_hot(self.context.entries.recent_first(self.log.cursor.next));
     }
 
     /// Where the entry after all that was proposed goes, with the leader's clock.
@@ -426,20 +373,20 @@ impl Journal {
             cluster: self.meta.cluster,
             journal: self.id,
             secret: self.meta.secret,
-            term: self.replica.term(),
-            index: self.cursor.next,
+            term: self.quorum.replica.term(),
+            index: self.log.cursor.next,
             segment_base: place.segment_base,
             position: place.position,
             commit: self.told_commit(),
             wall_ms: self.leader_wall_ms(now),
-            previous_checksum: self.cursor.previous_checksum,
+            previous_checksum: self.log.cursor.previous_checksum,
         }
     }
 
     /// Descriptors are lost and no folded entry accepts that. A checkpoint now would make the next
     /// start forget it, and give the lost offsets out again.
     fn has_unaccepted_loss(&self) -> bool {
-        self.unaccepted.is_some_and(|(first, _)| !self.state.fold.is_accepted_loss(first))
+        self.heal.unaccepted.is_some_and(|(first, _)| !self.ledger.state.fold.is_accepted_loss(first))
     }
 
     /// The wall clock that goes into entries: from one that is distrusted on by the monotonic one.
@@ -449,18 +396,18 @@ impl Journal {
         if self.upkeep.trusts(now) {
             return now.wall_ms;
         }
-        self.upkeep.steady_wall_ms(now).max(self.state.fold.wall_ms)
+        self.upkeep.steady_wall_ms(now).max(self.ledger.state.fold.wall_ms)
     }
 
     /// Seals the open entry and proposes it.
     fn seal_open(&mut self, now: Now, fx: &mut Effects) {
-        let Some(mut open) = self.open.take() else { return };
+        let Some(mut open) = self.ledger.open.take() else { return };
         open.close();
-        self.appender.stages.group.record(now.mono_ns.saturating_sub(self.opened_ns));
+        self.log.appender.stages.group.record(now.mono_ns.saturating_sub(self.ledger.opened_ns));
         let batches = open.descriptors().len() as u32;
-        let place = self.cursor.place(self.limits, open.bytes(), batches);
+        let place = self.log.cursor.place(self.limits, open.bytes(), batches);
         let (entry, hint) = open.seal(&self.stamp(place, now));
-        self.hint = hint;
+        self.ledger.hint = hint;
         self.propose(entry, now, fx);
     }
 
@@ -474,25 +421,25 @@ impl Journal {
         fx: &mut Effects,
     ) -> Index {
         let bytes = crate::entry::layout::HEADER_BYTES + items.len();
-        let place = self.cursor.place(self.limits, bytes.next_multiple_of(crate::disk::BLOCK), 0);
+        let place = self.log.cursor.place(self.limits, bytes.next_multiple_of(crate::disk::BLOCK), 0);
         let entry = head_only(&self.context.pool, kind, count, items, &self.stamp(place, now));
-        let index = self.cursor.next;
+        let index = self.log.cursor.next;
         self.propose(entry, now, fx);
         index
     }
 
     fn propose(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
-        assert!(self.open.is_none(), "an open entry has the next index");
+        assert!(self.ledger.open.is_none(), "an open entry has the next index");
         let meta = EntryMeta::of(entry.header());
         let change = (meta.kind == EntryKind::Membership)
             .then(|| Change::decode(entry.items()).expect("as it was encoded"));
-        self.staged.push_back(entry);
+        self.log.staged.push_back(entry);
         let proposed = match change {
-            Some(change) => self.replica.propose_change(&meta, change),
-            None => self.replica.propose(&meta),
+            Some(change) => self.quorum.replica.propose_change(&meta, change),
+            None => self.quorum.replica.propose(&meta),
         };
         if proposed.is_err() {
-            self.staged.pop_back();
+            self.log.staged.pop_back();
             self.step_down(fx);
             return;
         }
@@ -501,14 +448,14 @@ impl Journal {
 
     /// The bounds that the hard state writes down: never above what is durable here, or was.
     fn bounds(&self) -> (Index, SyncedBound) {
-        let synced = self.appender.durable();
-        let bounds = (self.state.fold.applied.min(synced.index), synced);
-        self.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.last()))
+        let synced = self.log.appender.durable();
+        let bounds = (self.ledger.state.fold.applied.min(synced.index), synced);
+        self.heal.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.last()))
     }
 
     /// The last entry of the log.
     fn last(&self) -> Index {
-        Index(self.cursor.next.0 - 1)
+        Index(self.log.cursor.next.0 - 1)
     }
 
     /// Writes the hard state, if none is being written.
@@ -517,20 +464,20 @@ impl Journal {
             return;
         }
         let (commit, synced) = self.bounds();
-        let (term, vote) = self.vote;
-        let generation = self.hard_state.generation + 1;
-        let doubt = self.doubt.filter(|_| !is_planted(Bug::BadTailForgotten));
-        let state = HardState { generation, term, vote, commit, synced, doubt, ..self.hard_state };
-        self.begin_hard_state(state, self.vote_number, fx);
+        let (term, vote) = self.log.vote;
+        let generation = self.log.hard_state.generation + 1;
+        let doubt = self.heal.doubt.filter(|_| !is_planted(Bug::BadTailForgotten));
+        let state = HardState { generation, term, vote, commit, synced, doubt, ..self.log.hard_state };
+        self.begin_hard_state(state, self.log.vote_number, fx);
     }
 
     /// Begins to write a hard state; `vote` is the number of the vote in it.
     fn begin_hard_state(&mut self, state: HardState, vote: u64, fx: &mut Effects) {
         assert!(self.upkeep.hard_state_writing.is_none(), "one hard state is written at a time");
-        assert!(state.generation > self.hard_state.generation, "generations of hard states rise");
+        assert!(state.generation > self.log.hard_state.generation, "generations of hard states rise");
         self.upkeep.hard_state_writing = Some((state, vote));
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
-        let (file, identity, journal) = (self.hard_state_file, self.meta.identity(), self.id);
+        let (file, identity, journal) = (self.log.hard_state_file, self.meta.identity(), self.id);
         fx.start(async move {
             let result = procedures::write_hard_state(io, pool, file, identity, state).await;
             Done::of(journal, LogDone::HardState(result))
@@ -539,20 +486,22 @@ impl Journal {
 
     /// The hard state is durable.
     pub fn hard_state_written(&mut self, state: HardState, now: Now, fx: &mut Effects) {
-        self.hard_state = state;
+        self.log.hard_state = state;
         // What counts is what a crash would find.
-        if !is_planted(Bug::BadTailForgotten) || self.doubt.is_none() {
-            self.replica.count_as(state.doubt.map(|doubt| doubt.end));
+        if !is_planted(Bug::BadTailForgotten) || self.heal.doubt.is_none() {
+            self.quorum.replica.count_as(state.doubt.map(|doubt| doubt.end));
         }
         let written = self.upkeep.hard_state_writing.take();
-        self.durable_vote = written.map_or(self.durable_vote, |(_, number)| number);
-        let is_doubt_durable = state.doubt == self.doubt || is_planted(Bug::BadTailForgotten);
+        self.log.durable_vote = written.map_or(self.log.durable_vote, |(_, number)| number);
+        let is_doubt_durable = state.doubt == self.heal.doubt || is_planted(Bug::BadTailForgotten);
         let last = self.last();
-        match self.proven_loss {
+        match self.heal.proven_loss {
             Some(loss) if !loss.is_in(&state, last) => self.write_hard_state(fx),
-            _ if self.durable_vote < self.vote_number || !is_doubt_durable => self.write_hard_state(fx),
-            Some(_) if self.phase == Phase::Refusing => self.repair.open_anew(),
-            _ => self.proven_loss = None,
+            _ if self.log.durable_vote < self.log.vote_number || !is_doubt_durable => {
+                self.write_hard_state(fx)
+            }
+            Some(_) if self.phase == Phase::Refusing => self.heal.repair.open_anew(),
+            _ => self.heal.proven_loss = None,
         }
         self.pump(now, fx);
     }

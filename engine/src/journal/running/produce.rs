@@ -39,26 +39,26 @@ impl Journal {
         if !self.is_leader() {
             return Room::Yes;
         }
-        if let Some(open) = &self.open
+        if let Some(open) = &self.ledger.open
             && open.fits(bytes)
         {
             let grown = open.bytes() + bytes.next_multiple_of(BLOCK);
             return self.place_for_batches(grown, open.descriptors().len() as u32 + 1);
         }
-        if self.open.is_some() && self.appender.in_flight() >= IN_FLIGHT_MAX {
+        if self.ledger.open.is_some() && self.log.appender.in_flight() >= IN_FLIGHT_MAX {
             return Room::Wait;
         }
         let is_late = self.uncommitted_bytes() > UNCOMMITTED_BYTES_MAX || self.is_held_back();
-        if is_late || self.replica.is_transferring() {
+        if is_late || self.quorum.replica.is_transferring() {
             return Room::Wait;
         }
-        let before = self.open.as_ref().map_or(0, OpenEntry::bytes);
-        let batches = self.open.as_ref().map_or(0, |open| open.descriptors().len() as u32);
+        let before = self.ledger.open.as_ref().map_or(0, OpenEntry::bytes);
+        let batches = self.ledger.open.as_ref().map_or(0, |open| open.descriptors().len() as u32);
         // Head and padding of a new entry, generously.
-        let entry_bytes = bytes.next_multiple_of(BLOCK) + self.hint.head_bytes_max();
+        let entry_bytes = bytes.next_multiple_of(BLOCK) + self.ledger.hint.head_bytes_max();
         match self.place_for_batches(before + entry_bytes, batches + 1) {
             // The open entry would roll and this one would have to roll again.
-            Room::Yes if before > 0 && self.cursor.rolls(self.limits, before, batches) => Room::Wait,
+            Room::Yes if before > 0 && self.log.cursor.rolls(self.limits, before, batches) => Room::Wait,
             room => room,
         }
     }
@@ -68,17 +68,17 @@ impl Journal {
         if self.is_alone() {
             return 0;
         }
-        self.heads.iter().map(|head| head.known().map_or(0, |(header, _)| header.entry_bytes())).sum()
+        self.ledger.heads.iter().map(|head| head.known().map_or(0, |(header, _)| header.entry_bytes())).sum()
     }
 
     /// Whether entries of `bytes` together find a place that stays theirs: in this segment short
     /// of its reserve, or in the next one.
     fn place_for_batches(&self, bytes: usize, batches: u32) -> Room {
-        let end = self.cursor.position + bytes as u64;
+        let end = self.log.cursor.position + bytes as u64;
         let fits = end + self.limits.reserve_bytes() <= self.limits.bytes
-            && self.cursor.batches + batches <= self.limits.batches
+            && self.log.cursor.batches + batches <= self.limits.batches
             && !self.upkeep.active_short;
-        match &self.segments.next {
+        match &self.log.segments.next {
             _ if fits => Room::Yes,
             Next::Ready { .. } if !self.upkeep.active_short => Room::Yes,
             Next::Full { .. } => Room::Full,
@@ -95,7 +95,7 @@ impl Journal {
         if self.upkeep.active_short {
             return false;
         }
-        !self.cursor.rolls(self.limits, bytes, 0) || matches!(self.segments.next, Next::Ready { .. })
+        !self.log.cursor.rolls(self.limits, bytes, 0) || matches!(self.log.segments.next, Next::Ready { .. })
     }
 
     /// Appends a batch, or says why not. The answer comes when it is as durable as its acks ask.
@@ -109,7 +109,7 @@ impl Journal {
             Err(refusal) => {
                 // The same batch may be taken when it comes again; those behind it only then.
                 if matches!(refusal, Refusal::Storage | Refusal::NotReady | Refusal::NotEnoughReplicas) {
-                    self.refused.note(produce.partition, produce.records);
+                    self.ledger.refused.note(produce.partition, produce.records);
                 }
                 let (request, slot) = (produce.request, produce.slot);
                 fx.out.push(Output::Produced { request, slot, result: Err(refusal) });
@@ -140,16 +140,19 @@ impl Journal {
             return Err(Refusal::NotEnoughReplicas);
         }
         let copies = if usize::from(copies) > self.quorum() { copies } else { 0 };
-        let head = self.tail.head(&self.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
-        let epoch = LeaderEpoch(head.epoch_base + self.replica.term().0 as i32);
+        let head =
+            self.ledger.tail.head(&self.ledger.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
+        let epoch = LeaderEpoch(head.epoch_base + self.quorum.replica.term().0 as i32);
         let descriptor = header.descriptor(produce.partition, head.next_offset, epoch, 0);
-        match self.tail.judge(&self.state.fold, &descriptor) {
-            Verdict::First if self.refused.blocks(&descriptor) => return Err(Refusal::OutOfOrderSequence),
+        match self.ledger.tail.judge(&self.ledger.state.fold, &descriptor) {
+            Verdict::First if self.ledger.refused.blocks(&descriptor) => {
+                return Err(Refusal::OutOfOrderSequence);
+            }
             Verdict::Append | Verdict::First => {}
             Verdict::OldEpoch => return Err(Refusal::InvalidProducerEpoch),
             Verdict::OutOfOrder => return Err(Refusal::OutOfOrderSequence),
             Verdict::Duplicate(original) => {
-                self.refused.appended(&descriptor);
+                self.ledger.refused.appended(&descriptor);
                 self.counts.duplicates += 1;
                 let time_ms = if settings.log_append_time { original.max_timestamp_ms } else { -1 };
                 self.wait(original.index, produce, (original.base_offset, time_ms), copies);
@@ -188,7 +191,7 @@ impl Journal {
             Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
             Phase::Starting | Phase::Installing => Err(Refusal::NotReady),
             Phase::Stopping => Err(Refusal::Stopping),
-            Phase::Running if self.replica.is_leader() => Ok(()),
+            Phase::Running if self.quorum.replica.is_leader() => Ok(()),
             Phase::Running => Err(Refusal::NotLeader),
         }
     }
@@ -202,27 +205,27 @@ impl Journal {
         fx: &mut Effects,
     ) -> Result<(), Refusal> {
         let bytes = produce.records.len();
-        if self.open.as_ref().is_some_and(|open| !open.fits(bytes)) {
+        if self.ledger.open.as_ref().is_some_and(|open| !open.fits(bytes)) {
             self.seal_open(now, fx);
         }
-        let index = self.cursor.next;
+        let index = self.log.cursor.next;
         let pool = self.context.pool.clone();
-        let mut open = match self.open.take() {
+        let mut open = match self.ledger.open.take() {
             Some(open) => open,
             None => {
-                self.opened_ns = now.mono_ns;
-                OpenEntry::new(&pool, self.hint, self.limits.entry_bytes_max(), bytes)
+                self.ledger.opened_ns = now.mono_ns;
+                OpenEntry::new(&pool, self.ledger.hint, self.limits.entry_bytes_max(), bytes)
             }
         };
         let appended = open.append(&pool, produce.records, placed);
         if !open.is_empty() {
-            self.open = Some(open);
+            self.ledger.open = Some(open);
         }
         appended.map_err(Refusal::Batch)?;
-        let stored = self.open.as_ref().and_then(|open| open.descriptors().last()).copied();
+        let stored = self.ledger.open.as_ref().and_then(|open| open.descriptors().last()).copied();
         let stored = stored.expect("just appended");
-        self.tail.append(&self.state.fold, &stored, index, placed.append_ms);
-        self.refused.appended(&stored);
+        self.ledger.tail.append(&self.ledger.state.fold, &stored, index, placed.append_ms);
+        self.ledger.refused.appended(&stored);
         self.context.pace.used(now);
         self.counts.batches += 1;
         self.counts.batch_bytes += bytes as u64;
@@ -250,40 +253,40 @@ impl Journal {
             acks: produce.acks,
             waiting: Waiting::Produce { base_offset, log_append_time_ms },
         };
-        self.waiters.add(index, waiter, copies);
+        self.ledger.waiters.add(index, waiter, copies);
     }
 
     fn answer_waiters(&mut self, fx: &mut Effects) {
         let reached = self.reached();
-        self.waiters.release(&reached, &self.state.fold, &mut fx.out);
+        self.ledger.waiters.release(&reached, &self.ledger.state.fold, &mut fx.out);
     }
 
     /// Queues control items; they are proposed at the end of the turn, in entries of their own.
     pub fn queue_items(&mut self, items: Vec<Item>, waiters: Vec<Waiter>) {
         if !items.is_empty() {
-            self.queued_items.push_back((items, waiters));
+            self.ledger.queued_items.push_back((items, waiters));
         }
     }
 
     /// Queues a command of the meta journal.
     pub fn queue_command(&mut self, asker: Asker, encoded: Vec<u8>) {
-        self.queued_commands.push_back((asker, encoded));
+        self.ledger.queued_commands.push_back((asker, encoded));
     }
 
     /// Proposes what is queued, as far as there is a place for it.
     pub(super) fn propose_queued(&mut self, now: Now, fx: &mut Effects) {
-        if !self.is_leader() || self.replica.is_transferring() {
+        if !self.is_leader() || self.quorum.replica.is_transferring() {
             return;
         }
-        if !self.queued_items.is_empty() || !self.queued_commands.is_empty() {
+        if !self.ledger.queued_items.is_empty() || !self.ledger.queued_commands.is_empty() {
             self.seal_open_for_control(now, fx);
         }
-        while self.open.is_none() && !self.queued_items.is_empty() {
+        while self.ledger.open.is_none() && !self.ledger.queued_items.is_empty() {
             if !self.propose_item_batch(now, fx) {
                 break;
             }
         }
-        while self.open.is_none() && !self.queued_commands.is_empty() {
+        while self.ledger.open.is_none() && !self.ledger.queued_commands.is_empty() {
             if !self.propose_command_batch(now, fx) {
                 break;
             }
@@ -291,7 +294,7 @@ impl Journal {
     }
 
     fn seal_open_for_control(&mut self, now: Now, fx: &mut Effects) {
-        if self.open.is_some() {
+        if self.ledger.open.is_some() {
             self.seal_open(now, fx);
         }
     }
@@ -299,7 +302,7 @@ impl Journal {
     /// Queued items are split where they would not fit one entry; those who wait for them wait
     /// for the last part.
     fn propose_item_batch(&mut self, now: Now, fx: &mut Effects) -> bool {
-        let (items, _) = self.queued_items.front().expect("there is one");
+        let (items, _) = self.ledger.queued_items.front().expect("there is one");
         let mut bytes = Vec::new();
         let mut count = 0;
         for item in items {
@@ -315,15 +318,15 @@ impl Journal {
             self.prepare_next(now, fx);
             return false;
         }
-        let (mut items, waiters) = self.queued_items.pop_front().expect("there is one");
+        let (mut items, waiters) = self.ledger.queued_items.pop_front().expect("there is one");
         let rest = items.split_off(count);
-        let index = self.cursor.next;
-        self.tail.apply_items(&self.state.fold, &items, index);
+        let index = self.log.cursor.next;
+        self.ledger.tail.apply_items(&self.ledger.state.fold, &items, index);
         self.propose_items(EntryKind::Control, count as u32, &bytes, now, fx);
         if rest.is_empty() {
-            waiters.into_iter().for_each(|waiter| self.waiters.add(index, waiter, 0));
+            waiters.into_iter().for_each(|waiter| self.ledger.waiters.add(index, waiter, 0));
         } else {
-            self.queued_items.push_front((rest, waiters));
+            self.ledger.queued_items.push_front((rest, waiters));
         }
         true
     }
@@ -332,7 +335,7 @@ impl Journal {
         use crate::codec::Write;
         let mut bytes = Vec::new();
         let mut commands = Vec::new();
-        for (waiter, encoded) in &self.queued_commands {
+        for (waiter, encoded) in &self.ledger.queued_commands {
             if bytes.len() + encoded.len() + 4 > self.items_bytes_max() && !commands.is_empty() {
                 break;
             }
@@ -343,9 +346,9 @@ impl Journal {
             self.prepare_next(now, fx);
             return false;
         }
-        self.queued_commands.drain(..commands.len());
+        self.ledger.queued_commands.drain(..commands.len());
         // Known before the entry can commit, which may be within the call.
-        self.waiters.add_commands(self.cursor.next, commands.clone());
+        self.ledger.waiters.add_commands(self.log.cursor.next, commands.clone());
         self.propose_items(EntryKind::Meta, commands.len() as u32, &bytes, now, fx);
         true
     }

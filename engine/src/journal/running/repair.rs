@@ -30,28 +30,28 @@ impl Journal {
     /// Damage came to be known: it is repaired where there is a replica to give it.
     pub(super) fn plan_repair(&mut self, damage: &Damage) {
         if !self.is_alone() {
-            self.repair.add(damage);
+            self.heal.repair.add(damage);
         }
     }
 
     /// Whether the chain leads from what follows entry `last` to it is found out, and where it does
     /// not, the entries that it leads to take the place of those here.
     pub(super) fn check_chain_from(&mut self, last: Index) {
-        self.repair.add_range(last.next(), last);
+        self.heal.repair.add_range(last.next(), last);
     }
 
     /// About every 10 ms.
     pub(super) fn tick_repair(&mut self, now: Now, fx: &mut Effects) {
-        if self.repair.jobs.is_empty() {
+        if self.heal.repair.jobs.is_empty() {
             return self.renew_indexes(fx);
         }
         self.hand_over_damaged(now, fx);
-        match self.repair.step {
+        match self.heal.repair.step {
             RepairStep::Asked { wanted, peers_asked, until_ns, .. } if now.mono_ns >= until_ns => {
-                self.repair.step = RepairStep::Due { wanted, peers_asked };
+                self.heal.repair.step = RepairStep::Due { wanted, peers_asked };
             }
             RepairStep::Resting { until_ns } if now.mono_ns >= until_ns => {
-                self.repair.step = RepairStep::Idle
+                self.heal.repair.step = RepairStep::Idle
             }
             _ => {}
         }
@@ -60,39 +60,40 @@ impl Journal {
 
     /// Indexes that knew repaired entries otherwise are made again.
     fn renew_indexes(&mut self, fx: &mut Effects) {
-        if self.repair.stale_index {
-            self.repair.stale_index = self.segments.sealed.iter().any(|sealed| sealed.index.is_bad());
+        if self.heal.repair.stale_index {
+            self.heal.repair.stale_index =
+                self.log.segments.sealed.iter().any(|sealed| sealed.index.is_bad());
             self.rebuild_bad_index(fx);
         }
     }
 
     /// A link came up: whoever is behind it may have what is missing.
     pub(super) fn hurry_repair(&mut self) {
-        if let RepairStep::Resting { .. } = self.repair.step {
-            self.repair.step = RepairStep::Idle;
+        if let RepairStep::Resting { .. } = self.heal.repair.step {
+            self.heal.repair.step = RepairStep::Idle;
         }
     }
 
     /// A leader with damage lets another one lead that may have none.
     fn hand_over_damaged(&mut self, now: Now, fx: &mut Effects) {
-        let may = self.repair.hand_overs_left > 0 && now.mono_ns >= self.repair.hand_over_ns;
-        if may && self.is_leader() && !self.damage.is_empty() {
-            self.repair.hand_over_ns = now.plus(HAND_OVER_SPACING);
-            self.repair.hand_overs_left -= u32::from(self.hand_over(None, now, fx));
+        let may = self.heal.repair.hand_overs_left > 0 && now.mono_ns >= self.heal.repair.hand_over_ns;
+        if may && self.is_leader() && !self.heal.damage.is_empty() {
+            self.heal.repair.hand_over_ns = now.plus(HAND_OVER_SPACING);
+            self.heal.repair.hand_overs_left -= u32::from(self.hand_over(None, now, fx));
         }
     }
 
     fn go_on_repairing(&mut self, now: Now, fx: &mut Effects) {
-        let Some(job) = self.repair.jobs.first().copied() else { return };
+        let Some(job) = self.heal.repair.jobs.first().copied() else { return };
         if matches!(self.phase, Phase::Stopping | Phase::Installing) {
             return;
         }
         // Entries from there down are deleted meanwhile: written now they would be a file that recovery
         // takes for the log's beginning.
-        if job.at < self.segments.first() && !self.repair.is_under_way() {
+        if job.at < self.log.segments.first() && !self.heal.repair.is_under_way() {
             return self.job_done(fx);
         }
-        match self.repair.step {
+        match self.heal.repair.step {
             RepairStep::Idle => self.judge(job, fx),
             RepairStep::Due { wanted, peers_asked } => self.ask_for(job, wanted, peers_asked, now, fx),
             _ => {}
@@ -100,18 +101,18 @@ impl Journal {
     }
 
     fn judge(&mut self, job: Job, fx: &mut Effects) {
-        self.repair.step = RepairStep::Judging;
+        self.heal.repair.step = RepairStep::Judging;
         let index = job.at;
-        let own = match self.segments.in_memory(index) {
+        let own = match self.log.segments.in_memory(index) {
             Some((_, _, entries)) => Source::Known(entries.entry(index).map(|at| at.checksum)),
-            None => self.segments.place_of(index).map_or(Source::Known(None), Source::Place),
+            None => self.log.segments.place_of(index).map_or(Source::Known(None), Source::Place),
         };
         let next = index.next();
-        let is_bounded = next <= self.known_commit().max(self.hard_state.synced.index);
-        let next = match self.cache.get(next) {
+        let is_bounded = next <= self.known_commit().max(self.log.hard_state.synced.index);
+        let next = match self.context.entries.get(next) {
             _ if !is_bounded || job.chained.is_some() => Source::Known(None),
             Some(entry) => Source::Known(Some(entry.header().previous_checksum.get())),
-            None => self.segments.place_of(next).map_or(Source::Known(None), Source::Place),
+            None => self.log.segments.place_of(next).map_or(Source::Known(None), Source::Place),
         };
         let behind = if self.is_chain_proven(&job) { Behind::default() } else { self.behind(index) };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
@@ -123,10 +124,11 @@ impl Journal {
 
     /// Where the entries behind `index` are, as far as they may prove it.
     fn behind(&self, index: Index) -> Behind {
-        let durable = self.appender.durable().index;
+        let durable = self.log.appender.durable().index;
         let last = durable.min(Index(index.0 + PROOF_ENTRIES_MAX));
-        let places = (index.0 + 1..=last.0).map_while(|index| self.segments.place_of(Index(index))).collect();
-        let HardState { commit, synced, .. } = self.hard_state;
+        let places =
+            (index.0 + 1..=last.0).map_while(|index| self.log.segments.place_of(Index(index))).collect();
+        let HardState { commit, synced, .. } = self.log.hard_state;
         Behind { places, bound: Some(synced).filter(|_| index <= commit && synced.checksum != 0) }
     }
 
@@ -137,12 +139,12 @@ impl Journal {
 
     /// What is known to be committed.
     pub(super) fn known_commit(&self) -> Index {
-        self.replica.commit().max(self.repair.known_commit)
+        self.quorum.replica.commit().max(self.heal.repair.known_commit)
     }
 
     /// What this replica knows of the entry under way has been gathered.
     pub fn judged(&mut self, judged: Judged, now: Now, fx: &mut Effects) {
-        let job = self.repair.jobs[0];
+        let job = self.heal.repair.jobs[0];
         let bound = self.bound_exact(job.at);
         let expected = judged.proven.or(job.chained).or(bound).or(judged.next);
         if job.at < job.first && (expected.is_none() || judged.own.is_none() || judged.own == expected) {
@@ -150,24 +152,24 @@ impl Journal {
             return self.job_done(fx);
         }
         let checksum = expected.or(judged.own).unwrap_or(0);
-        let is_bound_committed = bound.is_some() && expected == bound && job.at <= self.hard_state.commit;
+        let is_bound_committed = bound.is_some() && expected == bound && job.at <= self.log.hard_state.commit;
         let is_proven = judged.proven.is_some() || self.is_chain_proven(&job) || is_bound_committed;
-        let any = checksum == 0 || self.repair.nobody_had_it;
-        self.repair.step =
+        let any = checksum == 0 || self.heal.repair.nobody_had_it;
+        self.heal.repair.step =
             RepairStep::Due { wanted: WantedEntry { checksum, is_proven, any }, peers_asked: 0 };
         self.go_on_repairing(now, fx);
     }
 
     fn ask_for(&mut self, job: Job, wanted: WantedEntry, peers_asked: usize, now: Now, fx: &mut Effects) {
-        let others = self.members.nodes_but(self.meta.raft_id);
+        let others = self.quorum.members.nodes_but(self.meta.raft_id);
         if peers_asked >= others.len() {
-            self.repair.nobody_had_it = !wanted.any;
-            self.repair.step = RepairStep::Resting { until_ns: now.plus(REST) };
+            self.heal.repair.nobody_had_it = !wanted.any;
+            self.heal.repair.step = RepairStep::Resting { until_ns: now.plus(REST) };
             return;
         }
-        let of = others[(self.repair.turn + peers_asked) % others.len()];
+        let of = others[(self.heal.repair.turn + peers_asked) % others.len()];
         let until_ns = now.plus(ANSWER);
-        self.repair.step = RepairStep::Asked { wanted, peers_asked: peers_asked + 1, of, until_ns };
+        self.heal.repair.step = RepairStep::Asked { wanted, peers_asked: peers_asked + 1, of, until_ns };
         let checksum = if wanted.any { 0 } else { wanted.checksum };
         let message = PeerMessage::Read { journal: self.id, index: job.at, checksum };
         fx.out.push(Output::Peer { to: of, lane: self.lane(), message });
@@ -182,13 +184,13 @@ impl Journal {
         now: Now,
         fx: &mut Effects,
     ) {
-        let Some(job) = self.repair.jobs.first().copied() else { return };
-        let RepairStep::Asked { wanted, peers_asked, of, .. } = self.repair.step else { return };
+        let Some(job) = self.heal.repair.jobs.first().copied() else { return };
+        let RepairStep::Asked { wanted, peers_asked, of, .. } = self.heal.repair.step else { return };
         if of != from || job.at != index || self.phase == Phase::Installing {
             return;
         }
-        self.repair.step = RepairStep::Due { wanted, peers_asked };
-        if index < self.segments.first() {
+        self.heal.repair.step = RepairStep::Due { wanted, peers_asked };
+        if index < self.log.segments.first() {
             return self.job_done(fx);
         }
         if let Some(entry) = entry.filter(|entry| is_whole(entry, &self.meta.identity(), index)) {
@@ -212,26 +214,26 @@ impl Journal {
 
     /// The checksum by which the synced bound names this very entry: no other will do.
     fn bound_exact(&self, index: Index) -> Option<u32> {
-        let synced = self.hard_state.synced;
+        let synced = self.log.hard_state.synced;
         Some(synced.checksum).filter(|checksum| synced.index == index && *checksum != 0)
     }
 
     fn write_mended(&mut self, entry: EntryBytes, fx: &mut Effects) {
         let index = entry.header().index();
-        let bounds = self.hard_state.commit.max(self.hard_state.synced.index);
+        let bounds = self.log.hard_state.commit.max(self.log.hard_state.synced.index);
         if self.phase == Phase::Running && index > bounds {
             // A crash in the middle of the write must find it below the bounds; then it is asked again.
-            self.repair.step = RepairStep::Idle;
+            self.heal.repair.step = RepairStep::Idle;
             return self.write_hard_state(fx);
         }
         let (term, checksum) = (entry.header().term(), entry.header().checksum.get());
         if self.bound_exact(index).is_some_and(|named| named != checksum) {
             // Nor must it find one there that the bound does not name.
-            self.proven_loss = Some(ProvenLoss::Entry(SyncedBound { index, term, checksum }));
-            self.repair.step = RepairStep::Idle;
+            self.heal.proven_loss = Some(ProvenLoss::Entry(SyncedBound { index, term, checksum }));
+            self.heal.repair.step = RepairStep::Idle;
             return self.write_hard_state(fx);
         }
-        self.repair.step = RepairStep::Writing;
+        self.heal.repair.step = RepairStep::Writing;
         let base = Index(entry.header().segment_base.get());
         let target = self.target(base);
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
@@ -244,11 +246,12 @@ impl Journal {
     }
 
     fn target(&self, base: Index) -> Target {
-        if let Some(sealed) = self.segments.sealed.iter().find(|sealed| sealed.base == base) {
+        if let Some(sealed) = self.log.segments.sealed.iter().find(|sealed| sealed.base == base) {
             return Target::Sealed(Rc::clone(sealed));
         }
-        let rolled = self.segments.rolled.iter().find(|rolled| rolled.base == base).map(|rolled| rolled.file);
-        let active = Some(self.segments.active.file).filter(|_| self.segments.active.base == base);
+        let rolled =
+            self.log.segments.rolled.iter().find(|rolled| rolled.base == base).map(|rolled| rolled.file);
+        let active = Some(self.log.segments.active.file).filter(|_| self.log.segments.active.base == base);
         rolled.or(active).map_or(Target::Missing(self.limits.bytes), Target::Open)
     }
 
@@ -260,22 +263,22 @@ impl Journal {
         now: Now,
         fx: &mut Effects,
     ) {
-        let job = &mut self.repair.jobs[0];
+        let job = &mut self.heal.repair.jobs[0];
         match result {
             Ok(true) => {
                 let index = job.at;
-                self.repair.entries += 1;
-                self.repair.has_changed = true;
-                self.repair.turn += 1;
-                self.repair.nobody_had_it = false;
+                self.heal.repair.entries += 1;
+                self.heal.repair.has_changed = true;
+                self.heal.repair.turn += 1;
+                self.heal.repair.nobody_had_it = false;
                 *job = Job { at: Index(index.0 - 1), mended: index, chained: Some(previous), ..*job };
-                self.repair.step = RepairStep::Idle;
+                self.heal.repair.step = RepairStep::Idle;
                 self.note_other(index, checksum, fx);
             }
             // The medium does not keep it, or has no room: later perhaps.
-            Ok(false) => self.repair.step = RepairStep::Resting { until_ns: now.plus(REST) },
+            Ok(false) => self.heal.repair.step = RepairStep::Resting { until_ns: now.plus(REST) },
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
-                self.repair.step = RepairStep::Resting { until_ns: now.plus(REST) }
+                self.heal.repair.step = RepairStep::Resting { until_ns: now.plus(REST) }
             }
             Err(error) => return fx.out.push(Output::Fatal(Fatal::Write(error))),
         }
@@ -284,7 +287,7 @@ impl Journal {
 
     /// Where an index knew an entry otherwise, or not, it is made again.
     fn note_other(&mut self, index: Index, checksum: u32, fx: &mut Effects) {
-        match self.segments.in_memory(index) {
+        match self.log.segments.in_memory(index) {
             Some((_, _, entries)) => {
                 let is_known = entries.entry(index).is_some_and(|at| at.checksum == checksum);
                 if !is_known && !matches!(self.phase, Phase::Refusing | Phase::Installing) {
@@ -294,21 +297,21 @@ impl Journal {
                     let why = "it held an entry that is not the committed one";
                     fx.out.push(Output::Event(Event::Quarantined { journal: self.id, why }));
                 }
-                self.repair.opens_anew |= !is_known;
+                self.heal.repair.opens_anew |= !is_known;
             }
             None => {
-                if let Some(Place::Sealed(sealed)) = self.segments.place_of(index) {
-                    self.repair.stale_index |= sealed.index.is_bad();
+                if let Some(Place::Sealed(sealed)) = self.log.segments.place_of(index) {
+                    self.heal.repair.stale_index |= sealed.index.is_bad();
                 }
             }
         }
     }
 
     fn job_done(&mut self, fx: &mut Effects) {
-        let job = self.repair.jobs.remove(0);
-        self.repair.step = RepairStep::Idle;
-        self.repair.nobody_had_it = false;
-        self.damage.retain(|damage| !(job.first <= damage.first && damage.last <= job.last));
+        let job = self.heal.repair.jobs.remove(0);
+        self.heal.repair.step = RepairStep::Idle;
+        self.heal.repair.nobody_had_it = false;
+        self.heal.damage.retain(|damage| !(job.first <= damage.first && damage.last <= job.last));
         if job.mended <= job.last {
             let (journal, first, last) = (self.id, job.mended, job.last);
             fx.out.push(Output::Event(Event::Repaired { journal, first, last }));
@@ -318,35 +321,35 @@ impl Journal {
     /// A committed entry stands where this replica has a damaged one that never was committed: the
     /// log may end before it. Recovery cuts it once no bound covers it.
     fn lower_bound(&mut self, job: Job, fx: &mut Effects) {
-        assert!(job.at > self.hard_state.commit, "entry {} is committed", job.at);
+        assert!(job.at > self.log.hard_state.commit, "entry {} is committed", job.at);
         if self.phase != Phase::Refusing || self.upkeep.hard_state_writing.is_some() {
             return;
         }
         let last = Index(job.at.0 - 1);
-        let at = self.segments.in_memory(last).and_then(|(_, _, entries)| entries.entry(last));
+        let at = self.log.segments.in_memory(last).and_then(|(_, _, entries)| entries.entry(last));
         let (term, checksum) = at.map_or((Term(0), 0), |at| (at.term, at.checksum));
-        self.repair.jobs.retain(|job| job.last <= last);
-        self.damage.retain(|damage| damage.last <= last);
-        self.repair.step = RepairStep::Idle;
-        self.repair.has_changed = true;
+        self.heal.repair.jobs.retain(|job| job.last <= last);
+        self.heal.damage.retain(|damage| damage.last <= last);
+        self.heal.repair.step = RepairStep::Idle;
+        self.heal.repair.has_changed = true;
         let synced = SyncedBound { index: last, term, checksum };
-        let generation = self.hard_state.generation + 1;
-        let state = HardState { generation, synced, ..self.hard_state };
-        self.begin_hard_state(state, self.durable_vote, fx);
+        let generation = self.log.hard_state.generation + 1;
+        let state = HardState { generation, synced, ..self.log.hard_state };
+        self.begin_hard_state(state, self.log.durable_vote, fx);
     }
 
     /// Entries written again since the journal was opened.
     pub fn repaired_entries(&self) -> u64 {
-        self.repair.entries
+        self.heal.repair.entries
     }
 
     /// All that kept it from taking part is repaired, and nothing is under way any more.
     pub fn opens_anew(&self) -> bool {
-        self.repair.opens_anew
+        self.heal.repair.opens_anew
             && self.is_quarantined()
-            && self.repair.jobs.is_empty()
-            && self.repair.has_changed
-            && !self.repair.stale_index
+            && self.heal.repair.jobs.is_empty()
+            && self.heal.repair.has_changed
+            && !self.heal.repair.stale_index
             && self.is_at_rest()
     }
 }

@@ -14,7 +14,7 @@ impl Journal {
         if self.phase == Phase::Installing {
             return false;
         }
-        let Some(sealed) = self.segments.sealed.iter().find(|sealed| sealed.last >= from) else {
+        let Some(sealed) = self.log.segments.sealed.iter().find(|sealed| sealed.last >= from) else {
             return false;
         };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
@@ -32,11 +32,11 @@ impl Journal {
 
     /// Bytes in sealed segments.
     pub fn sealed_bytes(&self) -> u64 {
-        self.segments.sealed.iter().map(|sealed| sealed.bytes).sum()
+        self.log.segments.sealed.iter().map(|sealed| sealed.bytes).sum()
     }
 
     /// Entries are on their way to the disk.
     pub fn is_writing(&self) -> bool {
-        self.appender.in_flight() > 0
+        self.log.appender.in_flight() > 0
     }
 }

@@ -59,7 +59,7 @@ impl Journal {
     }
 
     fn epoch(&self, partition: &Partition) -> LeaderEpoch {
-        LeaderEpoch(partition.epoch_base + self.replica.term().0 as i32)
+        LeaderEpoch(partition.epoch_base + self.quorum.replica.term().0 as i32)
     }
 
     fn check_epoch(&self, partition: &Partition, client: i32) -> Result<(), Refusal> {
@@ -75,7 +75,7 @@ impl Journal {
     /// The committed state of a partition that this journal serves.
     fn served(&self, id: PartitionId, client_epoch: i32) -> Result<&Partition, Refusal> {
         self.check_reads()?;
-        let partition = self.state.fold.partition(id).ok_or(Refusal::NotReady)?;
+        let partition = self.ledger.state.fold.partition(id).ok_or(Refusal::NotReady)?;
         self.check_epoch(partition, client_epoch)?;
         Ok(partition)
     }
@@ -100,7 +100,7 @@ impl Journal {
                 return Part::Done(part);
             }
         }
-        let log_end = self.tail.head(&self.state.fold, fetch.partition);
+        let log_end = self.ledger.tail.head(&self.ledger.state.fold, fetch.partition);
         let log_end = log_end.map_or(partition.next_offset, |head| head.next_offset);
         if fetch.offset < partition.log_start || fetch.offset > log_end {
             part.error = Some(Refusal::OffsetOutOfRange);
@@ -116,7 +116,7 @@ impl Journal {
         let want = Want {
             partition: fetch.partition,
             offset: fetch.offset,
-            commit: self.state.fold.applied,
+            commit: self.ledger.state.fold.applied,
             bytes_max,
             at_least_one,
             skipped_below: partition.skipped_below,
@@ -134,8 +134,8 @@ impl Journal {
     /// Gathers from memory; `None` when the first batch is not there.
     fn gather_hot(&mut self, want: &Want) -> Option<Gathered> {
         let mut gathered = Gathered::default();
-        let rolled = self.segments.rolled.iter().map(|segment| &segment.index);
-        let indexes = rolled.chain(core::iter::once(&self.segments.active.index));
+        let rolled = self.log.segments.rolled.iter().map(|segment| &segment.index);
+        let indexes = rolled.chain(core::iter::once(&self.log.segments.active.index));
         for index in indexes {
             let from = gathered.next_offset.unwrap_or(want.offset);
             for item in index.items_from(want.partition, from) {
@@ -143,7 +143,7 @@ impl Journal {
                 if item.entry > want.commit || is_gap {
                     return (gathered.bytes > 0).then_some(gathered);
                 }
-                let Some(entry) = self.cache.get(item.entry) else {
+                let Some(entry) = self.context.entries.get(item.entry) else {
                     return (gathered.bytes > 0).then_some(gathered);
                 };
                 if !gather(&mut gathered, &entry, want) {
@@ -156,28 +156,29 @@ impl Journal {
 
     /// Where a partition's entries are, from `offset` on.
     pub fn places(&self, partition: PartitionId, offset: Offset) -> Places {
-        let rolled = self.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
-        let active = &self.segments.active;
+        let rolled =
+            self.log.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
+        let active = &self.log.segments.active;
         let all = rolled.chain(core::iter::once((active.file, active.base, &active.index)));
         let items = all.flat_map(|(file, base, index)| {
             let items = index.items_from(partition, offset);
             items.map(move |item: Item| Located { file, base, item })
         });
-        let committed = |located: &Located| located.item.entry <= self.state.fold.applied;
+        let committed = |located: &Located| located.item.entry <= self.ledger.state.fold.applied;
         Places {
             identity: self.meta.identity(),
-            sealed: self.segments.sealed.iter().cloned().collect(),
+            sealed: self.log.segments.sealed.iter().cloned().collect(),
             memory: items.filter(committed).take(MEMORY_ITEMS_MAX).collect(),
             memory_spread: self.spread(partition),
             not_durable: Vec::new(),
-            reader: Rc::clone(&self.readers),
+            reader: Rc::clone(&self.log.readers),
         }
     }
 
     /// How a partition lies in the newest entries.
     fn spread(&self, partition: PartitionId) -> Spread {
-        let rolled = self.segments.rolled.iter().rev().map(|segment| &segment.index);
-        let mut indexes = core::iter::once(&self.segments.active.index).chain(rolled);
+        let rolled = self.log.segments.rolled.iter().rev().map(|segment| &segment.index);
+        let mut indexes = core::iter::once(&self.log.segments.active.index).chain(rolled);
         indexes.find_map(|index| index.spread(partition)).unwrap_or_default()
     }
 
@@ -187,7 +188,7 @@ impl Journal {
 
     /// The bounds of now: others were answered while the disk was read.
     pub fn refresh_bounds(&self, id: PartitionId, part: &mut FetchedPartition) {
-        if let Some(partition) = self.state.fold.partition(id)
+        if let Some(partition) = self.ledger.state.fold.partition(id)
             && part.error.is_none()
         {
             part.high_watermark = partition.next_offset;
@@ -249,8 +250,9 @@ impl Journal {
                 log_start: partition.log_start,
                 high_watermark: partition.next_offset,
                 log_end: self
+                    .ledger
                     .tail
-                    .head(&self.state.fold, query.partition)
+                    .head(&self.ledger.state.fold, query.partition)
                     .map_or(partition.next_offset, |head| head.next_offset),
                 bytes: partition.kept_bytes,
             }),
@@ -278,7 +280,7 @@ impl Journal {
         now: Now,
         fx: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
-        let partition = self.state.fold.partition(query.partition).ok_or(Refusal::NotReady)?;
+        let partition = self.ledger.state.fold.partition(query.partition).ok_or(Refusal::NotReady)?;
         if compacted {
             return Err(Refusal::PolicyViolation);
         }
@@ -312,9 +314,9 @@ impl Journal {
         let mut places = self.places(query.partition, log_start);
         // Times are not in order: every item counts, not only the first ones.
         places.memory = self.all_items(query.partition);
-        let durable = self.appender.durable().index;
+        let durable = self.log.appender.durable().index;
         let newest = places.memory.iter().map(|located| located.item.entry).filter(|entry| *entry > durable);
-        places.not_durable = newest.filter_map(|entry| self.cache.get(entry)).collect();
+        places.not_durable = newest.filter_map(|entry| self.context.entries.get(entry)).collect();
         let (context, journal) = (self.context.clone(), self.id);
         let (request, slot, partition) = (query.request, query.slot, query.partition);
         fx.start(async move {
@@ -332,14 +334,15 @@ impl Journal {
     }
 
     fn all_items(&self, partition: PartitionId) -> Vec<Located> {
-        let rolled = self.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
-        let active = &self.segments.active;
+        let rolled =
+            self.log.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
+        let active = &self.log.segments.active;
         let all = rolled.chain(core::iter::once((active.file, active.base, &active.index)));
         let items = all.flat_map(|(file, base, index)| {
             let items = index.items_from(partition, Offset(0));
             items.map(move |item: Item| Located { file, base, item })
         });
-        items.filter(|located| located.item.entry <= self.state.fold.applied).collect()
+        items.filter(|located| located.item.entry <= self.ledger.state.fold.applied).collect()
     }
 
     /// The answer to a question about time.

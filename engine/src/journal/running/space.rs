@@ -33,7 +33,7 @@ impl Journal {
     pub(super) fn note_space(&mut self, message: &RaftMessage, fx: &mut Effects) {
         let RaftKind::HeartbeatResponse { space, .. } = message.kind else { return };
         let (journal, node) = (self.id, self.node_of(message.from));
-        let Some(lead) = self.lead.as_mut().filter(|lead| lead.term() == message.term) else { return };
+        let Some(lead) = self.quorum.lead.as_mut().filter(|lead| lead.term() == message.term) else { return };
         let before = lead.set_space(message.from, space);
         if let (Some(before), Some(node)) = (before, node)
             && before != space
@@ -45,12 +45,12 @@ impl Journal {
 
     /// Whether an entry is worth sending there: who has no place for it says when that changes.
     pub(super) fn has_room(&self, follower: RaftId) -> bool {
-        self.lead.as_ref().is_none_or(|lead| lead.space(follower) != Space::Full)
+        self.quorum.lead.as_ref().is_none_or(|lead| lead.space(follower) != Space::Full)
     }
 
     /// Whether a follower could go on leading.
     pub(super) fn is_roomy(&self, follower: RaftId) -> bool {
-        self.lead.as_ref().is_some_and(|lead| lead.space(follower) == Space::Room)
+        self.quorum.lead.as_ref().is_some_and(|lead| lead.space(follower) == Space::Room)
     }
 
     /// A leader whose next segment cannot be prepared hands over, while there is still room in this
@@ -60,14 +60,16 @@ impl Journal {
         if !is_full || self.is_alone() {
             return;
         }
-        let Some(lead) = self.lead.as_mut().filter(|lead| now.mono_ns >= lead.full_until_ns) else { return };
+        let Some(lead) = self.quorum.lead.as_mut().filter(|lead| now.mono_ns >= lead.full_until_ns) else {
+            return;
+        };
         lead.full_until_ns = now.plus(LOOK_AGAIN);
-        let commit = self.replica.commit();
+        let commit = self.quorum.replica.commit();
         let may_lead = |follower: &Follower| {
             let keeps_up = follower.matched >= commit;
             follower.is_voter && follower.is_active && keeps_up && self.is_roomy(follower.id)
         };
-        let best = self.replica.followers().filter(may_lead).map(|follower| follower.id).max();
+        let best = self.quorum.replica.followers().filter(may_lead).map(|follower| follower.id).max();
         let Some(to) = best.and_then(|best| self.node_of(best)) else { return };
         if self.hand_over(Some(to), now, fx) {
             fx.out.push(Output::Event(Event::HandsOver { journal: self.id, to, why: "its disk is full" }));

@@ -71,7 +71,7 @@ impl Journal {
     fn ticks_due(&mut self, now: Now) -> u32 {
         let beat = now.mono_ns / (TICK.as_nanos() as u64 * HEARTBEAT_TICKS as u64);
         let is_new = core::mem::replace(&mut self.upkeep.beat, beat) != beat;
-        match (self.replica.is_leader() && !self.is_alone(), is_new) {
+        match (self.quorum.replica.is_leader() && !self.is_alone(), is_new) {
             (false, _) => 1,
             (true, true) => HEARTBEAT_TICKS as u32,
             (true, false) => 0,
@@ -82,15 +82,15 @@ impl Journal {
     /// lead, and one that stops does not stand for election.
     pub fn tick_raft(&mut self, ticks: u32, now: Now, fx: &mut Effects) {
         for _ in 0..ticks {
-            let leads = self.replica.is_leader();
+            let leads = self.quorum.replica.is_leader();
             let may_stand = self.phase == Phase::Running && self.may_lead();
             match self.phase {
-                Phase::Running if may_stand && self.is_to_begin() => self.replica.tick_to_begin(),
+                Phase::Running if may_stand && self.is_to_begin() => self.quorum.replica.tick_to_begin(),
                 Phase::Running | Phase::Stopping if leads || self.is_alone() || may_stand => {
-                    self.replica.tick()
+                    self.quorum.replica.tick()
                 }
                 Phase::Running => {
-                    self.replica.tick_without_standing();
+                    self.quorum.replica.tick_without_standing();
                     self.prepare_next(now, fx);
                 }
                 _ => return,
@@ -119,12 +119,12 @@ impl Journal {
 
     /// Starts preparing the segment after the active one, unless that is under way or done.
     pub(super) fn prepare_next(&mut self, now: Now, fx: &mut Effects) {
-        match self.segments.next {
+        match self.log.segments.next {
             Next::None => {}
             Next::Full { retry_ns } if now.mono_ns >= retry_ns => {}
             _ => return,
         }
-        self.segments.next = Next::Preparing;
+        self.log.segments.next = Next::Preparing;
         let (io, journal, bytes) = (self.context.io.clone(), self.id, self.limits.bytes);
         fx.start(async move {
             Done::of(journal, LogDone::Prepared(procedures::prepare(io, journal, bytes).await))
@@ -141,12 +141,12 @@ impl Journal {
     pub fn prepared(&mut self, result: Result<FileId, DiskError>, now: Now, fx: &mut Effects) {
         match result {
             Ok(file) => {
-                self.segments.next = Next::Ready { file, name: procedures::prepared_name(self.id, file) };
+                self.log.segments.next = Next::Ready { file, name: procedures::prepared_name(self.id, file) };
                 self.note_room(fx);
                 self.start(now, fx);
             }
             Err(error) if error.kind == DiskErrorKind::NoSpace => {
-                self.segments.next = Next::Full { retry_ns: now.plus(RETRY) };
+                self.log.segments.next = Next::Full { retry_ns: now.plus(RETRY) };
                 self.note_full(fx);
             }
             Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
@@ -157,7 +157,7 @@ impl Journal {
         if !core::mem::replace(&mut self.upkeep.reported_full, true) {
             fx.out.push(Output::Event(Event::DiskFull { journal: self.id }));
         }
-        for (waiter, _) in self.queued_commands.drain(..) {
+        for (waiter, _) in self.ledger.queued_commands.drain(..) {
             fx.commands.push((waiter, Err(ControlRefusal::Storage)));
         }
         fx.out.push(Output::Room);
@@ -173,17 +173,17 @@ impl Journal {
 
     /// Whether produce is refused for want of space.
     pub fn is_full(&self) -> bool {
-        matches!(self.segments.next, Next::Full { .. }) || self.upkeep.active_short
+        matches!(self.log.segments.next, Next::Full { .. }) || self.upkeep.active_short
     }
 
     pub(super) fn retry_full(&mut self, now: Now, fx: &mut Effects) {
-        if matches!(self.segments.next, Next::Full { .. }) {
+        if matches!(self.log.segments.next, Next::Full { .. }) {
             self.prepare_next(now, fx);
         }
         if self.upkeep.active_short && !self.upkeep.lengthening && now.mono_ns >= self.upkeep.retry_ns {
             self.upkeep.lengthening = true;
             let (io, journal) = (self.context.io.clone(), self.id);
-            let (file, bytes) = (self.segments.active.file, self.limits.bytes);
+            let (file, bytes) = (self.log.segments.active.file, self.limits.bytes);
             fx.start(async move {
                 Done::of(journal, LogDone::Lengthened(procedures::lengthen(io, file, bytes).await))
             });
@@ -209,14 +209,14 @@ impl Journal {
         if self.upkeep.sealing || now.mono_ns < self.upkeep.seal_retry_ns || self.has_unaccepted_loss() {
             return;
         }
-        let durable = self.appender.durable().index;
-        let Some(front) = self.segments.rolled.front_mut() else { return };
+        let durable = self.log.appender.durable().index;
+        let Some(front) = self.log.segments.rolled.front_mut() else { return };
         if front.last > durable || !matches!(front.sealing, Sealing::Checkpoint(_)) {
             return;
         }
         // Zeros that land after the cut would lengthen the file again, and so does a cut of the tail once it is
         // carried out: the end of this file may be what it wipes.
-        if self.appender.is_zeroing(front.file) || self.pending_cut.is_some() {
+        if self.log.appender.is_zeroing(front.file) || self.log.pending_cut.is_some() {
             return;
         }
         let Sealing::Checkpoint(body) = core::mem::replace(&mut front.sealing, Sealing::Running) else {
@@ -224,7 +224,7 @@ impl Journal {
         };
         self.upkeep.sealing = true;
         let identity = self.meta.identity();
-        let term = self.replica.term_at(front.last).unwrap_or(Term(0));
+        let term = self.quorum.replica.term_at(front.last).unwrap_or(Term(0));
         let work = SealWork {
             identity,
             base: front.base,
@@ -251,11 +251,11 @@ impl Journal {
         self.upkeep.sealing = false;
         match result {
             Ok(done) => {
-                let rolled = self.segments.rolled.pop_front().expect("it was being sealed");
+                let rolled = self.log.segments.rolled.pop_front().expect("it was being sealed");
                 assert_eq!(rolled.base, done.sealed.base);
                 let (base, last, bytes) = (rolled.base, rolled.last, rolled.bytes);
                 let journal = self.id;
-                self.segments.sealed.push_back(done.sealed);
+                self.log.segments.sealed.push_back(done.sealed);
                 self.upkeep.checkpoints.push(done.checkpoint);
                 self.upkeep.log_starts_moved = true;
                 fx.out.push(Output::Event(Event::SegmentSealed { journal, base, last, bytes }));
@@ -268,7 +268,7 @@ impl Journal {
                 if let Some(fatal) = error.fatal() {
                     return fx.out.push(Output::Fatal(fatal));
                 }
-                let front = self.segments.rolled.front_mut().expect("it was being sealed");
+                let front = self.log.segments.rolled.front_mut().expect("it was being sealed");
                 front.sealing = Sealing::Checkpoint(body);
                 self.upkeep.seal_retry_ns = now.plus(RETRY);
                 // The reserve is for exactly this: an index and a checkpoint on a full disk.
@@ -283,14 +283,14 @@ impl Journal {
 
     /// Writes commit and synced bound when nothing else is going on; soon when the members changed.
     fn write_idle_bounds(&mut self, now: Now, fx: &mut Effects) {
-        let last = Index(self.cursor.next.0 - 1);
+        let last = Index(self.log.cursor.next.0 - 1);
         if self.upkeep.last_append.0 != last {
             self.upkeep.last_append = (last, now.mono_ns);
         }
         let idle = now.mono_ns - self.upkeep.last_append.1 >= IDLE.as_nanos() as u64 || !self.keeps_members();
         let (commit, synced) = self.bounds();
-        let changed = (commit, synced) != (self.hard_state.commit, self.hard_state.synced);
-        if idle && changed && self.appender.is_idle() && self.phase != Phase::Refusing {
+        let changed = (commit, synced) != (self.log.hard_state.commit, self.log.hard_state.synced);
+        if idle && changed && self.log.appender.is_idle() && self.phase != Phase::Refusing {
             self.write_hard_state(fx);
         }
     }
@@ -303,7 +303,7 @@ impl Journal {
         self.upkeep.passing = true;
         self.upkeep.last_pass_ns = now.mono_ns;
         self.upkeep.log_starts_moved = false;
-        let segments: Vec<Rc<Sealed>> = self.segments.sealed.iter().cloned().collect();
+        let segments: Vec<Rc<Sealed>> = self.log.segments.sealed.iter().cloned().collect();
         let rules = self.rules(view, now);
         let journal = self.id;
         fx.start(
@@ -313,7 +313,7 @@ impl Journal {
 
     fn rules(&self, view: &View, now: Now) -> Map<PartitionId, Rules> {
         let trusts = self.upkeep.trusts_clock;
-        let rules = self.state.fold.partitions().map(|(id, partition)| {
+        let rules = self.ledger.state.fold.partitions().map(|(id, partition)| {
             let settings = view.partition(id).map(|(topic, _)| topic.settings);
             let expired_before_ms = settings
                 .filter(|settings| trusts && settings.retention_ms >= 0)
@@ -348,7 +348,7 @@ impl Journal {
 
     /// Segments before the first one are gone, and nobody deleted them.
     fn note_missing_front(&mut self, fx: &mut Effects) {
-        let first = self.segments.first();
+        let first = self.log.segments.first();
         let before = Index(first.0.saturating_sub(1));
         let damage = Damage {
             journal: self.id,
@@ -375,7 +375,12 @@ impl Journal {
                     continue;
                 };
                 let number = SpanNumber(partition.spans.len() as u32 - 1);
-                if self.tail.span(&self.state.fold, partition.id).is_none_or(|known| known < number) {
+                if self
+                    .ledger
+                    .tail
+                    .span(&self.ledger.state.fold, partition.id)
+                    .is_none_or(|known| known < number)
+                {
                     items.push(Item::PartitionOpened {
                         partition: partition.id,
                         span: number,
@@ -386,15 +391,15 @@ impl Journal {
                 }
             }
         }
-        let fold = &self.state.fold;
+        let fold = &self.ledger.state.fold;
         let mut dropped: Vec<PartitionId> = fold
             .partitions()
             .map(|(id, _)| id)
-            .filter(|id| view.was_deleted(*id) && self.tail.is_kept(fold, *id))
+            .filter(|id| view.was_deleted(*id) && self.ledger.tail.is_kept(fold, *id))
             .collect();
         dropped.sort_unstable();
         items.extend(dropped.into_iter().map(|partition| Item::PartitionDropped { partition }));
-        let queued = |item: &Item| self.queued_items.iter().any(|(queued, _)| queued.contains(item));
+        let queued = |item: &Item| self.ledger.queued_items.iter().any(|(queued, _)| queued.contains(item));
         items.retain(|item| !queued(item));
         self.queue_items(items, Vec::new());
         self.propose_queued(now, fx);
@@ -403,9 +408,10 @@ impl Journal {
     /// Damage met while serving: it is told once.
     pub(super) fn note_damage(&mut self, damage: Damage, fx: &mut Effects) {
         let known = |known: &Damage| known.first <= damage.first && damage.first <= known.last;
-        let is_accepted = damage.kind == DamageKind::Head && self.state.fold.is_accepted_loss(damage.first);
-        if !is_accepted && !self.damage.iter().any(known) {
-            self.damage.push(damage.clone());
+        let is_accepted =
+            damage.kind == DamageKind::Head && self.ledger.state.fold.is_accepted_loss(damage.first);
+        if !is_accepted && !self.heal.damage.iter().any(known) {
+            self.heal.damage.push(damage.clone());
             self.plan_repair(&damage);
             fx.out.push(Output::Event(Event::Damaged(damage)));
         }
@@ -414,7 +420,7 @@ impl Journal {
     /// Makes an index again that a look-up found bad, one at a time. Until then what it leads to
     /// cannot be read.
     pub(super) fn rebuild_bad_index(&mut self, fx: &mut Effects) {
-        let bad = self.segments.sealed.iter().find(|sealed| sealed.index.is_bad());
+        let bad = self.log.segments.sealed.iter().find(|sealed| sealed.index.is_bad());
         let Some(bad) =
             bad.cloned().filter(|_| !self.upkeep.rebuilding && !self.upkeep.deleting.is_under_way)
         else {
@@ -431,7 +437,7 @@ impl Journal {
         self.upkeep.rebuilding = false;
         match result {
             Ok(Some(new)) => {
-                let mut sealed = self.segments.sealed.iter_mut();
+                let mut sealed = self.log.segments.sealed.iter_mut();
                 let old =
                     sealed.find(|sealed| sealed.base == new.base).expect("a segment that is read stays");
                 fx.out.push(Output::Event(Event::IndexRebuilt { journal: self.id, base: new.base }));
@@ -461,7 +467,7 @@ impl Journal {
             journal: self.id,
             first: located.item.entry,
             last: located.item.entry,
-            term: self.replica.term_at(located.item.entry),
+            term: self.quorum.replica.term_at(located.item.entry),
             file: folder::segment_path(self.id, *base),
             position,
             bytes: u64::from(located.item.entry_bytes),
@@ -471,14 +477,14 @@ impl Journal {
 
     /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
     pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
-        let is_busy = self.upkeep.is_busy() || self.segments.next == Next::Preparing;
+        let is_busy = self.upkeep.is_busy() || self.log.segments.next == Next::Preparing;
         if matches!(self.phase, Phase::Refusing | Phase::Starting | Phase::Installing) {
             return !is_busy;
         }
         if !self.handed_over(now, fx) {
             return false;
         }
-        if self.open.is_some() && !self.replica.is_transferring() {
+        if self.ledger.open.is_some() && !self.quorum.replica.is_transferring() {
             self.seal_open(now, fx);
         }
         if self.phase != Phase::Stopping {
@@ -486,8 +492,8 @@ impl Journal {
             fx.leaders_changed = true;
         }
         // With peers the rest may be committed without this replica, or never.
-        let folded = !self.is_alone() || self.state.fold.applied >= self.appender.durable().index;
-        let idle = self.appender.is_idle() && folded;
+        let folded = !self.is_alone() || self.ledger.state.fold.applied >= self.log.appender.durable().index;
+        let idle = self.log.appender.is_idle() && folded;
         if !idle || is_busy {
             return false;
         }
@@ -502,7 +508,7 @@ impl Journal {
             }
         }
         let (commit, synced) = self.bounds();
-        if (commit, synced) != (self.hard_state.commit, self.hard_state.synced) {
+        if (commit, synced) != (self.log.hard_state.commit, self.log.hard_state.synced) {
             self.write_hard_state(fx);
             return false;
         }
@@ -512,15 +518,16 @@ impl Journal {
     /// Not while a loss is to be accepted, nor where the fold stands at the last entry of a segment that is
     /// not known to end there.
     pub(super) fn may_write_checkpoint(&self) -> bool {
-        let ends_a_segment = self.segments.rolled.iter().any(|rolled| rolled.last == self.state.fold.applied);
+        let ends_a_segment =
+            self.log.segments.rolled.iter().any(|rolled| rolled.last == self.ledger.state.fold.applied);
         !self.has_unaccepted_loss() && !ends_a_segment
     }
 
     /// A checkpoint of now, for the next start of this replica alone.
     pub(super) fn write_local_checkpoint(&mut self, fx: &mut Effects) {
-        let last = self.state.fold.applied;
-        let term = self.replica.term_at(last).unwrap_or(Term(0));
-        let checkpoint = Checkpoint { last, term, body: self.state.encode() };
+        let last = self.ledger.state.fold.applied;
+        let term = self.quorum.replica.term_at(last).unwrap_or(Term(0));
+        let checkpoint = Checkpoint { last, term, body: self.ledger.state.encode() };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = procedures::write_local_checkpoint(context, identity, checkpoint).await;
@@ -550,12 +557,12 @@ impl Journal {
 
     /// When the oldest entry came that the cache may do without: one that is durable and folded.
     pub fn oldest_cached(&self) -> Option<u64> {
-        self.cache.oldest(self.appender.durable().index.min(self.state.fold.applied))
+        self.context.entries.oldest(self.log.appender.durable().index.min(self.ledger.state.fold.applied))
     }
 
     /// The oldest entry in the cache goes.
     pub fn evict_oldest(&mut self) {
-        self.cache.evict_oldest();
-        self.replica.set_hot(self.cache.recent_first(self.cursor.next));
+        self.context.entries.evict_oldest();
+        self.quorum.replica.set_hot(self.context.entries.recent_first(self.log.cursor.next));
     }
 }

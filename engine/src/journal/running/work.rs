@@ -22,11 +22,11 @@ impl Journal {
     /// Carries out raft's work until there is none, and releases what is durable.
     pub(super) fn pump(&mut self, now: Now, fx: &mut Effects) {
         loop {
-            while let Some(work) = self.replica.work() {
+            while let Some(work) = self.quorum.replica.work() {
                 self.carry_out(work, now, fx);
             }
             self.supply(now, fx);
-            if !self.release(fx) && !self.report_unsent() && !self.replica.has_work() {
+            if !self.release(fx) && !self.report_unsent() && !self.quorum.replica.has_work() {
                 break;
             }
         }
@@ -34,7 +34,7 @@ impl Journal {
         self.fold_committed(now, fx);
         self.answer(fx);
         self.go_on_after_cut(now, fx);
-        if self.replica.has_work() {
+        if self.quorum.replica.has_work() {
             // Other members may make more committed, and want to be sent what there is.
             self.pump(now, fx);
         }
@@ -51,17 +51,19 @@ impl Journal {
             self.append(entry, now, fx);
         }
         if let Some((term, vote)) = work.vote {
-            self.vote = (term, vote.unwrap_or_default());
-            self.vote_number += 1;
+            self.log.vote = (term, vote.unwrap_or_default());
+            self.log.vote_number += 1;
             self.write_hard_state(fx);
         }
-        let vote = work.vote.map(|_| self.vote_number);
+        let vote = work.vote.map(|_| self.log.vote_number);
         work.send.into_iter().for_each(|outgoing| self.send(outgoing, fx));
-        let durable_term = self.hard_state.term;
-        let (now_said, hold): (Vec<_>, Vec<_>) =
-            work.hold.into_iter().partition(|outgoing| self.replica.may_overtake(outgoing, durable_term));
+        let durable_term = self.log.hard_state.term;
+        let (now_said, hold): (Vec<_>, Vec<_>) = work
+            .hold
+            .into_iter()
+            .partition(|outgoing| self.quorum.replica.may_overtake(outgoing, durable_term));
         now_said.into_iter().for_each(|outgoing| self.send(outgoing, fx));
-        self.works.push_back(HeldWork { number: work.number, last, vote, hold });
+        self.quorum.works.push_back(HeldWork { number: work.number, last, vote, hold });
     }
 
     /// The bytes of an entry that raft wants written: staged before it was proposed or stepped, or
@@ -71,48 +73,48 @@ impl Journal {
             let header = entry.header();
             (header.index(), header.term()) == (meta.index, meta.term)
         };
-        if self.staged.front().is_some_and(is_meant) {
-            return self.staged.pop_front().expect("there is a front");
+        if self.log.staged.front().is_some_and(is_meant) {
+            return self.log.staged.pop_front().expect("there is a front");
         }
         assert_eq!(meta.kind, EntryKind::TermStart, "entry {} was not staged", meta.index);
-        assert!(self.replica.is_leader(), "term start {} came without its bytes", meta.index);
-        let place = self.cursor.place(self.limits, crate::disk::BLOCK, 0);
+        assert!(self.quorum.replica.is_leader(), "term start {} came without its bytes", meta.index);
+        let place = self.log.cursor.place(self.limits, crate::disk::BLOCK, 0);
         let stamp = Stamp { term: meta.term, ..self.stamp(place, now) };
         head_only(&self.context.pool, EntryKind::TermStart, 0, &[], &stamp)
     }
 
     fn append(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
         let header = *entry.header();
-        if Index(header.segment_base.get()) != self.segments.active.base {
+        if Index(header.segment_base.get()) != self.log.segments.active.base {
             self.roll(header.index(), now, fx);
         }
-        self.appender.append(&entry, now.mono_ns);
-        self.appended.push(header.index(), now.mono_ns);
-        self.segments.active.index.append(&header, entry.descriptors());
-        self.cursor.advance(&header);
+        self.log.appender.append(&entry, now.mono_ns);
+        self.log.appended.push(header.index(), now.mono_ns);
+        self.log.segments.active.index.append(&header, entry.descriptors());
+        self.log.cursor.advance(&header);
         let allocated = if self.upkeep.active_short { 0 } else { self.limits.bytes };
-        self.appender.zero_ahead(&self.context.pool, self.cursor.position, allocated);
-        self.cache.push(entry.clone());
-        if self.not_understood.is_none() && !is_understood(&header, entry.head()) {
-            self.not_understood = Some(header.index());
+        self.log.appender.zero_ahead(&self.context.pool, self.log.cursor.position, allocated);
+        self.context.entries.push(entry.clone());
+        if self.ledger.not_understood.is_none() && !is_understood(&header, entry.head()) {
+            self.ledger.not_understood = Some(header.index());
         }
-        self.heads.push_back(Head::Entry(entry));
-        if self.cursor.position * 2 >= self.limits.bytes {
+        self.ledger.heads.push_back(Head::Entry(entry));
+        if self.log.cursor.position * 2 >= self.limits.bytes {
             self.prepare_next(now, fx);
         }
     }
 
     /// The active segment is full: the prepared one takes its place.
     fn roll(&mut self, base: Index, now: Now, fx: &mut Effects) {
-        let next = core::mem::replace(&mut self.segments.next, Next::None);
+        let next = core::mem::replace(&mut self.log.segments.next, Next::None);
         let Next::Ready { file, name } = next else {
             panic!("an entry was placed in a segment that is not there")
         };
         let path = folder::segment_path(self.id, base);
-        self.appender.roll(file, &name, &path, now.mono_ns);
+        self.log.appender.roll(file, &name, &path, now.mono_ns);
         let index = crate::journal::read::index::ActiveIndex::new(base);
-        let full = core::mem::replace(&mut self.segments.active, Active { base, file, index });
-        self.segments.rolled.push_back(Rolled {
+        let full = core::mem::replace(&mut self.log.segments.active, Active { base, file, index });
+        self.log.segments.rolled.push_back(Rolled {
             base: full.base,
             last: full.index.last(),
             bytes: full.index.totals().data_bytes,
@@ -125,50 +127,50 @@ impl Journal {
 
     /// Tells raft what is durable, and peers what waited for it. True when it was something.
     fn release(&mut self, fx: &mut Effects) -> bool {
-        let durable = self.appender.told_durable();
+        let durable = self.log.appender.told_durable();
         let mut released = None;
-        while let Some(front) = self.works.front() {
+        while let Some(front) = self.quorum.works.front() {
             let entries_durable = front.last.is_none_or(|last| last <= durable);
-            let vote_durable = front.vote.is_none_or(|number| number <= self.durable_vote)
+            let vote_durable = front.vote.is_none_or(|number| number <= self.log.durable_vote)
                 || is_planted(Bug::VoteBeforeItIsDurable);
             if !entries_durable || !vote_durable {
                 break;
             }
-            let work = self.works.pop_front().expect("there is a front");
+            let work = self.quorum.works.pop_front().expect("there is a front");
             released = Some(work.number);
             work.hold.into_iter().for_each(|outgoing| self.send(outgoing, fx));
         }
         if let Some(number) = released {
-            self.replica.persisted(number);
+            self.quorum.replica.persisted(number);
         }
         released.is_some()
     }
 
     /// Folds what is committed, taking a checkpoint where a segment ends.
     fn fold_committed(&mut self, now: Now, fx: &mut Effects) {
-        let mut commit = self.replica.commit();
-        if is_planted(Bug::WatermarkFromLeaderAlone) && self.replica.is_leader() {
-            commit = commit.max(self.appender.durable().index);
+        let mut commit = self.quorum.replica.commit();
+        if is_planted(Bug::WatermarkFromLeaderAlone) && self.quorum.replica.is_leader() {
+            commit = commit.max(self.log.appender.durable().index);
         }
         let mut changes = Vec::new();
-        while self.state.fold.applied < commit {
-            if self.not_understood == Some(self.state.fold.applied.next()) {
+        while self.ledger.state.fold.applied < commit {
+            if self.ledger.not_understood == Some(self.ledger.state.fold.applied.next()) {
                 self.stop_at_not_understood(fx);
                 break;
             }
-            let Some(head) = self.heads.pop_front() else { break };
-            if is_planted(Bug::FoldNotClosed) && self.replica.is_leader() {
-                self.state.fold.wall_ms += 1;
+            let Some(head) = self.ledger.heads.pop_front() else { break };
+            if is_planted(Bug::FoldNotClosed) && self.quorum.replica.is_leader() {
+                self.ledger.state.fold.wall_ms += 1;
             }
             // Only now is it certain that the segment before ends where it does.
-            take_checkpoint_before(head.index(), &mut self.state, &mut self.segments.rolled);
+            take_checkpoint_before(head.index(), &mut self.ledger.state, &mut self.log.segments.rolled);
             match head.known() {
                 Some((header, bytes)) => {
-                    let applied = match self.state.apply(header, bytes) {
+                    let applied = match self.ledger.state.apply(header, bytes) {
                         Ok(applied) => applied,
                         Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),
                     };
-                    self.tail.committed(header, bytes, &applied.items);
+                    self.ledger.tail.committed(header, bytes, &applied.items);
                     self.digests_told(&applied.items, fx);
                     self.losses_accepted(&applied.items);
                     if let Head::Entry(entry) = &head {
@@ -178,21 +180,21 @@ impl Journal {
                     fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
                     fx.partitions_changed |= !applied.items.is_empty();
                     self.upkeep.log_starts_moved |= !applied.items.is_empty();
-                    self.waiters.commands_done(header.index(), applied.outcomes, fx);
+                    self.ledger.waiters.commands_done(header.index(), applied.outcomes, fx);
                     changes.extend(applied.change);
                 }
                 None => {
                     let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
-                    self.state.skip_lost(index, term);
+                    self.ledger.state.skip_lost(index, term);
                 }
             }
         }
-        let committed = self.state.fold.applied;
-        self.appended.committed(committed, now.mono_ns, &mut self.appender.stages.commit);
-        let settled = self.term_start.is_some_and(|start| self.state.fold.applied >= start);
+        let committed = self.ledger.state.fold.applied;
+        self.log.appended.committed(committed, now.mono_ns, &mut self.log.appender.stages.commit);
+        let settled = self.ledger.term_start.is_some_and(|start| self.ledger.state.fold.applied >= start);
         if settled && !self.upkeep.settled {
             self.upkeep.settled = true;
-            fx.metadata_changed |= self.state.meta.is_some();
+            fx.metadata_changed |= self.ledger.state.meta.is_some();
             fx.partitions_changed = true;
         }
         self.seal_rolled(now, fx);
@@ -204,7 +206,7 @@ impl Journal {
         for item in items {
             let Item::LossAccepted { first, last, .. } = item else { continue };
             let is_in = |damage: &Damage| *first <= damage.first && damage.last <= *last;
-            self.damage.retain(|damage| damage.kind != DamageKind::Head || !is_in(damage));
+            self.heal.damage.retain(|damage| damage.kind != DamageKind::Head || !is_in(damage));
         }
     }
 
@@ -223,6 +225,6 @@ impl Journal {
     /// Answers whoever waited for what is now durable or committed.
     fn answer(&mut self, fx: &mut Effects) {
         let reached = self.reached();
-        self.waiters.release(&reached, &self.state.fold, &mut fx.out);
+        self.ledger.waiters.release(&reached, &self.ledger.state.fold, &mut fx.out);
     }
 }
