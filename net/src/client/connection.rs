@@ -9,16 +9,17 @@ use crate::client::budget::Share;
 use crate::client::connections::{Connections, OpenConnection, WaitsFor};
 use crate::client::frame::Frame;
 use crate::client::socket::Socket;
+use crate::kafka::admission;
 use crate::kafka::api::{API_VERSIONS, FETCH, PRODUCE};
 use crate::kafka::apis::api_versions;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::header::{self, Opened, RequestHeader};
 use crate::kafka::codec::other_protocol::OtherProtocol;
 use crate::kafka::codec::outgoing::Outgoing;
-use crate::kafka::codec::wire::{Bytes, DECODED_TIMES, DECODED_TIMES_HELD, WireError};
-use crate::kafka::context::Caller;
+use crate::kafka::codec::wire::{Bytes, DECODED_TIMES_HELD, WireError};
 use crate::kafka::hot::fetch::{self, FetchWork};
 use crate::kafka::hot::produce::{self, Begun, ProduceWork};
+use crate::kafka::request_context::{ANONYMOUS, PLAINTEXT, Peer, RequestContext};
 use crate::kafka::versions;
 use crate::process::descriptors::ClientPlace;
 use crate::shard::completion::Waiters;
@@ -85,15 +86,6 @@ impl Answer {
     }
 }
 
-/// A request off the hot path.
-struct Other {
-    api: i16,
-    version: i16,
-    correlation: i32,
-    body: Bytes,
-    share: Share,
-}
-
 struct Queued {
     answer: Answer,
     api_key: i16,
@@ -101,7 +93,11 @@ struct Queued {
 }
 
 pub struct Connection {
-    peer: SocketAddr,
+    /// Who is at its other end.
+    peer: Rc<Peer>,
+    address: SocketAddr,
+    /// What the client called itself last.
+    client_id: RefCell<Rc<str>>,
     socket: Socket,
     _place: ClientPlace,
     shared: Rc<Connections>,
@@ -131,14 +127,16 @@ pub struct Connection {
 pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
     // Answers are whole messages: waiting for more to send would only delay them.
     let options = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
-    let Ok(peer) = options else { return };
-    if !shared.admits(peer.ip()) {
-        tracing::debug!(%peer, "closed: as many connections from its address as max.connections.per.ip");
+    let Ok(address) = options else { return };
+    if !shared.admits(address.ip()) {
+        tracing::debug!(peer = %address, "closed: as many connections from its address as max.connections.per.ip");
         return;
     }
     let now_ns = shared.shard.now().mono_ns;
     let connection = Rc::new(Connection {
-        peer,
+        peer: Rc::new(Peer { principal: ANONYMOUS.to_owned(), listener: PLAINTEXT, address: address.ip() }),
+        address,
+        client_id: RefCell::new("".into()),
         socket: Socket::new(stream),
         _place: place,
         shared: Rc::clone(shared),
@@ -159,7 +157,7 @@ pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
     let writer = Rc::clone(&connection);
     glommio::spawn_local(async move {
         if let Err(error) = writer.write_answers().await {
-            tracing::debug!(peer = %writer.peer, "connection lost: {error}");
+            tracing::debug!(peer = %writer.address, "connection lost: {error}");
         }
         writer.close();
         writer.drop_answers();
@@ -171,7 +169,7 @@ pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
 
 impl OpenConnection for Connection {
     fn peer(&self) -> SocketAddr {
-        self.peer
+        self.address
     }
 
     fn waits_for(&self) -> WaitsFor {
@@ -224,14 +222,14 @@ impl Connection {
                     let taken = self.take_request(frame).await;
                     self.handling.set(false);
                     if let Err(malformed) = taken {
-                        tracing::info!(peer = %self.peer, "closed: {malformed}");
+                        tracing::info!(peer = %self.address, "closed: {malformed}");
                         self.shared.shard.page.borrow_mut().connections_refused += 1;
                         break;
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::debug!(peer = %self.peer, "connection lost: {error}");
+                    tracing::debug!(peer = %self.address, "connection lost: {error}");
                     break;
                 }
             }
@@ -281,11 +279,11 @@ impl Connection {
         let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if bytes > self.shared.frame_bytes_max || bytes < 8 {
             match OtherProtocol::of(length) {
-                Some(other) => tracing::info!(peer = %self.peer, "closed: {}", other.client()),
+                Some(other) => tracing::info!(peer = %self.address, "closed: {}", other.client()),
                 None => {
                     let max = self.shared.frame_bytes_max;
                     let bytes = i32::from_be_bytes(length);
-                    tracing::info!(peer = %self.peer, "closed: a frame of {bytes} bytes, allowed are 8 to {max}");
+                    tracing::info!(peer = %self.address, "closed: a frame of {bytes} bytes, allowed are 8 to {max}");
                 }
             }
             self.shared.shard.page.borrow_mut().connections_refused += 1;
@@ -355,9 +353,10 @@ impl Connection {
                 return Ok(());
             }
         };
-        let api_key = header.api_key;
-        let answer = match api_key {
-            PRODUCE => match self.take_produce(header, body).await? {
+        let asked = self.request_context(&header, body.len(), received_ns).await?;
+        let Ok(()) = admission::authorize(&asked);
+        let answer = match asked.api {
+            PRODUCE => match self.take_produce(&asked, body).await? {
                 Begun::Answered(work) => {
                     self.mute(work.throttle);
                     Answer::Produce(work)
@@ -366,39 +365,30 @@ impl Connection {
                     self.mute(throttle);
                     self.count(PRODUCE, received_ns, u64::from(refused));
                     if refused {
-                        tracing::debug!(peer = %self.peer, "closed: a batch with acks=0 was refused");
+                        tracing::debug!(peer = %self.address, "closed: a batch with acks=0 was refused");
                         self.close();
                     }
                     return Ok(());
                 }
             },
-            FETCH => self.take_fetch(header, body).await?,
+            FETCH => self.take_fetch(&asked, body).await?,
             API_VERSIONS => {
                 Answer::Ready(Outgoing::of(api_versions::answer(header, body, &self.shared.apis)?))
             }
             _ => {
-                let RequestHeader { version, correlation, client_id, .. } = header;
-                let client_id = client_id.unwrap_or_default().to_owned();
-                let caller = Caller { client_id, host: format!("/{}", self.peer.ip()) };
-                let share = self.room_to_decode(body.len()).await?;
                 let body = Bytes::copy_from_slice(body);
                 // Some answers take minutes (a group's rebalance): the frame's memory does not.
                 drop(frame);
-                let request = Other { api: api_key, version, correlation, body, share };
-                Answer::Ready(self.take_other(caller, request).await?)
+                Answer::Ready(self.take_other(&asked, body).await?)
             }
         };
-        self.push(answer, api_key, received_ns);
+        self.push(answer, asked.api, received_ns);
         Ok(())
     }
 
-    async fn take_produce(
-        self: &Rc<Self>,
-        header: RequestHeader<'_>,
-        body: &[u8],
-    ) -> Result<Begun, Malformed> {
+    async fn take_produce(self: &Rc<Self>, asked: &RequestContext, body: &[u8]) -> Result<Begun, Malformed> {
         let closed = || self.closed.get();
-        produce::begin(&self.shared.context, header, body, closed, || self.silent_request()).await
+        produce::begin(&self.shared.context, asked, body, closed, || self.silent_request()).await
     }
 
     /// The request under which all batches with acks=0 go: an error to it closes the connection.
@@ -416,23 +406,22 @@ impl Connection {
         request
     }
 
-    async fn take_fetch(&self, header: RequestHeader<'_>, body: &[u8]) -> Result<Answer, Malformed> {
+    async fn take_fetch(&self, asked: &RequestContext, body: &[u8]) -> Result<Answer, Malformed> {
         self.changed.until(|| self.fetches.get() == 0 || self.closed.get()).await;
         let bytes_max = self.shared.fetch_bytes_max();
-        let work = fetch::begin(&self.shared.context, header, body, bytes_max)?;
+        let work = fetch::begin(&self.shared.context, asked, body, bytes_max)?;
         self.fetches.set(self.fetches.get() + 1);
         Ok(Answer::Fetch(work))
     }
 
-    async fn take_other(&self, caller: Caller, request: Other) -> Result<Outgoing, Malformed> {
-        let Other { api, version, correlation, body, share } = request;
+    async fn take_other(&self, asked: &RequestContext, body: Bytes) -> Result<Outgoing, Malformed> {
         let bytes = body.len();
         let decoded = || {
             let rest = if bytes > BODY_BYTES_FREE { DECODED_TIMES_HELD * bytes } else { 0 };
-            share.shrink_to(rest);
+            asked.memory.iter().for_each(|memory| memory.shrink_to(rest));
             self.shared.shard.changes.notify();
         };
-        let handled = versions::handle(&self.shared.context, caller, api, version, body, decoded);
+        let handled = versions::handle(&self.shared.context, asked, body, decoded);
         let closed = async {
             self.changed.until(|| self.closed.get()).await;
             None
@@ -441,30 +430,56 @@ impl Connection {
             return Err(Malformed("nobody waits for its answer"));
         };
         let answered = handled.expect("the surface was checked").map_err(|error| {
+            let &RequestContext { api, version, .. } = asked;
             match error {
                 WireError::Request(_) | WireError::Named(_) => tracing::debug!(api, version, "{error}"),
                 WireError::Answer(_) => tracing::error!(api, version, "{error}"),
             }
             Malformed("it has no answer")
         })?;
-        let mut answer = header::begin_answer(correlation);
+        let mut answer = header::begin_answer(asked.correlation);
         answer.extend_from_slice(&answered);
         header::seal(&mut answer, 0);
         Ok(Outgoing::of(answer))
     }
 
-    /// Reserves what a request may take when it is decoded, and waits until answers have room.
-    async fn room_to_decode(&self, bytes: usize) -> Result<Share, Malformed> {
-        if bytes > self.shared.body_bytes_max {
+    /// What is known of a request, with the memory that it may take reserved; waits until there is room for it, and
+    /// for its answer.
+    async fn request_context(
+        &self,
+        header: &RequestHeader<'_>,
+        body_bytes: usize,
+        received_ns: u64,
+    ) -> Result<RequestContext, Malformed> {
+        let RequestHeader { api_key: api, version, correlation, client_id } = *header;
+        let memory = match admission::memory_estimate(api, body_bytes) {
+            0 => None,
+            bytes => Some(Rc::new(self.reserve(bytes, body_bytes).await?)),
+        };
+        let (peer, client_id) = (Rc::clone(&self.peer), self.client_id(client_id.unwrap_or_default()));
+        Ok(RequestContext { peer, client_id, api, version, correlation, received_ns, memory })
+    }
+
+    async fn reserve(&self, bytes: usize, body_bytes: usize) -> Result<Share, Malformed> {
+        if body_bytes > self.shared.body_bytes_max {
             return Err(Malformed("it is too long for a request without records"));
         }
         let share = self.shared.decoding.begin();
-        let has_room = || share.grow_to(DECODED_TIMES * bytes) && self.shared.has_room_for_answers();
+        let has_room = || share.grow_to(bytes) && self.shared.has_room_for_answers();
         if !has_room() {
             self.shared.shard.changes.until(|| has_room() || self.closed.get()).await;
             self.progress();
         }
         Ok(share)
+    }
+
+    /// A client says the same in each request.
+    fn client_id(&self, said: &str) -> Rc<str> {
+        let mut kept = self.client_id.borrow_mut();
+        if **kept != *said {
+            *kept = said.into();
+        }
+        Rc::clone(&kept)
     }
 
     fn text_made(&self, bytes: usize) {

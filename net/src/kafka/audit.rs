@@ -1,7 +1,7 @@
 //! Who changed what, in the log: topics, groups, settings and quotas that were created, altered or
 //! deleted, by whom and from where, also when it was refused.
 
-use super::context::Caller;
+use super::request_context::RequestContext;
 use crate::kafka::codec::wire::Uuid;
 use kafka_wire::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
@@ -27,10 +27,10 @@ pub(crate) struct Audit {
 
 impl Audit {
     /// None for a request that changes nothing.
-    pub fn of(caller: &Caller, request: &dyn Any) -> Option<Self> {
+    pub fn of(asked: &RequestContext, request: &dyn Any) -> Option<Self> {
         let (what, subjects) = subjects(request)?;
-        let from = caller.host.trim_start_matches('/').to_owned();
-        Some(Self { client: caller.client_id.clone(), from, what, subjects })
+        let from = asked.peer.address.to_string();
+        Some(Self { client: asked.client_id.to_string(), from, what, subjects })
     }
 
     pub fn log(self, response: &dyn Any) {
@@ -205,7 +205,7 @@ mod tests {
         // A name cannot end a line of the log.
         assert_eq!(subjects(&delete), Some(("delete", vec!["topic \"a\\nb\"".to_owned()])));
         assert_eq!(subjects(&MetadataRequest::default()), None);
-        let caller = Caller { client_id: "me".to_owned(), host: "/10.0.0.7".to_owned() };
+        let caller = RequestContext::sample(19, 1);
         let audit = Audit::of(&caller, &delete).expect("it deletes");
         assert_eq!((audit.client.as_str(), audit.from.as_str()), ("me", "10.0.0.7"));
     }

@@ -45,14 +45,6 @@ pub struct Context {
     pub groups: Rc<Groups>,
 }
 
-/// Who asks.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    pub client_id: String,
-    /// As Kafka writes it: a slash before the address.
-    pub host: String,
-}
-
 impl Context {
     pub fn new(shard: Rc<ShardLoop>) -> Self {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
@@ -213,7 +205,7 @@ impl Context {
     }
 
     /// The same for a produce request, where its client has a quota.
-    pub fn charge_produce(&self, view: &View, client: Option<&str>, bytes: usize) -> Duration {
+    pub fn charge_produce(&self, view: &View, client: &str, bytes: usize) -> Duration {
         let quota = Quota::of(&view.quotas, client, QuotaKind::Produce);
         quota.map_or(Duration::ZERO, |quota| self.charge(&quota, bytes))
     }

@@ -2,7 +2,8 @@
 
 use super::audit::Audit;
 use super::codec::wire::NAMED_MAX;
-use super::context::{Caller, Context};
+use super::context::Context;
+use super::request_context::RequestContext;
 use crate::kafka::codec::wire::{
     self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError,
 };
@@ -25,19 +26,9 @@ pub(crate) trait Handler {
 
     async fn handle(
         context: &Context,
-        version: i16,
+        asked: &RequestContext,
         request: Self::Request,
     ) -> <Self::Request as RequestResponsePair>::Response;
-
-    /// The same, where it matters who asks.
-    async fn handle_from(
-        context: &Context,
-        _caller: Caller,
-        version: i16,
-        request: Self::Request,
-    ) -> <Self::Request as RequestResponsePair>::Response {
-        Self::handle(context, version, request).await
-    }
 }
 
 /// The API key of a handler.
@@ -54,8 +45,7 @@ pub(crate) fn name_of<H: Handler>() -> &'static str {
 /// Decodes the body, handles it and gives the answer's bytes behind the response header.
 pub(crate) async fn answer<H>(
     context: &Context,
-    caller: Caller,
-    version: i16,
+    asked: &RequestContext,
     body: Bytes,
     decoded: impl FnOnce(),
 ) -> Result<BytesMut, WireError>
@@ -63,6 +53,7 @@ where
     H: Handler,
     <H::Request as RequestResponsePair>::Response: 'static,
 {
+    let version = asked.version;
     let mut request = wire::decode_owned::<H::Request>(body, version)?;
     let named = H::named(&request);
     if named > NAMED_MAX {
@@ -70,8 +61,8 @@ where
     }
     H::merge(&mut request);
     decoded();
-    let audit = Audit::of(&caller, &request);
-    let response = H::handle_from(context, caller, version, request).await;
+    let audit = Audit::of(asked, &request);
+    let response = H::handle(context, asked, request).await;
     if let Some(audit) = audit {
         audit.log(&response);
     }

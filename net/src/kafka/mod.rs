@@ -1,8 +1,11 @@
 //! The Kafka protocol: one file per API, one list of all of them (`versions`), a codec of our own
 //! for the hot path and one module (`codec::wire`) through which the rest is decoded and encoded.
 
+pub mod admission;
+pub mod api;
 pub mod apis;
 pub mod audit;
+pub mod broker;
 pub mod client;
 pub mod codec;
 pub mod context;
@@ -10,10 +13,9 @@ pub mod dispatch;
 pub mod errors;
 pub mod hot;
 pub mod repeats;
+pub mod request_context;
 pub mod throttle;
 pub mod versions;
 
-pub mod api;
-pub mod broker;
 #[cfg(test)]
 mod codec_tests;

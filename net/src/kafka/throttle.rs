@@ -26,8 +26,7 @@ pub struct Quota {
 
 impl Quota {
     /// The one for this client, if any.
-    pub fn of(quotas: &Quotas, client: Option<&str>, kind: QuotaKind) -> Option<Self> {
-        let client = client.unwrap_or_default();
+    pub fn of(quotas: &Quotas, client: &str, kind: QuotaKind) -> Option<Self> {
         let Applied { bytes_per_s, per_client } = quotas::applied(quotas, USER, client, kind)?;
         Some(Self { kind, bytes_per_s, client: per_client.then(|| client.into()) })
     }

@@ -1,7 +1,8 @@
 //! The whole surface: every API that this broker advertises, in one list.
 
-use super::context::{Caller, Context};
+use super::context::Context;
 use super::dispatch::{self, Handler};
+use super::request_context::RequestContext;
 use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE};
 use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
@@ -71,15 +72,13 @@ macro_rules! surface {
         /// such API.
         pub async fn handle(
             context: &Context,
-            caller: Caller,
-            key: i16,
-            version: i16,
+            asked: &RequestContext,
             body: Bytes,
             decoded: impl FnOnce(),
         ) -> Option<Result<BytesMut, WireError>> {
-            $(if key == dispatch::key_of::<$handler>() {
+            $(if asked.api == dispatch::key_of::<$handler>() {
                 // Boxed: the largest handler's state would otherwise be each connection's.
-                return Some(Box::pin(dispatch::answer::<$handler>(context, caller, version, body, decoded)).await);
+                return Some(Box::pin(dispatch::answer::<$handler>(context, asked, body, decoded)).await);
             })*
             None
         }

@@ -4,6 +4,7 @@ use super::admin::{self, Failure};
 use super::quota_entity::{self, kind, rate};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::quotas::{self, QuotaChange, QuotaEntity};
 use engine::control::{Command, View};
@@ -24,7 +25,7 @@ impl Handler for AlterClientQuotas {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: AlterClientQuotasRequest,
     ) -> AlterClientQuotasResponse {
         let view = context.view();

@@ -4,6 +4,7 @@ use super::admin::{self, Failure};
 use super::config_resource::{ConfigResource, config_resource};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::{ConfigChange, Resource};
@@ -26,7 +27,11 @@ impl Handler for AlterConfigs {
         request.resources.iter().map(|one| 1 + one.configs.len()).sum()
     }
 
-    async fn handle(context: &Context, _: i16, request: AlterConfigsRequest) -> AlterConfigsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: AlterConfigsRequest,
+    ) -> AlterConfigsResponse {
         let view = context.view();
         let names = request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str()));
         let repeated = admin::repeated(names);

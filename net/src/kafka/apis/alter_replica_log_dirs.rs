@@ -5,6 +5,7 @@ use super::partition_questions::find_partition;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use kafka_wire::alter_replica_log_dirs_request::AlterReplicaLogDir;
@@ -25,7 +26,7 @@ impl Handler for AlterReplicaLogDirs {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: AlterReplicaLogDirsRequest,
     ) -> AlterReplicaLogDirsResponse {
         let (view, folder) = (context.view(), context.shard.folder().to_string_lossy());

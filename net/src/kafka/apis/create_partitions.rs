@@ -6,6 +6,7 @@ use crate::kafka::codec::wire::create_partitions_response::CreatePartitionsTopic
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::{Command, View, propose};
@@ -26,7 +27,11 @@ impl Handler for CreatePartitions {
         request.topics.iter().map(|topic| 1 + by_hand(topic)).sum()
     }
 
-    async fn handle(context: &Context, _: i16, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: CreatePartitionsRequest,
+    ) -> CreatePartitionsResponse {
         let view = context.view();
         let living = admin::living(context);
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));

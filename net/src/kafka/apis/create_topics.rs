@@ -9,6 +9,7 @@ use crate::kafka::codec::wire::{self, StrBytes};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::Place;
@@ -37,7 +38,11 @@ impl Handler for CreateTopics {
         request.topics.iter().map(|topic| TOPIC_WEIGHT + topic.configs.len() + by_hand(topic)).sum()
     }
 
-    async fn handle(context: &Context, _: i16, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: CreateTopicsRequest,
+    ) -> CreateTopicsResponse {
         let view = context.view();
         let living = admin::living(context);
         let repeated = admin::repeated(request.topics.iter().map(|topic| topic.name.as_str()));

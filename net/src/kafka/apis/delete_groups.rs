@@ -5,6 +5,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::group_result_code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::{Answer, Request};
@@ -24,7 +25,11 @@ impl Handler for DeleteGroups {
         repeats::keep_first(&mut request.groups_names, crate::kafka::codec::wire::StrBytes::clone);
     }
 
-    async fn handle(context: &Context, _: i16, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: DeleteGroupsRequest,
+    ) -> DeleteGroupsResponse {
         // All at once, so that they share an entry and its sync.
         let begin = |name: &crate::kafka::codec::wire::StrBytes| {
             context.groups.begin(Request::Delete { group: name.as_str().to_owned() })

@@ -8,6 +8,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
@@ -38,7 +39,11 @@ impl Handler for DeleteRecords {
         );
     }
 
-    async fn handle(context: &Context, _: i16, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: DeleteRecordsRequest,
+    ) -> DeleteRecordsResponse {
         let view = context.view();
         let mut questions = PartitionQuestions::default();
         for topic in &request.topics {

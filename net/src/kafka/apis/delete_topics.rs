@@ -6,6 +6,7 @@ use crate::kafka::codec::wire::{self, StrBytes, Uuid};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::{Command, View};
 use kafka_wire::{DeleteTopicsRequest, DeleteTopicsResponse};
@@ -20,7 +21,11 @@ impl Handler for DeleteTopics {
         request.topics.len() + request.topic_names.len()
     }
 
-    async fn handle(context: &Context, version: i16, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    async fn handle(
+        context: &Context,
+        &RequestContext { version, .. }: &RequestContext,
+        request: DeleteTopicsRequest,
+    ) -> DeleteTopicsResponse {
         let allowed = context.settings.delete_topic;
         let wanted = plan(&context.view(), version, allowed, &request);
         let (named, planned): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();

@@ -5,6 +5,7 @@ use super::quota_entity::{CLIENT_ID, CONSUMER_BYTE_RATE, IP, PRODUCER_BYTE_RATE,
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::quotas::{QuotaEntity, QuotaName, QuotaRates, Quotas};
 use kafka_wire::describe_client_quotas_request::ComponentData;
@@ -28,7 +29,7 @@ impl Handler for DescribeClientQuotas {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: DescribeClientQuotasRequest,
     ) -> DescribeClientQuotasResponse {
         let mut response = DescribeClientQuotasResponse::default();

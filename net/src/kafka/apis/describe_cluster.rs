@@ -8,6 +8,7 @@ use crate::kafka::codec::wire::describe_cluster_response::DescribeClusterBroker;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use crate::observe::health_row;
 use core::ops::RangeInclusive;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse};
@@ -23,7 +24,7 @@ impl Handler for DescribeCluster {
 
     async fn handle(
         context: &Context,
-        version: i16,
+        &RequestContext { version, .. }: &RequestContext,
         request: DescribeClusterRequest,
     ) -> DescribeClusterResponse {
         let mut response = DescribeClusterResponse::default();

@@ -9,6 +9,7 @@ use crate::kafka::codec::wire::describe_configs_response::{
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
@@ -35,7 +36,11 @@ impl Handler for DescribeConfigs {
         repeats::keep_first(&mut request.resources, |one| (one.resource_type, one.resource_name.clone()));
     }
 
-    async fn handle(context: &Context, _: i16, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: DescribeConfigsRequest,
+    ) -> DescribeConfigsResponse {
         let (view, own) = (context.view(), context.broker_id());
         let mut response = DescribeConfigsResponse::default();
         let mut pace = Pace::begin();

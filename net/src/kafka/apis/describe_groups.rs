@@ -8,6 +8,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, group_code};
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::groups::request::Described;
@@ -34,7 +35,7 @@ impl Handler for DescribeGroups {
 
     async fn handle(
         context: &Context,
-        version: i16,
+        &RequestContext { version, .. }: &RequestContext,
         request: DescribeGroupsRequest,
     ) -> DescribeGroupsResponse {
         let mut response = DescribeGroupsResponse::default();

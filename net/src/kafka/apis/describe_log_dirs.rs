@@ -9,6 +9,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::process::system;
 use core::ops::RangeInclusive;
 use engine::control::View;
@@ -40,7 +41,11 @@ impl Handler for DescribeLogDirs {
         }
     }
 
-    async fn handle(context: &Context, _: i16, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: DescribeLogDirsRequest,
+    ) -> DescribeLogDirsResponse {
         let view = context.view();
         let mut questions = PartitionQuestions::default();
         let mut asked: Vec<(&TopicView, i32)> = Vec::new();

@@ -8,6 +8,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::names;
 use engine::port::{Answer, ProducerStatus, QueryKind};
@@ -33,7 +34,7 @@ impl Handler for DescribeProducers {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: DescribeProducersRequest,
     ) -> DescribeProducersResponse {
         let view = context.view();

@@ -4,6 +4,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::ids::JournalId;
@@ -34,7 +35,11 @@ impl Handler for DescribeQuorum {
         );
     }
 
-    async fn handle(context: &Context, _: i16, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: DescribeQuorumRequest,
+    ) -> DescribeQuorumResponse {
         let view = context.view();
         let term = context.shard.leaders.borrow().get(META).map(|leadership| leadership.epoch(0).0);
         let leader = term.map(|term| (context.controller_id(), term)).filter(|(leader, _)| *leader >= 0);

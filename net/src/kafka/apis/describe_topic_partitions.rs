@@ -8,6 +8,7 @@ use crate::kafka::codec::wire::{self, StrBytes};
 use crate::kafka::context::{Context, Placed};
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{View, names};
@@ -30,7 +31,7 @@ impl Handler for DescribeTopicPartitions {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: DescribeTopicPartitionsRequest,
     ) -> DescribeTopicPartitionsResponse {
         let view = context.view();

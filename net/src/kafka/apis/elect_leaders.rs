@@ -5,6 +5,7 @@ use crate::kafka::context::{Context, Placed};
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -47,7 +48,11 @@ impl Handler for ElectLeaders {
         }
     }
 
-    async fn handle(context: &Context, version: i16, request: ElectLeadersRequest) -> ElectLeadersResponse {
+    async fn handle(
+        context: &Context,
+        &RequestContext { version, .. }: &RequestContext,
+        request: ElectLeadersRequest,
+    ) -> ElectLeadersResponse {
         let view = context.view();
         // Version 0 knows the preferred kind only.
         let kind = if version == 0 { PREFERRED } else { request.election_type };

@@ -9,6 +9,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
@@ -37,7 +38,7 @@ impl Handler for FindCoordinator {
 
     async fn handle(
         context: &Context,
-        version: i16,
+        &RequestContext { version, .. }: &RequestContext,
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
         if request.key_type == GROUP {

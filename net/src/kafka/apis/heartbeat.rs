@@ -4,6 +4,7 @@ use crate::kafka::codec::wire;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::group_result_code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::{self, Identity};
 use engine::groups::{Answer, Request};
@@ -15,7 +16,7 @@ impl Handler for Heartbeat {
     type Request = HeartbeatRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=4;
 
-    async fn handle(context: &Context, _: i16, request: HeartbeatRequest) -> HeartbeatResponse {
+    async fn handle(context: &Context, _: &RequestContext, request: HeartbeatRequest) -> HeartbeatResponse {
         let member = Identity {
             group: request.group_id.as_str().to_owned(),
             member: request.member_id.as_str().to_owned(),

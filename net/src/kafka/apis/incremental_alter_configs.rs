@@ -5,6 +5,7 @@ use super::alter_configs::{Repeated, alter, carry_out, null_value};
 use crate::kafka::codec::wire::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::ConfigChange;
@@ -24,7 +25,7 @@ impl Handler for IncrementalAlterConfigs {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: IncrementalAlterConfigsRequest,
     ) -> IncrementalAlterConfigsResponse {
         let view = context.view();

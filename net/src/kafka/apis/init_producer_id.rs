@@ -3,6 +3,7 @@
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, control_error};
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::{Command, Outcome};
 use kafka_wire::{InitProducerIdRequest, InitProducerIdResponse};
@@ -17,7 +18,11 @@ impl Handler for InitProducerId {
     type Request = InitProducerIdRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=5;
 
-    async fn handle(context: &Context, _: i16, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: InitProducerIdRequest,
+    ) -> InitProducerIdResponse {
         let mut response = InitProducerIdResponse::default();
         (response.producer_id, response.producer_epoch) = (-1, -1);
         match producer(context, &request).await {

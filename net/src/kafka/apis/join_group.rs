@@ -2,9 +2,10 @@
 
 use crate::kafka::codec::wire::join_group_response::JoinGroupResponseMember;
 use crate::kafka::codec::wire::{self, StrBytes};
-use crate::kafka::context::{Caller, Context};
+use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::group_code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::{Join, JoinRefused, Joined};
 use engine::groups::{Answer, Request};
@@ -27,29 +28,25 @@ impl Handler for JoinGroup {
         request.protocols.len()
     }
 
-    async fn handle(context: &Context, version: i16, request: JoinGroupRequest) -> JoinGroupResponse {
-        Self::handle_from(context, Caller::default(), version, request).await
-    }
-
-    async fn handle_from(
+    async fn handle(
         context: &Context,
-        caller: Caller,
-        version: i16,
+        asked: &RequestContext,
         request: JoinGroupRequest,
     ) -> JoinGroupResponse {
         if let Some(reason) = &request.reason {
             tracing::debug!(group = %request.group_id, member = %request.member_id, "joins: {reason}");
         }
-        let join = join_of(version, request, caller, context.new_topic_id().0);
+        let join = join_of(asked, request, context.new_topic_id().0);
         match context.groups.ask(Request::Join(join)).await {
-            Answer::Joined(Ok(joined)) => welcome(version, joined),
-            Answer::Joined(Err(refused)) => refuse(version, &refused),
+            Answer::Joined(Ok(joined)) => welcome(asked.version, joined),
+            Answer::Joined(Err(refused)) => refuse(asked.version, &refused),
             other => panic!("a join was answered with {other:?}"),
         }
     }
 }
 
-fn join_of(version: i16, request: JoinGroupRequest, caller: Caller, entropy: u128) -> Join {
+fn join_of(asked: &RequestContext, request: JoinGroupRequest, entropy: u128) -> Join {
+    let version = asked.version;
     // Version 0 knows one time-out for both.
     let rebalance_timeout_ms =
         if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
@@ -58,8 +55,8 @@ fn join_of(version: i16, request: JoinGroupRequest, caller: Caller, entropy: u12
         group: request.group_id.as_str().to_owned(),
         member: request.member_id.as_str().to_owned(),
         instance: wire::owned(request.group_instance_id.as_ref()),
-        client_id: caller.client_id,
-        client_host: caller.host,
+        client_id: asked.client_id.to_string(),
+        client_host: asked.host(),
         session_timeout_ms: request.session_timeout_ms,
         rebalance_timeout_ms,
         protocol_type: request.protocol_type.as_str().to_owned(),
@@ -140,7 +137,7 @@ mod tests {
         let request = |version| {
             let mut request = JoinGroupRequest::default();
             (request.session_timeout_ms, request.rebalance_timeout_ms) = (10, 20);
-            join_of(version, request, Caller::default(), 0)
+            join_of(&RequestContext::sample(11, version), request, 0)
         };
         assert_eq!(request(0).rebalance_timeout_ms, 10);
         assert_eq!(request(1).rebalance_timeout_ms, 20);

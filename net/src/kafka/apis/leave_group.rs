@@ -5,6 +5,7 @@ use crate::kafka::codec::wire::leave_group_response::MemberResponse;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{group_code, group_result_code};
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::Leave;
 use engine::groups::{Answer, GroupError, Request};
@@ -23,7 +24,11 @@ impl Handler for LeaveGroup {
         request.members.len()
     }
 
-    async fn handle(context: &Context, version: i16, request: LeaveGroupRequest) -> LeaveGroupResponse {
+    async fn handle(
+        context: &Context,
+        &RequestContext { version, .. }: &RequestContext,
+        request: LeaveGroupRequest,
+    ) -> LeaveGroupResponse {
         let listed = request.members.iter().map(|member| {
             let id = member.member_id.as_str().to_owned();
             (id, wire::owned(member.group_instance_id.as_ref()))

@@ -4,6 +4,7 @@ use super::config_resource::{BROKER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use kafka_wire::list_config_resources_response::ConfigResource;
 use kafka_wire::{ListConfigResourcesRequest, ListConfigResourcesResponse};
@@ -16,7 +17,7 @@ impl Handler for ListConfigResources {
 
     async fn handle(
         context: &Context,
-        version: i16,
+        &RequestContext { version, .. }: &RequestContext,
         request: ListConfigResourcesRequest,
     ) -> ListConfigResourcesResponse {
         let mut response = ListConfigResourcesResponse::default();

@@ -6,6 +6,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::Listed;
 use engine::groups::{Answer, Request};
@@ -30,7 +31,7 @@ impl Handler for ListGroups {
         repeats::keep_first(&mut request.types_filter, StrBytes::clone);
     }
 
-    async fn handle(context: &Context, _: i16, request: ListGroupsRequest) -> ListGroupsResponse {
+    async fn handle(context: &Context, _: &RequestContext, request: ListGroupsRequest) -> ListGroupsResponse {
         match context.groups.ask(Request::List).await {
             Answer::Listed(listed) => answer(&request, listed),
             other => panic!("a list was asked for and {other:?} answered"),

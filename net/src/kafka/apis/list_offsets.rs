@@ -7,6 +7,7 @@ use crate::kafka::codec::wire::list_offsets_response::{
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, refusal_code};
+use crate::kafka::request_context::RequestContext;
 use crate::shard::results::{QueryResult, Question};
 use core::ops::RangeInclusive;
 use engine::port::{Answer, QueryKind};
@@ -22,7 +23,11 @@ impl Handler for ListOffsets {
         request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
     }
 
-    async fn handle(context: &Context, version: i16, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    async fn handle(
+        context: &Context,
+        &RequestContext { version, .. }: &RequestContext,
+        request: ListOffsetsRequest,
+    ) -> ListOffsetsResponse {
         let view = context.view();
         let named = request.topics.iter().flat_map(|topic| {
             topic.partitions.iter().map(|wanted| (topic.name.as_str(), wanted.partition_index))

@@ -9,6 +9,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, control_error};
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
@@ -39,7 +40,11 @@ impl Handler for Metadata {
         }
     }
 
-    async fn handle(context: &Context, version: i16, request: MetadataRequest) -> MetadataResponse {
+    async fn handle(
+        context: &Context,
+        &RequestContext { version, .. }: &RequestContext,
+        request: MetadataRequest,
+    ) -> MetadataResponse {
         let topics = match wanted(version, &request) {
             Wanted::All => {
                 let view = context.view();

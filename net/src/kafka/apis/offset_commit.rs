@@ -7,6 +7,7 @@ use crate::kafka::codec::wire::offset_commit_response::{
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, group_code, group_result_code};
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::groups::request::{Commit, Identity, NewOffset};
@@ -24,7 +25,11 @@ impl Handler for OffsetCommit {
         request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
     }
 
-    async fn handle(context: &Context, _: i16, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: OffsetCommitRequest,
+    ) -> OffsetCommitResponse {
         let offsets = known_offsets(&context.view(), &request);
         let commit = Commit {
             member: Identity {

@@ -7,6 +7,7 @@ use crate::kafka::codec::wire::offset_delete_response::{
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, group_code, group_result_code};
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::DeleteOffsets;
 use engine::groups::{Answer, Request};
@@ -22,7 +23,11 @@ impl Handler for OffsetDelete {
         request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
     }
 
-    async fn handle(context: &Context, _: i16, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    async fn handle(
+        context: &Context,
+        _: &RequestContext,
+        request: OffsetDeleteRequest,
+    ) -> OffsetDeleteResponse {
         let view = context.view();
         let is_known = |topic: &str, number| find_partition(&view, topic, number).is_ok();
         let group = request.group_id.as_str().to_owned();

@@ -10,6 +10,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, group_code};
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::{FetchOffsets, FetchedOffset};
 use engine::groups::{Answer, GroupError, Request};
@@ -56,7 +57,11 @@ impl Handler for OffsetFetch {
         }
     }
 
-    async fn handle(context: &Context, version: i16, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    async fn handle(
+        context: &Context,
+        &RequestContext { version, .. }: &RequestContext,
+        request: OffsetFetchRequest,
+    ) -> OffsetFetchResponse {
         let require_stable = request.require_stable;
         if version < BATCHED_FROM {
             let topics = request.topics.as_ref();

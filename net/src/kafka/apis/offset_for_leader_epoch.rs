@@ -7,6 +7,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::results::{QueryResult, Question};
 use core::ops::RangeInclusive;
 use engine::port::{Answer, QueryKind};
@@ -32,7 +33,7 @@ impl Handler for OffsetForLeaderEpoch {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: OffsetForLeaderEpochRequest,
     ) -> OffsetForLeaderEpochResponse {
         let view = context.view();

@@ -6,6 +6,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::View;
@@ -43,7 +44,7 @@ impl Handler for AlterPartitionReassignments {
 
     async fn handle(
         context: &Context,
-        _: i16,
+        _: &RequestContext,
         request: AlterPartitionReassignmentsRequest,
     ) -> AlterPartitionReassignmentsResponse {
         let view = context.view();
@@ -98,7 +99,7 @@ impl Handler for ListPartitionReassignments {
     /// None is ever under way.
     async fn handle(
         _: &Context,
-        _: i16,
+        _: &RequestContext,
         _: ListPartitionReassignmentsRequest,
     ) -> ListPartitionReassignmentsResponse {
         let mut response = ListPartitionReassignmentsResponse::default();

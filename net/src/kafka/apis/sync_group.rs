@@ -4,6 +4,7 @@ use crate::kafka::codec::wire::{self, StrBytes};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::group_code;
+use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::groups::request::{Identity, Sync};
 use engine::groups::{Answer, Request};
@@ -19,7 +20,7 @@ impl Handler for SyncGroup {
         request.assignments.len()
     }
 
-    async fn handle(context: &Context, _: i16, request: SyncGroupRequest) -> SyncGroupResponse {
+    async fn handle(context: &Context, _: &RequestContext, request: SyncGroupRequest) -> SyncGroupResponse {
         let assignments = request.assignments.iter();
         let sync = Sync {
             member: Identity {

@@ -6,10 +6,10 @@ use super::fetch_codec::{
 };
 use super::sessions::{Followed, Key, SessionError, Told};
 use crate::kafka::codec::cursor::Malformed;
-use crate::kafka::codec::header::RequestHeader;
 use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::context::Context;
 use crate::kafka::errors::{code, refusal_code};
+use crate::kafka::request_context::RequestContext;
 use crate::kafka::throttle::{self, Quota};
 use crate::shard::completion::Slots;
 use crate::shard::shard_loop::FetchTicket;
@@ -53,15 +53,15 @@ struct Wanted {
 /// Decodes a request and hands it to the engine; `bytes_max` bounds the answer.
 pub fn begin(
     context: &Context,
-    header: RequestHeader<'_>,
+    asked: &RequestContext,
     body: &[u8],
     bytes_max: usize,
 ) -> Result<FetchWork, Malformed> {
-    let request = FetchRequest::decode(body, header.version)?;
+    let request = FetchRequest::decode(body, asked.version)?;
     let view = context.view();
     let mut head = FetchAnswerHead {
-        correlation: header.correlation,
-        version: header.version,
+        correlation: asked.correlation,
+        version: asked.version,
         error_code: code::NONE,
         session_id: 0,
         read_committed: request.read_committed,
@@ -78,9 +78,9 @@ pub fn begin(
             (false, Vec::new())
         }
     };
-    let resolve = |followed| resolve(&view, header.version, followed);
+    let resolve = |followed| resolve(&view, asked.version, followed);
     let wanted: Vec<Wanted> = followed.into_iter().map(resolve).collect();
-    let quota = Quota::of(&view.quotas, header.client_id, QuotaKind::Fetch);
+    let quota = Quota::of(&view.quotas, &asked.client_id, QuotaKind::Fetch);
     let bytes_max = quota.as_ref().map_or(bytes_max, |quota| bytes_max.min(quota.answer_bytes_max()));
     let deadline_ns = deadline_ns(context, &request, &wanted);
     let ticket = ask(context, &request, &wanted, (bytes_max, deadline_ns));

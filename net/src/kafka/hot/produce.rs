@@ -3,10 +3,11 @@
 
 use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
 use crate::kafka::codec::cursor::Malformed;
-use crate::kafka::codec::header::{self, RequestHeader};
+use crate::kafka::codec::header::{self};
 use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::context::Context;
 use crate::kafka::errors::{code, refusal_code};
+use crate::kafka::request_context::RequestContext;
 use crate::kafka::throttle;
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
@@ -66,16 +67,16 @@ pub enum Begun {
 /// connection's request for batches with acks=0.
 pub async fn begin(
     context: &Context,
-    header: RequestHeader<'_>,
+    asked: &RequestContext,
     body: &[u8],
     closed: impl Fn() -> bool,
     silent: impl FnOnce() -> RequestId,
 ) -> Result<Begun, Malformed> {
-    let request = ProduceRequest::decode(body, header.version)?;
+    let request = ProduceRequest::decode(body, asked.version)?;
     let view = context.view();
-    let refused = refused_whole(&request, header.version);
+    let refused = refused_whole(&request, asked.version);
     let mut partitions = resolve(&view, &request, refused);
-    let throttle = context.charge_produce(&view, header.client_id, body.len());
+    let throttle = context.charge_produce(&view, &asked.client_id, body.len());
     let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
     if request.acks == 0 {
         hand_all_on(context, silent(), &request, &mut partitions, (deadline_ns, &closed)).await;
@@ -88,7 +89,7 @@ pub async fn begin(
     fill_refused(&slots, &partitions);
     context.shard.forget_if_complete(id, &slots);
     let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
-    let (version, correlation) = (header.version, header.correlation);
+    let (version, correlation) = (asked.version, asked.correlation);
     Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots, throttle }))
 }
 
