@@ -19,6 +19,8 @@ pub struct ShardMetrics {
     pub replicas_joining: u64,
     pub scrub: ScrubCounts,
     pub cache_bytes: u64,
+    /// What the cache may take now: it grows as it is used.
+    pub cache_bytes_max: u64,
     /// Held of checkpoints that come from other replicas.
     pub incoming_bytes: u64,
     pub pool_used_bytes: u64,

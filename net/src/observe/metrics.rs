@@ -56,6 +56,9 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("groups_loading", "Partitions of the offsets topic that are being read back", |p| p.groups.loading),
     ("groups_history_bytes", "Bytes to read back after a restart", |p| p.groups.history_bytes),
     ("cache_bytes", "Entries kept in memory for readers", |p| p.engine.cache_bytes),
+    ("cache_bytes_max", "What entries in memory may take now: as much as readers would have used", |p| {
+        p.engine.cache_bytes_max
+    }),
     ("scrub_pass_bytes", "Bytes read in the pass under way", |p| p.engine.scrub.pass_bytes),
     ("scrub_sealed_bytes", "Bytes in sealed segments: a whole pass", |p| p.engine.scrub.sealed_bytes),
     (

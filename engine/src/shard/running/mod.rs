@@ -347,6 +347,7 @@ impl Shard {
         self.reopen_repaired(now, fx);
         self.tick_scrub(now, fx);
         self.fetches.expire(now);
+        self.cache.settle(now);
         self.tick_health(now, fx);
     }
 
@@ -408,6 +409,7 @@ impl Shard {
             stages,
             read: self.fetches.read_latency.clone(),
             cache_bytes: self.cache.bytes() as u64,
+            cache_bytes_max: self.cache.kept() as u64,
             journals: journals.map(|journal| self.journal_metrics(journal)).collect(),
             scrub: self.scrub_counts(),
             replicas_joining: self.replicas_joining(),
