@@ -1,9 +1,10 @@
 //! The process from outside: what it refuses and how it exits, start, stop and its streams.
 
 use std::io::Write;
-use std::net::TcpListener;
+
 use std::process::{Command, Stdio};
 use tests::process::broker::test_folder;
+use tests::process::ports::Ports;
 use tests::process::{Broker, BrokerOptions, Deadline, binary, foreign, http};
 
 /// Runs `duramen` to its end: exit code and both streams.
@@ -88,7 +89,7 @@ fn check_config_reads_the_file_and_names_the_nearest_key() {
 #[test]
 fn a_port_that_is_taken_is_refused_with_2() {
     let broker = Broker::prepare(BrokerOptions::default());
-    let taken = TcpListener::bind(("127.0.0.1", broker.ports.kafka() + 1)).expect("a free port");
+    let taken = Ports::listen(broker.ports.kafka() + 1);
     let output = broker.command().output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");

@@ -136,11 +136,11 @@ fn append_snappy_block(block: &[u8], out: &mut Vec<u8>, cap: usize) -> Result<()
 }
 
 #[cfg(test)]
-mod tests {
+pub mod samples {
     use super::*;
-    use proptest::prelude::*;
 
-    fn xerial(blocks: &[&[u8]]) -> Vec<u8> {
+    /// Blocks as the Java client frames them.
+    pub fn xerial(blocks: &[&[u8]]) -> Vec<u8> {
         let mut framed = XERIAL_MAGIC.to_vec();
         framed.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
         for block in blocks {
@@ -150,6 +150,13 @@ mod tests {
         }
         framed
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::xerial;
+    use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn each_codec_gives_back_what_it_took_and_stops_at_the_cap() {

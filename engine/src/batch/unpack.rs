@@ -300,6 +300,7 @@ fn wants_more_window(code: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::codec::samples::xerial;
     use proptest::prelude::*;
     use std::io::Write;
 
@@ -317,17 +318,6 @@ mod tests {
 
     fn text(bytes: usize) -> Vec<u8> {
         (0..bytes).map(|at| (at * at / 1000 % 251) as u8).collect()
-    }
-
-    fn xerial(blocks: &[&[u8]]) -> Vec<u8> {
-        let mut framed = XERIAL_MAGIC.to_vec();
-        framed.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
-        for block in blocks {
-            let block = Codec::Snappy.compress(block);
-            framed.extend_from_slice(&(block.len() as u32).to_be_bytes());
-            framed.extend_from_slice(&block);
-        }
-        framed
     }
 
     #[test]

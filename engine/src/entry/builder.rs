@@ -11,6 +11,7 @@ use super::layout::{
     BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION, EntryHeader,
     EntryKind, HEADER_BYTES, head_checksum,
 };
+use super::reader::batch_prefix;
 use crate::batch::header::attribute;
 use crate::batch::validate::BatchError;
 use crate::batch::{BATCH_HEADER_BYTES, BatchHeader, Checked, RecordTimes, RecordWalk};
@@ -372,18 +373,6 @@ fn seal_checksum(first: &mut [u8], secret: u64, head_bytes: usize) {
     let checksum = head_checksum(secret, &first[..head_bytes]);
     let at = core::mem::offset_of!(EntryHeader, checksum);
     first[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
-}
-
-/// The batch's first 21 bytes, as its descriptor says: base offset, length, leader epoch, magic
-/// and CRC, big-endian as Kafka has them.
-pub fn batch_prefix(descriptor: &BatchDescriptor) -> [u8; BATCH_PREFIX_BYTES] {
-    let mut prefix = [0; BATCH_PREFIX_BYTES];
-    prefix[..8].copy_from_slice(&descriptor.base_offset.get().to_be_bytes());
-    prefix[8..12].copy_from_slice(&(descriptor.bytes.get() - 12).to_be_bytes());
-    prefix[12..16].copy_from_slice(&descriptor.leader_epoch.get().to_be_bytes());
-    prefix[16] = 2;
-    prefix[17..].copy_from_slice(&descriptor.crc.get().to_be_bytes());
-    prefix
 }
 
 #[cfg(test)]

@@ -54,12 +54,11 @@ const _: () = assert!(BLOCK.is_multiple_of(SECTOR));
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{BatchBuilder, NewRecord};
     use crate::disk::BufferPool;
-    use crate::entry::BatchDescriptor;
-    use crate::entry::builder::{Hint, OpenEntry, Placed, Stamp};
+    use crate::entry::builder::{Hint, OpenEntry, Stamp};
     use crate::entry::layout::ENTRY_BYTES_MAX;
     use crate::entry::reader::{check_body, check_head};
+    use crate::entry::samples::batch;
     use crate::ids::*;
 
     const EXPECT: Expect = Expect {
@@ -67,29 +66,6 @@ mod tests {
         segment_base: Index(1),
         position: 0,
     };
-
-    fn batch(number: i64) -> (Vec<u8>, Placed) {
-        let mut builder = BatchBuilder::new(1);
-        builder.push(NewRecord::value(&[7; 700]));
-        let bytes = builder.build();
-        let descriptor = BatchDescriptor {
-            partition: 9.into(),
-            base_offset: number.into(),
-            leader_epoch: 1.into(),
-            record_count: 1.into(),
-            base_timestamp: 1.into(),
-            max_timestamp: 1.into(),
-            producer_id: (-1).into(),
-            producer_epoch: (-1).into(),
-            attributes: 0.into(),
-            base_sequence: (-1).into(),
-            position: 0.into(),
-            bytes: (bytes.len() as u32).into(),
-            crc: 0.into(),
-            reserved: 0.into(),
-        };
-        (bytes, Placed::as_it_is(descriptor))
-    }
 
     /// An entry whose head takes three sectors and more.
     fn entry() -> EntryBytes {
@@ -111,7 +87,7 @@ mod tests {
         loop {
             let mut open = OpenEntry::new(&pool, hint, ENTRY_BYTES_MAX, 1);
             for number in 0..16 {
-                let (bytes, placed) = batch(number);
+                let (bytes, placed) = batch(number, 700);
                 if open.fits(bytes.len()) {
                     open.append(&pool, &bytes, placed).expect("its CRC is right");
                 }

@@ -1,14 +1,18 @@
 //! Port ranges that no other test has, in this process or another.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::{Duration, Instant};
 
 /// Ports of a range: the HTTP port, and up to 15 shards' or, where there are peers, 7 and theirs.
 pub const RANGE: u16 = 16;
 /// Below Linux's ephemeral ports (32768), which outgoing connections take.
 const FIRST: u16 = 20_000;
 const RANGES: u16 = 700;
+/// A fork is over in milliseconds, on a busy machine in more.
+const HELD_MAX: Duration = Duration::from_secs(5);
 
 /// A range, held by an abstract socket's name: it vanishes with its process and leaves no file.
 #[derive(Debug)]
@@ -33,6 +37,20 @@ impl Ports {
         all_free.then_some(Self { first, _name: name })
     }
 
+    /// Listens on a port of a range that was taken. It was free then; but whoever starts a process meanwhile gives it
+    /// all our sockets for the moment between its fork and its exec, the one that found the port free among them.
+    pub fn listen(port: u16) -> TcpListener {
+        let until = Instant::now() + HELD_MAX;
+        loop {
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                    std::thread::yield_now();
+                }
+                bound => return bound.unwrap_or_else(|error| panic!("port {port}: {error}")),
+            }
+        }
+    }
+
     pub fn http(&self) -> u16 {
         self.first
     }
@@ -51,6 +69,17 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_is_held_for_a_moment_is_waited_for() {
+        let ports = Ports::take();
+        let held = TcpListener::bind(("127.0.0.1", ports.peer())).expect("it is ours");
+        let port = ports.peer();
+        let waiting =
+            std::thread::spawn(move || Ports::listen(port).local_addr().expect("it listens").port());
+        drop(held);
+        assert_eq!(waiting.join().expect("it got the port"), port);
+    }
 
     #[test]
     fn two_ranges_never_meet() {

@@ -73,7 +73,7 @@ impl Wires {
         let back = Arc::clone(self.directions.entry((to, from)).or_default());
         let ports = Ports::take();
         for shard in 0..node.options.shards {
-            let listener = TcpListener::bind(("127.0.0.1", ports.peer() + shard)).expect("a free port");
+            let listener = Ports::listen(ports.peer() + shard);
             listener.set_nonblocking(true).expect("a socket");
             let wire = Wire {
                 target: node.ports.peer() + shard,

@@ -2,6 +2,7 @@
 
 use super::admin::{self, Failure};
 use super::config_resource::{ConfigResource, config_resource};
+use crate::kafka::codec::wire::StrBytes;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::request_context::RequestContext;
@@ -32,16 +33,8 @@ impl Handler for AlterConfigs {
         _: &RequestContext,
         request: AlterConfigsRequest,
     ) -> AlterConfigsResponse {
-        let view = context.view();
-        let names = request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str()));
-        let repeated = admin::repeated(names);
-        let mut planned = Vec::with_capacity(request.resources.len());
-        let mut pace = Pace::begin();
-        for resource in &request.resources {
-            pace.rest_if_late().await;
-            planned.push(plan(&view, &repeated, resource));
-        }
-        let results = carry_out(context, request.validate_only, planned).await;
+        let id = |one: &AlterConfigsResource| (one.resource_type, one.resource_name.clone());
+        let results = alter_each(context, request.validate_only, &request.resources, id, plan).await;
         let mut response = AlterConfigsResponse::default();
         for (resource, result) in request.resources.iter().zip(&results) {
             let mut answer = AlterConfigsResourceResponse::default();
@@ -62,6 +55,30 @@ fn plan(view: &View, repeated: &Repeated<'_>, resource: &AlterConfigsResource) -
     }
     let changes = vec![ConfigChange::ReplaceAll { configs }];
     alter(view, repeated, (resource.resource_type, &resource.resource_name), changes)
+}
+
+/// Plans the changes of each resource in its turn, and carries them out unless they are only to be checked; a result
+/// for each, in their order.
+pub(super) async fn alter_each<R>(
+    context: &Context,
+    validate_only: bool,
+    resources: &[R],
+    id: impl Fn(&R) -> (i8, StrBytes),
+    plan: impl Fn(&View, &Repeated<'_>, &R) -> Result<Command, Failure>,
+) -> Vec<Result<(), Failure>> {
+    let view = context.view();
+    let ids: Vec<_> = resources.iter().map(id).collect();
+    let repeated = admin::repeated(ids.iter().map(|(kind, name)| (*kind, name.as_str())));
+    let mut planned = Vec::with_capacity(resources.len());
+    let mut pace = Pace::begin();
+    for resource in resources {
+        pace.rest_if_late().await;
+        planned.push(plan(&view, &repeated, resource));
+    }
+    if validate_only {
+        return planned.into_iter().map(|one| one.map(|_| ())).collect();
+    }
+    admin::carry_out(context, planned, 0).await.into_iter().map(|one| one.map(|_| ())).collect()
 }
 
 /// The command for one resource's changes.
@@ -97,18 +114,6 @@ fn alter_bare(what: &str, changes: &[ConfigChange]) -> Result<Command, Failure> 
 
 pub(super) fn null_value(key: &str) -> Failure {
     Failure::request(format!("Null value not supported for : {key}"))
-}
-
-/// Carries out the commands unless they are only to be checked.
-pub(super) async fn carry_out(
-    context: &Context,
-    validate_only: bool,
-    planned: Vec<Result<Command, Failure>>,
-) -> Vec<Result<(), Failure>> {
-    if validate_only {
-        return planned.into_iter().map(|one| one.map(|_| ())).collect();
-    }
-    admin::carry_out(context, planned, 0).await.into_iter().map(|one| one.map(|_| ())).collect()
 }
 
 #[cfg(test)]

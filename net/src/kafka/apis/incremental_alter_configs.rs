@@ -1,12 +1,11 @@
 //! IncrementalAlterConfigs: settings are set, unset, appended to and subtracted from one by one.
 
 use super::admin::{self, Failure};
-use super::alter_configs::{Repeated, alter, carry_out, null_value};
+use super::alter_configs::{Repeated, alter, alter_each, null_value};
 use crate::kafka::codec::wire::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::request_context::RequestContext;
-use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::ConfigChange;
 use engine::control::{Command, View};
@@ -28,16 +27,8 @@ impl Handler for IncrementalAlterConfigs {
         _: &RequestContext,
         request: IncrementalAlterConfigsRequest,
     ) -> IncrementalAlterConfigsResponse {
-        let view = context.view();
-        let names = request.resources.iter().map(|one| (one.resource_type, one.resource_name.as_str()));
-        let repeated = admin::repeated(names);
-        let mut planned = Vec::with_capacity(request.resources.len());
-        let mut pace = Pace::begin();
-        for resource in &request.resources {
-            pace.rest_if_late().await;
-            planned.push(plan(&view, &repeated, resource));
-        }
-        let results = carry_out(context, request.validate_only, planned).await;
+        let id = |one: &AlterConfigsResource| (one.resource_type, one.resource_name.clone());
+        let results = alter_each(context, request.validate_only, &request.resources, id, plan).await;
         let mut response = IncrementalAlterConfigsResponse::default();
         for (resource, result) in request.resources.iter().zip(&results) {
             let mut answer = AlterConfigsResourceResponse::default();

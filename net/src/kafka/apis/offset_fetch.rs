@@ -107,6 +107,31 @@ fn by_topic(fetched: &[FetchedOffset]) -> impl Iterator<Item = &[FetchedOffset]>
     fetched.chunk_by(|one, next| one.topic == next.topic)
 }
 
+/// The protocol has two types of the same fields: for one group, and in a list of groups.
+macro_rules! topics {
+    ($fetched:expr, $topic:ty, $partition:ty) => {
+        by_topic(&$fetched)
+            .map(|run| {
+                let mut topic = <$topic>::default();
+                topic.name = (&*run[0].topic).into();
+                topic.partitions = run
+                    .iter()
+                    .map(|offset| {
+                        let mut partition = <$partition>::default();
+                        partition.partition_index = offset.partition;
+                        partition.committed_offset = offset.offset;
+                        partition.committed_leader_epoch = offset.leader_epoch;
+                        partition.metadata = Some((&*offset.metadata).into());
+                        partition.error_code = offset.error.map_or(code::NONE, group_code);
+                        partition
+                    })
+                    .collect();
+                topic
+            })
+            .collect()
+    };
+}
+
 fn one_group(version: i16, wanted: Option<Vec<(Arc<str>, i32)>>, fetched: Fetched) -> OffsetFetchResponse {
     let mut response = OffsetFetchResponse::default();
     let fetched = match fetched {
@@ -127,23 +152,7 @@ fn one_group(version: i16, wanted: Option<Vec<(Arc<str>, i32)>>, fetched: Fetche
             Vec::new()
         }
     };
-    for run in by_topic(&fetched) {
-        let mut topic = OffsetFetchResponseTopic::default();
-        topic.name = (&*run[0].topic).into();
-        topic.partitions = run
-            .iter()
-            .map(|offset| {
-                let mut partition = OffsetFetchResponsePartition::default();
-                partition.partition_index = offset.partition;
-                partition.committed_offset = offset.offset;
-                partition.committed_leader_epoch = offset.leader_epoch;
-                partition.metadata = Some((&*offset.metadata).into());
-                partition.error_code = offset.error.map_or(code::NONE, group_code);
-                partition
-            })
-            .collect();
-        response.topics.push(topic);
-    }
+    response.topics = topics!(fetched, OffsetFetchResponseTopic, OffsetFetchResponsePartition);
     response
 }
 
@@ -154,23 +163,7 @@ fn listed_group(name: StrBytes, fetched: Fetched) -> OffsetFetchResponseGroup {
         group.error_code = group_code(error);
         Vec::new()
     });
-    for run in by_topic(&fetched) {
-        let mut topic = OffsetFetchResponseTopics::default();
-        topic.name = (&*run[0].topic).into();
-        topic.partitions = run
-            .iter()
-            .map(|offset| {
-                let mut partition = OffsetFetchResponsePartitions::default();
-                partition.partition_index = offset.partition;
-                partition.committed_offset = offset.offset;
-                partition.committed_leader_epoch = offset.leader_epoch;
-                partition.metadata = Some((&*offset.metadata).into());
-                partition.error_code = offset.error.map_or(code::NONE, group_code);
-                partition
-            })
-            .collect();
-        group.topics.push(topic);
-    }
+    group.topics = topics!(fetched, OffsetFetchResponseTopics, OffsetFetchResponsePartitions);
     group
 }
 
