@@ -3,6 +3,7 @@
 use super::scrub::ScrubCounts;
 use crate::ids::JournalId;
 use crate::journal::Journal;
+use crate::journal::log::deleting::Why;
 use crate::journal::log::stages::StageLatencies;
 use crate::latency::Latency;
 
@@ -60,6 +61,8 @@ pub struct JournalMetrics {
     pub dead_bytes: u64,
     /// Dead bytes in sealed segments that something alive in the same or an earlier segment keeps.
     pub pinned_bytes: u64,
+    /// Why the first sealed segment stays.
+    pub front_kept: Option<Why>,
     pub full: bool,
     pub damaged_ranges: u64,
     /// Copies of small files that were bad when it was opened.
@@ -105,6 +108,7 @@ impl Journal {
             live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),
             dead_bytes: place.dead_bytes,
             pinned_bytes: place.pinned_bytes,
+            front_kept: self.front_may_go().and_then(Result::err),
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
             bad_copies: u64::from(self.bad_copies()),

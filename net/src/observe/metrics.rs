@@ -5,6 +5,7 @@ use crate::kafka::versions;
 use crate::observe::stats::{ApiStats, ShardPage};
 use crate::observe::status::Status;
 use engine::health::{Finding, Kind};
+use engine::journal::log::deleting::Why;
 use engine::journal::quorum::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::peer::Space;
@@ -124,6 +125,12 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     }),
 ];
 
+/// By reason.
+const FRONT_KEPT: (&str, &str) = (
+    "journal_front_kept",
+    "1 for what keeps the oldest sealed segment: its file is deleted when nothing does",
+);
+
 const STAGES_HELP: &str = "Of an entry: group, from its first batch to its seal; write, from its append to its \
     last write; sync, one fdatasync; durable, from its append to it and all before it being on this disk; commit, \
     from its append to its commit. Of a fetch: read, from the disk";
@@ -218,6 +225,14 @@ impl Page {
                 for (labels, journal) in self.journals() {
                     value(&mut family.encode_family(&labels)?, kind, figure(journal))?;
                 }
+            }
+        }
+        let mut family = descriptor(encoder, FRONT_KEPT.0, FRONT_KEPT.1, MetricType::Gauge)?;
+        for ([shard, journal], figures) in self.journals() {
+            for why in Why::ALL {
+                let labels = [shard.clone(), journal.clone(), ("why", why.name().to_owned())];
+                let is_so = u64::from(figures.front_kept == Some(why));
+                value(&mut family.encode_family(&labels)?, MetricType::Gauge, is_so)?;
             }
         }
         for (name, help, nanoseconds) in JOURNAL_TIMES {

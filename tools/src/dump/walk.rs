@@ -103,22 +103,30 @@ impl<'a> Walk<'a> {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
-                // The bound may be younger than the look at these bytes.
-                Step::Gap { from, .. } | Step::Tail { from, .. } if self.is_written_now(segment, from)? => {}
                 Step::Gap { from, to, fault } => {
                     let text = format!("{segment}: bytes {from} to {to} are no entry: {fault}");
-                    self.note(self.code_of(segment, self.last.next())?, &text);
+                    self.no_entry(segment, from, &text)?;
                 }
                 // What a raft cut left in a segment that was rolled since.
                 Step::Tail { .. } if !segment.is_sealed() && self.next_base == Some(self.last.next()) => {}
                 Step::Tail { from, to, fault } => {
                     let text = format!("{segment}: bytes {from} to {to}, the last, are no entry: {fault}");
-                    self.note(self.code_of(segment, self.last.next())?, &text);
+                    self.no_entry(segment, from, &text)?;
                 }
                 Step::Unreadable(text) => return Err(Trouble::unreadable(&segment.path, text)),
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Notes that no entry begins at `position`, where one should. The bound is found out before the second look: what
+    /// it covers is there by then, also where a live broker wrote it behind the first.
+    fn no_entry(&mut self, segment: &Segment, position: u64, text: &str) -> Result<(), Trouble> {
+        let code = self.code_of(segment, self.last.next())?;
+        if !self.is_written_now(segment, position)? {
+            self.note(code, text);
+        }
+        Ok(())
     }
 
     /// Whether an entry begins here by now, which a live broker wrote behind the look.

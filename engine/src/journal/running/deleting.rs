@@ -6,6 +6,7 @@ use crate::disk::DiskError;
 use crate::ids::Index;
 use crate::journal::effects::{Done, Effects};
 use crate::journal::log::covering::{self, COVERING, Covering};
+use crate::journal::log::deleting::{Front, Why, may_drop};
 use crate::journal::log::done::LogDone;
 use crate::journal::log::procedures;
 use crate::journal::log::segment::Next;
@@ -22,18 +23,15 @@ impl Journal {
     /// Deletes dead segments from the front that two durable checkpoints cover and nobody reads.
     pub(super) fn delete_dead(&mut self, now: Now, fx: &mut Effects) {
         let deleting = &self.upkeep.deleting;
-        let is_busy = deleting.is_under_way || deleting.writes_covering || self.heal.repair.is_writing();
+        let is_busy = deleting.is_under_way || deleting.writes_covering;
         if is_busy || deleting.dead_segments == 0 || now.mono_ns < deleting.again_ns {
             return;
         }
-        let Some(front) = self.log.segments.sealed.front().filter(|front| self.is_deletable(front)) else {
-            return;
-        };
-        let good = |last: &&Index| !deleting.bad.contains(*last);
-        let covered = self.upkeep.checkpoints.iter().rev().filter(good).nth(COVERING - 1);
-        if covered.is_none_or(|covered| *covered < front.last) && !self.is_full() {
-            // The next segment that is sealed brings another one.
-            return;
+        match self.front_may_go() {
+            // The next segment that is sealed brings another checkpoint; on a full disk none is.
+            Some(Err(Why::NotCovered)) if self.is_full() => {}
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
         }
         self.upkeep.deleting.is_under_way = true;
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
@@ -43,9 +41,26 @@ impl Journal {
         });
     }
 
-    /// A replica that needs it could get it from nowhere else.
-    fn is_deletable(&self, front: &Rc<Sealed>) -> bool {
-        front.last <= self.held_by_all() && !front.is_read()
+    /// What is known of the first sealed segment, of which checkpoints cover all up to `covered`.
+    fn front(&self, covered: Index) -> Option<Front> {
+        let sealed = self.log.segments.sealed.front()?;
+        Some(Front {
+            last: sealed.last,
+            is_dead: self.upkeep.deleting.dead_segments > 0,
+            is_read: sealed.is_read(),
+            held_by_all: self.held_by_all(),
+            is_repaired: self.heal.repair.is_writing(),
+            covered,
+        })
+    }
+
+    /// Whether the first sealed segment may be deleted, as far as checkpoints are believed that were not read
+    /// again; none where nothing is sealed.
+    pub fn front_may_go(&self) -> Option<Result<(), Why>> {
+        let bad = &self.upkeep.deleting.bad;
+        let good = self.upkeep.checkpoints.iter().rev().filter(|last| !bad.contains(*last));
+        let covered = good.copied().nth(COVERING - 1).unwrap_or(Index::NONE);
+        self.front(covered).map(|front| may_drop(&front))
     }
 
     /// Checkpoints were read: up to where they cover segments go.
@@ -59,11 +74,7 @@ impl Journal {
         }
         let covered = covering.covered();
         let mut segments = Vec::new();
-        while self.upkeep.deleting.dead_segments > 0 && !self.heal.repair.is_writing() {
-            let front = self.log.segments.sealed.front();
-            if !front.is_some_and(|front| front.last <= covered && self.is_deletable(front)) {
-                break;
-            }
+        while self.front(covered).is_some_and(|front| may_drop(&front).is_ok()) {
             segments.push(self.log.segments.sealed.pop_front().expect("there is a front"));
             self.upkeep.deleting.dead_segments -= 1;
         }
