@@ -7,49 +7,16 @@ use net::process::address::Address;
 use net::process::config::{Config, Machine};
 use net::process::data_folder::{DataFolder, SegmentBytes};
 use net::process::options::Options;
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tests::counting::{self, Counting};
 use tests::process::broker::test_folder;
 use tests::process::ports::Ports;
 use tests::process::wire::Wire;
 use tests::process::{Deadline, records::Load};
-
-/// Counts what is allocated, and the most there was.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn taken(bytes: usize) {
-    let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    PEAK.fetch_max(now, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it came; the counts touch no memory
-// but their own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        // SAFETY: the caller keeps the contract of `alloc_zeroed`.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -233,8 +200,7 @@ fn ask(worst: &Worst, port: u16, waited_ns: &AtomicU64) -> Cost {
     let frame = body().i32((head.0.len() + worst.body.0.len()) as i32).raw(&head.0).raw(&worst.body.0).0;
     let mut chunk = vec![0; 64 << 10];
     waited_ns.store(0, Ordering::Relaxed);
-    let before = NOW.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+    let before = counting::begin();
     let answer_bytes = wire.write_all(&frame).ok().and_then(|()| {
         let mut length = [0; 4];
         wire.read_exact(&mut length).ok()?;
@@ -250,7 +216,7 @@ fn ask(worst: &Worst, port: u16, waited_ns: &AtomicU64) -> Cost {
     std::thread::sleep(Duration::from_millis(20));
     Cost {
         answer_bytes,
-        peak_bytes: PEAK.load(Ordering::Relaxed).saturating_sub(before),
+        peak_bytes: counting::peak_bytes().saturating_sub(before),
         waited: Duration::from_nanos(waited_ns.load(Ordering::Relaxed)),
     }
 }
