@@ -83,3 +83,43 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_in_the_same_order() {
+        let mut to = Vec::new();
+        to.put_u8(1);
+        to.put_u16(0x0203);
+        to.put_i64(-4);
+        to.sized(b"five");
+        to.put_count(2);
+        to.put_u128(6);
+        assert_eq!(to[..3], [1, 3, 2], "little-endian");
+        let mut from = Reader(&to);
+        assert_eq!((from.u8(), from.u16(), from.i64()), (Ok(1), Ok(0x0203), Ok(-4)));
+        assert_eq!((from.sized(), from.count(8), from.u128()), (Ok(&b"five"[..]), Ok(2), Ok(6)));
+        assert!(from.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_are_lacked_are_never_made_up() {
+        assert_eq!(Reader(&[1, 2, 3]).u32(), Err(Short));
+        assert_eq!(Reader(&[4, 0, 0, 0, 1, 2, 3]).sized(), Err(Short));
+        let mut from = Reader(&[1]);
+        assert_eq!((from.u16(), from.u8()), (Err(Short), Ok(1)), "what fails takes nothing");
+    }
+
+    #[test]
+    fn a_count_beyond_the_bytes_allocates_nothing() {
+        let mut to = Vec::new();
+        to.put_u32(3);
+        to.bytes(&[0; 23]);
+        assert_eq!(Reader(&to).count(8), Err(Short));
+        to.bytes(&[0]);
+        assert_eq!(Reader(&to).count(8), Ok(3));
+        assert_eq!(Reader(&u32::MAX.to_le_bytes()).count(usize::MAX), Err(Short));
+    }
+}

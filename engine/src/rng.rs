@@ -34,3 +34,24 @@ pub fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_split_mix_64() {
+        let mut rng = Rng::new(0);
+        let first = [0xE220_A839_7B1D_CDAF, 0x6E78_9E6A_A1B9_65F4, 0x06C4_5D18_8009_454F];
+        assert_eq!([rng.next_u64(), rng.next_u64(), rng.next_u64()], first);
+    }
+
+    #[test]
+    fn below_reaches_every_number_and_none_above() {
+        let mut rng = Rng::new(7);
+        let mut seen = [0; 5];
+        (0..1000).for_each(|_| seen[rng.below(5) as usize] += 1);
+        assert!(seen.iter().all(|count| (150..250).contains(count)), "{seen:?}");
+        assert!((0..100).all(|_| rng.one_in(1)));
+    }
+}

@@ -134,6 +134,9 @@ impl<R: BufRead> SnappyReader<R> {
         let (length, back) = match tag & 3 {
             0 => {
                 let length = if six_bits < 60 { six_bits } else { self.little_endian(six_bits - 59)? };
+                if length as u64 >= self.block_left {
+                    return Err(invalid("a literal goes on behind its block"));
+                }
                 self.literal_left = length + 1;
                 return Ok(());
             }
@@ -254,6 +257,8 @@ mod tests {
         assert!(read_all(&[2, 0, b'a', 0b0000_0001, 1], 9).is_err(), "four bytes where one is left");
         assert!(read_all(&[1, 0, b'a', 0], 9).is_err(), "left over");
         assert!(read_all(&[1, 0], 9).is_err(), "cut");
+        // A literal of three where one byte is declared, cut just where the block would end.
+        assert!(read_all(&[1, 0b0000_1000, b'a'], 9).is_err());
     }
 
     proptest! {

@@ -147,3 +147,35 @@ impl Reader<'_> {
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError::LeftOver(self.0.len())) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut to = Writer::default();
+        to.text("né");
+        to.optional_text(None);
+        to.optional_text(Some(""));
+        to.list([1u16, 2].into_iter(), Writer::u16);
+        to.pair("key", "value");
+        let mut from = Reader(&to.0);
+        assert_eq!(from.text(), Ok("né".to_owned()));
+        assert_eq!((from.optional_text(), from.optional_text()), (Ok(None), Ok(Some(String::new()))));
+        assert_eq!(from.list(2, Reader::u16), Ok(vec![1, 2]));
+        assert_eq!(from.end(), Err(DecodeError::LeftOver(16)));
+        assert_eq!(from.pair(), Ok(("key".to_owned(), "value".to_owned())));
+        assert_eq!(from.end(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_text_or_no_list_is_told() {
+        assert_eq!(Reader(&[1, 0, 0, 0, 0xff]).text(), Err(DecodeError::Text));
+        assert_eq!(Reader(&[9, 0, 0, 0, b'a']).text(), Err(DecodeError::Short));
+        let unknown = DecodeError::Unknown { what: "presence", number: 2 };
+        assert_eq!(Reader(&[2]).optional_text(), Err(unknown));
+        // Four thousand million elements of a byte that is not there.
+        assert_eq!(Reader(&[0xff; 4]).list(1, Reader::u8), Err(DecodeError::Short));
+    }
+}

@@ -1,5 +1,9 @@
 //! Leading: how a replica begins and ends to lead, what it knows of its followers, and how it
 //! hands over.
+//!
+//! Invariants:
+//! - When a follower had all there was never goes back: no message makes it older than is known.
+//! - Only who was heard holding all of it counts as in sync; silence is no sign of it.
 
 use super::holding::{Holding, Moved};
 use crate::clock::Now;
@@ -139,4 +143,66 @@ pub struct FollowerStanding {
     pub lag_ns: u64,
     pub in_sync: bool,
     pub space: Space,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn at(seconds: u64) -> Now {
+        Now { mono_ns: seconds * S, wall_ms: 0 }
+    }
+
+    /// A voter of a leader that began at 100 s with entries up to 10.
+    fn caught() -> Caught {
+        Caught::new(true, Index(10), at(100))
+    }
+
+    fn heard(caught: &mut Caught, seconds: u64, matched: u64, last: u64) {
+        caught.heard_ns = seconds * S;
+        caught.note(Index(matched), Index(last), at(seconds));
+    }
+
+    #[test]
+    fn a_follower_that_holds_all_is_in_sync_as_long_as_it_is_heard() {
+        let mut caught = caught();
+        heard(&mut caught, 105, 10, 10);
+        assert!(caught.is_in_sync(115 * S) && !caught.is_in_sync(116 * S));
+        // It is told again and again that it holds all, and nobody heard it since.
+        caught.note(Index(10), Index(10), at(120));
+        assert!(!caught.is_in_sync(120 * S));
+    }
+
+    #[test]
+    fn one_that_follows_at_a_distance_is_in_sync_by_what_it_reaches() {
+        let mut caught = caught();
+        // Always 5 behind: what there was at 101 s it has at 102 s.
+        (101..120).for_each(|second| heard(&mut caught, second, second * 5, second * 5 + 5));
+        assert!(caught.is_in_sync(120 * S));
+        assert!(caught.caught_up_ns() < 120 * S);
+        // It stands still while others write.
+        (120..135).for_each(|second| heard(&mut caught, second, 595, second * 5 + 5));
+        assert!(!caught.is_in_sync(135 * S));
+    }
+
+    #[test]
+    fn who_cannot_take_more_or_does_not_count_is_never_in_sync() {
+        let full = Caught { space: Space::Full, ..caught() };
+        let replaced = Caught { is_replaced: true, ..caught() };
+        let learner = Caught { is_voter: false, ..caught() };
+        assert!(caught().is_in_sync(100 * S));
+        assert!([full, replaced, learner].iter().all(|one| !one.is_in_sync(100 * S)));
+    }
+
+    #[test]
+    fn what_is_known_never_becomes_older() {
+        let mut caught = caught();
+        heard(&mut caught, 110, 20, 20);
+        let before = caught.caught_up_ns();
+        // A late message of an older state.
+        heard(&mut caught, 105, 12, 30);
+        assert!(caught.caught_up_ns() >= before);
+    }
 }
