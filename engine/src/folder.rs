@@ -4,6 +4,7 @@
 //! its identity is decided elsewhere.
 
 use crate::disk::DiskError;
+use crate::disk::io::Io;
 use crate::framing::{FrameKind, TEMPORARY_SUFFIX};
 use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, RaftId};
 use zerocopy::little_endian::{U16, U32, U64, U128};
@@ -27,6 +28,11 @@ pub const INSTALL: &str = "install";
 const SEGMENT_SUFFIX: &str = ".seg";
 const INDEX_SUFFIX: &str = ".idx";
 const CHECKPOINT_SUFFIX: &str = ".ckpt";
+
+/// Gives the reserve up: a checkpoint, an index or a record of the node found no room. It may be gone already.
+pub async fn give_up_reserve(io: &Io) {
+    let _ = io.remove(RESERVE).await;
+}
 
 /// `journals/{id:016x}`.
 pub fn journal_dir(journal: JournalId) -> String {

@@ -13,7 +13,7 @@ pub mod stages;
 pub mod zeroing;
 
 use crate::entry::EntryBytes;
-use crate::ids::{FileId, RaftId, Term};
+use crate::ids::{FileId, Index, RaftId, Term};
 use crate::journal::format::hard_state::HardState;
 use appender::Appender;
 use cursor::Cursor;
@@ -47,4 +47,11 @@ pub struct DiskLog {
     pub(in crate::journal) durable_vote: u64,
     /// Held by each read for a client that is under way.
     pub(in crate::journal) readers: Rc<()>,
+}
+
+impl DiskLog {
+    /// The last entry, durable or not.
+    pub(in crate::journal) fn last(&self) -> Index {
+        Index(self.cursor.next.0 - 1)
+    }
 }

@@ -248,10 +248,8 @@ pub async fn delete(
         io.sync_dir(&dir).await?;
         io.remove(&folder::index_path(context.journal, segment.base)).await?;
         io.close(segment.file).await?;
-        let mut next = Some(segment);
-        while let Some(segment) = next {
-            SealedIndex::clone(&segment.index).close().await?;
-            next = segment.replaced.clone();
+        for sealed in segment.with_replaced() {
+            SealedIndex::clone(&sealed.index).close().await?;
         }
     }
     for last in checkpoints {

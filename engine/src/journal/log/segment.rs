@@ -79,13 +79,15 @@ impl Segments {
         sealed.or_else(|| self.rolled.front().map(|segment| segment.base)).unwrap_or(self.active.base)
     }
 
+    /// File, base and index of the segments whose index is in memory, ascending.
+    pub fn indexes(&self) -> impl DoubleEndedIterator<Item = (FileId, Index, &ActiveIndex)> + Clone {
+        let rolled = self.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
+        rolled.chain(core::iter::once((self.active.file, self.active.base, &self.active.index)))
+    }
+
     /// The index in memory that covers an entry, and its segment's file.
     pub fn in_memory(&self, index: Index) -> Option<(FileId, Index, &ActiveIndex)> {
-        if index >= self.active.base {
-            return Some((self.active.file, self.active.base, &self.active.index));
-        }
-        let rolled = self.rolled.iter().rfind(|segment| segment.base <= index)?;
-        Some((rolled.file, rolled.base, &rolled.index))
+        self.indexes().rfind(|(_, base, _)| *base <= index)
     }
 
     /// Where an entry is on disk; a sealed segment's index tells more.

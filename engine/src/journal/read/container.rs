@@ -16,6 +16,11 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// This one, and those whose place it took since an index proved bad.
+    pub fn with_replaced(&self) -> impl Iterator<Item = &Sealed> {
+        core::iter::successors(Some(self), |sealed| sealed.replaced.as_deref())
+    }
+
     /// A read holds it, or held it before its index was made again.
     pub fn is_read(self: &Rc<Self>) -> bool {
         Rc::strong_count(self) > 1 || self.replaced.as_ref().is_some_and(Self::is_read)

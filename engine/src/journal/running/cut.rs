@@ -23,7 +23,7 @@ impl Journal {
         let (header, _) = head.expect("a replica that lost a head takes no messages");
         let checksum = header.previous_checksum.get();
         let term = self.quorum.replica.term_at(last).unwrap_or(Term(0));
-        let was_last = Index(self.log.cursor.next.0 - 1);
+        let was_last = self.log.last();
         self.ledger.heads.truncate(at);
         self.ledger.not_understood = self.ledger.not_understood.filter(|index| *index < from);
         self.context.entries.cut(from);

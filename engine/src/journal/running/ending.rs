@@ -54,14 +54,8 @@ impl Journal {
         if let Next::Ready { file, .. } = segments.next {
             files.push(file);
         }
-        let mut indexes = Vec::new();
-        for sealed in segments.sealed {
-            let mut one = Some(sealed);
-            while let Some(sealed) = one {
-                indexes.push(SealedIndex::clone(&sealed.index));
-                one = sealed.replaced.clone();
-            }
-        }
+        let sealed = segments.sealed.iter().flat_map(|sealed| sealed.with_replaced());
+        let indexes = sealed.map(|sealed| SealedIndex::clone(&sealed.index)).collect();
         (self.meta, self.quorum.members.all(), OpenFiles { files, indexes })
     }
 }

@@ -180,12 +180,9 @@ impl Journal {
         }
         let at = index.0.checked_sub(self.ledger.state.fold.applied.0 + 1)?;
         let (header, _) = self.ledger.heads.get(usize::try_from(at).ok()?)?.known()?;
-        let active = &self.log.segments.active;
-        let rolled = self.log.segments.rolled.iter().map(|segment| (segment.base, &segment.index));
-        let mut all = rolled.chain(core::iter::once((active.base, &active.index)));
+        let mut all = self.log.segments.indexes();
         // The segment that holds the entry before; where there is none, the first one.
-        let holds = |(base, _): &(Index, &crate::journal::read::index::ActiveIndex)| *base < index;
-        let (base, entries) = all.clone().rfind(holds).or_else(|| all.next())?;
+        let (_, base, entries) = all.clone().rfind(|(_, base, _)| *base < index).or_else(|| all.next())?;
         let mut position = 0;
         let mut batches = 0;
         for number in base.0..index.0 {

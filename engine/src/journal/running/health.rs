@@ -37,7 +37,7 @@ impl Journal {
     /// How the others are; nobody while this replica does not lead.
     pub fn follower_facts(&self, now: Now) -> Vec<ReplicaFacts> {
         let Some(lead) = &self.quorum.lead else { return Vec::new() };
-        let last = self.log.cursor.next.0 - 1;
+        let last = self.log.last().0;
         let facts = |id, caught: &Caught| {
             let node = self.node_of(id)?;
             let (state, since_ns) = caught.state(last, now);

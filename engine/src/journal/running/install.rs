@@ -149,7 +149,7 @@ impl Journal {
     /// Something behind this may have been acknowledged: the log goes on, or a bound says that it did.
     fn goes_beyond(&self, last: Index) -> bool {
         let HardState { commit, synced, .. } = self.log.hard_state;
-        Index(self.log.cursor.next.0 - 1).max(self.known_commit()).max(commit).max(synced.index) > last
+        self.log.last().max(self.known_commit()).max(commit).max(synced.index) > last
     }
 
     fn has_segment(&self, base: Index) -> bool {
@@ -317,7 +317,7 @@ impl Journal {
     /// After an installation nothing in the log tells the leader how far this replica is: it says so
     /// with every heartbeat, until the first entry came.
     pub(super) fn tell_start(&mut self, message: &RaftMessage, fx: &mut Effects) {
-        let last = Index(self.log.cursor.next.0 - 1);
+        let last = self.log.last();
         let is_bare = self.log.segments.first() == self.log.cursor.next && last > Index::NONE;
         let is_leaders =
             self.quorum.replica.leader() == Some(message.from) && self.quorum.replica.term() == message.term;

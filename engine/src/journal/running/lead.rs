@@ -65,7 +65,7 @@ impl Journal {
         let term = self.quorum.replica.term();
         self.ledger.term_start = Some(self.log.cursor.next);
         self.upkeep.settled = false;
-        let last = Index(self.log.cursor.next.0 - 1);
+        let last = self.log.last();
         let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
         let followers = self.quorum.replica.followers().map(caught).collect();
         let noted_ns = now.mono_ns;
@@ -108,7 +108,7 @@ impl Journal {
     /// Takes what raft knows of the followers.
     pub(super) fn note_followers(&mut self, now: Now) {
         let Some(lead) = &mut self.quorum.lead else { return };
-        let last = Index(self.log.cursor.next.0 - 1);
+        let last = self.log.last();
         lead.noted_ns = now.mono_ns;
         let mut count = 0;
         for follower in self.quorum.replica.followers() {
@@ -183,7 +183,7 @@ impl Journal {
     /// Every follower's standing; of a node that is back on a new disk, that of the new replica.
     pub fn follower_standings(&self, now_ns: u64) -> Vec<FollowerStanding> {
         let Some(lead) = &self.quorum.lead else { return Vec::new() };
-        let last = self.log.cursor.next.0 - 1;
+        let last = self.log.last().0;
         let standing = |(id, caught): (RaftId, &Caught)| {
             let lag_entries = last - caught.matched.to.0.min(last);
             let lag_ns = if lag_entries == 0 { 0 } else { now_ns.saturating_sub(caught.caught_up_ns) };
@@ -263,7 +263,7 @@ impl Journal {
     /// The preferred leader takes over when it has caught up but for a few entries, for which
     /// produce then waits: leaders drift back to their spread. False when it cannot yet.
     pub fn drift(&mut self, preferred: NodeId, lag_entries_max: u64, now: Now, fx: &mut Effects) -> bool {
-        let last = Index((self.log.cursor.next.0 - 1).saturating_sub(lag_entries_max));
+        let last = Index(self.log.last().0.saturating_sub(lag_entries_max));
         let is_there = |follower: Follower| {
             let is_it = self.node_of(follower.id) == Some(preferred);
             // Whose disk is full has handed over itself.

@@ -291,7 +291,7 @@ impl Journal {
             term: self.quorum.replica.term(),
             commit: self.quorum.replica.commit(),
             durable: self.log.appender.durable().index,
-            last: Index(self.log.cursor.next.0 - 1),
+            last: self.log.last(),
             segments: self.log.segments.len() as u64,
             dead_bytes: self.upkeep.dead_bytes,
             pinned_bytes: self.upkeep.pinned_bytes,
@@ -450,12 +450,7 @@ impl Journal {
     fn bounds(&self) -> (Index, SyncedBound) {
         let synced = self.log.appender.durable();
         let bounds = (self.ledger.state.fold.applied.min(synced.index), synced);
-        self.heal.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.last()))
-    }
-
-    /// The last entry of the log.
-    fn last(&self) -> Index {
-        Index(self.log.cursor.next.0 - 1)
+        self.heal.proven_loss.map_or(bounds, |loss| loss.bounds(bounds, self.log.last()))
     }
 
     /// Writes the hard state, if none is being written.
@@ -494,7 +489,7 @@ impl Journal {
         let written = self.upkeep.hard_state_writing.take();
         self.log.durable_vote = written.map_or(self.log.durable_vote, |(_, number)| number);
         let is_doubt_durable = state.doubt == self.heal.doubt || is_planted(Bug::BadTailForgotten);
-        let last = self.last();
+        let last = self.log.last();
         match self.heal.proven_loss {
             Some(loss) if !loss.is_in(&state, last) => self.write_hard_state(fx),
             _ if self.log.durable_vote < self.log.vote_number || !is_doubt_durable => {

@@ -256,7 +256,7 @@ impl Journal {
         self.ledger.waiters.add(index, waiter, copies);
     }
 
-    fn answer_waiters(&mut self, fx: &mut Effects) {
+    pub(super) fn answer_waiters(&mut self, fx: &mut Effects) {
         let reached = self.reached();
         self.ledger.waiters.release(&reached, &self.ledger.state.fold, &mut fx.out);
     }

@@ -134,9 +134,7 @@ impl Journal {
     /// Gathers from memory; `None` when the first batch is not there.
     fn gather_hot(&mut self, want: &Want) -> Option<Gathered> {
         let mut gathered = Gathered::default();
-        let rolled = self.log.segments.rolled.iter().map(|segment| &segment.index);
-        let indexes = rolled.chain(core::iter::once(&self.log.segments.active.index));
-        for index in indexes {
+        for (_, _, index) in self.log.segments.indexes() {
             let from = gathered.next_offset.unwrap_or(want.offset);
             for item in index.items_from(want.partition, from) {
                 let is_gap = gathered.next_offset.is_none() && item.first_offset > want.offset;
@@ -156,19 +154,10 @@ impl Journal {
 
     /// Where a partition's entries are, from `offset` on.
     pub fn places(&self, partition: PartitionId, offset: Offset) -> Places {
-        let rolled =
-            self.log.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
-        let active = &self.log.segments.active;
-        let all = rolled.chain(core::iter::once((active.file, active.base, &active.index)));
-        let items = all.flat_map(|(file, base, index)| {
-            let items = index.items_from(partition, offset);
-            items.map(move |item: Item| Located { file, base, item })
-        });
-        let committed = |located: &Located| located.item.entry <= self.ledger.state.fold.applied;
         Places {
             identity: self.meta.identity(),
             sealed: self.log.segments.sealed.iter().cloned().collect(),
-            memory: items.filter(committed).take(MEMORY_ITEMS_MAX).collect(),
+            memory: self.items(partition, offset).take(MEMORY_ITEMS_MAX).collect(),
             memory_spread: self.spread(partition),
             not_durable: Vec::new(),
             reader: Rc::clone(&self.log.readers),
@@ -177,9 +166,8 @@ impl Journal {
 
     /// How a partition lies in the newest entries.
     fn spread(&self, partition: PartitionId) -> Spread {
-        let rolled = self.log.segments.rolled.iter().rev().map(|segment| &segment.index);
-        let mut indexes = core::iter::once(&self.log.segments.active.index).chain(rolled);
-        indexes.find_map(|index| index.spread(partition)).unwrap_or_default()
+        let mut indexes = self.log.segments.indexes().rev();
+        indexes.find_map(|(_, _, index)| index.spread(partition)).unwrap_or_default()
     }
 
     pub fn context(&self) -> crate::journal::context::Context {
@@ -313,7 +301,7 @@ impl Journal {
     fn find_time(&self, query: &Query, timestamp: Option<i64>, log_start: Offset, fx: &mut Effects) {
         let mut places = self.places(query.partition, log_start);
         // Times are not in order: every item counts, not only the first ones.
-        places.memory = self.all_items(query.partition);
+        places.memory = self.items(query.partition, Offset(0)).collect();
         let durable = self.log.appender.durable().index;
         let newest = places.memory.iter().map(|located| located.item.entry).filter(|entry| *entry > durable);
         places.not_durable = newest.filter_map(|entry| self.context.entries.get(entry)).collect();
@@ -333,16 +321,13 @@ impl Journal {
         });
     }
 
-    fn all_items(&self, partition: PartitionId) -> Vec<Located> {
-        let rolled =
-            self.log.segments.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
-        let active = &self.log.segments.active;
-        let all = rolled.chain(core::iter::once((active.file, active.base, &active.index)));
-        let items = all.flat_map(|(file, base, index)| {
-            let items = index.items_from(partition, Offset(0));
+    /// A partition's committed entries whose index is in memory, from `offset` on.
+    fn items(&self, partition: PartitionId, offset: Offset) -> impl Iterator<Item = Located> {
+        let items = self.log.segments.indexes().flat_map(move |(file, base, index)| {
+            let items = index.items_from(partition, offset);
             items.map(move |item: Item| Located { file, base, item })
         });
-        items.filter(|located| located.item.entry <= self.ledger.state.fold.applied).collect()
+        items.filter(|located| located.item.entry <= self.ledger.state.fold.applied)
     }
 
     /// The answer to a question about time.

@@ -274,7 +274,7 @@ impl Journal {
                 // The reserve is for exactly this: an index and a checkpoint on a full disk.
                 let io = self.context.io.clone();
                 fx.start(async move {
-                    let _ = io.remove(folder::RESERVE).await;
+                    folder::give_up_reserve(&io).await;
                     Done::ReserveGone
                 });
             }
@@ -283,7 +283,7 @@ impl Journal {
 
     /// Writes commit and synced bound when nothing else is going on; soon when the members changed.
     fn write_idle_bounds(&mut self, now: Now, fx: &mut Effects) {
-        let last = Index(self.log.cursor.next.0 - 1);
+        let last = self.log.last();
         if self.upkeep.last_append.0 != last {
             self.upkeep.last_append = (last, now.mono_ns);
         }

@@ -32,7 +32,7 @@ impl Journal {
         }
         self.note_followers(now);
         self.fold_committed(now, fx);
-        self.answer(fx);
+        self.answer_waiters(fx);
         self.go_on_after_cut(now, fx);
         if self.quorum.replica.has_work() {
             // Other members may make more committed, and want to be sent what there is.
@@ -220,11 +220,5 @@ impl Journal {
         let why =
             "an entry holds what only a newer version of the program understands: run that version here";
         fx.out.push(Output::Event(Event::Quarantined { journal: self.id, why }));
-    }
-
-    /// Answers whoever waited for what is now durable or committed.
-    fn answer(&mut self, fx: &mut Effects) {
-        let reached = self.reached();
-        self.ledger.waiters.release(&reached, &self.ledger.state.fold, &mut fx.out);
     }
 }

@@ -43,8 +43,7 @@ pub(in crate::shard) async fn begin(
     }
     if let Err(error) = replace_file(&io, &pool, ".", NODE_META, &record.encode()).await {
         if error.kind == DiskErrorKind::NoSpace {
-            // The reserve is for this too.
-            let _ = io.remove(folder::RESERVE).await;
+            folder::give_up_reserve(&io).await;
         }
         return Err(FolderError::Write(error));
     }

@@ -278,8 +278,7 @@ impl Shard {
         fx.out.push(Output::Event(Event::DiskFull { journal }));
         let io = self.io.clone();
         fx.start(async move {
-            // The reserve is for this too.
-            let _ = io.remove(folder::RESERVE).await;
+            folder::give_up_reserve(&io).await;
             Done::ReserveGone
         });
     }

@@ -96,8 +96,7 @@ impl Shard {
         fx.start(async move {
             let result = replace_file(&io, &pool, ".", folder::NODE_META, &record.encode()).await;
             if result.as_ref().is_err_and(|error| error.kind == DiskErrorKind::NoSpace) {
-                // The reserve is for this too.
-                let _ = io.remove(folder::RESERVE).await;
+                folder::give_up_reserve(&io).await;
             }
             Done::NodeStored { record: Box::new(record), result }
         });
