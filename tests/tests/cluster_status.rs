@@ -149,8 +149,9 @@ fn a_node_that_stops_or_is_killed_is_told_soon_and_once_and_without_two_there_is
     let no_quorum = |findings: &[(String, Option<u64>)]| findings.iter().any(|(what, _)| what == "no_quorum");
     let took = told_after(&cluster, |found| is_down(2)(found) && is_down(3)(found) && no_quorum(found));
     println!("the loss of two is told after {took:?}");
-    let (code, text) = ready(&cluster.nodes[0]);
-    assert_eq!((code, text.as_str()), (503, "no quorum\n"));
+    // A journal that others were to lead may be told first: that alone does not make this node unready.
+    Deadline::seconds(10)
+        .wait_for("no quorum", || (ready(&cluster.nodes[0]) == (503, "no quorum\n".into())).then_some(()));
     let verbose = http::get(cluster.nodes[0].ports.http(), "/readyz?verbose").expect("an answer").1;
     println!("{verbose}");
     assert!(verbose.contains("no quorum: nobody leads, 1 of 3 replicas"), "{verbose}");

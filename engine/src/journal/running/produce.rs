@@ -185,10 +185,16 @@ impl Journal {
         if settings.min_insync_is_own { wanted } else { wanted.min(replicas.max(1)) }
     }
 
+    /// Another replica is known to lead: it has what is asked for, however far this one is.
+    pub(super) fn is_led_elsewhere(&self) -> bool {
+        self.quorum.replica.leader().is_some_and(|leader| leader != self.meta.raft_id)
+    }
+
     fn check_phase(&self) -> Result<(), Refusal> {
         match self.phase {
             Phase::Refusing => Err(Refusal::Storage),
             Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
+            Phase::Starting | Phase::Installing if self.is_led_elsewhere() => Err(Refusal::NotLeader),
             Phase::Starting | Phase::Installing => Err(Refusal::NotReady),
             Phase::Stopping => Err(Refusal::Stopping),
             Phase::Running if self.quorum.replica.is_leader() => Ok(()),

@@ -247,10 +247,16 @@ impl Shard {
 
     /// The running journal that has the newest span of a partition.
     fn route(&mut self, partition: PartitionId) -> Result<&mut Journal, Refusal> {
-        let journal = self.journal_of(partition)?;
-        match self.journals.get_mut(&journal) {
+        let id = self.journal_of(partition)?;
+        match self.journals.get_mut(&id) {
+            Some(Slot::Running(journal)) => Ok(journal),
             Some(Slot::Closed(_)) => Err(Refusal::Storage),
-            Some(slot) => slot.journal_mut().ok_or(Refusal::NotReady),
+            // It is on its way here; who leads it meanwhile has what is asked for.
+            Some(Slot::Opening { .. } | Slot::Lost { .. }) => {
+                let leader = self.peers.known.get(&id).and_then(|known| known.leader);
+                let is_led_elsewhere = leader.is_some_and(|leader| leader != self.config.node);
+                Err(if is_led_elsewhere { Refusal::NotLeader } else { Refusal::NotReady })
+            }
             None => Err(Refusal::NotLeader),
         }
     }
