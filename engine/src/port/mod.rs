@@ -5,6 +5,7 @@ mod input;
 mod output;
 mod report;
 mod request;
+mod transaction;
 
 pub use input::Input;
 pub use output::{
@@ -12,3 +13,4 @@ pub use output::{
 };
 pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Settled, Torn};
 pub use request::{Acks, Fetch, FetchPartition, Produce, Query, QueryKind, RequestId};
+pub use transaction::{Guard, JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion};
