@@ -33,6 +33,7 @@ fn help_and_version_are_complete_and_succeed() {
         "--data-dir",
         "--node-id",
         "--listen",
+        "--listener",
         "--advertise",
         "--shards",
         "--memory",

@@ -2,8 +2,11 @@
 //! that replicas with the same state write the same bytes.
 
 use super::bytes::{DecodeError, Reader, Writer};
-use super::encoding::{read_advertised, read_life, read_stride, write_advertised};
-use super::nodes::NodeView;
+use super::encoding::{
+    LISTENER_BYTES_MIN, read_advertised, read_life, read_listener, read_stride, write_advertised,
+    write_listener,
+};
+use super::nodes::{AdvertisedListener, NodeView};
 use super::placement::Journals;
 use super::quotas;
 use super::state::{MetaState, Topic};
@@ -14,7 +17,7 @@ use crate::ids::{
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 6;
+pub const META_CHECKPOINT_VERSION: u16 = 7;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
@@ -25,6 +28,8 @@ const FORMER_SINCE: u16 = 4;
 const STRIDE_SINCE: u16 = 5;
 /// Since this one replicas that were made anew for themselves follow; likewise.
 const RENEWED_SINCE: u16 = 6;
+/// Since this one listeners beside the plaintext one follow; likewise.
+const LISTENERS_SINCE: u16 = 7;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -71,12 +76,20 @@ impl MetaState {
                 to.u64(raft_id.0);
             });
         }
+        if version >= LISTENERS_SINCE {
+            to.list(self.listeners().into_iter(), |to, (node, listener)| {
+                to.u32(node.0);
+                write_listener(to, listener);
+            });
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.renewed().is_empty() {
+        if !self.listeners().is_empty() {
+            LISTENERS_SINCE
+        } else if !self.renewed().is_empty() {
             RENEWED_SINCE
         } else if self.broker_ids != BrokerIds::default() {
             STRIDE_SINCE
@@ -102,6 +115,14 @@ impl MetaState {
         let journals = self.journals.by_id.values();
         journals
             .flat_map(|journal| journal.renewed.iter().map(|(node, raft_id)| (journal.id, *node, *raft_id)))
+            .collect()
+    }
+
+    /// Listeners beside the plaintext one, node by node.
+    fn listeners(&self) -> Vec<(NodeId, &AdvertisedListener)> {
+        let nodes = self.nodes.values();
+        nodes
+            .flat_map(|node| node.advertised.listeners.iter().map(|listener| (node.node, listener)))
             .collect()
     }
 
@@ -168,6 +189,15 @@ impl MetaState {
                 let journal = journal
                     .ok_or(DecodeError::Contradiction("a replica is of a journal that there is not"))?;
                 Arc::make_mut(journal).renewed.push((node, raft_id));
+            }
+        }
+        if version >= LISTENERS_SINCE {
+            let read = |from: &mut Reader<'_>| Ok((NodeId(from.u32()?), read_listener(from)?));
+            for (node, listener) in from.list(4 + LISTENER_BYTES_MIN, read)? {
+                let node = state.nodes.get_mut(&node);
+                let node =
+                    node.ok_or(DecodeError::Contradiction("a listener is of a node that there is not"))?;
+                Arc::make_mut(node).advertised.listeners.push(listener);
             }
         }
         from.end()?;

@@ -4,13 +4,13 @@
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::life::Life;
-use super::nodes::Advertised;
+use super::nodes::{Advertised, AdvertisedListener};
 use super::quotas;
 use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 7;
+pub const COMMAND_VERSION: u16 = 8;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -29,6 +29,8 @@ const RENEW: u16 = 10;
 const STRIDE_SINCE: u16 = 5;
 /// Since this one partitions may be placed by hand; without it they are not.
 const BY_HAND_SINCE: u16 = 6;
+/// Since this one a node may register listeners by name; without it there is the plaintext one alone.
+const LISTENERS_SINCE: u16 = 8;
 
 impl Command {
     pub fn encode(&self) -> Vec<u8> {
@@ -52,6 +54,7 @@ impl Command {
             {
                 BY_HAND_SINCE
             }
+            Command::RegisterNode { advertised, .. } if !advertised.listeners.is_empty() => LISTENERS_SINCE,
             _ => 1,
         }
     }
@@ -89,6 +92,9 @@ impl Command {
                 to.u32(node.0);
                 to.u16(*shards);
                 write_advertised(to, advertised);
+                if !advertised.listeners.is_empty() {
+                    to.list(advertised.listeners.iter(), write_listener);
+                }
             }
             Command::Rejoin { node, incarnation, replaces } => {
                 to.u32(node.0);
@@ -177,7 +183,13 @@ impl Command {
             REGISTER_NODE => Command::RegisterNode {
                 node: NodeId(from.u32()?),
                 shards: from.u16()?,
-                advertised: read_advertised(from)?,
+                advertised: {
+                    let mut advertised = read_advertised(from)?;
+                    if version >= LISTENERS_SINCE {
+                        advertised.listeners = from.list(LISTENER_BYTES_MIN, read_listener)?;
+                    }
+                    advertised
+                },
             },
             REJOIN => Command::Rejoin {
                 node: NodeId(from.u32()?),
@@ -233,7 +245,27 @@ pub(super) fn write_advertised(to: &mut Writer, advertised: &Advertised) {
 }
 
 pub(super) fn read_advertised(from: &mut Reader<'_>) -> Result<Advertised, DecodeError> {
-    Ok(Advertised { host: from.text()?, first_port: from.u16()?, rack: from.optional_text()? })
+    let (host, first_port, rack) = (from.text()?, from.u16()?, from.optional_text()?);
+    Ok(Advertised { host, first_port, rack, listeners: Vec::new() })
+}
+
+/// Two lengths, the protocol and the port.
+pub(super) const LISTENER_BYTES_MIN: usize = 4 + 1 + 4 + 2;
+
+pub(super) fn write_listener(to: &mut Writer, listener: &AdvertisedListener) {
+    to.text(&listener.name);
+    to.u8(listener.protocol);
+    to.text(&listener.host);
+    to.u16(listener.first_port);
+}
+
+pub(super) fn read_listener(from: &mut Reader<'_>) -> Result<AdvertisedListener, DecodeError> {
+    Ok(AdvertisedListener {
+        name: from.text()?,
+        protocol: from.u8()?,
+        host: from.text()?,
+        first_port: from.u16()?,
+    })
 }
 
 /// Nothing where there are none, as the versions before have it.
@@ -339,7 +371,22 @@ mod tests {
             Command::RegisterNode {
                 node: NodeId(3),
                 shards: 2,
-                advertised: Advertised { host: text("h"), first_port: 9092, rack },
+                advertised: Advertised { host: text("h"), first_port: 9092, rack, listeners: vec![] },
+            },
+            Command::RegisterNode {
+                node: NodeId(3),
+                shards: 2,
+                advertised: Advertised {
+                    host: text("h"),
+                    first_port: 9092,
+                    rack: None,
+                    listeners: vec![AdvertisedListener {
+                        name: text("EXTERNAL"),
+                        protocol: 3,
+                        host: text("b.example"),
+                        first_port: 9192,
+                    }],
+                },
             },
             Command::CreateTopic {
                 name: text("t"),
@@ -421,7 +468,7 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 8; this program knows versions up to 7"), "{error}");
+        assert!(error.to_string().contains("has version 9; this program knows versions up to 8"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };

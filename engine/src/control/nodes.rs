@@ -8,6 +8,21 @@ pub struct Advertised {
     pub host: String,
     pub first_port: u16,
     pub rack: Option<String>,
+    /// Its other listeners.
+    pub listeners: Vec<AdvertisedListener>,
+}
+
+/// Listeners of a node beside the plaintext one: each answer with brokers looks through them.
+pub const LISTENERS_MAX: usize = 16;
+
+/// A listener beside the plaintext one; shard s at `first_port + s`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct AdvertisedListener {
+    pub name: String,
+    /// Kafka's number of its security protocol.
+    pub protocol: u8,
+    pub host: String,
+    pub first_port: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

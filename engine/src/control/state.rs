@@ -5,7 +5,7 @@ use super::command_error::CommandError;
 use super::config::apply_changes;
 use super::config::effective::Configs;
 use super::life::Life;
-use super::nodes::{Advertised, NodeView};
+use super::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX, NodeView};
 use super::placement::{Journals, Request, meta_journal_secret};
 use super::quotas::{self, Quotas};
 use super::rules::{self, Existing, Wanted};
@@ -172,6 +172,11 @@ impl MetaState {
         let rack_bytes = advertised.rack.as_ref().map_or(0, String::len);
         if shards == 0 || advertised.host.len().max(rack_bytes) > HOST_BYTES_MAX {
             return invalid(format!("node {node} registers {shards} shards at {}", advertised.host));
+        }
+        let is_long =
+            |listener: &AdvertisedListener| listener.name.len().max(listener.host.len()) > HOST_BYTES_MAX;
+        if advertised.listeners.len() > LISTENERS_MAX || advertised.listeners.iter().any(is_long) {
+            return invalid(format!("node {node} registers more listeners, or longer names, than are kept"));
         }
         let Some(view) = self.nodes.get_mut(&node) else {
             return invalid(format!("node {node} is no member"));

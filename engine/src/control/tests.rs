@@ -4,7 +4,7 @@ use super::command::{Command, ConfigChange, Outcome, Place, Resource};
 use super::command_error::CommandError;
 use super::config::Statics;
 use super::life::Life;
-use super::nodes::Advertised;
+use super::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX};
 use super::propose::{self, NewTopic};
 use super::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
 use super::view::View;
@@ -66,7 +66,12 @@ fn forming_numbers_the_members_and_makes_the_meta_journal() {
     let register = |node| Command::RegisterNode {
         node: NodeId(node),
         shards: 4,
-        advertised: Advertised { host: "h".to_owned(), first_port: 9092, rack: None },
+        advertised: Advertised {
+            host: "h".to_owned(),
+            first_port: 9092,
+            rack: None,
+            ..Advertised::default()
+        },
     };
     assert_eq!(apply(&mut state, &register(2)), Ok(Outcome::Done));
     assert!(matches!(apply(&mut state, &register(3)), Err(CommandError::InvalidRequest(_))));
@@ -88,7 +93,8 @@ fn the_stride_of_broker_ids_is_chosen_at_formation_and_stays() {
     );
     apply(&mut state, &form(1, 1)).unwrap();
     assert_eq!(state.encode()[0], 5);
-    let advertised = Advertised { host: "h".to_owned(), first_port: 9092, rack: None };
+    let advertised =
+        Advertised { host: "h".to_owned(), first_port: 9092, rack: None, ..Advertised::default() };
     // The second shard has no lane, and is no broker.
     let register = Command::RegisterNode { node: NodeId(1), shards: 2, advertised };
     apply(&mut state, &register).unwrap();
@@ -233,7 +239,7 @@ fn settings_change_as_a_whole_or_not_at_all() {
 fn settings_of_one_broker_are_kept_in_the_state_its_checkpoint_and_its_views() {
     let mut state = formed(1);
     let node = *state.nodes.keys().next().unwrap();
-    let advertised = Advertised { host: "h".to_owned(), first_port: 1, rack: None };
+    let advertised = Advertised { host: "h".to_owned(), first_port: 1, rack: None, ..Advertised::default() };
     apply(&mut state, &Command::RegisterNode { node, shards: 2, advertised }).unwrap();
     let second = 1;
     let alter = |id, changes| Command::AlterConfigs { resource: Resource::Broker(id), changes };
@@ -251,6 +257,37 @@ fn settings_of_one_broker_are_kept_in_the_state_its_checkpoint_and_its_views() {
     assert_eq!(view.own_broker_configs[&second][&key()], "5");
     apply(&mut state, &alter(second, vec![ConfigChange::Delete { key: key() }])).unwrap();
     assert!(state.own_broker_configs.is_empty(), "a broker without settings is not kept");
+}
+
+#[test]
+fn listeners_are_kept_in_the_state_its_checkpoint_and_its_views() {
+    let mut state = formed(3);
+    let (node, without) = (NodeId(2), state.encode());
+    let listener = |name: &str| AdvertisedListener {
+        name: name.to_owned(),
+        protocol: 1,
+        host: "o".to_owned(),
+        first_port: 9192,
+    };
+    let register = |listeners| {
+        let advertised = Advertised { host: "h".to_owned(), first_port: 9092, rack: None, listeners };
+        Command::RegisterNode { node, shards: 1, advertised }
+    };
+    apply(&mut state, &register(vec![listener("B"), listener("A")])).unwrap();
+    let bytes = state.encode();
+    assert_eq!((without[0], bytes[0]), (1, 7), "the oldest version that has it all");
+    let read = MetaState::decode(&bytes).unwrap();
+    assert_eq!(read, state);
+    let view = ViewBuilder::new(Statics::default()).view(&read);
+    let names: Vec<&str> =
+        view.nodes[&node].advertised.listeners.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["B", "A"], "in the order in which they were registered");
+    let too_many = register(vec![listener("A"); LISTENERS_MAX + 1]);
+    assert!(matches!(apply(&mut state, &too_many), Err(CommandError::InvalidRequest(_))));
+    let too_long = register(vec![listener(&"A".repeat(300))]);
+    assert!(matches!(apply(&mut state, &too_long), Err(CommandError::InvalidRequest(_))));
+    apply(&mut state, &register(vec![])).unwrap();
+    assert_eq!(state.encode()[0], 1, "without them older programs read it");
 }
 
 #[test]
@@ -372,7 +409,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 9;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 6 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 7 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 

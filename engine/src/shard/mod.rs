@@ -16,7 +16,7 @@ pub mod scrub;
 mod slot;
 mod times;
 
-pub use crate::control::nodes::Advertised;
+pub use crate::control::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX};
 pub use config::ShardConfig;
 pub use metrics::{JournalMetrics, ShardMetrics};
 pub use running::Shard;

@@ -19,7 +19,8 @@ use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::codec::wire::{Bytes, DECODED_TIMES_HELD, WireError};
 use crate::kafka::hot::fetch::{self, FetchWork};
 use crate::kafka::hot::produce::{self, Begun, ProduceWork};
-use crate::kafka::request_context::{ANONYMOUS, PLAINTEXT, Peer, RequestContext};
+use crate::kafka::listener::Listener;
+use crate::kafka::request_context::{ANONYMOUS, Peer, RequestContext};
 use crate::kafka::versions;
 use crate::process::descriptors::ClientPlace;
 use crate::shard::completion::Waiters;
@@ -32,6 +33,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Requests of one connection that are read and not yet answered; then reading rests. Above what
@@ -124,7 +126,7 @@ pub struct Connection {
 }
 
 /// Starts a connection's two tasks.
-pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
+pub fn serve(stream: TcpStream, listener: &Arc<Listener>, place: ClientPlace, shared: &Rc<Connections>) {
     // Answers are whole messages: waiting for more to send would only delay them.
     let options = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
     let Ok(address) = options else { return };
@@ -134,7 +136,11 @@ pub fn serve(stream: TcpStream, place: ClientPlace, shared: &Rc<Connections>) {
     }
     let now_ns = shared.shard.now().mono_ns;
     let connection = Rc::new(Connection {
-        peer: Rc::new(Peer { principal: ANONYMOUS.to_owned(), listener: PLAINTEXT, address: address.ip() }),
+        peer: Rc::new(Peer {
+            principal: ANONYMOUS.to_owned(),
+            listener: Arc::clone(listener),
+            address: address.ip(),
+        }),
         address,
         client_id: RefCell::new("".into()),
         socket: Socket::new(stream),
@@ -537,9 +543,9 @@ impl Connection {
         let text_bytes = queued.answer.ready_bytes();
         let (outgoing, errors) = match queued.answer {
             Answer::Ready(outgoing) => (outgoing, 0),
-            Answer::Produce(work) => work.finish(context),
+            Answer::Produce(work) => work.finish(context, &self.peer.listener),
             Answer::Fetch(work) => {
-                let (outgoing, errors, throttle) = work.finish(context);
+                let (outgoing, errors, throttle) = work.finish(context, &self.peer.listener);
                 self.mute(throttle);
                 (outgoing, errors)
             }

@@ -1,11 +1,13 @@
-//! One shard's port for clients, accepted from in a task of its own.
+//! One shard's port of a listener for clients, accepted from in a task of its own.
 
 use crate::client::connections::Connections;
 use crate::client::{connection, socket};
+use crate::kafka::listener::Listener;
 use crate::process::end::NodeError;
 use glommio::net::TcpListener;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long accepting rests when there are no descriptors left.
@@ -20,11 +22,11 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, NodeError> {
 /// Accepts until the shard stops; each connection is two tasks. Where there is no place for one more
 /// nothing is accepted, as in Kafka: who comes then waits in the kernel's queue, and is served when
 /// somebody leaves.
-pub async fn accept(listener: TcpListener, connections: Rc<Connections>) {
+pub async fn accept(socket: TcpListener, listener: Arc<Listener>, connections: Rc<Connections>) {
     while !connections.is_stopping() {
         let Some(place) = connections.place().await else { return };
-        match listener.accept().await {
-            Ok(stream) => connection::serve(stream, place, &connections),
+        match socket.accept().await {
+            Ok(stream) => connection::serve(stream, &listener, place, &connections),
             Err(error) => {
                 // The machine is out of descriptors, or a client that left again: neither ends the listener.
                 tracing::warn!("a connection was not accepted: {error}");

@@ -6,6 +6,7 @@ use crate::kafka::broker::Broker;
 use crate::kafka::hot::leader_hint::LeaderHint;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
+use crate::kafka::listener::Listener;
 use crate::shard::groups::Groups;
 use crate::shard::results::{ControlResult, QueryResult, Question};
 use crate::shard::shard_loop::ShardLoop;
@@ -82,9 +83,9 @@ impl Context {
         self.shard.config.node
     }
 
-    /// Every shard of every node that lives, as brokers. None before there is metadata: their ids
-    /// are not known, and clients ask again.
-    pub fn brokers(&self) -> Vec<Broker> {
+    /// Every shard of every node that lives and has this listener, as brokers. None before there is
+    /// metadata: their ids are not known, and clients ask again.
+    pub fn brokers(&self, listener: &Listener) -> Vec<Broker> {
         let view = self.view();
         let mut brokers = Vec::new();
         if !view.is_formed() {
@@ -92,26 +93,26 @@ impl Context {
         }
         for node in view.nodes.values().filter(|node| self.shard.is_living(node.node)) {
             // A shard beyond the lanes has nothing to serve.
-            brokers.extend(brokers_of(&view, node.node, node.shards, &node.advertised));
+            brokers.extend(brokers_of(&view, node.node, node.shards, &node.advertised, listener));
         }
         // Before this node's registration is committed it is there all the same.
         if !view.is_registered(self.node()) {
             let config = &self.shard.config;
-            brokers.extend(brokers_of(&view, self.node(), config.shards, &config.advertised));
+            brokers.extend(brokers_of(&view, self.node(), config.shards, &config.advertised, listener));
         }
         brokers
     }
 
     /// Every shard of the nodes that are in the metadata and that this one is not linked to.
-    pub fn brokers_away(&self) -> Vec<Broker> {
+    pub fn brokers_away(&self, listener: &Listener) -> Vec<Broker> {
         let view = self.view();
         let away = view.nodes.values().filter(|node| !self.shard.is_living(node.node));
-        away.flat_map(|node| brokers_of(&view, node.node, node.shards, &node.advertised)).collect()
+        away.flat_map(|node| brokers_of(&view, node.node, node.shards, &node.advertised, listener)).collect()
     }
 
     /// A broker of this list by its id.
-    pub fn broker(&self, id: i32) -> Option<Broker> {
-        self.brokers().into_iter().find(|broker| broker.id == id)
+    pub fn broker(&self, id: i32, listener: &Listener) -> Option<Broker> {
+        self.brokers(listener).into_iter().find(|broker| broker.id == id)
     }
 
     /// A topic by name or, when the name is empty, by id.
@@ -142,10 +143,10 @@ impl Context {
     }
 
     /// Whom a client should ask about a partition that this shard does not lead.
-    pub fn leader_hint(&self, partition: PartitionId) -> Option<LeaderHint> {
+    pub fn leader_hint(&self, partition: PartitionId, listener: &Listener) -> Option<LeaderHint> {
         let view = self.view();
         let leader = self.leader(&view, view.partition(partition)?.1)?;
-        let broker = self.broker(leader.broker)?;
+        let broker = self.broker(leader.broker, listener)?;
         (leader.broker != self.broker_id()).then_some(LeaderHint { broker, epoch: leader.epoch })
     }
 
@@ -247,7 +248,8 @@ fn brokers_of(
     node: NodeId,
     shards: u16,
     advertised: &Advertised,
+    listener: &Listener,
 ) -> impl Iterator<Item = Broker> {
     let shards = (0..shards.min(view.lanes)).map(ShardId);
-    shards.filter_map(move |shard| Some(Broker::new(view.broker_ids.of(node, shard)?, shard, advertised)))
+    shards.filter_map(move |shard| Broker::new(view.broker_ids.of(node, shard)?, shard, advertised, listener))
 }

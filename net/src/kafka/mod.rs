@@ -12,8 +12,10 @@ pub mod context;
 pub mod dispatch;
 pub mod errors;
 pub mod hot;
+pub mod listener;
 pub mod repeats;
 pub mod request_context;
+pub mod security_protocol;
 pub mod throttle;
 pub mod versions;
 

@@ -1,23 +1,23 @@
 //! What is known of a request beside its body: the same for every API, the hot ones included.
 
 use crate::client::budget::Share;
+use crate::kafka::listener::Listener;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Whose requests a connection carries: made when it is accepted, and again when its client proves who it is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Peer {
     /// As Kafka writes it: type and name, `User:ANONYMOUS` where nobody had to prove anything.
     pub principal: String,
-    /// The listener's name.
-    pub listener: &'static str,
+    /// By which it came: what it is told of addresses is this listener's.
+    pub listener: Arc<Listener>,
     pub address: IpAddr,
 }
 
 /// Nobody proved who they are.
 pub const ANONYMOUS: &str = "User:ANONYMOUS";
-/// The one listener there is.
-pub const PLAINTEXT: &str = "PLAINTEXT";
 
 /// One request, from its arrival to its answer.
 #[derive(Clone, Debug)]
@@ -45,7 +45,8 @@ impl RequestContext {
 impl RequestContext {
     pub fn sample(api: i16, version: i16) -> Self {
         let address = IpAddr::from([10, 0, 0, 7]);
-        let peer = Rc::new(Peer { principal: ANONYMOUS.to_owned(), listener: PLAINTEXT, address });
+        let peer =
+            Rc::new(Peer { principal: ANONYMOUS.to_owned(), listener: Arc::new(Listener::plain()), address });
         Self { peer, client_id: "me".into(), api, version, correlation: 1, received_ns: 0, memory: None }
     }
 }

@@ -2,14 +2,15 @@
 //! Asks the machine only for its cores and memory; whether it can do the rest is `environment`'s.
 
 use super::node_config::NodeConfig;
+use crate::kafka::security_protocol::SecurityProtocol;
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
 use crate::process::address::Address;
 use crate::process::kafka_settings;
 use crate::process::likeness::nearest;
+use crate::process::listeners::{ListenerConfig, Listeners};
 use crate::process::options::{FILE_KEYS, LogFormat, Options};
 use crate::process::refusal::Refusal;
 use engine::ids::{BrokerIds, JournalId, NodeId};
-use engine::shard::Advertised;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -42,7 +43,6 @@ pub struct Machine {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub node: NodeConfig,
-    pub listen: Address,
     pub http_listen: SocketAddr,
     pub log_format: LogFormat,
     pub log_filter: String,
@@ -66,12 +66,12 @@ impl Config {
         if cluster.as_ref().is_some_and(ClusterConfig::has_others) {
             kafka_settings::add_default(&mut kafka, "default.replication.factor", "3");
         }
-        let listen = Address::parse("--listen", options.listen.as_deref().unwrap_or("127.0.0.1:9092"))?;
-        let listen_socket = listen.resolve("--listen")?;
-        let advertised = advertised(options.advertise.as_deref(), &listen, listen_socket)?;
-        ports_fit("--listen", listen.port, shards)?;
-        ports_fit("--advertise", advertised.first_port, shards)?;
-        let advertised = Advertised { rack: options.cluster.rack, ..advertised };
+        let listeners = Listeners::parse(options.listen.as_deref(), &options.listener, &options.advertise)?;
+        for one in &listeners.0 {
+            ports_fit(one.option(), one.listen.port(), shards)?;
+            ports_fit("--advertise", one.advertised.port, shards)?;
+            serves(one)?;
+        }
         let node = NodeConfig {
             data_dir: options.data_dir.unwrap_or_else(|| "duramen-data".into()),
             node: node_id,
@@ -84,18 +84,17 @@ impl Config {
             broker_ids: options.broker_id_stride.map(|stride| broker_ids(stride, shards)).transpose()?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
-            listen: listen_socket,
-            advertised,
+            advertised: listeners.advertised(options.cluster.rack),
+            listeners,
             kafka,
             accept_loss: options.accept_loss.iter().map(|name| journal(name)).collect::<Result<_, _>>()?,
             cluster,
         };
-        peer_ports(&node)?;
+        ports_are_apart(&node)?;
         Ok(Config {
             segment_bytes_given: options.segment_bytes,
             http_listen: http_listen(options.http_listen.as_deref(), &node)?,
             node,
-            listen,
             log_format: options.log_format.unwrap_or_default(),
             log_filter: options.log.unwrap_or_else(|| "info".into()),
         })
@@ -105,15 +104,21 @@ impl Config {
     pub fn describe(&self) -> String {
         let text = |value: &dyn std::fmt::Display| toml::Value::String(value.to_string()).to_string();
         let node = &self.node;
-        let advertise = Address { host: node.advertised.host.clone(), port: node.advertised.first_port };
+        let list = |texts: Vec<String>| texts.iter().map(|one| text(one)).collect::<Vec<_>>().join(", ");
+        let (plain, named) = (node.listeners.plain(), node.listeners.named());
+        let mut advertise = vec![plain.advertised.to_string()];
+        advertise.extend(named.iter().map(|one| format!("{}={}", one.listener.name, one.advertised)));
+        let advertise =
+            if named.is_empty() { text(&plain.advertised) } else { format!("[{}]", list(advertise)) };
         let format = if self.log_format == LogFormat::Json { "json" } else { "text" };
         let stride = node.broker_ids.unwrap_or_default().stride();
         let mut described = String::new();
         for (key, value) in [
             ("data-dir", text(&node.data_dir.display())),
             ("node-id", node.node.to_string()),
-            ("listen", text(&self.listen)),
-            ("advertise", text(&advertise)),
+            ("listen", text(&plain.given)),
+            ("listener", format!("[{}]", list(named.iter().map(ListenerConfig::described).collect()))),
+            ("advertise", advertise),
             ("shards", node.shards.to_string()),
             ("memory", node.memory_bytes.to_string()),
             ("segment-bytes", node.segment_bytes.to_string()),
@@ -168,14 +173,16 @@ fn parse_file(text: &str) -> Result<(Options, Vec<(String, String)>), Refusal> {
         )
     };
     let mut table: toml::Table = toml::from_str(text).map_err(syntax)?;
-    let kafka = kafka_settings::from_file(table.remove("kafka"))?;
+    let kafka = table.remove("kafka");
+    let is_whole = kafka.is_none();
+    let kafka = kafka_settings::from_file(kafka)?;
     for key in table.keys() {
         if !FILE_KEYS.contains(&key.as_str()) && key != "cluster" {
             return Err(unknown_key(key));
         }
     }
     // From the text again where nothing was taken out, so that an error names line and column.
-    let options = if kafka.is_empty() { toml::from_str(text) } else { table.try_into() }.map_err(syntax)?;
+    let options = if is_whole { toml::from_str(text) } else { table.try_into() }.map_err(syntax)?;
     Ok((options, kafka))
 }
 
@@ -269,25 +276,13 @@ fn segment_bytes(bytes: u64) -> Result<u64, Refusal> {
     Ok(bytes)
 }
 
-fn advertised(asked: Option<&str>, listen: &Address, socket: SocketAddr) -> Result<Advertised, Refusal> {
-    let address = match asked {
-        Some(text) => Address::parse("--advertise", text)?,
-        None if socket.ip().is_unspecified() => {
-            let why = format!(
-                "--listen {listen} is every address of this machine, none that clients could be told"
-            );
-            return Err(Refusal::usage(
-                why,
-                format!("add --advertise HOST:{}, with the name or address that clients reach", listen.port),
-            ));
-        }
-        None => listen.clone(),
-    };
-    if address.is_wildcard() {
-        let why = format!("--advertise {address} is no address that a client could connect to");
-        return Err(Refusal::usage(why, "give the name or address that clients reach"));
+/// Listeners that are not served yet are refused, not left open.
+fn serves(one: &ListenerConfig) -> Result<(), Refusal> {
+    if one.listener.protocol == SecurityProtocol::Plaintext {
+        return Ok(());
     }
-    Ok(Advertised { host: address.host, first_port: address.port, rack: None })
+    let what = format!("--listener {}: {} is not served yet", one.described(), one.listener.protocol);
+    Err(Refusal::usage(what, "leave the listener out; only PLAINTEXT is served"))
 }
 
 fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {
@@ -305,14 +300,14 @@ fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {
 fn http_listen(asked: Option<&str>, node: &NodeConfig) -> Result<SocketAddr, Refusal> {
     let socket =
         Address::parse("--http-listen", asked.unwrap_or("127.0.0.1:9644"))?.resolve("--http-listen")?;
-    let peers = node.cluster.as_ref().map(|cluster| ("peer", cluster.listen));
-    for (what, listen) in [("", node.listen)].into_iter().chain(peers) {
+    for (option, listen) in listens(node) {
         let first = listen.port();
         let within = (first..=first + (node.shards - 1)).contains(&socket.port());
         if within && share_a_host(socket, listen) {
+            let what = if option == PEER_LISTEN { "peer port" } else { "port" };
             let shard = socket.port() - first;
-            let why = format!("--http-listen {socket} is also the {what} port of shard {shard}");
-            return Err(Refusal::usage(why.replace("  ", " "), "use another port for one of them"));
+            let why = format!("--http-listen {socket} is also the {what} of shard {shard} ({option})");
+            return Err(Refusal::usage(why, "use another port for one of them"));
         }
     }
     Ok(socket)
@@ -322,18 +317,32 @@ fn share_a_host(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
 }
 
-/// The ports for other nodes fit, and none of them is one for clients or HTTP.
-fn peer_ports(node: &NodeConfig) -> Result<(), Refusal> {
-    let Some(cluster) = &node.cluster else { return Ok(()) };
-    let first = cluster.listen.port();
-    ports_fit("--peer-listen", first, node.shards)?;
-    let (own, clients) = (cluster.listen, node.listen);
-    if share_a_host(own, clients) && first.abs_diff(clients.port()) < node.shards {
-        let why = format!(
-            "--peer-listen {own} and --listen {clients} are less than {} shards apart: their ports overlap",
-            node.shards
-        );
-        return Err(Refusal::usage(why, "move one of them"));
+const PEER_LISTEN: &str = "--peer-listen";
+
+/// Where shard 0 listens, with the option that says so.
+fn listens(node: &NodeConfig) -> Vec<(&'static str, SocketAddr)> {
+    let clients = node.listeners.0.iter().map(|one| (one.option(), one.listen));
+    let peers = node.cluster.as_ref().map(|cluster| (PEER_LISTEN, cluster.listen));
+    clients.chain(peers).collect()
+}
+
+/// The ports for other nodes fit, and no two listeners have a port in common.
+fn ports_are_apart(node: &NodeConfig) -> Result<(), Refusal> {
+    if let Some(cluster) = &node.cluster {
+        ports_fit(PEER_LISTEN, cluster.listen.port(), node.shards)?;
+    }
+    let listens = listens(node);
+    for (at, (option, one)) in listens.iter().enumerate() {
+        let overlaps = |other: &SocketAddr| {
+            share_a_host(*one, *other) && one.port().abs_diff(other.port()) < node.shards
+        };
+        if let Some((other_option, other)) = listens[..at].iter().find(|(_, other)| overlaps(other)) {
+            let why = format!(
+                "{option} {one} and {other_option} {other} are less than {} shards apart: their ports overlap",
+                node.shards
+            );
+            return Err(Refusal::usage(why, "move one of them"));
+        }
     }
     Ok(())
 }
@@ -369,7 +378,7 @@ mod tests {
     #[test]
     fn no_option_at_all_serves_a_first_run() {
         let config = config(Options::default()).expect("defaults hold together");
-        assert_eq!(config.node.listen.to_string(), "127.0.0.1:9092");
+        assert_eq!(config.node.listeners.plain().listen.to_string(), "127.0.0.1:9092");
         assert_eq!(
             (config.node.advertised.host.as_str(), config.node.advertised.first_port),
             ("127.0.0.1", 9092)
@@ -401,11 +410,25 @@ mod tests {
         }
         let both = Options {
             listen: Some("0.0.0.0:9092".into()),
-            advertise: Some("broker-1:19092".into()),
+            advertise: vec!["broker-1:19092".into()],
             ..Options::default()
         };
         let advertised = config(both).expect("allowed").node.advertised;
         assert_eq!((advertised.host.as_str(), advertised.first_port), ("broker-1", 19092));
+    }
+
+    #[test]
+    fn listeners_are_apart_and_what_is_not_served_yet_is_refused() {
+        let with = |named: &[&str]| Options {
+            listener: named.iter().map(|one| (*one).to_owned()).collect(),
+            ..Options::default()
+        };
+        assert!(refused(with(&["A=PLAINTEXT://127.0.0.1:9093"])).contains("their ports overlap"));
+        assert!(config(with(&["A=PLAINTEXT://127.0.0.1:9094"])).is_ok());
+        assert!(refused(with(&["A=SASL_SSL://127.0.0.1:9094"])).contains("SASL_SSL is not served yet"));
+        let described = config(with(&["A=PLAINTEXT://127.0.0.1:9094"])).expect("valid").describe();
+        let (options, _) = parse_file(&described).expect("read again");
+        assert_eq!(config(options).expect("valid").describe(), described);
     }
 
     #[test]
@@ -457,9 +480,10 @@ mod tests {
         for config in &nodes {
             let (node, cluster) = (&config.node, config.node.cluster.as_ref().expect("a cluster"));
             assert_eq!(cluster.peers, nodes[0].node.cluster.as_ref().expect("a cluster").peers);
-            let shards = 0..node.shards;
-            ports
-                .extend(shards.flat_map(|shard| [node.listen.port() + shard, cluster.listen.port() + shard]));
+            let (shards, plain) = (0..node.shards, node.listeners.plain());
+            ports.extend(
+                shards.flat_map(|shard| [plain.listen.port() + shard, cluster.listen.port() + shard]),
+            );
             ports.push(config.http_listen.port());
         }
         let before = ports.len();
@@ -495,6 +519,12 @@ mod tests {
         let expected =
             [("auto.create.topics.enable", "false"), ("log.retention.ms", "-1"), ("num.partitions", "4")];
         assert_eq!(kafka, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_table_of_kafkas_settings_may_be_empty() {
+        let (options, kafka) = parse_file("shards = 3\n[kafka]\n").expect("read");
+        assert_eq!((options.shards, kafka.len()), (Some(3), 0));
     }
 
     #[test]

@@ -13,17 +13,16 @@ use std::time::{Duration, Instant};
 
 /// glommio registers rings and buffers; it refuses to start below this.
 const LOCKED_MEMORY_MIN: u64 = 512 << 10;
-/// Checks everything but the data folder, and raises the limits as far as they go.
+/// Checks everything but the data folder, and raises the limits as far as they go. Listeners are named by their
+/// option, and stand for shard 0.
 pub fn check(
-    listen: SocketAddr,
-    peer_listen: Option<SocketAddr>,
+    listeners: impl Iterator<Item = (&'static str, SocketAddr)>,
     shards: u16,
     http: SocketAddr,
 ) -> Result<(), Refusal> {
     io_uring(system::try_io_uring())?;
     locked_memory(limit(Resource::LockedMemory)?)?;
-    let listeners = [("--listen", Some(listen)), ("--peer-listen", peer_listen)];
-    for (option, listen) in listeners.into_iter().filter_map(|(option, listen)| Some((option, listen?))) {
+    for (option, listen) in listeners {
         for shard in 0..shards {
             let address = SocketAddr::new(listen.ip(), listen.port() + shard);
             port_becomes_free(address).map_err(|error| {

@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod environment;
 pub mod kafka_settings;
 pub mod likeness;
+pub mod listeners;
 pub mod logging;
 pub mod node;
 pub mod node_config;

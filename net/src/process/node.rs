@@ -38,7 +38,10 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
             config: shard_config(&config, nonce, shard),
             memory_bytes: config.memory_bytes / usize::from(config.shards),
             data_dir: config.data_dir.clone(),
-            listen: of_shard(config.listen, shard),
+            listeners: {
+                let all = config.listeners.0.iter();
+                all.map(|one| (Arc::clone(&one.listener), of_shard(one.listen, shard))).collect()
+            },
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             status: Arc::clone(&status),
             descriptors: Arc::clone(&descriptors),

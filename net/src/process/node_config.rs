@@ -1,9 +1,9 @@
 //! What a node is told when it is made.
 
 use crate::peer::config::ClusterConfig;
+use crate::process::listeners::Listeners;
 use engine::ids::{BrokerIds, JournalId, NodeId};
 use engine::shard::Advertised;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A configuration that was checked: the folder is there and locked, ports were free, names and
@@ -28,8 +28,7 @@ pub struct NodeConfig {
     pub scrub_bytes_per_second: u64,
     /// Of all shards together.
     pub catch_up_bytes_per_s: u64,
-    /// Of shard 0; shard s listens on port + s.
-    pub listen: SocketAddr,
+    pub listeners: Listeners,
     pub advertised: Advertised,
     pub kafka: Vec<(String, String)>,
     pub accept_loss: Vec<JournalId>,

@@ -29,10 +29,19 @@ pub struct Options {
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub listen: Option<String>,
 
+    /// Another listener, by name: NAME=PROTOCOL://HOST:PORT, with PROTOCOL one of PLAINTEXT, SSL,
+    /// SASL_PLAINTEXT and SASL_SSL; shard s listens on PORT + s. Clients are told the addresses of the
+    /// listener that they asked. May be given more than once
+    #[arg(long, value_name = "NAME=PROTOCOL://HOST:PORT", global = true)]
+    #[serde(default)]
+    pub listener: Vec<String>,
+
     /// What clients are told to connect to, for shard 0; shard s is PORT + s. Needed when
-    /// --listen names no single address (0.0.0.0, ::) [default: as --listen]
-    #[arg(long, value_name = "HOST:PORT", global = true)]
-    pub advertise: Option<String>,
+    /// --listen names no single address (0.0.0.0, ::); for a listener with a name NAME=HOST:PORT. May be
+    /// given more than once [default: as --listen and --listener]
+    #[arg(long, value_name = "[NAME=]HOST:PORT", global = true)]
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub advertise: Vec<String>,
 
     /// Shards of this node, each a pinned thread and a broker to clients [default: the smaller of
     /// 8 and the cores this process may run on]
@@ -110,10 +119,11 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 13] = [
+pub const FILE_KEYS: [&str; 14] = [
     "data-dir",
     "node-id",
     "listen",
+    "listener",
     "advertise",
     "shards",
     "memory",
@@ -134,7 +144,8 @@ impl Options {
             data_dir: self.data_dir.or(file.data_dir),
             node_id: self.node_id.or(file.node_id),
             listen: self.listen.or(file.listen),
-            advertise: self.advertise.or(file.advertise),
+            listener: if self.listener.is_empty() { file.listener } else { self.listener },
+            advertise: if self.advertise.is_empty() { file.advertise } else { self.advertise },
             shards: self.shards.or(file.shards),
             memory: self.memory.or(file.memory),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
@@ -167,6 +178,20 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         unit => return Err(format!("unit '{unit}' is not one of B, KiB, MiB, GiB, TiB")),
     };
     number.checked_mul(factor).ok_or_else(|| format!("'{text}' is more than 2^64 bytes"))
+}
+
+/// A text, or a list of texts.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text, or a list of texts")]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Several(texts) => texts,
+    })
 }
 
 fn bytes_in_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

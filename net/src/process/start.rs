@@ -5,6 +5,7 @@ use super::node_config::NodeConfig;
 use crate::observe::http;
 use crate::observe::status::Status;
 use crate::peer::config::ClusterConfig;
+use crate::process::address::Address;
 use crate::process::config::Config;
 use crate::process::data_folder::{DataFolder, SegmentBytes};
 use crate::process::refusal::Refusal;
@@ -25,7 +26,9 @@ pub struct Prepared {
 pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let node = &config.node;
     let cluster = node.cluster.as_ref();
-    environment::check(node.listen, cluster.map(|cluster| cluster.listen), node.shards, config.http_listen)?;
+    let clients = node.listeners.0.iter().map(|one| (one.option(), one.listen));
+    let peers = cluster.map(|cluster| ("--peer-listen", cluster.listen));
+    environment::check(clients.chain(peers), node.shards, config.http_listen)?;
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
     let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
@@ -50,8 +53,12 @@ impl Prepared {
         if !self.folder.has_reserve {
             tracing::warn!("the disk is full: no reserve; produce is refused until space is freed");
         }
-        if !self.config.listen.ip().is_loopback() {
-            tracing::warn!("clients beyond this machine are served in plaintext, without authentication");
+        for one in self.config.listeners.0.iter().filter(|one| one.is_in_the_clear()) {
+            tracing::warn!(
+                listener = one.listener.name,
+                listen = %one.listen,
+                "clients beyond this machine are served in plaintext, without authentication"
+            );
         }
         if let Some(cluster) = &self.config.cluster
             && !cluster.listen.ip().is_loopback()
@@ -64,19 +71,30 @@ impl Prepared {
     }
 }
 
+/// What clients are told of a shard.
+fn of_shard(first: &Address, shard: u16) -> Address {
+    Address { host: first.host.clone(), port: first.port + shard }
+}
+
 fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
     let mut text = format!("duramen {} node {}\n", env!("CARGO_PKG_VERSION"), node.node);
     for shard in 0..node.shards {
-        let listen = SocketAddr::new(node.listen.ip(), node.listen.port() + shard);
-        let host = &node.advertised.host;
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let advertised = format!("{host}:{}", node.advertised.first_port + shard);
+        let plain = node.listeners.plain();
+        let listen = SocketAddr::new(plain.listen.ip(), plain.listen.port() + shard);
+        let advertised = of_shard(&plain.advertised, shard);
         // Of another node the metadata tells: its cluster may be older than the option.
         let broker = if node.node == NodeId(0) { format!("broker {shard} ") } else { String::new() };
         text += &format!(
             "  shard {shard}: {broker}on core {}, listens on {listen}, advertised as {advertised}\n",
             node.cpus[usize::from(shard)]
         );
+    }
+    for named in node.listeners.named() {
+        let (first, last) = (named.listen.port(), named.listen.port() + (node.shards - 1));
+        let (listener, told) = (&named.listener, of_shard(&named.advertised, 0));
+        let name = format!("{} ({})", listener.name, listener.protocol);
+        text +=
+            &format!("  {name}: listens on {}:{first}-{last}, advertised from {told}\n", named.listen.ip());
     }
     if let Some(cluster) = &node.cluster {
         let last = cluster.listen.port() + (node.shards - 1);

@@ -3,6 +3,7 @@
 use super::results::TICK;
 use crate::client::connections::Connections;
 use crate::client::listener;
+use crate::kafka::listener::Listener;
 use crate::observe::status::{Phase, Status};
 use crate::peer::addresses::Addresses;
 use crate::process::descriptors::Descriptors;
@@ -27,7 +28,8 @@ pub struct ShardSetup {
     /// The shard's whole budget.
     pub memory_bytes: usize,
     pub data_dir: PathBuf,
-    pub listen: SocketAddr,
+    /// Where this shard listens for clients.
+    pub listeners: Vec<(Arc<Listener>, SocketAddr)>,
     /// Where this shard listens for other nodes, and where they are.
     pub peers: Option<(SocketAddr, Arc<Addresses>)>,
     pub status: Arc<Status>,
@@ -48,7 +50,8 @@ const LINK_QUEUE_BYTES_MIN: usize = LARGE_ENTRY_BYTES_MAX + (4 << 20);
 
 /// Runs a shard to its end.
 pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
-    let ShardSetup { config, memory_bytes, data_dir, listen, peers, status, descriptors, end, ends } = setup;
+    let ShardSetup { config, memory_bytes, data_dir, listeners, peers, status, descriptors, end, ends } =
+        setup;
     let disk = GlommioDisk::open_counted(&data_dir, Arc::clone(&descriptors.files)).await;
     let disk = disk.map_err(|error| NodeError::Environment(error.to_string()))?;
     let (shards, engine_bytes) = (config.shards, config.memory_bytes);
@@ -76,9 +79,11 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
     let over = || status.stopping() || shard.phase.get() >= ShardPhase::Stopped;
     if !status.stopping() && shard.phase.get() == ShardPhase::Ready {
         descriptors.count_own();
-        let socket = listener::bind(listen)?;
-        let accepting = listener::accept(socket, Rc::clone(&connections));
-        glommio::spawn_local(accepting).detach();
+        let bind = |(listener, at)| Ok((listener, listener::bind(at)?));
+        let bound: Vec<_> = listeners.into_iter().map(bind).collect::<Result<_, NodeError>>()?;
+        for (listener, socket) in bound {
+            glommio::spawn_local(listener::accept(socket, listener, Rc::clone(&connections))).detach();
+        }
         // Clients of other nodes are sent here only once the metadata has this node's address.
         shard.changes.until(|| shard.view().is_registered(shard.config.node) || over()).await;
         // Whoever sees that the node is ready sees its own figures, not those of one that is not there.

@@ -176,7 +176,12 @@ impl Node {
             nonce: self.nonce(seed),
             accept_loss: self.accept_loss.clone(),
             kafka: Vec::new(),
-            advertised: Advertised { host: "sim".into(), first_port: 9092, rack: None },
+            advertised: Advertised {
+                host: "sim".into(),
+                first_port: 9092,
+                rack: None,
+                ..Advertised::default()
+            },
         }
     }
 

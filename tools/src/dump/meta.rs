@@ -5,6 +5,7 @@ use super::out::Out;
 use super::trouble::Trouble;
 use crate::row;
 use engine::control::View;
+use engine::shard::Advertised;
 
 pub fn meta(names: &Names, out: &mut Out<'_>) -> Result<(), Trouble> {
     let view = names.view().ok_or_else(|| {
@@ -32,6 +33,12 @@ pub fn meta(names: &Names, out: &mut Out<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Those with a name: how shard 0 is reached by each.
+fn listeners(advertised: &Advertised) -> Vec<String> {
+    let listeners = advertised.listeners.iter();
+    listeners.map(|one| format!("{}={}:{}", one.name, one.host, one.first_port)).collect()
+}
+
 fn nodes_and_journals(view: &View, out: &mut Out<'_>) -> Result<(), Trouble> {
     for node in view.nodes.values() {
         out.row(row! {
@@ -43,6 +50,7 @@ fn nodes_and_journals(view: &View, out: &mut Out<'_>) -> Result<(), Trouble> {
             "host" => node.advertised.host,
             "first_port" => node.advertised.first_port,
             "rack" => node.advertised.rack,
+            "listeners" => listeners(&node.advertised),
         })?;
     }
     for journal in view.journals.values() {

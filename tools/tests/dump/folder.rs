@@ -149,7 +149,12 @@ fn commands(more: Vec<Command>) -> Vec<u8> {
         Command::RegisterNode {
             node: NodeId(0),
             shards: 1,
-            advertised: Advertised { host: "127.0.0.1".into(), first_port: 9092, rack: None },
+            advertised: Advertised {
+                host: "127.0.0.1".into(),
+                first_port: 9092,
+                rack: None,
+                ..Advertised::default()
+            },
         },
         Command::CreateTopic {
             name: "rings".into(),

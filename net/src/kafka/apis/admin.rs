@@ -4,6 +4,7 @@
 use crate::kafka::codec::wire::StrBytes;
 use crate::kafka::context::Context;
 use crate::kafka::errors::{code, control_error};
+use crate::kafka::listener::Listener;
 use crate::shard::pace::Pace;
 use engine::control::command::Place;
 use engine::control::{Command, CommandError, ControlRefusal, Outcome, View, by_hand};
@@ -85,9 +86,9 @@ pub fn repeated<T: Ord>(names: impl Iterator<Item = T>) -> BTreeSet<T> {
     repeated
 }
 
-/// The brokers that live, by their ids.
+/// The brokers that live, by their ids: every node has the plaintext listener.
 pub fn living(context: &Context) -> BTreeSet<i32> {
-    context.brokers().into_iter().map(|broker| broker.id).collect()
+    context.brokers(&Listener::plain()).into_iter().map(|broker| broker.id).collect()
 }
 
 /// A placement by hand: one list of brokers for each new partition; see [`by_hand`]. As in Kafka,
@@ -138,7 +139,8 @@ pub mod fixture {
                 segment_bytes,
                 broker_ids,
             });
-            let advertised = Advertised { host: "h".to_owned(), first_port: 9092, rack: None };
+            let advertised =
+                Advertised { host: "h".to_owned(), first_port: 9092, rack: None, ..Advertised::default() };
             cluster.apply(&Command::RegisterNode { node: NodeId(0), shards, advertised });
             cluster
         }

@@ -24,13 +24,13 @@ impl Handler for DescribeCluster {
 
     async fn handle(
         context: &Context,
-        &RequestContext { version, .. }: &RequestContext,
+        RequestContext { version, peer, .. }: &RequestContext,
         request: DescribeClusterRequest,
     ) -> DescribeClusterResponse {
         let mut response = DescribeClusterResponse::default();
         response.cluster_authorized_operations = operations::UNKNOWN;
         response.endpoint_type = ENDPOINT_BROKERS;
-        if version >= 1 && request.endpoint_type != ENDPOINT_BROKERS {
+        if *version >= 1 && request.endpoint_type != ENDPOINT_BROKERS {
             let is_known = request.endpoint_type == 2;
             response.error_code =
                 if is_known { code::MISMATCHED_ENDPOINT_TYPE } else { code::UNSUPPORTED_ENDPOINT_TYPE };
@@ -41,14 +41,14 @@ impl Handler for DescribeCluster {
         response.cluster_authorized_operations = operations::if_asked(asked, operations::CLUSTER);
         response.cluster_id = cluster_id(&context.view()).into();
         response.controller_id = context.controller_id();
-        response.brokers = context.brokers().into_iter().map(broker).collect();
-        if version >= 2 && request.include_fenced_brokers {
+        response.brokers = context.brokers(&peer.listener).into_iter().map(broker).collect();
+        if *version >= 2 && request.include_fenced_brokers {
             let fenced = |fenced| {
                 let mut described = broker(fenced);
                 described.is_fenced = true;
                 described
             };
-            response.brokers.extend(context.brokers_away().into_iter().map(fenced));
+            response.brokers.extend(context.brokers_away(&peer.listener).into_iter().map(fenced));
         }
         if health_row::is_asked(&request.unknown_tagged_fields) {
             response.unknown_tagged_fields = health_row::answer(&context.shard.status.findings());

@@ -8,6 +8,7 @@ use crate::kafka::codec::wire::describe_configs_response::{
 };
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
+use crate::kafka::listener::Listener;
 use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
@@ -17,7 +18,7 @@ use engine::control::config::{
     BrokerConfigs, DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker,
     describe_topic,
 };
-use engine::ids::BrokerIds;
+use engine::ids::{BrokerIds, ShardId};
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
 use std::collections::BTreeSet;
@@ -105,19 +106,23 @@ fn share_a_node(view: &View, one: i32, other: i32) -> bool {
     node(one) == node(other)
 }
 
+/// As `advertised.listeners` has them.
+fn listener(name: &str, host: &str, first_port: u16, shard: ShardId) -> String {
+    let port = u32::from(first_port) + u32::from(shard.0);
+    if host.contains(':') { format!("{name}://[{host}]:{port}") } else { format!("{name}://{host}:{port}") }
+}
+
 /// What a broker is, by the names that Kafka's tools look for; set where the node is started.
 fn facts(view: &View, id: i32) -> Vec<DescribedConfig> {
     let Some((node, shard)) = view.broker(id) else { return Vec::new() };
     let advertised = &node.advertised;
-    let port = u32::from(advertised.first_port) + u32::from(shard.0);
+    let plain = listener(Listener::PLAIN, &advertised.host, advertised.first_port, shard);
+    let named = advertised.listeners.iter();
+    let named = named.map(|named| listener(&named.name, &named.host, named.first_port, shard));
+    let listeners = [plain].into_iter().chain(named).collect::<Vec<_>>().join(",");
     let stride = view.broker_ids.stride().to_string();
-    let host = if advertised.host.contains(':') {
-        format!("[{}]", advertised.host)
-    } else {
-        advertised.host.clone()
-    };
     vec![
-        fact("advertised.listeners", Some(format!("PLAINTEXT://{host}:{port}")), "Where clients connect."),
+        fact("advertised.listeners", Some(listeners), "Where clients connect."),
         fact("broker.rack", advertised.rack.clone(), "The rack of the node."),
         fact("node.id", Some(id.to_string()), "The broker id: node × stride + shard."),
         fact(

@@ -8,6 +8,7 @@ use crate::kafka::codec::wire::find_coordinator_response::Coordinator;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::listener::Listener;
 use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
@@ -38,22 +39,24 @@ impl Handler for FindCoordinator {
 
     async fn handle(
         context: &Context,
-        &RequestContext { version, .. }: &RequestContext,
+        RequestContext { version, peer, .. }: &RequestContext,
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
         if request.key_type == GROUP {
             make_offsets_topic(context).await;
         }
+        let (version, listener) = (*version, &*peer.listener);
         let mut response = FindCoordinatorResponse::default();
         if version >= 4 {
             let mut pace = Pace::begin();
             for key in request.coordinator_keys {
                 pace.rest_if_late().await;
-                response.coordinators.push(coordinator(find(context, version, request.key_type, &key), key));
+                let found = find((context, listener), version, request.key_type, &key);
+                response.coordinators.push(coordinator(found, key));
             }
             return response;
         }
-        match find(context, version, request.key_type, &request.key) {
+        match find((context, listener), version, request.key_type, &request.key) {
             Ok(broker) => {
                 (response.node_id, response.port) = (broker.id, i32::from(broker.port));
                 response.host = broker.host.as_str().into();
@@ -68,7 +71,12 @@ impl Handler for FindCoordinator {
     }
 }
 
-fn find(context: &Context, version: i16, key_type: i8, key: &str) -> Result<Broker, Unknown> {
+fn find(
+    (context, listener): (&Context, &Listener),
+    version: i16,
+    key_type: i8,
+    key: &str,
+) -> Result<Broker, Unknown> {
     match key_type {
         GROUP => {}
         TRANSACTION => return Err(no_transactions(version)),
@@ -81,7 +89,7 @@ fn find(context: &Context, version: i16, key_type: i8, key: &str) -> Result<Brok
     let partition = &topic.partitions[partition_of(key, partitions) as usize];
     let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now");
     let leader = context.leader(&view, partition).ok_or(no_leader)?;
-    context.broker(leader.broker).ok_or(no_leader)
+    context.broker(leader.broker, listener).ok_or(no_leader)
 }
 
 /// An error that ends a transactional producer at once, with words that it shows; most others it

@@ -4,6 +4,7 @@ use super::config_resource::{BROKER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
+use crate::kafka::listener::Listener;
 use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use kafka_wire::list_config_resources_response::ConfigResource;
@@ -48,7 +49,7 @@ fn types(asked: &[i8]) -> Option<Vec<i8>> {
 fn names(context: &Context, kind: i8) -> Vec<ConfigResource> {
     let names: Vec<String> = match kind {
         TOPIC => context.view().topics.keys().map(|name| name.to_string()).collect(),
-        BROKER => context.brokers().iter().map(|broker| broker.id.to_string()).collect(),
+        BROKER => context.brokers(&Listener::plain()).iter().map(|broker| broker.id.to_string()).collect(),
         _ => Vec::new(),
     };
     let resource = |name: String| {

@@ -42,9 +42,10 @@ impl Handler for Metadata {
 
     async fn handle(
         context: &Context,
-        &RequestContext { version, .. }: &RequestContext,
+        RequestContext { version, peer, .. }: &RequestContext,
         request: MetadataRequest,
     ) -> MetadataResponse {
+        let version = *version;
         let topics = match wanted(version, &request) {
             Wanted::All => {
                 let view = context.view();
@@ -68,7 +69,7 @@ impl Handler for Metadata {
             }
         };
         let mut response = MetadataResponse::default();
-        response.brokers = context.brokers().into_iter().map(broker).collect();
+        response.brokers = context.brokers(&peer.listener).into_iter().map(broker).collect();
         response.cluster_id = Some(cluster_id(&context.view()).into());
         response.controller_id = context.controller_id();
         response.topics = topics;
@@ -78,7 +79,22 @@ impl Handler for Metadata {
             let asked = request.include_topic_authorized_operations;
             topic.topic_authorized_operations = operations::if_asked(asked, operations::TOPIC);
         }
+        if !peer.listener.is_plain() {
+            hide_leaders_without_address(&mut response, version);
+        }
         response
+    }
+}
+
+/// A leader whose node has not this listener leads nobody who asks here: an error says so, as Kafka's does
+/// (KIP-302). A client that is told of a leader without an address may wait for minutes.
+fn hide_leaders_without_address(response: &mut MetadataResponse, version: i16) {
+    let error_code = if version >= 6 { code::LISTENER_NOT_FOUND } else { code::LEADER_NOT_AVAILABLE };
+    let has_address = |id| response.brokers.iter().any(|broker| broker.node_id == id);
+    for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        if partition.error_code == code::NONE && !has_address(partition.leader_id) {
+            (partition.error_code, partition.leader_id) = (error_code, -1);
+        }
     }
 }
 
@@ -241,6 +257,23 @@ fn broker(broker: crate::kafka::broker::Broker) -> MetadataResponseBroker {
 mod tests {
     use super::*;
     use engine::ids::ClusterId;
+
+    #[test]
+    fn a_leader_without_an_address_on_the_listener_is_an_error_and_no_leader() {
+        let led = |id| {
+            let mut partition = MetadataResponsePartition::default();
+            partition.leader_id = id;
+            partition
+        };
+        let mut response = MetadataResponse::default();
+        let here = crate::kafka::broker::Broker { id: 1, host: "h".into(), port: 9, rack: None };
+        response.brokers = vec![broker(here)];
+        response.topics = vec![failed(Some("a"), TopicId(1), code::NONE)];
+        response.topics[0].partitions = vec![led(1), led(2)];
+        hide_leaders_without_address(&mut response, 9);
+        let told = response.topics[0].partitions.iter().map(|one| (one.error_code, one.leader_id));
+        assert_eq!(told.collect::<Vec<_>>(), [(code::NONE, 1), (code::LISTENER_NOT_FOUND, -1)]);
+    }
 
     #[test]
     fn the_cluster_id_is_base64_of_its_bits() {

@@ -9,6 +9,7 @@ use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::context::Context;
 use crate::kafka::errors::{code, refusal_code};
+use crate::kafka::listener::Listener;
 use crate::kafka::request_context::RequestContext;
 use crate::kafka::throttle::{self, Quota};
 use crate::shard::completion::Slots;
@@ -244,7 +245,7 @@ impl FetchWork {
 
     /// The answer, how many partitions in it have an error, and how long nothing more is read:
     /// a quota was exceeded.
-    pub fn finish(self, context: &Context) -> (Outgoing, u64, Duration) {
+    pub fn finish(self, context: &Context, listener: &Listener) -> (Outgoing, u64, Duration) {
         let late_ns = context.shard.now().mono_ns.saturating_sub(self.deadline_ns);
         if u128::from(late_ns) > LATE_MIN.as_nanos() {
             context.shard.page.borrow_mut().fetches_late.record(late_ns);
@@ -256,7 +257,9 @@ impl FetchWork {
         let mut errors = u64::from(head.error_code != code::NONE);
         for Wanted { followed, resolved } in self.wanted {
             let partition = match resolved {
-                Ok(id) => found(context, &followed, id, fetched.next().expect("one for each asked for")),
+                Ok(id) => {
+                    found((context, listener), &followed, id, fetched.next().expect("one for each asked for"))
+                }
                 Err(error_code) => failed(&followed, error_code),
             };
             errors += u64::from(partition.error_code != code::NONE);
@@ -288,7 +291,7 @@ fn is_news(context: &Context, session_id: i32, partition: &AnsweredPartition) ->
 }
 
 fn found(
-    context: &Context,
+    (context, listener): (&Context, &Listener),
     followed: &Followed,
     id: PartitionId,
     fetched: FetchedPartition,
@@ -300,7 +303,7 @@ fn found(
     partition.record_bytes = fetched.bytes;
     partition.records = fetched.records;
     if fetched.error == Some(Refusal::NotLeader) {
-        partition.leader = context.leader_hint(id);
+        partition.leader = context.leader_hint(id, listener);
     }
     partition
 }

@@ -7,6 +7,7 @@ use crate::kafka::codec::header::{self};
 use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::context::Context;
 use crate::kafka::errors::{code, refusal_code};
+use crate::kafka::listener::Listener;
 use crate::kafka::request_context::RequestContext;
 use crate::kafka::throttle;
 use crate::shard::completion::Slots;
@@ -238,12 +239,15 @@ impl ProduceWork {
         Rc::clone(&self.slots)
     }
 
-    /// The answer, and how many partitions in it have an error.
-    pub fn finish(self, context: &Context) -> (Outgoing, u64) {
+    /// The answer as clients of this listener get it, and how many partitions in it have an error.
+    pub fn finish(self, context: &Context, listener: &Listener) -> (Outgoing, u64) {
         let results = self.slots.take();
         assert_eq!(results.len(), self.partitions.len(), "the answer is made when all is there");
-        let answered =
-            self.partitions.iter().zip(results).map(|(part, result)| part.answered(context, result));
+        let answered = self
+            .partitions
+            .iter()
+            .zip(results)
+            .map(|(part, result)| part.answered((context, listener), result));
         let partitions: Vec<ProducedPartition> = answered.collect();
         let errors = partitions.iter().filter(|one| one.error_code != code::NONE).count() as u64;
         let mut answer = header::begin_answer(self.correlation);
@@ -258,7 +262,11 @@ impl ProduceWork {
 }
 
 impl Part {
-    fn answered(&self, context: &Context, result: ProduceResult) -> ProducedPartition {
+    fn answered(
+        &self,
+        (context, listener): (&Context, &Listener),
+        result: ProduceResult,
+    ) -> ProducedPartition {
         let mut partition = ProducedPartition {
             number: self.number,
             error_code: code::NONE,
@@ -283,7 +291,7 @@ impl Part {
                     partition.record_errors = error.records();
                 }
                 if refusal == Refusal::NotLeader {
-                    partition.leader = context.leader_hint(self.id);
+                    partition.leader = context.leader_hint(self.id, listener);
                 }
             }
         }
