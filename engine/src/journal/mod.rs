@@ -15,5 +15,7 @@ pub mod quorum;
 pub mod read;
 pub mod recover;
 pub mod running;
+#[cfg(test)]
+mod samples;
 
 pub use running::{Journal, Options};

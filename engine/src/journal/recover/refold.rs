@@ -6,7 +6,7 @@ use crate::entry::EntryKind;
 use crate::entry::item::Item;
 use crate::ids::{Index, Term};
 use crate::journal::ledger::heads::Head;
-use crate::journal::ledger::state::{State, is_understood};
+use crate::journal::ledger::state::State;
 use crate::journal::log::segment::{Rolled, Sealing};
 use crate::partition::fold;
 use crate::raft::EntryMeta;
@@ -27,12 +27,6 @@ pub(in crate::journal) fn rolled_of(segment: Walked) -> Rolled {
 pub(in crate::journal) fn items_of(head: &Head) -> Vec<Item> {
     let items = head.known().map(|(header, bytes)| fold::items_of(header, bytes));
     items.and_then(Result::ok).unwrap_or_default()
-}
-
-/// The first entry that a newer version wrote: a replica that has one does not lead.
-pub(in crate::journal) fn first_not_understood(heads: &VecDeque<Head>) -> Option<Index> {
-    let is_not = |head: &&Head| head.known().is_some_and(|(header, bytes)| !is_understood(header, bytes));
-    heads.iter().find(is_not).map(Head::index)
 }
 
 pub(in crate::journal) fn note_terms(terms: &mut Vec<(Index, Term)>, heads: &VecDeque<Head>) {

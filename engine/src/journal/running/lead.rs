@@ -4,6 +4,7 @@ use super::Journal;
 use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId};
 use crate::journal::effects::Effects;
+use crate::journal::ledger::shown::Authority;
 use crate::journal::ledger::waiters::{REPLICAS_INLINE, Reached};
 use crate::journal::phase::Phase;
 use crate::journal::quorum::holding::{Bounds, Holding};
@@ -63,7 +64,7 @@ impl Journal {
             }
         }
         let term = self.quorum.replica.term();
-        self.ledger.term_start = Some(self.log.cursor.next);
+        self.ledger.authority = Authority::TermStart(self.log.cursor.next);
         self.upkeep.settled = false;
         let last = self.log.last();
         let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
@@ -88,7 +89,7 @@ impl Journal {
         if let Some(Lead { term, .. }) = self.quorum.lead.take() {
             fx.out.push(Output::Event(Event::LeadsNoMore { journal: self.id, term }));
         }
-        self.ledger.term_start = None;
+        self.ledger.authority = if self.is_alone() { Authority::Alone } else { Authority::None };
         self.upkeep.settled = false;
         self.ledger.open = None;
         self.ledger.tail.clear();

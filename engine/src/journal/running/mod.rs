@@ -28,7 +28,7 @@ mod work;
 
 use crate::clock::Now;
 use crate::disk::{DiskResult, OpId};
-use crate::entry::builder::{Hint, Stamp, head_only};
+use crate::entry::builder::{Stamp, head_only};
 use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
 use crate::folder;
@@ -45,8 +45,8 @@ use crate::journal::heal::lending::Lending;
 use crate::journal::heal::repair::Repair;
 use crate::journal::keep::upkeep::Upkeep;
 use crate::journal::ledger::Ledger;
+use crate::journal::ledger::shown::Authority;
 use crate::journal::ledger::state::State;
-use crate::journal::ledger::waiters::Waiters;
 use crate::journal::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
 use crate::journal::log::cursor::SegmentLimits;
 use crate::journal::log::done::LogDone;
@@ -58,9 +58,7 @@ use crate::journal::quorum::members::Members;
 use crate::journal::quorum::supply::Supply;
 use crate::journal::quorum::{HeldWork, Quorum};
 use crate::journal::recover::recovery::Recovered;
-use crate::journal::recover::refold::first_not_understood;
-use crate::partition::refused::RefusedBatches;
-use crate::partition::{Fold, Tail};
+use crate::partition::Fold;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Fatal, Output};
 use crate::raft::{Change, EntryMeta, Replica, ReplicaStart};
@@ -176,20 +174,8 @@ impl Journal {
             hard_state_file: recovered.hard_state_file,
             readers: Rc::default(),
         };
-        let ledger = Ledger {
-            state: recovered.state,
-            tail: Tail::default(),
-            not_understood: first_not_understood(&recovered.heads),
-            heads: recovered.heads,
-            waiters: Waiters::default(),
-            queued_items: VecDeque::new(),
-            queued_commands: VecDeque::new(),
-            term_start: None,
-            refused: RefusedBatches::default(),
-            open: None,
-            opened_ns: 0,
-            hint: Hint::default(),
-        };
+        let authority = if is_alone { Authority::Alone } else { Authority::None };
+        let ledger = Ledger::new(recovered.state, recovered.heads, authority);
         let quorum = Quorum {
             replica: Replica::new(&start),
             members: Members::new(members),
@@ -257,8 +243,7 @@ impl Journal {
 
     /// Leads, and everything earlier leaders wrote is committed.
     pub fn is_settled(&self) -> bool {
-        self.is_leader()
-            && self.ledger.term_start.is_some_and(|start| self.ledger.state.fold.applied >= start)
+        self.is_leader() && self.ledger.is_settled()
     }
 
     /// Serves, or says why it does not: the shard need not wait for it.

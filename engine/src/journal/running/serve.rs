@@ -5,6 +5,7 @@ use crate::clock::Now;
 use crate::entry::item::Item as ControlItem;
 use crate::ids::{LeaderEpoch, Offset, PartitionId};
 use crate::journal::effects::{Done, Effects};
+use crate::journal::ledger::shown::{NotShown, Shown};
 use crate::journal::ledger::waiters::{Waiter, Waiting};
 use crate::journal::phase::Phase;
 use crate::journal::read::by_time;
@@ -48,16 +49,6 @@ pub fn refused(refusal: Refusal) -> FetchedPartition {
 }
 
 impl Journal {
-    /// Whether reads can be answered, and which epoch a partition has here.
-    fn check_reads(&self) -> Result<(), Refusal> {
-        match self.phase {
-            Phase::Refusing | Phase::Stopping if self.is_alone() => Ok(()),
-            Phase::Starting if self.upkeep.active_short && self.is_alone() => Ok(()),
-            _ if self.is_settled() => Ok(()),
-            _ => Err(Refusal::NotLeader),
-        }
-    }
-
     fn epoch(&self, partition: &Partition) -> LeaderEpoch {
         LeaderEpoch(partition.epoch_base + self.quorum.replica.term().0 as i32)
     }
@@ -72,41 +63,38 @@ impl Journal {
         }
     }
 
-    /// The committed state of a partition that this journal serves.
-    fn served(&self, id: PartitionId, client_epoch: i32) -> Result<&Partition, Refusal> {
-        self.check_reads()?;
-        let partition = self.ledger.state.fold.partition(id).ok_or(Refusal::NotReady)?;
-        self.check_epoch(partition, client_epoch)?;
-        Ok(partition)
+    /// What a reader who knows of `client_epoch` may see of a partition.
+    fn shown(&self, id: PartitionId, client_epoch: i32) -> Result<Shown<'_>, Refusal> {
+        let shown = self.ledger.shown(id)?;
+        self.check_epoch(shown.partition, client_epoch)?;
+        Ok(shown)
     }
 
     /// One partition of a fetch.
     pub fn fetch(&mut self, fetch: &FetchPartition, bytes_max: usize, at_least_one: bool) -> Part {
-        let partition = match self.served(fetch.partition, fetch.leader_epoch) {
-            Ok(partition) => partition,
+        let shown = match self.shown(fetch.partition, fetch.leader_epoch) {
+            Ok(shown) => shown,
             Err(refusal) => return Part::Done(refused(refusal)),
         };
         let mut part = FetchedPartition {
             error: None,
-            high_watermark: partition.next_offset,
-            log_start: partition.log_start,
+            high_watermark: shown.watermark,
+            log_start: shown.log_start,
             diverging: None,
             records: Default::default(),
             bytes: 0,
         };
         if fetch.last_fetched_epoch >= 0 {
-            part.diverging = diverging(partition, fetch);
+            part.diverging = diverging(shown.partition, fetch);
             if part.diverging.is_some() {
                 return Part::Done(part);
             }
         }
-        let log_end = self.ledger.tail.head(&self.ledger.state.fold, fetch.partition);
-        let log_end = log_end.map_or(partition.next_offset, |head| head.next_offset);
-        if fetch.offset < partition.log_start || fetch.offset > log_end {
+        if fetch.offset < shown.log_start || fetch.offset > shown.log_end {
             part.error = Some(Refusal::OffsetOutOfRange);
             return Part::Done(part);
         }
-        if fetch.offset >= partition.next_offset {
+        if fetch.offset >= shown.watermark {
             return Part::Done(part);
         }
         if bytes_max == 0 && !at_least_one {
@@ -116,10 +104,10 @@ impl Journal {
         let want = Want {
             partition: fetch.partition,
             offset: fetch.offset,
-            commit: self.ledger.state.fold.applied,
+            commit: shown.committed,
             bytes_max,
             at_least_one,
-            skipped_below: partition.skipped_below,
+            skipped_below: shown.partition.skipped_below,
             together: 1,
         };
         match self.gather_hot(&want) {
@@ -176,11 +164,11 @@ impl Journal {
 
     /// The bounds of now: others were answered while the disk was read.
     pub fn refresh_bounds(&self, id: PartitionId, part: &mut FetchedPartition) {
-        if let Some(partition) = self.ledger.state.fold.partition(id)
+        if let Some(shown) = self.ledger.committed(id)
             && part.error.is_none()
         {
-            part.high_watermark = partition.next_offset;
-            part.log_start = partition.log_start;
+            part.high_watermark = shown.watermark;
+            part.log_start = shown.log_start;
         }
     }
 
@@ -216,43 +204,35 @@ impl Journal {
         now: Now,
         fx: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
-        let latest_unknown = query.kind == QueryKind::Latest && self.is_leader() && !self.is_settled();
-        if latest_unknown {
+        let is_latest = query.kind == QueryKind::Latest;
+        if is_latest && self.ledger.shown(query.partition).is_err_and(|why| why == NotShown::NotSettled) {
             return Err(Refusal::OffsetNotAvailable);
         }
-        let partition = self.served(query.partition, query.leader_epoch)?;
+        let Shown { partition, log_start, watermark, log_end, .. } =
+            self.shown(query.partition, query.leader_epoch)?;
         let epoch = self.epoch(partition);
         Ok(Some(match query.kind {
             QueryKind::Earliest => {
-                let offset = partition.log_start;
-                let leader_epoch = partition.epoch_at(offset).unwrap_or(epoch);
-                Answer::Offset { offset, timestamp_ms: -1, leader_epoch }
+                let leader_epoch = partition.epoch_at(log_start).unwrap_or(epoch);
+                Answer::Offset { offset: log_start, timestamp_ms: -1, leader_epoch }
             }
-            QueryKind::Latest => {
-                Answer::Offset { offset: partition.next_offset, timestamp_ms: -1, leader_epoch: epoch }
-            }
+            QueryKind::Latest => Answer::Offset { offset: watermark, timestamp_ms: -1, leader_epoch: epoch },
             QueryKind::EpochEnd(asked) => epoch_end(partition, epoch, LeaderEpoch(asked)),
             QueryKind::Describe => Answer::Described(PartitionStatus {
                 journal: self.id,
                 leader_epoch: epoch,
-                log_start: partition.log_start,
-                high_watermark: partition.next_offset,
-                log_end: self
-                    .ledger
-                    .tail
-                    .head(&self.ledger.state.fold, query.partition)
-                    .map_or(partition.next_offset, |head| head.next_offset),
+                log_start,
+                high_watermark: watermark,
+                log_end,
                 bytes: partition.kept_bytes,
             }),
             QueryKind::Producers => Answer::Producers(producers(partition)),
             QueryKind::DeleteBefore(offset) => return self.delete_before(query, offset, compacted, now, fx),
             QueryKind::AtTime(timestamp) => {
-                let log_start = partition.log_start;
                 self.find_time(query, Some(timestamp), log_start, fx);
                 return Ok(None);
             }
             QueryKind::MaxTimestamp => {
-                let log_start = partition.log_start;
                 self.find_time(query, None, log_start, fx);
                 return Ok(None);
             }

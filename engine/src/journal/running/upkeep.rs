@@ -13,6 +13,7 @@ use crate::journal::format::checkpoint_file::{Checkpoint, body_checksum};
 use crate::journal::heal::digest::{Digest, headers_sum};
 use crate::journal::keep::retention::{self, RetentionDone, Rules};
 use crate::journal::keep::upkeep::{DRIFT_MS_MAX, StopCheckpoint};
+use crate::journal::ledger::shown::Authority;
 use crate::journal::log::done::LogDone;
 use crate::journal::log::procedures::{self, SealDone, SealError, SealWork};
 use crate::journal::log::segment::{Next, Sealing};
@@ -489,6 +490,10 @@ impl Journal {
         }
         if self.phase != Phase::Stopping {
             self.phase = Phase::Stopping;
+            if !self.is_alone() {
+                // Another leader shows more from now on, whether this one has heard of it or not.
+                self.ledger.authority = Authority::None;
+            }
             fx.leaders_changed = true;
         }
         // With peers the rest may be committed without this replica, or never.

@@ -191,8 +191,7 @@ impl Journal {
         }
         let committed = self.ledger.state.fold.applied;
         self.log.appended.committed(committed, now.mono_ns, &mut self.log.appender.stages.commit);
-        let settled = self.ledger.term_start.is_some_and(|start| self.ledger.state.fold.applied >= start);
-        if settled && !self.upkeep.settled {
+        if self.ledger.is_settled() && !self.upkeep.settled {
             self.upkeep.settled = true;
             fx.metadata_changed |= self.ledger.state.meta.is_some();
             fx.partitions_changed = true;
