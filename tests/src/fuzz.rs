@@ -5,8 +5,10 @@
 //! what breaks arithmetic. The driver needs nothing but a stable compiler, and a number gives the same inputs again.
 
 use crate::process::requests::{self, FETCH_VERSION, PRODUCE_VERSION};
+use engine::batch::validate::BatchError;
 use engine::batch::{
-    BatchBuilder, Codec, EnvelopeLimits, NewRecord, TimeBounds, check_envelope, check_records,
+    BatchBuilder, Codec, EnvelopeLimits, NewRecord, Packing, TimeBounds, check_envelope, check_records,
+    repack,
 };
 use engine::control::quotas::{QuotaChange, QuotaEntity, QuotaKind};
 use engine::control::{Command, MetaState};
@@ -99,7 +101,14 @@ fn of_clients() -> Vec<Target> {
                 right[17..21].copy_from_slice(&crc.to_be_bytes());
             }
             if check_envelope(&right, &limits).is_ok() {
-                _ = check_records(&right, TimeBounds::ANY);
+                let checked = check_records(&right, TimeBounds::ANY);
+                // Whatever it holds: with another codec it is the same, or refused for the same reason.
+                let codec = Codec::ALL[right.len() % Codec::ALL.len()];
+                match (repack(&right, Packing::usual(codec), 1 << 20), checked) {
+                    (Ok(packed), checked) => assert_eq!(check_records(&packed, TimeBounds::ANY), checked),
+                    (Err(BatchError::TooLargeRepacked { .. }), _) => {}
+                    (Err(error), checked) => assert_eq!(checked, Err(error)),
+                }
             }
         })),
         unpacks(target("client: compressed records", 4, packed(), |bytes| {

@@ -7,9 +7,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::process::records::{Load, client, read_all};
-use tests::process::{Broker, BrokerOptions, Deadline};
+use tests::process::{Broker, BrokerOptions, Deadline, binary};
 
 /// Records 0..count in order at offsets 0..count.
 fn assert_dense(records: &[(i64, u64)], count: u64) {
@@ -55,6 +56,62 @@ fn every_compression_comes_back_in_order() {
         );
         assert_dense(&read_all(&broker.bootstrap(), codec, 0, 60), 2000);
     }
+}
+
+/// Each client's codec to a topic of each `compression.type`, and what the disk has then.
+#[test]
+fn a_topics_compression_is_what_is_stored_whatever_its_producers_send() {
+    let mut broker = Broker::start(BrokerOptions::default());
+    let stored = [
+        ("producer", None),
+        ("uncompressed", Some("none")),
+        ("gzip", Some("gzip")),
+        ("snappy", Some("snappy")),
+        ("lz4", Some("lz4")),
+        ("zstd", Some("zstd")),
+    ];
+    for (compression, _) in stored {
+        create_compressed(&broker, compression);
+        for (turn, codec) in ["none", "gzip", "snappy", "lz4", "zstd"].into_iter().enumerate() {
+            let settings = [("compression.type", codec), ("acks", "all"), ("enable.idempotence", "true")];
+            let load = Load::new(&broker.bootstrap(), &settings);
+            let first = turn as u64 * 300;
+            send(&load, compression, 1, first..first + 300, 500);
+            load.flush(60);
+            let failed =
+                load.reports.take().into_iter().find(|report| report.offset != Ok(report.number as i64));
+            assert!(failed.is_none(), "{codec} to {compression}: {failed:?}");
+        }
+        assert_dense(&read_all(&broker.bootstrap(), compression, 0, 60), 1500);
+    }
+    assert_eq!(broker.stop().code(), Some(0), "{}", broker.log());
+    for (topic, expected) in stored {
+        let output = Command::new(binary::dump())
+            .args(["batches", "--json", "--topic", topic])
+            .arg(broker.data_dir())
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let codec = |line: &str| {
+            let behind = line.split_once("\"compression\":\"").expect("a codec").1;
+            behind.split_once('"').expect("its end").0.to_owned()
+        };
+        let found: BTreeSet<String> =
+            text.lines().filter(|line| line.contains("compression")).map(codec).collect();
+        match expected {
+            Some(codec) => assert_eq!(found, BTreeSet::from([codec.to_owned()]), "{topic}"),
+            None => assert_eq!(found.len(), 5, "{found:?}"),
+        }
+    }
+}
+
+fn create_compressed(broker: &Broker, compression: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        client(&broker.bootstrap(), &[]).create().expect("an admin client");
+    let new = NewTopic::new(compression, 1, TopicReplication::Fixed(1)).set("compression.type", compression);
+    let created =
+        futures_lite::future::block_on(admin.create_topics([&new], &AdminOptions::new())).expect("answered");
+    assert_eq!(created, [Ok(compression.to_owned())]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ criterion_group!(
     benches,
     validation::batch_validation,
     records::record_validation,
+    records::recompression,
     building::entry_building,
     recovery::recovery_scan,
     index::index_look_up,

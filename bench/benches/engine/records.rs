@@ -4,7 +4,9 @@
 
 use super::made::{learnt, placed, stamp};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use engine::batch::{BatchBuilder, BatchHeader, Codec, NewRecord, RecordWalk, TimeBounds, check_records};
+use engine::batch::{
+    BatchBuilder, BatchHeader, Codec, NewRecord, Packing, RecordWalk, TimeBounds, check_records, repack,
+};
 use engine::disk::BufferPool;
 use engine::entry::builder::{OpenEntry, Placed, Times};
 use engine::entry::reader::Link;
@@ -58,6 +60,24 @@ fn times(batch: &[u8]) -> Times {
         Some(Codec::None) => Times::Walk(RecordWalk::new(header, TimeBounds::ANY)),
         _ => Times::Checked(check_records(batch, TimeBounds::ANY)),
     }
+}
+
+/// What a topic's `compression.type` costs its leader: a plain batch packed, and a packed one unpacked and packed again
+/// with lz4.
+pub fn recompression(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("recompression");
+    group.throughput(Throughput::BytesDecimal(BATCH_BYTES as u64));
+    let pairs = Codec::ALL.map(|to| (Codec::None, to)).into_iter();
+    for (from, to) in pairs.chain(Codec::ALL.map(|from| (from, Codec::Lz4))).filter(|(from, to)| from != to) {
+        let batch = batch(from, 1 << 10);
+        let packing = Packing::usual(to);
+        let bytes = repack(&batch, packing, u32::MAX).expect("a good batch").len();
+        let name = format!("{from:?} to {to:?}, {} KiB to {} KiB", batch.len() >> 10, bytes >> 10);
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            bencher.iter(|| repack(black_box(&batch), packing, u32::MAX).expect("a good batch").len())
+        });
+    }
+    group.finish();
 }
 
 pub fn record_validation(criterion: &mut Criterion) {

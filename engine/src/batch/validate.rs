@@ -44,6 +44,8 @@ pub enum BatchError {
     BaseOffset(i64),
     #[error("{bytes} bytes are more than max.message.bytes = {max}")]
     TooLarge { bytes: usize, max: u32 },
+    #[error("with the topic's compression.type the batch is longer than max.message.bytes = {max}")]
+    TooLargeRepacked { max: u32 },
     #[error("record count {count}, last offset delta {last_offset_delta}, {body_bytes} bytes")]
     Count { count: i32, last_offset_delta: i32, body_bytes: usize },
     #[error("producer {producer}, epoch {epoch}, sequence {sequence} cannot be")]

@@ -1,6 +1,6 @@
 //! How long what a journal holds lives, and what a topic says of it.
 
-use crate::batch::TimeBounds;
+use crate::batch::{EnvelopeLimits, Packing, TimeBounds};
 
 /// What the partitions of a journal have in common; different lives never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +33,8 @@ pub struct TopicSettings {
     pub retention_bytes: i64,
     pub max_message_bytes: u32,
     pub log_append_time: bool,
+    /// `compression.type`: how batches are stored; `None` is as their producers sent them.
+    pub packing: Option<Packing>,
     /// `duramen.validate.records=header`: no record is looked at, the header's times are believed.
     pub trusts_header: bool,
     pub timestamp_before_max_ms: i64,
@@ -45,6 +47,18 @@ pub struct TopicSettings {
 }
 
 impl TopicSettings {
+    /// What a batch's header may say that comes at `wall_ms`.
+    pub fn envelope_limits(&self, wall_ms: i64) -> EnvelopeLimits {
+        EnvelopeLimits {
+            batch_bytes_max: self.max_message_bytes,
+            log_append_time: self.log_append_time,
+            trusts_header: self.trusts_header,
+            timestamp_before_max_ms: self.timestamp_before_max_ms,
+            timestamp_after_max_ms: self.timestamp_after_max_ms,
+            wall_ms,
+        }
+    }
+
     /// The times that records may have which come at `wall_ms`.
     pub fn time_bounds(&self, wall_ms: i64) -> TimeBounds {
         if self.log_append_time {

@@ -72,14 +72,16 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// `memory_bytes` is the shard's whole budget. An eighth of it is for frames, a quarter is
+    /// `memory_bytes` is the shard's whole budget. An eighth of it is for frames, a quarter of that
+    /// for batches that are written again with the topic's codec; a quarter of the whole is
     /// the reserve of one largest frame or of one request that grows as it is decoded, an eighth is
     /// for answers; the engine has the other half. Half of what frames may take is also enough for
     /// the requests that are decoded: their frames are gone by then.
     pub fn new(shard: Rc<ShardLoop>, memory_bytes: usize, descriptors: Arc<Descriptors>) -> Rc<Self> {
-        let frame_bytes = memory_bytes / 8;
+        let recompress_bytes = memory_bytes / 32;
+        let frame_bytes = memory_bytes / 8 - recompress_bytes;
         shard.page.borrow_mut().memory_budget_bytes = memory_bytes as u64 / 2;
-        let context = Context::new(Rc::clone(&shard));
+        let context = Context::new(Rc::clone(&shard), recompress_bytes);
         let request_bytes_max = (context.settings.request_bytes_max as usize).min(FRAME_BYTES_MAX);
         Rc::new(Self {
             context,
@@ -194,6 +196,7 @@ impl Connections {
         let mut page = self.shard.page.borrow_mut();
         page.groups = self.context.groups.figures();
         let used_bytes = self.frames.used_bytes()
+            + self.context.recompressor.used_bytes()
             + self.decoding.used_bytes()
             + self.answer_bytes.get()
             + self.text_bytes.get();

@@ -4,6 +4,7 @@
 use super::throttle::{Quota, Throttles};
 use crate::kafka::broker::Broker;
 use crate::kafka::hot::leader_hint::LeaderHint;
+use crate::kafka::hot::recompress::Recompressor;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
 use crate::kafka::listener::Listener;
@@ -42,19 +43,32 @@ pub struct Context {
     pub(crate) sessions: RefCell<Sessions>,
     throttles: RefCell<Throttles>,
     pub(crate) record_checks: RecordChecks,
+    pub(crate) recompressor: Recompressor,
     /// The consumer groups that this shard coordinates.
     pub groups: Rc<Groups>,
 }
 
 impl Context {
-    pub fn new(shard: Rc<ShardLoop>) -> Self {
+    /// Batches that are written again with another codec take at most `recompress_bytes`.
+    pub fn new(shard: Rc<ShardLoop>, recompress_bytes: usize) -> Self {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
         let settings = BrokerSettings::effective(&statics);
         let producer_ids = Cell::new((0, 0));
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
         let groups = Groups::start(Rc::clone(&shard), settings.groups.clone());
         let (throttles, record_checks) = (RefCell::default(), RecordChecks::default());
-        Self { shard, producer_ids, sessions, statics, settings, throttles, record_checks, groups }
+        let recompressor = Recompressor::new(recompress_bytes);
+        Self {
+            shard,
+            producer_ids,
+            sessions,
+            statics,
+            settings,
+            throttles,
+            record_checks,
+            recompressor,
+            groups,
+        }
     }
 
     /// The newest metadata that this shard has.

@@ -82,7 +82,7 @@ fn batch_code(error: BatchError) -> i16 {
         | BatchError::UnknownFormat(_)
         | BatchError::Length(_)
         | BatchError::Crc => code::CORRUPT_MESSAGE,
-        BatchError::TooLarge { .. } => code::MESSAGE_TOO_LARGE,
+        BatchError::TooLarge { .. } | BatchError::TooLargeRepacked { .. } => code::MESSAGE_TOO_LARGE,
         BatchError::TimestampType | BatchError::Timestamp { .. } | BatchError::Times(_) => {
             code::INVALID_TIMESTAMP
         }

@@ -5,6 +5,7 @@ use super::kinds::list_of;
 use super::statics::Statics;
 use super::topic::{self, TopicSetting};
 use super::{Source, broker};
+use crate::batch::{Codec, Packing};
 use crate::control::life::{Life, TopicSettings};
 use crate::groups::GroupConfig;
 use std::borrow::Cow;
@@ -59,6 +60,7 @@ impl TopicSettings {
             retention_bytes: number("retention.bytes").max(-1),
             max_message_bytes: u32::try_from(number("max.message.bytes")).expect("checked when set"),
             log_append_time: value("message.timestamp.type").trim() == "LogAppendTime",
+            packing: packing_of(&value("compression.type"), |name| number(name) as i32),
             trusts_header: value("duramen.validate.records").trim() == "header",
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
@@ -67,6 +69,30 @@ impl TopicSettings {
             compacted: !list_of(&value("cleanup.policy")).any(|policy| policy == "delete"),
         }
     }
+}
+
+/// What `compression.type` asks for; `None` is the producer's own.
+fn packing_of(compression: &str, level: impl Fn(&'static str) -> i32) -> Option<Packing> {
+    let codec = match compression.trim() {
+        "uncompressed" => Codec::None,
+        "gzip" => Codec::Gzip,
+        "snappy" => Codec::Snappy,
+        "lz4" => Codec::Lz4,
+        "zstd" => Codec::Zstd,
+        producer => {
+            assert_eq!(producer, "producer", "checked when it was set");
+            return None;
+        }
+    };
+    let usual = Packing::usual(codec);
+    let level = match codec {
+        Codec::Gzip => level("compression.gzip.level"),
+        Codec::Zstd => level("compression.zstd.level"),
+        Codec::None | Codec::Snappy | Codec::Lz4 => usual.level,
+    };
+    // Kafka's −1 of gzip; of zstd it is a level like others.
+    let is_usual = codec == Codec::Gzip && level == -1;
+    Some(if is_usual { usual } else { Packing { codec, level } })
 }
 
 /// Which kind of journal a new topic's partitions belong in. The proposer decides this once and
@@ -210,6 +236,29 @@ mod tests {
         assert_eq!(retention(&[], &[("log.retention.ms", "5")], &file), 5);
         assert_eq!(retention(&[("retention.ms", "4")], &[("log.retention.ms", "5")], &file), 4);
         assert_eq!(retention(&[], &[], &[("log.retention.hours", "-1")]), -1);
+    }
+
+    #[test]
+    fn compression_is_the_producers_or_the_topics_with_its_level() {
+        let packing = |topic: &[_], brokers: &[_]| {
+            TopicSettings::effective(&configs(topic), &configs(brokers), &Statics::default()).packing
+        };
+        let of = |codec, level| Some(Packing { codec, level });
+        assert_eq!(packing(&[], &[]), None);
+        for (name, expected) in [
+            ("producer", None),
+            ("uncompressed", Some(Packing::PLAIN)),
+            ("gzip", of(Codec::Gzip, 6)),
+            ("snappy", of(Codec::Snappy, 0)),
+            ("lz4", of(Codec::Lz4, 0)),
+            ("zstd", of(Codec::Zstd, 3)),
+        ] {
+            assert_eq!(packing(&[("compression.type", name)], &[]), expected, "{name}");
+        }
+        let levels = [("compression.gzip.level", "9"), ("compression.zstd.level", "-5")];
+        assert_eq!(packing(&[levels[0], levels[1], ("compression.type", "gzip")], &[]), of(Codec::Gzip, 9));
+        assert_eq!(packing(&[levels[0], levels[1], ("compression.type", "zstd")], &[]), of(Codec::Zstd, -5));
+        assert_eq!(packing(&[], &[("compression.type", "lz4")]), of(Codec::Lz4, 0), "the brokers' default");
     }
 
     #[test]

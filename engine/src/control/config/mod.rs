@@ -49,7 +49,8 @@ mod tests {
         refused("cleanup.policy", "shred", "'shred' is not one of");
         refused("cleanup.policy", "compact,delete", "compaction is not built");
         refused("cleanup.policy", "", "empty policy");
-        refused("compression.type", "zstd", "not built");
+        refused("compression.type", "brotli", "producer");
+        refused("compression.gzip.level", "0", "1 to 9");
         refused("unclean.leader.election.enable", "TRUE", "never leads");
         refused("leader.replication.throttled.replicas", "0:1", "not built");
     }

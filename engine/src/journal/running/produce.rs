@@ -126,14 +126,7 @@ impl Journal {
     ) -> Result<Option<Produced>, Refusal> {
         self.check_phase()?;
         let bytes_max = settings.max_message_bytes.min(self.limits.batch_bytes_max() as u32);
-        let limits = EnvelopeLimits {
-            batch_bytes_max: bytes_max,
-            log_append_time: settings.log_append_time,
-            trusts_header: settings.trusts_header,
-            timestamp_before_max_ms: settings.timestamp_before_max_ms,
-            timestamp_after_max_ms: settings.timestamp_after_max_ms,
-            wall_ms: now.wall_ms,
-        };
+        let limits = EnvelopeLimits { batch_bytes_max: bytes_max, ..settings.envelope_limits(now.wall_ms) };
         let header = check_envelope(produce.records, &limits).map_err(Refusal::Batch)?;
         let copies = self.copies_wanted(settings);
         if produce.acks == Acks::All && self.in_sync_count(now) < copies {
@@ -366,13 +359,14 @@ impl Journal {
 
 /// Where the times of a batch's records are known from.
 fn times_of(produce: &Produce<'_>, header: &BatchHeader, settings: &TopicSettings, now: Now) -> Times {
-    if settings.trusts_header {
+    // What was found wrong counts in any case: it is why the batch comes with another codec than its topic wants.
+    if settings.trusts_header && !matches!(produce.checked, Some(Err(_))) {
         return Times::Header;
     }
     let bounds = settings.time_bounds(now.wall_ms);
     match (Codec::of(header.codec_number()), produce.checked) {
-        (Some(Codec::None), _) => Times::Walk(RecordWalk::new(header, bounds)),
         (_, Some(checked)) => Times::Checked(checked),
+        (Some(Codec::None), None) => Times::Walk(RecordWalk::new(header, bounds)),
         (_, None) => Times::Checked(check_records(produce.records, bounds)),
     }
 }

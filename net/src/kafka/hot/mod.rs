@@ -5,5 +5,6 @@ pub mod fetch_codec;
 pub mod leader_hint;
 pub mod produce;
 pub mod produce_codec;
+pub mod recompress;
 pub mod record_check;
 pub mod sessions;

@@ -2,6 +2,7 @@
 //! answer is made when all of them are as durable as asked.
 
 use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
+use super::recompress::{Recompressed, Recompression, ToEngine};
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::header::{self};
 use crate::kafka::codec::outgoing::Outgoing;
@@ -13,7 +14,7 @@ use crate::kafka::throttle;
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::results::ProduceResult;
-use engine::batch::{BatchHeader, Codec};
+use engine::batch::{BatchHeader, Checked, Codec, TimeBounds};
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
@@ -128,11 +129,60 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
+    /// Where it has another codec than its topic wants: what it has to become.
+    fn wanted(&self, wall_ms: i64) -> Option<Recompression> {
+        let settings = self.settings?;
+        let packing = settings.packing?;
+        let is_as_wanted = BatchHeader::of(self.records)?.codec_number() == packing.codec as u8;
+        let bounds = if settings.trusts_header { TimeBounds::ANY } else { settings.time_bounds(wall_ms) };
+        (!is_as_wanted).then(|| Recompression { packing, limits: settings.envelope_limits(wall_ms), bounds })
+    }
+
     /// Where its records have to be decompressed to be looked at: what they have to be within.
     fn settings_to_check(&self) -> Option<TopicSettings> {
         let is_compressed = BatchHeader::of(self.records)?.codec_number() != Codec::None as u8;
         self.settings.filter(|settings| is_compressed && !settings.trusts_header)
     }
+}
+
+/// A batch as the engine gets it.
+struct Prepared<'a> {
+    sent: &'a [u8],
+    /// Written again with its topic's codec.
+    again: Option<Recompressed>,
+    checked: Option<Checked>,
+}
+
+impl Prepared<'_> {
+    fn records(&self) -> &[u8] {
+        self.again.as_ref().map_or(self.sent, |again| &again.batch)
+    }
+}
+
+/// Does what takes longer than a step of the engine may; `None` when there was no time for it.
+async fn prepare<'a>(
+    context: &Context,
+    batch: &Batch<'a>,
+    pace: &mut Pace,
+    (deadline_ns, closed): (u64, &impl Fn() -> bool),
+) -> Option<Prepared<'a>> {
+    let (sent, shard) = (batch.records, &context.shard);
+    let mut prepared = Prepared { sent, again: None, checked: None };
+    let wall_ms = shard.now().wall_ms;
+    if let Some(wanted) = batch.wanted(wall_ms) {
+        let over = || closed() || shard.now().mono_ns >= deadline_ns;
+        match context.recompressor.recompress(pace, sent, &wanted, &over).await? {
+            ToEngine::AsSent(found) => prepared.checked = found,
+            ToEngine::Again(again) => {
+                prepared.checked = Some(again.checked);
+                prepared.again = Some(again);
+            }
+        }
+    } else if let Some(settings) = batch.settings_to_check() {
+        let bounds = settings.time_bounds(wall_ms);
+        prepared.checked = Some(context.record_checks.check(pace, sent, bounds, closed).await?);
+    }
+    Some(prepared)
 }
 
 /// Gives one batch to the engine once there is room; false when there was none in time.
@@ -142,16 +192,9 @@ async fn hand_on(
     pace: &mut Pace,
     (deadline_ns, closed): (u64, &impl Fn() -> bool),
 ) -> bool {
-    let mut checked = None;
-    if let Some(settings) = batch.settings_to_check() {
-        let bounds = settings.time_bounds(context.shard.now().wall_ms);
-        checked = context.record_checks.check(pace, batch.records, bounds, closed).await;
-        if checked.is_none() {
-            return false;
-        }
-    }
-    let shard = &context.shard;
-    let has_room = || shard.room_for(batch.partition, batch.records.len());
+    let Some(prepared) = prepare(context, &batch, pace, (deadline_ns, closed)).await else { return false };
+    let (shard, records) = (&context.shard, prepared.records());
+    let has_room = || shard.room_for(batch.partition, records.len());
     if !has_room() {
         let over = || has_room() || closed() || shard.now().mono_ns >= deadline_ns;
         shard.changes.until(over).await;
@@ -159,7 +202,7 @@ async fn hand_on(
             return false;
         }
     }
-    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, (batch.records, checked));
+    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, (records, prepared.checked));
     true
 }
 
