@@ -10,6 +10,7 @@ use engine::batch::{
     BatchBuilder, Codec, EnvelopeLimits, NewRecord, Packing, TimeBounds, check_envelope, check_records,
     repack,
 };
+use engine::control::credentials::{Credential, Mechanism};
 use engine::control::quotas::{QuotaChange, QuotaEntity, QuotaKind};
 use engine::control::{Command, MetaState};
 use engine::entry::item::Item;
@@ -380,6 +381,16 @@ fn commands() -> Vec<Vec<u8>> {
         },
         Command::AlterQuotas { entity, changes: vec![change] },
         Command::AllocateProducerIds { count: 1000 },
+        Command::AlterCredential {
+            user: "alice".to_owned(),
+            mechanism: Mechanism::ScramSha256,
+            credential: Some(Credential {
+                iterations: 4096,
+                salt: vec![1; 16],
+                stored_key: vec![2; 32],
+                server_key: vec![3; 32],
+            }),
+        },
     ];
     all.iter().map(Command::encode).collect()
 }

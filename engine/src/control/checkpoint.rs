@@ -2,6 +2,7 @@
 //! that replicas with the same state write the same bytes.
 
 use super::bytes::{DecodeError, Reader, Writer};
+use super::credentials;
 use super::encoding::{
     LISTENER_BYTES_MIN, read_advertised, read_life, read_listener, read_stride, write_advertised,
     write_listener,
@@ -17,7 +18,7 @@ use crate::ids::{
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 7;
+pub const META_CHECKPOINT_VERSION: u16 = 8;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
@@ -30,6 +31,8 @@ const STRIDE_SINCE: u16 = 5;
 const RENEWED_SINCE: u16 = 6;
 /// Since this one listeners beside the plaintext one follow; likewise.
 const LISTENERS_SINCE: u16 = 7;
+/// Since this one users' credentials follow; likewise.
+const CREDENTIALS_SINCE: u16 = 8;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -82,12 +85,17 @@ impl MetaState {
                 write_listener(to, listener);
             });
         }
+        if version >= CREDENTIALS_SINCE {
+            credentials::write_all(&mut to, &self.credentials);
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.listeners().is_empty() {
+        if !self.credentials.is_empty() {
+            CREDENTIALS_SINCE
+        } else if !self.listeners().is_empty() {
             LISTENERS_SINCE
         } else if !self.renewed().is_empty() {
             RENEWED_SINCE
@@ -199,6 +207,9 @@ impl MetaState {
                     node.ok_or(DecodeError::Contradiction("a listener is of a node that there is not"))?;
                 Arc::make_mut(node).advertised.listeners.push(listener);
             }
+        }
+        if version >= CREDENTIALS_SINCE {
+            state.credentials = Arc::new(credentials::read_all(&mut from)?);
         }
         from.end()?;
         Ok(state)

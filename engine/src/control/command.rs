@@ -1,5 +1,6 @@
 //! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
 
+use super::credentials::{Credential, Mechanism};
 use super::life::Life;
 use super::nodes::Advertised;
 use super::quotas::{QuotaChange, QuotaEntity};
@@ -78,6 +79,12 @@ pub enum Command {
     AlterQuotas {
         entity: QuotaEntity,
         changes: Vec<QuotaChange>,
+    },
+    /// A user's credential of one mechanism: set, or (with `None`) taken away.
+    AlterCredential {
+        user: String,
+        mechanism: Mechanism,
+        credential: Option<Credential>,
     },
 }
 

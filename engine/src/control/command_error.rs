@@ -21,4 +21,8 @@ pub enum CommandError {
     InvalidRequest(String),
     #[error("{0}")]
     LimitReached(String),
+    #[error("{0}")]
+    UnacceptableCredential(String),
+    #[error("Attempt to delete a user credential that does not exist")]
+    UnknownCredential,
 }

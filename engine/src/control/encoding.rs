@@ -3,6 +3,7 @@
 
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Place, Resource};
+use super::credentials;
 use super::life::Life;
 use super::nodes::{Advertised, AdvertisedListener};
 use super::quotas;
@@ -10,7 +11,7 @@ use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, R
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 8;
+pub const COMMAND_VERSION: u16 = 9;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -25,6 +26,8 @@ const ALTER_QUOTAS: u16 = 8;
 const REJOIN: u16 = 9;
 /// Since version 7.
 const RENEW: u16 = 10;
+/// Since version 9.
+const ALTER_CREDENTIAL: u16 = 11;
 /// Since this one a cluster is formed with a stride of broker ids; without it they have the default.
 const STRIDE_SINCE: u16 = 5;
 /// Since this one partitions may be placed by hand; without it they are not.
@@ -48,6 +51,7 @@ impl Command {
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
             Command::Rejoin { .. } => 4,
             Command::Renew { .. } => 7,
+            Command::AlterCredential { .. } => 9,
             Command::Form { broker_ids, .. } if *broker_ids != BrokerIds::default() => STRIDE_SINCE,
             Command::CreateTopic { by_hand, .. } | Command::AddPartitions { by_hand, .. }
                 if !by_hand.is_empty() =>
@@ -71,6 +75,7 @@ impl Command {
             Command::AlterQuotas { .. } => ALTER_QUOTAS,
             Command::Rejoin { .. } => REJOIN,
             Command::Renew { .. } => RENEW,
+            Command::AlterCredential { .. } => ALTER_CREDENTIAL,
         }
     }
 
@@ -153,6 +158,10 @@ impl Command {
                 quotas::write_entity(to, entity);
                 to.list(changes.iter(), quotas::write_change);
             }
+            Command::AlterCredential { user, mechanism, credential } => {
+                to.text(user);
+                credentials::write_change(to, *mechanism, credential.as_ref());
+            }
         }
     }
 
@@ -233,6 +242,11 @@ impl Command {
                 entity: quotas::read_entity(from)?,
                 changes: from.list(quotas::CHANGE_BYTES, quotas::read_change)?,
             },
+            ALTER_CREDENTIAL => {
+                let user = from.text()?;
+                let (mechanism, credential) = credentials::read_change(from)?;
+                Command::AlterCredential { user, mechanism, credential }
+            }
             number => return Err(DecodeError::Unknown { what: "metadata command", number: number.into() }),
         })
     }
@@ -338,6 +352,7 @@ fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::credentials::{Credential, Mechanism};
     use crate::control::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
     use proptest::prelude::*;
 
@@ -447,6 +462,21 @@ mod tests {
                     QuotaChange { kind: QuotaKind::Fetch, bytes_per_s: None },
                 ],
             },
+            Command::AlterCredential {
+                user: text("alice"),
+                mechanism: Mechanism::ScramSha512,
+                credential: Some(Credential {
+                    iterations: 4096,
+                    salt: vec![1, 2],
+                    stored_key: vec![3; 64],
+                    server_key: vec![4; 64],
+                }),
+            },
+            Command::AlterCredential {
+                user: text("alice"),
+                mechanism: Mechanism::ScramSha256,
+                credential: None,
+            },
         ]
     }
 
@@ -468,7 +498,7 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 9; this program knows versions up to 8"), "{error}");
+        assert!(error.to_string().contains("has version 10; this program knows versions up to 9"), "{error}");
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };

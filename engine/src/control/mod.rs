@@ -9,6 +9,7 @@ pub mod bytes;
 pub mod checkpoint;
 pub mod command;
 pub mod config;
+pub mod credentials;
 pub mod encoding;
 pub mod names;
 pub mod placement;

@@ -4,6 +4,7 @@ use super::command::{Command, ConfigChange, Outcome, Place, Resource};
 use super::command_error::CommandError;
 use super::config::apply_changes;
 use super::config::effective::Configs;
+use super::credentials::{self, Credentials};
 use super::life::Life;
 use super::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX, NodeView};
 use super::placement::{Journals, Request, meta_journal_secret};
@@ -38,6 +39,7 @@ pub struct MetaState {
     /// Of single brokers, by their id; none without settings.
     pub(super) own_broker_configs: Arc<BTreeMap<i32, Configs>>,
     pub(super) quotas: Arc<Quotas>,
+    pub(super) credentials: Arc<Credentials>,
     pub(super) next_raft: u64,
     pub(super) next_partition: u64,
     pub(super) next_producer: i64,
@@ -114,6 +116,12 @@ impl MetaState {
             Command::AlterQuotas { entity, changes } => {
                 quotas::check(&self.quotas, entity, changes)?;
                 quotas::change(Arc::make_mut(&mut self.quotas), entity, changes);
+                Ok(Outcome::Done)
+            }
+            Command::AlterCredential { user, mechanism, credential } => {
+                let (mechanism, credential) = (*mechanism, credential.as_ref());
+                credentials::check(&self.credentials, user, mechanism, credential)?;
+                credentials::change(Arc::make_mut(&mut self.credentials), user, mechanism, credential);
                 Ok(Outcome::Done)
             }
         }

@@ -3,6 +3,7 @@
 use super::command::{Command, ConfigChange, Outcome, Place, Resource};
 use super::command_error::CommandError;
 use super::config::Statics;
+use super::credentials::{Credential, Mechanism};
 use super::life::Life;
 use super::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX};
 use super::propose::{self, NewTopic};
@@ -308,6 +309,31 @@ fn quotas_are_kept_in_the_state_its_checkpoint_and_its_views() {
     assert_eq!(state.encode()[0], 1, "without quotas older programs read it");
 }
 
+fn credential(mechanism: Mechanism, iterations: u32) -> Credential {
+    let key = vec![7; mechanism.digest_bytes()];
+    Credential { iterations, salt: vec![1, 2, 3], stored_key: key.clone(), server_key: key }
+}
+
+#[test]
+fn credentials_are_kept_in_the_state_its_checkpoint_and_its_views() {
+    let mut state = formed(1);
+    let alter =
+        |mechanism, credential| Command::AlterCredential { user: "alice".to_owned(), mechanism, credential };
+    let (short, long) = (Mechanism::ScramSha256, Mechanism::ScramSha512);
+    apply(&mut state, &alter(short, Some(credential(short, 4_096)))).unwrap();
+    apply(&mut state, &alter(long, Some(credential(long, 8_192)))).unwrap();
+    let too_few = apply(&mut state, &alter(long, Some(credential(long, 1))));
+    assert!(matches!(too_few, Err(CommandError::UnacceptableCredential(_))), "{too_few:?}");
+    let view = ViewBuilder::new(Statics::default()).view(&MetaState::decode(&state.encode()).unwrap());
+    assert_eq!(view.credential("alice", long), Some(&credential(long, 8_192)));
+    assert_eq!(view.credential("bob", long), None);
+    assert_eq!(state.encode()[0], 8);
+    apply(&mut state, &alter(short, None)).unwrap();
+    assert_eq!(apply(&mut state, &alter(short, None)), Err(CommandError::UnknownCredential));
+    apply(&mut state, &alter(long, None)).unwrap();
+    assert_eq!(state.encode()[0], 1, "without credentials older programs read it");
+}
+
 #[test]
 fn a_node_that_rejoins_gets_a_number_that_none_had_and_late_words_of_its_lives_change_nothing() {
     let mut state = formed(3);
@@ -409,7 +435,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 9;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 7 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 8 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 
@@ -456,6 +482,11 @@ fn any_command() -> impl Strategy<Value = Command> {
             Command::AlterConfigs { resource: Resource::Topic(id), changes: vec![change] }
         }),
         (0u32..9).prop_map(|count| Command::AllocateProducerIds { count }),
+        ("[ab]?", 4_090u32..4_100, any::<bool>()).prop_map(|(user, iterations, sets)| {
+            let mechanism = Mechanism::ScramSha256;
+            let credential = sets.then(|| credential(mechanism, iterations));
+            Command::AlterCredential { user, mechanism, credential }
+        }),
         (0u32..4, 1u128..5, 1u128..5).prop_map(|(node, incarnation, replaces)| Command::Rejoin {
             node: NodeId(node),
             incarnation: Incarnation(incarnation),
@@ -474,7 +505,10 @@ fn any_command() -> impl Strategy<Value = Command> {
 fn seen(view: &View) -> String {
     let mut partitions: Vec<_> = view.partitions.iter().collect();
     partitions.sort_unstable_by_key(|(id, _)| **id);
-    format!("{:?} {:?} {:?} {partitions:?}", view.topics, view.topic_ids, view.journals)
+    format!(
+        "{:?} {:?} {:?} {partitions:?} {:?}",
+        view.topics, view.topic_ids, view.journals, view.credentials
+    )
 }
 
 proptest! {

@@ -1,5 +1,6 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
+use super::credentials::{Credential, Credentials, Mechanism};
 use super::life::Life;
 use super::nodes::NodeView;
 use super::quotas::Quotas;
@@ -30,6 +31,8 @@ pub struct View {
     /// Those of single brokers, by their id; stronger than those of all.
     pub own_broker_configs: Arc<BTreeMap<i32, BTreeMap<String, String>>>,
     pub quotas: Arc<Quotas>,
+    /// Of users, for those that prove who they are; [`Self::credential`] looks one up.
+    pub credentials: Arc<Credentials>,
     /// The topics that were deleted last, oldest first, each with the version that had it no more.
     /// Not part of the metadata: what this node has seen since its start.
     pub deleted: Arc<VecDeque<(Arc<str>, Index)>>,
@@ -114,6 +117,11 @@ impl View {
     /// The node and the shard of it that Kafka's id names.
     pub fn broker(&self, id: i32) -> Option<(&NodeView, ShardId)> {
         broker(self.broker_ids, &self.nodes, id)
+    }
+
+    /// What proves a user's password by this mechanism; none where the user has none of it.
+    pub fn credential(&self, user: &str, mechanism: Mechanism) -> Option<&Credential> {
+        self.credentials.get(user)?.get(&mechanism)
     }
 
     /// Whether a partition of this number was there and is no more. Of what may be named in an entry that

@@ -40,6 +40,7 @@ impl ViewBuilder {
         view.broker_configs = state.broker_configs.clone();
         view.own_broker_configs = state.own_broker_configs.clone();
         view.quotas = state.quotas.clone();
+        view.credentials = state.credentials.clone();
         view.next_partition = crate::ids::PartitionId(state.next_partition);
         let brokers_changed = self.brokers != state.broker_configs;
         self.brokers = state.broker_configs.clone();

@@ -353,6 +353,8 @@ fn error_parts(error: &CommandError) -> (u8, &str) {
         CommandError::InvalidRequest(text) => (6, text),
         CommandError::LimitReached(text) => (7, text),
         CommandError::InvalidPlace(text) => (8, text),
+        CommandError::UnacceptableCredential(text) => (9, text),
+        CommandError::UnknownCredential => (10, ""),
     }
 }
 
@@ -369,6 +371,8 @@ fn read_error(from: &mut Reader<'_>) -> Result<CommandError, DecodeError> {
         6 => CommandError::InvalidRequest(text),
         7 => CommandError::LimitReached(text),
         8 => CommandError::InvalidPlace(text),
+        9 => CommandError::UnacceptableCredential(text),
+        10 => CommandError::UnknownCredential,
         number => return Err(DecodeError::Unknown { what: "refusal of a command", number }),
     })
 }

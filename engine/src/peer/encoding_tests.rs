@@ -100,6 +100,8 @@ fn all() -> Vec<PeerMessage> {
         done(Err(ControlRefusal::Command(CommandError::UnknownTopic))),
         done(Err(ControlRefusal::Command(CommandError::InvalidConfig("why".to_owned())))),
         done(Err(ControlRefusal::Command(CommandError::InvalidPlace("why".to_owned())))),
+        done(Err(ControlRefusal::Command(CommandError::UnacceptableCredential("why".to_owned())))),
+        done(Err(ControlRefusal::Command(CommandError::UnknownCredential))),
         done(Ok(Committed {
             index: Index(5),
             outcome: Outcome::Member { incarnation: Incarnation(9), raft_id: RaftId(4) },

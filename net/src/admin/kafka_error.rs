@@ -52,6 +52,10 @@ fn explain(code: i16) -> (String, &'static str) {
         code::NOT_COORDINATOR => ("NOT_COORDINATOR", RETRY),
         code::INVALID_CONFIG => ("INVALID_CONFIG", SAID),
         code::INVALID_REQUEST => ("INVALID_REQUEST", SAID),
+        code::UNACCEPTABLE_CREDENTIAL => ("UNACCEPTABLE_CREDENTIAL", SAID),
+        code::RESOURCE_NOT_FOUND => {
+            ("RESOURCE_NOT_FOUND", "`duramen user list` shows the users that there are")
+        }
         code::POLICY_VIOLATION => ("POLICY_VIOLATION", SAID),
         code::TOPIC_DELETION_DISABLED => {
             ("TOPIC_DELETION_DISABLED", "start the brokers with --set delete.topic.enable=true")

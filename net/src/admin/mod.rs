@@ -1,5 +1,5 @@
 //! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen group ...`,
-//! `duramen cluster ...`.
+//! `duramen cluster ...`, `duramen user ...`.
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
@@ -20,6 +20,7 @@ mod side_by_side;
 mod status_report;
 mod topic;
 mod topic_report;
+mod user;
 
 use crate::process::refusal::{EXIT_USAGE, Refusal};
 use clap::{Parser, Subcommand};
@@ -30,7 +31,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// What may come first on the command line, instead of a broker's options.
-pub const NOUNS: [&str; 3] = ["topic", "group", "cluster"];
+pub const NOUNS: [&str; 4] = ["topic", "group", "cluster", "user"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
@@ -66,6 +67,12 @@ enum Noun {
         #[command(subcommand)]
         verb: cluster::Verb,
     },
+    /// Create, list and delete users that log in with a password
+    #[command(after_help = AFTER_HELP)]
+    User {
+        #[command(subcommand)]
+        verb: user::Verb,
+    },
 }
 
 /// Runs a command line that begins with one of [`NOUNS`] to its exit code.
@@ -88,6 +95,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Refusal> {
         Noun::Topic { verb } => topic::run(verb, &line.reach, out),
         Noun::Group { verb } => group::run(verb, &line.reach, out),
         Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
+        Noun::User { verb } => user::run(verb, &line.reach, out),
     }
 }
 

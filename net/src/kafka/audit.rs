@@ -3,14 +3,17 @@
 
 use super::request_context::RequestContext;
 use crate::kafka::codec::wire::Uuid;
+use engine::control::credentials::Mechanism;
 use kafka_wire::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteGroupsRequest, DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest,
+    DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    OffsetDeleteRequest, OffsetDeleteResponse,
 };
 use std::any::Any;
+use std::collections::BTreeMap;
 
 /// Things of one request that are named in the log.
 const NAMED_MAX: usize = 20;
@@ -123,6 +126,8 @@ fn subjects(request: &dyn Any) -> Option<(&'static str, Vec<String>)> {
             )
         };
         ("alter", entries.map(named).collect())
+    } else if let Some(request) = request.downcast_ref::<AlterUserScramCredentialsRequest>() {
+        ("alter", credentials(request))
     } else if let Some(request) = request.downcast_ref::<DeleteGroupsRequest>() {
         ("delete", request.groups_names.iter().map(|name| format!("group {:?}", name.as_str())).collect())
     } else if let Some(request) = request.downcast_ref::<OffsetDeleteRequest>() {
@@ -149,6 +154,8 @@ fn codes(response: &dyn Any) -> Vec<i16> {
         response.responses.iter().map(|one| one.error_code).collect()
     } else if let Some(response) = response.downcast_ref::<AlterClientQuotasResponse>() {
         response.entries.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<AlterUserScramCredentialsResponse>() {
+        response.results.iter().map(|one| one.error_code).collect()
     } else if let Some(response) = response.downcast_ref::<DeleteGroupsResponse>() {
         response.results.iter().map(|one| one.error_code).collect()
     } else if let Some(response) = response.downcast_ref::<OffsetDeleteResponse>() {
@@ -156,6 +163,21 @@ fn codes(response: &dyn Any) -> Vec<i16> {
     } else {
         Vec::new()
     }
+}
+
+/// Each user whose credentials change, in the order of the answer; nothing of the credential itself.
+fn credentials(request: &AlterUserScramCredentialsRequest) -> Vec<String> {
+    let deleted = request.deletions.iter().map(|one| (one.name.as_str(), "removed", one.mechanism));
+    let set = request.upsertions.iter().map(|one| (one.name.as_str(), "set", one.mechanism));
+    let by_user: BTreeMap<&str, (&str, i8)> =
+        deleted.chain(set).map(|(user, what, number)| (user, (what, number))).collect();
+    let told = |(user, (what, number)): (&str, (&str, i8))| {
+        let mechanism = u8::try_from(number).ok().and_then(Mechanism::of);
+        let mechanism =
+            mechanism.map_or_else(|| format!("mechanism {number}"), |known| known.name().to_owned());
+        format!("credential of user {user:?} ({mechanism} {what})")
+    };
+    by_user.into_iter().map(told).collect()
 }
 
 fn setting(name: &str, value: Option<&str>) -> String {
@@ -208,6 +230,21 @@ mod tests {
         let caller = RequestContext::sample(19, 1);
         let audit = Audit::of(&caller, &delete).expect("it deletes");
         assert_eq!((audit.client.as_str(), audit.from.as_str()), ("me", "10.0.0.7"));
+    }
+
+    #[test]
+    fn a_credential_is_named_and_nothing_of_it_is_shown() {
+        let mut one = kafka_wire::alter_user_scram_credentials_request::ScramCredentialUpsertion::default();
+        (one.name, one.mechanism, one.salted_password) = ("bob".into(), 2, b"secret".as_slice().into());
+        let mut gone = kafka_wire::alter_user_scram_credentials_request::ScramCredentialDeletion::default();
+        (gone.name, gone.mechanism) = ("alice".into(), 1);
+        let mut request = AlterUserScramCredentialsRequest::default();
+        (request.deletions, request.upsertions) = (vec![gone], vec![one]);
+        let told = [
+            "credential of user \"alice\" (SCRAM-SHA-256 removed)",
+            "credential of user \"bob\" (SCRAM-SHA-512 set)",
+        ];
+        assert_eq!(subjects(&request), Some(("alter", told.map(str::to_owned).to_vec())));
     }
 
     #[test]

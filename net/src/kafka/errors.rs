@@ -32,6 +32,7 @@ pub mod code {
     pub const REBALANCE_IN_PROGRESS: i16 = 27;
     pub const INVALID_COMMIT_OFFSET_SIZE: i16 = 28;
     pub const INVALID_TIMESTAMP: i16 = 32;
+    pub const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
     pub const UNSUPPORTED_VERSION: i16 = 35;
     pub const TOPIC_ALREADY_EXISTS: i16 = 36;
     pub const INVALID_PARTITIONS: i16 = 37;
@@ -69,6 +70,8 @@ pub mod code {
     pub const INVALID_RECORD: i16 = 87;
     pub const UNSTABLE_OFFSET_COMMIT: i16 = 88;
     pub const RESOURCE_NOT_FOUND: i16 = 91;
+    pub const DUPLICATE_RESOURCE: i16 = 92;
+    pub const UNACCEPTABLE_CREDENTIAL: i16 = 93;
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
     pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
     pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
@@ -179,5 +182,7 @@ fn command_code(error: &CommandError) -> i16 {
         CommandError::InvalidConfig(_) => code::INVALID_CONFIG,
         CommandError::InvalidRequest(_) => code::INVALID_REQUEST,
         CommandError::LimitReached(_) => code::POLICY_VIOLATION,
+        CommandError::UnacceptableCredential(_) => code::UNACCEPTABLE_CREDENTIAL,
+        CommandError::UnknownCredential => code::RESOURCE_NOT_FOUND,
     }
 }

@@ -15,6 +15,7 @@ pub mod hot;
 pub mod listener;
 pub mod repeats;
 pub mod request_context;
+pub mod scram_keys;
 pub mod security_protocol;
 pub mod throttle;
 pub mod versions;

@@ -16,6 +16,17 @@ pub struct Peer {
     pub address: IpAddr,
 }
 
+impl Peer {
+    /// Whether what goes over this connection is seen by nobody else: it does not leave the machine, or only encrypted.
+    pub fn keeps_secrets(&self) -> bool {
+        self.address.is_loopback() || self.listener.protocol.is_encrypted()
+    }
+}
+
+/// Why a secret is not taken, or told, over a connection that others can read.
+pub const IN_THE_CLEAR: &str = "This connection is neither encrypted nor local: credentials are not for it. Ask \
+     over TLS, or on the broker's own machine; a password that was sent is to be changed.";
+
 /// Nobody proved who they are.
 pub const ANONYMOUS: &str = "User:ANONYMOUS";
 
@@ -48,5 +59,24 @@ impl RequestContext {
         let peer =
             Rc::new(Peer { principal: ANONYMOUS.to_owned(), listener: Arc::new(Listener::plain()), address });
         Self { peer, client_id: "me".into(), api, version, correlation: 1, received_ns: 0, memory: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::security_protocol::SecurityProtocol;
+
+    #[test]
+    fn only_what_stays_on_the_machine_or_is_encrypted_keeps_secrets() {
+        let by = |protocol, address: &str| {
+            let address = address.parse().expect("an address");
+            let listener = Arc::new(Listener { name: "L".to_owned(), protocol });
+            Peer { principal: ANONYMOUS.to_owned(), listener, address }.keeps_secrets()
+        };
+        let from = |address| by(SecurityProtocol::SaslPlaintext, address);
+        assert!(from("127.0.0.1") && from("127.8.0.1") && from("::1"));
+        assert!(!from("10.0.0.7") && !from("0.0.0.0") && !from("fe80::1"));
+        assert!(by(SecurityProtocol::Ssl, "10.0.0.7") && by(SecurityProtocol::SaslSsl, "10.0.0.7"));
     }
 }

@@ -7,6 +7,7 @@ use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE};
 use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
+use crate::kafka::apis::alter_user_scram_credentials::AlterUserScramCredentials;
 use crate::kafka::apis::create_partitions::CreatePartitions;
 use crate::kafka::apis::create_topics::CreateTopics;
 use crate::kafka::apis::delete_groups::DeleteGroups;
@@ -20,6 +21,7 @@ use crate::kafka::apis::describe_log_dirs::DescribeLogDirs;
 use crate::kafka::apis::describe_producers::DescribeProducers;
 use crate::kafka::apis::describe_quorum::DescribeQuorum;
 use crate::kafka::apis::describe_topic_partitions::DescribeTopicPartitions;
+use crate::kafka::apis::describe_user_scram_credentials::DescribeUserScramCredentials;
 use crate::kafka::apis::elect_leaders::ElectLeaders;
 use crate::kafka::apis::find_coordinator::FindCoordinator;
 use crate::kafka::apis::heartbeat::Heartbeat;
@@ -91,6 +93,7 @@ surface! {
     AlterConfigs,
     AlterPartitionReassignments,
     AlterReplicaLogDirs,
+    AlterUserScramCredentials,
     CreatePartitions,
     CreateTopics,
     DeleteGroups,
@@ -104,6 +107,7 @@ surface! {
     DescribeProducers,
     DescribeQuorum,
     DescribeTopicPartitions,
+    DescribeUserScramCredentials,
     ElectLeaders,
     FindCoordinator,
     Heartbeat,

@@ -18,6 +18,7 @@ pub mod node_config;
 pub mod options;
 pub mod panics;
 pub mod refusal;
+pub mod secret_file;
 pub mod signals;
 pub mod start;
 pub mod system;
