@@ -2,14 +2,15 @@
 //! one must change in all three. `DURAMEN_BLESS=1` writes the golden files anew.
 
 use core::mem::offset_of;
-use engine::batch::{BatchBuilder, NewRecord};
+use engine::batch::header::{attribute, batch_crc};
+use engine::batch::{BatchBuilder, BatchHeader, EndMarker, Ending, NewRecord};
 use engine::control::life::Life;
 use engine::disk::BufferPool;
-use engine::entry::EntryBytes;
 use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};
 use engine::entry::item::{Item, ProducerSnapshot};
 use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX, EntryHeader, EntryKind};
 use engine::entry::reader::{Expect, Link, check_body, check_chain, check_head};
+use engine::entry::{EntryBytes, MarkerFields};
 use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
 use engine::framing::FrameHeader;
 use engine::ids::*;
@@ -24,6 +25,7 @@ use engine::partition::Fold;
 use engine::raft::Change;
 use engine::register::{Amnesia, Met, MetRow, NodeRecord, Register, RegisterBody, Registered, RegisteredRow};
 use std::collections::BTreeMap;
+use zerocopy::FromBytes;
 
 /// (field, offset, bytes), in order.
 type Layout = Vec<(String, usize, usize)>;
@@ -260,6 +262,52 @@ fn later_span_folded() -> Fold {
     fold
 }
 
+/// Two producers' transactions in one partition, and the marker that aborts one of them.
+fn transactions() -> (EntryHeader, Vec<u8>) {
+    let pool = BufferPool::new(1 << 20);
+    let mut open = OpenEntry::new(&pool, Hint::default(), ENTRY_BYTES_MAX, 1);
+    for (base_offset, producer) in [(0, 7), (2, 8)] {
+        let (mut bytes, mut placed) = batch(11, base_offset, 1);
+        let header = BatchHeader::mut_from_prefix(&mut bytes).expect("a whole header").0;
+        header.attributes.set(attribute::TRANSACTIONAL);
+        header.producer_id.set(producer);
+        let crc = batch_crc(&bytes);
+        BatchHeader::mut_from_prefix(&mut bytes).expect("a whole header").0.crc.set(crc);
+        placed.descriptor.attributes.set(attribute::TRANSACTIONAL);
+        placed.descriptor.producer_id.set(producer);
+        open.append(&pool, &bytes, placed).expect("its CRC is right");
+    }
+    let marker = EndMarker { producer: 7, epoch: 3, ending: Ending::Abort, coordinator_epoch: 5 };
+    let bytes = marker.encode(1_750_000_000_000);
+    let header = BatchHeader::of(&bytes).expect("a whole header");
+    let mut descriptor = header.descriptor(PartitionId(11), Offset(4), LeaderEpoch(1), 0);
+    let (ending, coordinator_epoch) = (marker.ending, marker.coordinator_epoch);
+    let (first_offset, stable) = (Offset(0), Some(Offset(2)));
+    descriptor.set_marker(&MarkerFields { ending, coordinator_epoch, first_offset, stable });
+    open.append(&pool, &bytes, Placed::as_it_is(descriptor)).expect("its CRC is right");
+    let entry = open.seal(&stamp(1, 1, 0, 0)).0;
+    (*entry.header(), entry.copy(0..entry.len()))
+}
+
+fn transactions_folded() -> Fold {
+    let (header, entry) = transactions();
+    let opened = Item::PartitionOpened {
+        partition: PartitionId(11),
+        span: SpanNumber(0),
+        first_offset: Offset(0),
+        epoch_base: 0,
+        producers: vec![],
+    };
+    let mut bytes = Vec::new();
+    opened.encode(&mut bytes);
+    let opening = head_only(&BufferPool::new(0), EntryKind::Control, 1, &bytes, &stamp(1, 1, 0, 0));
+    let mut fold = Fold::default();
+    fold.apply(opening.header(), opening.head()).expect("known items");
+    let header = EntryHeader { index: 2.into(), ..header };
+    fold.apply(&header, &entry[..header.head_bytes()]).expect("batches");
+    fold
+}
+
 fn install() -> Install {
     Install { last: Index(4), term: Term(2), checksum: 0xdead_beef, keeps: false }
 }
@@ -367,6 +415,8 @@ fn the_golden_files_are_what_is_written_today() {
     golden("membership.seg", &membership());
     golden("later-span.seg", &later_span().1);
     golden("later-span.fold", &later_span_folded().encode());
+    golden("transactions.seg", &transactions().1);
+    golden("transactions.fold", &transactions_folded().encode());
     golden("install", &install().encode(&IDENTITY));
     golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
 }
@@ -388,6 +438,14 @@ fn the_golden_segment_is_read_by_its_layout() {
 }
 
 #[test]
+fn the_golden_entry_of_transactions_is_read_and_of_version_2() {
+    let (header, bytes) = transactions();
+    let expect = Expect { identity: IDENTITY, segment_base: Index(1), position: 0 };
+    assert_eq!(check_head(&bytes, &expect), Ok(&header));
+    assert_eq!((header.version.get(), entries()[2].header().version.get()), (2, 1));
+}
+
+#[test]
 fn the_other_golden_files_are_read() {
     let read = |name: &str| {
         std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a golden file")
@@ -401,6 +459,9 @@ fn the_other_golden_files_are_read() {
     let fold = Fold::decode(&read("later-span.fold")).expect("this version");
     let partition = fold.partition(PartitionId(11)).expect("opened");
     assert_eq!((partition.span, partition.next_offset), (SpanNumber(2), Offset(70)));
+    let fold = Fold::decode(&read("transactions.fold")).expect("this version");
+    let partition = fold.partition(PartitionId(11)).expect("opened");
+    assert_eq!((partition.first_unstable(), fold.open_transactions()), (Some(Offset(2)), 1));
     let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
     let newest = state.newest.expect("two good generations");
     assert_eq!((newest.generation, newest.opened), (7, 12));

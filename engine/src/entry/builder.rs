@@ -8,8 +8,8 @@
 
 use super::bytes::EntryBytes;
 use super::layout::{
-    BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION, EntryHeader,
-    EntryKind, HEADER_BYTES, head_checksum,
+    BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION, ENTRY_VERSION_FIRST,
+    EntryHeader, EntryKind, HEADER_BYTES, head_checksum,
 };
 use super::reader::batch_prefix;
 use crate::batch::header::attribute;
@@ -102,6 +102,8 @@ impl Placed {
 pub struct OpenEntry {
     pieces: SmallVec<[BufferMut; 1]>,
     descriptors: Vec<BatchDescriptor>,
+    /// Of any of the batches: older versions of the program would fold something else.
+    has_transactions: bool,
     slots: usize,
     /// Where the first batch is, and the end of the last, from the entry's start.
     body_position: usize,
@@ -120,6 +122,7 @@ impl OpenEntry {
         Self {
             pieces: SmallVec::from_iter([first]),
             descriptors: Vec::with_capacity(slots),
+            has_transactions: false,
             slots,
             body_position,
             body_end: body_position,
@@ -135,6 +138,12 @@ impl OpenEntry {
 
     pub fn is_empty(&self) -> bool {
         self.descriptors.is_empty()
+    }
+
+    /// Whether so many batches of so many bytes each fit.
+    pub fn fits_all(&self, batches: usize, bytes_each: usize) -> bool {
+        self.descriptors.len() + batches <= self.slots
+            && (self.body_end + batches * bytes_each).next_multiple_of(BLOCK) <= self.entry_bytes_max
     }
 
     /// Bytes it would have if it were sealed now.
@@ -180,6 +189,7 @@ impl OpenEntry {
         descriptor.position.set(start as u32);
         descriptor.crc.set(crc);
         self.put(start, &batch_prefix(&descriptor));
+        self.has_transactions |= descriptor.needs_transactions();
         self.descriptors.push(descriptor);
         Ok(())
     }
@@ -274,6 +284,9 @@ impl OpenEntry {
         let hint = self.next_hint();
         let head_bytes = self.head_bytes();
         let mut header = header(EntryKind::Batches, stamp);
+        if self.has_transactions {
+            header.version.set(ENTRY_VERSION);
+        }
         header.count.set(self.descriptors.len() as u32);
         header.entry_bytes.set(self.body_end.next_multiple_of(BLOCK) as u32);
         header.head_bytes.set(head_bytes as u32);
@@ -355,7 +368,7 @@ pub const ITEMS_BYTES_MAX: usize = IO_BYTES_MAX - BLOCK;
 fn header(kind: EntryKind, stamp: &Stamp) -> EntryHeader {
     let mut header = EntryHeader::new_zeroed();
     header.magic = ENTRY_MAGIC;
-    header.version.set(ENTRY_VERSION);
+    header.version.set(ENTRY_VERSION_FIRST);
     header.kind = kind as u8;
     header.cluster.set(stamp.cluster.0);
     header.journal.set(stamp.journal.0);

@@ -11,8 +11,10 @@ use zerocopy::little_endian::{I16, I32, I64, U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub const ENTRY_MAGIC: [u8; 8] = *b"DURAMENE";
-/// The newest version written and understood.
-pub const ENTRY_VERSION: u16 = 1;
+/// The newest version written and understood: of entries with batches of transactions, their markers among them.
+pub const ENTRY_VERSION: u16 = 2;
+/// That of all others.
+pub const ENTRY_VERSION_FIRST: u16 = 1;
 pub const HEADER_BYTES: usize = 128;
 pub const DESCRIPTOR_BYTES: usize = 72;
 /// An entry is at most this long unless a single batch alone is larger. Every entry has a price of
@@ -123,7 +125,7 @@ pub struct BatchDescriptor {
     pub bytes: U32,
     /// The batch's own CRC-32C, over its bytes from the attributes on.
     pub crc: U32,
-    /// Zero.
+    /// Zero, but in a marker's descriptor: see [`super::marker`].
     pub reserved: U32,
 }
 

@@ -6,6 +6,7 @@ pub mod builder;
 pub mod bytes;
 pub mod item;
 pub mod layout;
+pub mod marker;
 pub mod reader;
 #[cfg(test)]
 pub mod samples;
@@ -13,3 +14,4 @@ pub mod torn;
 
 pub use bytes::{EntryBytes, Slice};
 pub use layout::{BatchDescriptor, EntryHeader, EntryKind};
+pub use marker::MarkerFields;

@@ -7,7 +7,8 @@
 use super::bytes::EntryBytes;
 use super::layout::{
     BATCH_BYTES_MAX, BATCH_PREFIX_BYTES, BatchDescriptor, DESCRIPTOR_BYTES, ENTRY_MAGIC, ENTRY_VERSION,
-    EntryHeader, EntryKind, HEADER_BYTES, LARGE_ENTRY_BYTES_MAX, descriptors_of, head_checksum,
+    ENTRY_VERSION_FIRST, EntryHeader, EntryKind, HEADER_BYTES, LARGE_ENTRY_BYTES_MAX, descriptors_of,
+    head_checksum,
 };
 use crate::batch::BATCH_HEADER_BYTES;
 use crate::disk::{BLOCK, IO_BYTES_MAX};
@@ -193,6 +194,7 @@ fn check_descriptors(
     descriptors: &[BatchDescriptor],
     entry_position: u64,
 ) -> Result<(), EntryFault> {
+    let has_transactions = header.version.get() > ENTRY_VERSION_FIRST;
     let mut next = u64::from(header.body_position.get());
     for (batch, descriptor) in (0..).zip(descriptors) {
         let bytes = descriptor.bytes.get() as usize;
@@ -200,7 +202,7 @@ fn check_descriptors(
             && (BATCH_HEADER_BYTES..=BATCH_BYTES_MAX).contains(&bytes)
             && descriptor.base_offset.get() >= 0
             && (1..=i32::MAX as u32).contains(&descriptor.record_count.get())
-            && descriptor.reserved == 0;
+            && (descriptor.reserved == 0 || (has_transactions && descriptor.is_marker()));
         if !fits {
             let field = HEADER_BYTES + batch as usize * DESCRIPTOR_BYTES;
             return Err(FaultKind::Descriptor { batch }.at(entry_position + field as u64));

@@ -153,12 +153,12 @@ fn other_places_secrets_and_versions_are_told_apart() {
     let identity = JournalIdentity { journal: JournalId(8), ..EXPECT.identity };
     assert_eq!(kind(Expect { identity, ..EXPECT }), FaultKind::Foreign);
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     assert!(matches!(check_head(&newer, &EXPECT).map_err(|f| f.kind), Err(FaultKind::HeadChecksum { .. })));
     seal(&mut newer);
     let fault = check_head(&newer, &EXPECT).expect_err("newer");
-    assert_eq!(fault, FaultKind::Newer { found: 2 }.at(8200));
-    assert_eq!(probe(&newer, &EXPECT), Probe::Newer { found: 2 });
+    assert_eq!(fault, FaultKind::Newer { found: 3 }.at(8200));
+    assert_eq!(probe(&newer, &EXPECT), Probe::Newer { found: 3 });
 }
 
 #[test]

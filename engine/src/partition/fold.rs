@@ -5,19 +5,23 @@
 //! checkpoint made at a segment's last entry is identical on all of them.
 
 use super::producers::{EXPIRATION_MS, Producer};
+use super::transactions::{OPEN_MAX, Transactions};
 use crate::codec::{Reader, Short, Write};
 use crate::collections::Map;
 use crate::entry::item::{Item, ItemError};
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
 use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, SpanNumber, Term};
 
-/// Layout of a checkpoint's body: 2 where a partition is in another span than its first, else 1.
-pub const FOLD_VERSION: u16 = 2;
+/// Layout of a checkpoint's body: 3 where there ever was a transaction, else 2 where a partition is in another span than
+/// its first, else 1.
+pub const FOLD_VERSION: u16 = 3;
+const FOLD_VERSION_SPANS: u16 = 2;
 const FOLD_VERSION_FIRST_SPANS: u16 = 1;
 /// Producers a journal remembers at a checkpoint; above it the longest silent are forgotten, so
 /// that a client that takes a new producer id for each record cannot fill the memory (about 200 B
 /// each).
 pub const PRODUCERS_MAX: usize = 200_000;
+const _: () = assert!(OPEN_MAX < PRODUCERS_MAX, "who has an open transaction is never forgotten");
 
 /// The state of all partitions of a journal up to `applied`.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +34,8 @@ pub struct Fold {
     terms: Vec<(Index, Term)>,
     /// Ranges of entries that an operator accepted as lost.
     accepted: Vec<(Index, Index)>,
+    /// Transactions that are open, of all partitions.
+    open_count: usize,
 }
 
 /// One partition's committed state.
@@ -48,6 +54,7 @@ pub struct Partition {
     /// (epoch, first offset), ascending in both.
     pub epochs: Vec<(LeaderEpoch, Offset)>,
     pub producers: Map<ProducerId, Producer>,
+    pub transactions: Transactions,
     /// Offsets below this one may be missing: entries were accepted as lost.
     pub skipped_below: Offset,
 }
@@ -63,6 +70,7 @@ impl Partition {
             sealed: false,
             epochs: Vec::new(),
             producers: Map::default(),
+            transactions: Transactions::default(),
             skipped_below: Offset(0),
         }
     }
@@ -80,7 +88,12 @@ impl Partition {
             // What came between is in another journal.
             self.skipped_below = next_offset;
         }
-        self.producers.extend(producers);
+        for (id, mut producer) in producers {
+            if let Some(known) = self.producers.get(&id) {
+                producer.keep_transaction_of(known);
+            }
+            self.producers.insert(id, producer);
+        }
         (self.span, self.next_offset, self.epoch_base, self.sealed) = (span, next_offset, epoch_base, false);
     }
 
@@ -95,8 +108,24 @@ impl Partition {
         let producer = batch.producer_id();
         if producer != ProducerId::NONE {
             let known = self.producers.entry(producer);
-            known.or_insert_with(|| Producer::new(batch.producer_epoch.get())).append(batch, index, wall_ms);
+            let known = known.or_insert_with(|| Producer::new(batch.producer_epoch.get()));
+            match batch.marker() {
+                Some(marker) => {
+                    let first = known.end(batch, &marker, wall_ms);
+                    self.transactions.end(first, batch.base_offset());
+                }
+                None if known.append(batch, index, wall_ms) => {
+                    self.transactions.begin(batch.base_offset(), producer);
+                }
+                None => {}
+            }
         }
+    }
+
+    /// Where the first record is that no marker decided: readers of what is committed stop there. Never below the log
+    /// start: what was deleted of a transaction is decided.
+    pub fn first_unstable(&self) -> Option<Offset> {
+        Some(self.transactions.first_unstable()?.max(self.log_start))
     }
 
     fn move_log_start(&mut self, log_start: Offset, kept_bytes: u64) {
@@ -155,6 +184,11 @@ impl Fold {
 
     pub fn is_empty(&self) -> bool {
         self.partitions.is_empty()
+    }
+
+    /// Transactions that are open, of all partitions.
+    pub fn open_transactions(&self) -> usize {
+        self.open_count
     }
 
     /// Where each term begins.
@@ -221,7 +255,9 @@ impl Fold {
             partition.next_offset = batch.base_offset();
             partition.skipped_below = batch.base_offset();
         }
+        let before = partition.transactions.open_count();
         partition.append(batch, index, wall_ms);
+        self.open_count = self.open_count + partition.transactions.open_count() - before;
     }
 
     fn apply_item(&mut self, item: &Item, index: Index) {
@@ -254,7 +290,8 @@ impl Fold {
                 }
             }
             Item::PartitionDropped { partition } => {
-                self.partitions.remove(partition);
+                let dropped = self.partitions.remove(partition);
+                self.open_count -= dropped.map_or(0, |dropped| dropped.transactions.open_count());
             }
             Item::SegmentDigest { .. } => {}
             Item::LossAccepted { first, last, skip } => {
@@ -267,13 +304,16 @@ impl Fold {
         }
     }
 
-    /// Forgets producers that are silent for too long, and the longest silent of too many. Called
+    /// Forgets producers that are silent for too long, and the longest silent of too many, but none whose transaction is
+    /// open: the stable offset would move over records that nobody decided. Called
     /// where every replica calls it: at a segment's last entry, before its checkpoint.
     pub fn expire_producers(&mut self) {
         let oldest = self.wall_ms.saturating_sub(EXPIRATION_MS);
         let mut known = 0;
         for partition in self.partitions.values_mut() {
-            partition.producers.retain(|_, producer| producer.last_wall_ms >= oldest);
+            partition
+                .producers
+                .retain(|_, producer| producer.last_wall_ms >= oldest || producer.open_since.is_some());
             known += partition.producers.len();
         }
         if known > PRODUCERS_MAX {
@@ -283,16 +323,20 @@ impl Fold {
 
     /// What no broker does: see [`crate::planted`].
     pub(crate) fn forget_all_producers(&mut self) {
-        self.partitions.values_mut().for_each(|partition| partition.producers.clear());
+        self.partitions.values_mut().for_each(|partition| {
+            partition.producers.retain(|_, producer| producer.open_since.is_some());
+        });
     }
 
     fn forget_longest_silent(&mut self, surplus: usize) {
         let all = self.partitions.iter().flat_map(|(id, partition)| {
-            partition.producers.iter().map(move |(producer, state)| (state.last_wall_ms, *id, *producer))
+            let idle = partition.producers.iter().filter(|(_, state)| state.open_since.is_none());
+            idle.map(move |(producer, state)| (state.last_wall_ms, *id, *producer))
         });
         let mut all: Vec<_> = all.collect();
         all.sort_unstable();
-        for (_, partition, producer) in &all[..surplus] {
+        // The others are bounded by themselves: `OPEN_MAX`.
+        for (_, partition, producer) in all.iter().take(surplus) {
             let partition = self.partitions.get_mut(partition).expect("listed above");
             partition.producers.remove(producer);
         }
@@ -303,7 +347,13 @@ impl Fold {
         let mut to = Vec::with_capacity(64 + self.partitions.len() * 64);
         // The same entries give the same bytes, whichever version of the program folds them.
         let has_spans = self.partitions.values().any(|partition| partition.span > SpanNumber(0));
-        to.put_u16(if has_spans { FOLD_VERSION } else { FOLD_VERSION_FIRST_SPANS });
+        let has_transactions = self.partitions.values().any(Partition::has_transactions);
+        let version = match (has_transactions, has_spans) {
+            (true, _) => FOLD_VERSION,
+            (false, true) => FOLD_VERSION_SPANS,
+            (false, false) => FOLD_VERSION_FIRST_SPANS,
+        };
+        to.put_u16(version);
         to.put_u64(self.applied.0);
         to.put_i64(self.wall_ms);
         to.put_count(self.terms.len());
@@ -321,7 +371,7 @@ impl Fold {
         to.put_count(ids.len());
         for id in ids {
             to.put_u64(id.0);
-            self.partitions[&id].encode(&mut to, has_spans);
+            self.partitions[&id].encode(&mut to, version);
         }
         to
     }
@@ -342,7 +392,9 @@ impl Fold {
         }
         for _ in 0..from.count(8)? {
             let id = PartitionId(from.u64()?);
-            fold.partitions.insert(id, Partition::decode(&mut from, version == FOLD_VERSION)?);
+            let partition = Partition::decode(&mut from, version)?;
+            fold.open_count += partition.transactions.open_count();
+            fold.partitions.insert(id, partition);
         }
         if from.is_empty() { Ok(fold) } else { Err(DecodeError::Long(from.0.len())) }
     }
@@ -360,8 +412,13 @@ pub enum DecodeError {
 }
 
 impl Partition {
-    fn encode(&self, to: &mut Vec<u8>, with_span: bool) {
-        if with_span {
+    fn has_transactions(&self) -> bool {
+        !self.transactions.are_unknown() || !self.producers.values().all(Producer::is_plain)
+    }
+
+    fn encode(&self, to: &mut Vec<u8>, version: u16) {
+        let with_transactions = version >= FOLD_VERSION;
+        if version >= FOLD_VERSION_SPANS {
             to.put_u32(self.span.0);
         }
         to.put_i64(self.next_offset.0);
@@ -380,12 +437,16 @@ impl Partition {
         to.put_count(ids.len());
         for id in ids {
             to.put_i64(id.0);
-            self.producers[&id].encode(to);
+            self.producers[&id].encode(to, with_transactions);
+        }
+        if with_transactions {
+            self.transactions.encode(to);
         }
     }
 
-    fn decode(from: &mut Reader<'_>, with_span: bool) -> Result<Self, Short> {
-        let span = if with_span { SpanNumber(from.u32()?) } else { SpanNumber(0) };
+    fn decode(from: &mut Reader<'_>, version: u16) -> Result<Self, Short> {
+        let with_transactions = version >= FOLD_VERSION;
+        let span = if version >= FOLD_VERSION_SPANS { SpanNumber(from.u32()?) } else { SpanNumber(0) };
         let mut partition = Self {
             span,
             next_offset: Offset(from.i64()?),
@@ -396,170 +457,27 @@ impl Partition {
             skipped_below: Offset(from.i64()?),
             epochs: Vec::new(),
             producers: Map::default(),
+            transactions: Transactions::default(),
         };
         for _ in 0..from.count(12)? {
             partition.epochs.push((LeaderEpoch(from.i32()?), Offset(from.i64()?)));
         }
         for _ in 0..from.count(8)? {
             let id = ProducerId(from.i64()?);
-            partition.producers.insert(id, Producer::decode(from)?);
+            partition.producers.insert(id, Producer::decode(from, with_transactions)?);
+        }
+        if with_transactions {
+            partition.transactions = Transactions::decode(from)?;
+        }
+        for (id, producer) in &partition.producers {
+            if let Some(first) = producer.open_since {
+                partition.transactions.begin(first, *id);
+            }
         }
         Ok(partition)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use zerocopy::{FromZeros, IntoBytes};
-
-    const P: PartitionId = PartitionId(9);
-
-    fn head(index: u64, term: u64, kind: EntryKind, rest: &[u8], count: u32) -> (EntryHeader, Vec<u8>) {
-        let mut header = EntryHeader::new_zeroed();
-        header.index.set(index);
-        header.term.set(term);
-        header.kind = kind as u8;
-        header.count.set(count);
-        header.wall_ms.set(1000 * index as i64);
-        let mut head = header.as_bytes().to_vec();
-        head.extend_from_slice(rest);
-        (header, head)
-    }
-
-    fn items(items: &[Item]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        items.iter().for_each(|item| item.encode(&mut bytes));
-        bytes
-    }
-
-    fn batch(base_offset: i64, records: u32, epoch: i32, producer: i64, sequence: i32) -> BatchDescriptor {
-        let mut batch = BatchDescriptor::new_zeroed();
-        batch.partition.set(P.0);
-        batch.base_offset.set(base_offset);
-        batch.record_count.set(records);
-        batch.leader_epoch.set(epoch);
-        batch.producer_id.set(producer);
-        batch.base_sequence.set(sequence);
-        batch.bytes.set(100);
-        batch
-    }
-
-    fn opened(span: u32, first_offset: i64) -> Item {
-        let (span, first_offset) = (SpanNumber(span), Offset(first_offset));
-        Item::PartitionOpened { partition: P, span, first_offset, epoch_base: 0, producers: vec![] }
-    }
-
-    fn apply(fold: &mut Fold, all: &[Item]) {
-        let index = fold.applied.0 + 1;
-        let (header, bytes) = head(index, 4, EntryKind::Control, &items(all), all.len() as u32);
-        fold.apply(&header, &bytes).expect("known items");
-    }
-
-    fn folded() -> Fold {
-        let mut fold = Fold::default();
-        let open = opened(0, 0);
-        let (header, bytes) = head(1, 1, EntryKind::Control, &items(&[open]), 1);
-        fold.apply(&header, &bytes).expect("known items");
-        let batches = [batch(0, 10, 1, 5, 0), batch(10, 5, 1, -1, -1)];
-        let (header, bytes) = head(2, 1, EntryKind::Batches, batches.as_bytes(), 2);
-        fold.apply(&header, &bytes).expect("batches");
-        let (header, bytes) = head(3, 4, EntryKind::Batches, [batch(15, 1, 4, 5, 10)].as_bytes(), 1);
-        fold.apply(&header, &bytes).expect("batches");
-        fold
-    }
-
-    #[test]
-    fn batches_move_offsets_epochs_and_producers() {
-        let fold = folded();
-        let partition = fold.partition(P).expect("opened");
-        assert_eq!((partition.next_offset, partition.kept_bytes), (Offset(16), 300));
-        assert_eq!(partition.epochs, [(LeaderEpoch(1), Offset(0)), (LeaderEpoch(4), Offset(15))]);
-        assert_eq!(partition.epoch_end(LeaderEpoch(3)), Some((LeaderEpoch(1), Offset(15))));
-        assert_eq!(partition.epoch_end(LeaderEpoch(9)), Some((LeaderEpoch(4), Offset(16))));
-        assert_eq!(partition.epoch_end(LeaderEpoch(0)), None);
-        assert_eq!(partition.producers[&ProducerId(5)].last_sequence(), 10);
-        assert_eq!(fold.terms(), [(Index(1), Term(1)), (Index(3), Term(4))]);
-    }
-
-    #[test]
-    fn a_checkpoint_is_the_state() {
-        let fold = folded();
-        let bytes = fold.encode();
-        let again = Fold::decode(&bytes).expect("just encoded");
-        assert_eq!(again.encode(), bytes);
-        assert_eq!(again.partition(P), fold.partition(P));
-        for cut in 0..bytes.len() {
-            assert!(Fold::decode(&bytes[..cut]).is_err(), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn an_opening_that_is_not_of_a_later_span_is_void() {
-        let mut fold = folded();
-        apply(&mut fold, &[Item::SpanSealed { partition: P, end_offset: Offset(16) }]);
-        let sealed = fold.clone();
-        apply(&mut fold, &[opened(0, 0), opened(0, 16), opened(1, 3)]);
-        assert_eq!(fold.partition(P), sealed.partition(P), "the same span again, or one that began earlier");
-        // A leader that did not know of the seal wrote this behind it.
-        let (header, bytes) = head(6, 4, EntryKind::Batches, [batch(0, 1, 4, -1, -1)].as_bytes(), 1);
-        fold.apply(&header, &bytes).expect("batches");
-        assert_eq!(fold.partition(P), sealed.partition(P));
-        apply(&mut fold, &[opened(2, 90)]);
-        let partition = fold.partition(P).expect("opened again");
-        assert_eq!((partition.span, partition.sealed), (SpanNumber(2), false));
-        assert_eq!((partition.log_start, partition.next_offset), (Offset(0), Offset(90)));
-        assert_eq!(partition.skipped_below, Offset(90));
-        assert_eq!(partition.producers.len(), 1, "who wrote before the seal is still known");
-        let bytes = fold.encode();
-        assert_eq!(bytes[..2], FOLD_VERSION.to_le_bytes());
-        assert_eq!(Fold::decode(&bytes).expect("just encoded").encode(), bytes);
-        assert_eq!(sealed.encode()[..2], FOLD_VERSION_FIRST_SPANS.to_le_bytes());
-        apply(&mut fold, &[Item::PartitionDropped { partition: P }]);
-        assert!(fold.is_empty(), "a drop is of sealed spans, too");
-    }
-
-    #[test]
-    fn an_entry_with_an_unknown_item_changes_nothing() {
-        let mut fold = folded();
-        let before = fold.encode();
-        let unknown = [items(&[opened(1, 90)]), vec![99, 0, 0, 0, 0, 0]].concat();
-        let (header, bytes) = head(4, 4, EntryKind::Control, &unknown, 2);
-        assert_eq!(fold.apply(&header, &bytes), Err(ItemError::Unknown(99)));
-        assert_eq!(fold.encode(), before);
-    }
-
-    #[test]
-    fn log_starts_never_fall_and_old_epochs_go() {
-        let mut fold = folded();
-        let moved = |start| Item::LogStartMoved { partition: P, log_start: Offset(start), kept_bytes: 7 };
-        let (header, bytes) = head(4, 4, EntryKind::Control, &items(&[moved(15), moved(3)]), 2);
-        fold.apply(&header, &bytes).expect("known items");
-        let partition = fold.partition(P).expect("opened");
-        assert_eq!((partition.log_start, partition.kept_bytes), (Offset(15), 7));
-        assert_eq!(partition.epochs, [(LeaderEpoch(4), Offset(15))]);
-    }
-
-    #[test]
-    fn a_log_start_beyond_a_lost_entry_moves_the_next_offset_too() {
-        let mut fold = folded();
-        fold.skip_lost(Index(4), None);
-        let moved = Item::LogStartMoved { partition: P, log_start: Offset(90), kept_bytes: 0 };
-        let (header, bytes) = head(5, 4, EntryKind::Control, &items(&[moved]), 1);
-        fold.apply(&header, &bytes).expect("known items");
-        let partition = fold.partition(P).expect("opened");
-        let reached = (partition.log_start, partition.next_offset, partition.skipped_below);
-        assert_eq!(reached, (Offset(90), Offset(90), Offset(90)));
-    }
-
-    #[test]
-    fn silent_producers_are_forgotten() {
-        let mut fold = folded();
-        fold.wall_ms = 3000 + EXPIRATION_MS;
-        fold.expire_producers();
-        assert_eq!(fold.partition(P).expect("opened").producers.len(), 1);
-        fold.wall_ms += 1;
-        fold.expire_producers();
-        assert!(fold.partition(P).expect("opened").producers.is_empty());
-    }
-}
+#[path = "fold_tests.rs"]
+mod tests;

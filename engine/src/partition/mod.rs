@@ -7,6 +7,7 @@ pub mod fold;
 pub mod producers;
 pub mod refused;
 pub mod tail;
+pub mod transactions;
 
 pub use fold::{Fold, Partition};
 pub use tail::Tail;

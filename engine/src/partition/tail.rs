@@ -1,7 +1,7 @@
 //! The leader's speculative part: what entries not yet committed will add to the fold.
 
 use super::fold::{Fold, Partition, items_of};
-use super::producers::{Producer, Verdict};
+use super::producers::{MarkerClaim, MarkerVerdict, Producer, Verdict};
 use crate::collections::Map;
 use crate::entry::item::{Item, ItemError};
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub struct Tail {
     partitions: Map<PartitionId, TailPartition>,
+    /// Transactions that begin in entries above the commit, of the partitions that are here.
+    begun: usize,
 }
 
 #[derive(Debug)]
@@ -26,6 +28,8 @@ struct TailPartition {
     last: Index,
     /// Producers that changed: the fold's state with the tail's batches added.
     producers: Map<ProducerId, Producer>,
+    /// Transactions that began since it is here.
+    begun: usize,
 }
 
 /// What a leader needs to append to a partition.
@@ -45,6 +49,7 @@ impl TailPartition {
             dropped: false,
             last: Index::NONE,
             producers: Map::default(),
+            begun: 0,
         }
     }
 }
@@ -53,6 +58,7 @@ impl Tail {
     /// Forgets everything: the leader stepped down.
     pub fn clear(&mut self) {
         self.partitions.clear();
+        self.begun = 0;
     }
 
     pub fn is_empty(&self) -> bool {
@@ -95,7 +101,53 @@ impl Tail {
         Producer::judge(self.producer(fold, batch.partition(), producer), batch)
     }
 
-    fn producer<'a>(&'a self, fold: &'a Fold, id: PartitionId, producer: ProducerId) -> Option<&'a Producer> {
+    /// The same of a coordinator's own batch, which has no sequence.
+    pub fn judge_unsequenced(&self, fold: &Fold, batch: &BatchDescriptor) -> Verdict {
+        Producer::judge_unsequenced(self.producer(fold, batch.partition(), batch.producer_id()), batch)
+    }
+
+    /// Whether a producer's marker is new, a repeat or wrong.
+    pub fn judge_marker(
+        &self,
+        fold: &Fold,
+        id: PartitionId,
+        producer: ProducerId,
+        claim: MarkerClaim,
+    ) -> MarkerVerdict {
+        Producer::judge_marker(self.producer(fold, id, producer), claim)
+    }
+
+    /// The newest entry that touches a partition and is not folded yet.
+    pub fn touched(&self, id: PartitionId) -> Option<Index> {
+        self.partitions.get(&id).map(|tail| tail.last)
+    }
+
+    /// Transactions that are open, at most: of those that end above the commit some are counted twice.
+    pub fn open_transactions(&self, fold: &Fold) -> usize {
+        fold.open_transactions() + self.begun
+    }
+
+    /// Below which offset all is decided once the transaction of `ended` is; `end` where none is open then.
+    pub fn stable_behind(&self, fold: &Fold, id: PartitionId, ended: ProducerId, end: Offset) -> Offset {
+        let producers = self.partitions.get(&id).map(|tail| &tail.producers);
+        let in_tail = producers.into_iter().flatten().filter(|(producer, _)| **producer != ended);
+        let in_tail = in_tail.filter_map(|(_, state)| state.open_since).min();
+        let is_open = |(first, producer): &(Offset, ProducerId)| {
+            let ends = producers.and_then(|producers| producers.get(producer));
+            *producer != ended && ends.is_none_or(|state| state.open_since == Some(*first))
+        };
+        let folded = fold.partition(id).and_then(|partition| partition.transactions.open().find(is_open));
+        let folded = folded.map(|(first, _)| first);
+        [in_tail, folded].into_iter().flatten().fold(end, Offset::min)
+    }
+
+    /// What is known of a producer here, entries above the commit included.
+    pub fn producer<'a>(
+        &'a self,
+        fold: &'a Fold,
+        id: PartitionId,
+        producer: ProducerId,
+    ) -> Option<&'a Producer> {
         let tail = self.partitions.get(&id).and_then(|tail| tail.producers.get(&producer));
         tail.or_else(|| fold.partition(id)?.producers.get(&producer))
     }
@@ -116,7 +168,14 @@ impl Tail {
                 let committed = known.and_then(|partition| partition.producers.get(&producer));
                 committed.cloned().unwrap_or_else(|| Producer::new(batch.producer_epoch.get()))
             });
-            state.append(batch, index, wall_ms);
+            match batch.marker() {
+                Some(marker) => drop(state.end(batch, &marker, wall_ms)),
+                None if state.append(batch, index, wall_ms) => {
+                    tail.begun += 1;
+                    self.begun += 1;
+                }
+                None => {}
+            }
         }
     }
 
@@ -131,11 +190,15 @@ impl Tail {
                     let opened = Partition::opened(*span, *first_offset, *epoch_base);
                     let mut opened = TailPartition::over(&opened);
                     for snapshot in producers {
-                        let producer = Producer::from_snapshot(snapshot, index);
+                        let mut producer = Producer::from_snapshot(snapshot, index);
+                        if let Some(known) = self.producer(fold, *partition, snapshot.producer) {
+                            producer.keep_transaction_of(known);
+                        }
                         opened.producers.insert(snapshot.producer, producer);
                     }
                     opened.last = index;
-                    self.partitions.insert(*partition, opened);
+                    let before = self.partitions.insert(*partition, opened);
+                    self.begun -= before.map_or(0, |before| before.begun);
                 }
                 Item::SpanSealed { partition, end_offset } => self.touch(fold, *partition, index, |p| {
                     p.next_offset = p.next_offset.max(*end_offset);
@@ -203,7 +266,10 @@ impl Tail {
                 Item::PartitionOpened { partition, .. }
                 | Item::SpanSealed { partition, .. }
                 | Item::PartitionDropped { partition } => self.leave(*partition, index),
-                Item::LossAccepted { .. } => self.partitions.retain(|_, tail| tail.last > index),
+                Item::LossAccepted { .. } => {
+                    self.partitions.retain(|_, tail| tail.last > index);
+                    self.begun = self.partitions.values().map(|tail| tail.begun).sum();
+                }
                 Item::LogStartMoved { .. } | Item::SegmentDigest { .. } => {}
             }
         }
@@ -211,7 +277,8 @@ impl Tail {
 
     fn leave(&mut self, id: PartitionId, index: Index) {
         if self.partitions.get(&id).is_some_and(|tail| tail.last <= index) {
-            self.partitions.remove(&id);
+            let left = self.partitions.remove(&id);
+            self.begun -= left.map_or(0, |left| left.begun);
         }
     }
 }
@@ -219,6 +286,9 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Ending;
+    use crate::batch::header::attribute;
+    use crate::entry::MarkerFields;
     use crate::entry::layout::HEADER_BYTES;
     use zerocopy::{FromZeros, IntoBytes};
 
@@ -275,6 +345,72 @@ mod tests {
         let loss = Item::LossAccepted { first: Index(1), last: Index(1), skip: 100 };
         tail.apply_items(&fold, &[opened(0, 7), loss], Index(2));
         assert_eq!(tail.head(&fold, P).map(|head| head.next_offset), Some(Offset(107)));
+    }
+
+    fn transactional(base_offset: i64, producer: i64) -> BatchDescriptor {
+        let mut batch = BatchDescriptor::new_zeroed();
+        batch.partition.set(P.0);
+        batch.base_offset.set(base_offset);
+        batch.record_count.set(1);
+        batch.producer_id.set(producer);
+        batch.attributes.set(attribute::TRANSACTIONAL);
+        batch
+    }
+
+    fn marker(tail: &Tail, fold: &Fold, base_offset: i64, producer: i64) -> BatchDescriptor {
+        let mut batch = transactional(base_offset, producer);
+        batch.attributes.set(attribute::TRANSACTIONAL | attribute::CONTROL);
+        let (id, end) = (ProducerId(producer), Offset(base_offset + 1));
+        let first = tail.producer(fold, P, id).and_then(|state| state.open_since);
+        batch.set_marker(&MarkerFields {
+            ending: Ending::Commit,
+            coordinator_epoch: 0,
+            first_offset: first.unwrap_or(Offset(base_offset)),
+            stable: Some(tail.stable_behind(fold, P, id, end)),
+        });
+        batch
+    }
+
+    fn fold_entry(fold: &mut Fold, tail: &mut Tail, batch: BatchDescriptor) {
+        let mut header = EntryHeader::new_zeroed();
+        header.index.set(fold.applied.0 + 1);
+        header.term.set(1);
+        header.kind = EntryKind::Batches as u8;
+        header.count.set(1);
+        let head = [header.as_bytes(), batch.as_bytes()].concat();
+        fold.apply(&header, &head).expect("a batch");
+        tail.committed(&header, &head, &[]);
+    }
+
+    #[test]
+    fn what_is_stable_behind_a_marker_counts_what_is_not_committed() {
+        let (mut fold, mut tail) = (Fold::default(), Tail::default());
+        let mut bytes = Vec::new();
+        opened(0, 0).encode(&mut bytes);
+        let (header, head) = control(&bytes);
+        fold.apply(&header, &head).expect("known items");
+        let batches = [transactional(0, 7), transactional(1, 8), transactional(2, 9)];
+        for (batch, index) in batches.iter().zip(2..) {
+            tail.append(&fold, batch, Index(index), 0);
+        }
+        fold_entry(&mut fold, &mut tail, batches[0]);
+        fold_entry(&mut fold, &mut tail, batches[1]);
+        assert!(fold.open_transactions() == 2 && tail.open_transactions(&fold) >= 3);
+        let first = marker(&tail, &fold, 3, 7);
+        assert_eq!(first.marker().and_then(|fields| fields.stable), Some(Offset(1)));
+        tail.append(&fold, &first, Index(5), 0);
+        let second = marker(&tail, &fold, 4, 8);
+        let fields = second.marker().expect("a marker");
+        assert_eq!((fields.first_offset, fields.stable), (Offset(1), Some(Offset(2))));
+        tail.append(&fold, &second, Index(6), 0);
+        let last = marker(&tail, &fold, 5, 9);
+        assert_eq!(last.marker().and_then(|fields| fields.stable), Some(Offset(6)), "nothing is open");
+        tail.append(&fold, &last, Index(7), 0);
+        for batch in [batches[2], first, second, last] {
+            assert_eq!(tail.touched(P), Some(Index(7)));
+            fold_entry(&mut fold, &mut tail, batch);
+        }
+        assert_eq!((tail.touched(P), tail.open_transactions(&fold)), (None, 0));
     }
 
     #[test]

@@ -181,6 +181,11 @@ pub enum Refusal {
     InvalidProducerEpoch,
     /// DUPLICATE_SEQUENCE_NUMBER: an old batch, no longer among those remembered.
     DuplicateSequence,
+    /// INVALID_TXN_STATE: the batch and the producer's transaction in the partition do not go together, or it was not
+    /// shown that there is one.
+    InvalidTransaction,
+    /// CONCURRENT_TRANSACTIONS: as many transactions are open as may be.
+    TooManyTransactions,
     /// KAFKA_STORAGE_ERROR: disk full, or damage in what was asked for.
     Storage,
     /// NOT_ENOUGH_REPLICAS.

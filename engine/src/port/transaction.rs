@@ -4,16 +4,8 @@
 use super::request::RequestId;
 use crate::batch::Ending;
 use crate::ids::{PartitionId, ProducerId, Term};
+pub use crate::partition::producers::TransactionVersion;
 use std::sync::Arc;
-
-/// Which rules a transaction follows (`transaction.version`); the client's EndTxn decides it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransactionVersion {
-    /// All transactions of a producer may have one epoch.
-    One,
-    /// KIP-890: each transaction has an epoch of its own, and its marker one above that of its records.
-    Two,
-}
 
 /// A transaction's end, for its partitions that this shard leads. Each of them has its own answer,
 /// `Output::Marked`; those of one journal turn visible at once.

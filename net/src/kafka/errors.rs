@@ -45,6 +45,8 @@ pub mod code {
     pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
     pub const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
     pub const INVALID_PRODUCER_EPOCH: i16 = 47;
+    pub const INVALID_TXN_STATE: i16 = 48;
+    pub const CONCURRENT_TRANSACTIONS: i16 = 51;
     pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
     pub const KAFKA_STORAGE_ERROR: i16 = 56;
     pub const LOG_DIR_NOT_FOUND: i16 = 57;
@@ -115,6 +117,8 @@ pub fn refusal_code(refusal: Refusal) -> i16 {
         Refusal::Batch(error) => batch_code(error),
         Refusal::OutOfOrderSequence => code::OUT_OF_ORDER_SEQUENCE_NUMBER,
         Refusal::InvalidProducerEpoch => code::INVALID_PRODUCER_EPOCH,
+        Refusal::InvalidTransaction => code::INVALID_TXN_STATE,
+        Refusal::TooManyTransactions => code::CONCURRENT_TRANSACTIONS,
         Refusal::DuplicateSequence => code::DUPLICATE_SEQUENCE_NUMBER,
         Refusal::Storage => code::KAFKA_STORAGE_ERROR,
         Refusal::NotEnoughReplicas => code::NOT_ENOUGH_REPLICAS,

@@ -334,12 +334,13 @@ pub fn not_dense(
 
 fn check_records(batch: &BatchDescriptor, bytes: &[u8], bytes_max: usize) -> Result<(), String> {
     let header = BatchHeader::of(bytes).ok_or("the batch is shorter than its header")?;
-    let same = header.base_timestamp.get() == batch.base_timestamp.get()
+    let says_others = batch.is_marker();
+    let same = (says_others || header.base_timestamp.get() == batch.base_timestamp.get())
         // Later where a record has no time of its own: that one counts from the append's clock.
         && header.max_timestamp.get() <= batch.max_timestamp.get()
         && header.producer_id.get() == batch.producer_id.get()
         && header.producer_epoch.get() == batch.producer_epoch.get()
-        && header.base_sequence.get() == batch.base_sequence.get()
+        && (says_others || header.base_sequence.get() == batch.base_sequence.get())
         && header.attributes.get() == batch.attributes.get()
         && i64::from(header.last_offset_delta.get()) + 1 == i64::from(batch.record_count.get());
     if !same {

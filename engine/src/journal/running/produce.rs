@@ -144,6 +144,7 @@ impl Journal {
             Verdict::Append | Verdict::First => {}
             Verdict::OldEpoch => return Err(Refusal::InvalidProducerEpoch),
             Verdict::OutOfOrder => return Err(Refusal::OutOfOrderSequence),
+            Verdict::OtherTransaction => return Err(Refusal::InvalidTransaction),
             Verdict::Duplicate(original) => {
                 self.ledger.refused.appended(&descriptor);
                 self.counts.duplicates += 1;
