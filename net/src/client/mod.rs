@@ -6,4 +6,5 @@ pub mod connection;
 pub mod connections;
 pub mod frame;
 pub mod listener;
+pub mod sasl;
 pub mod socket;
