@@ -51,6 +51,10 @@ id!(
     Index(u64)
 );
 id!(
+    /// A run of a journal: a file that its rewriting made. Never reused.
+    RunId(u64)
+);
+id!(
     /// A raft term.
     Term(u64)
 );

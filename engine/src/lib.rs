@@ -26,5 +26,6 @@ pub mod planted;
 pub mod port;
 pub mod raft;
 pub mod register;
+pub mod rewrite;
 pub mod rng;
 pub mod shard;

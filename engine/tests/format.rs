@@ -24,6 +24,9 @@ use engine::journal::read::index::ActiveIndex;
 use engine::partition::Fold;
 use engine::raft::Change;
 use engine::register::{Amnesia, Met, MetRow, NodeRecord, Register, RegisterBody, Registered, RegisteredRow};
+use engine::rewrite::run_file::*;
+use engine::rewrite::run_writer::whole_file;
+use engine::rewrite::{RewriteRule, RunIndex, RunInput, RunPlan, RunWriter, check_run};
 use std::collections::BTreeMap;
 use zerocopy::FromBytes;
 
@@ -92,6 +95,19 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
         RegisterBody { start, journals, met, is_complete, reserved }
         RegisteredRow { journal, raft_id, opened, lost, reserved, reserved_2, reserved_3 }
         MetRow { incarnation, start, nonce, node, reserved }
+        RunHead { cluster, journal, run, applied, rule, reserved, reserved_2, reserved_3 }
+        RunFoot {
+            cluster, journal, run, file_bytes, body_bytes, batches, partitions_sum, inputs, partitions,
+            chunks, reserved
+        }
+        RunBlockHeader { checksum, number, section, reserved, rows, run_low }
+        RunInputRow { first, last, kind, reserved }
+        RunPartitionRow {
+            partition, covered_from, covered_to, first_offset, next_offset, max_timestamp, kept_bytes,
+            position, checksum, batches, first_chunk, chunks, reserved
+        }
+        RunFenceRow { partition, first_offset, max_timestamp }
+        RunChunkRow { partition, first_offset, next_offset, max_timestamp, position, sum, bytes, batches }
     }
 }
 
@@ -393,6 +409,25 @@ fn checkpoint() -> Checkpoint {
     Checkpoint { last: Index(4), term: Term(2), body: b"the fold's bytes".to_vec() }
 }
 
+/// Two partitions, one of which has no batch left.
+fn run() -> Vec<u8> {
+    let inputs = vec![RunInput::Segment { base: Index(1), last: Index(4) }, RunInput::Run(RunId(2))];
+    let plan = RunPlan { run: RunId(6), applied: Index(9), rule: RewriteRule::Compact, inputs };
+    let mut writer = RunWriter::new(IDENTITY, plan, BufferPool::new(0));
+    writer.begin(PartitionId(11), Offset(0)..Offset(8));
+    for base_offset in [0, 5] {
+        let mut builder = BatchBuilder::new(1_750_000_000_000);
+        builder.base_offset(base_offset).producer(7, 2, base_offset as i32);
+        builder.push(NewRecord { key: Some(b"key"), ..NewRecord::value(b"heartwood") });
+        writer.push(&builder.build());
+    }
+    writer.end();
+    writer.begin(PartitionId(13), Offset(3)..Offset(4));
+    writer.end();
+    writer.finish();
+    whole_file(&mut writer)
+}
+
 /// Compares with the golden file, or writes it.
 fn golden(name: &str, bytes: &[u8]) {
     let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -418,6 +453,7 @@ fn the_golden_files_are_what_is_written_today() {
     golden("transactions.seg", &transactions().1);
     golden("transactions.fold", &transactions_folded().encode());
     golden("install", &install().encode(&IDENTITY));
+    golden("6.run", &run());
     golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
 }
 
@@ -456,6 +492,11 @@ fn the_other_golden_files_are_read() {
     assert_eq!(JournalMeta::decode("j", &read("journal.meta")), Ok((journal_meta(), 0)));
     assert_eq!(Install::decode("i", &read("install"), &IDENTITY), Ok(install()));
     assert_eq!(Checkpoint::decode("c", &read("checkpoint.ckpt"), &IDENTITY), Ok(checkpoint()));
+    let file = read("6.run");
+    assert_eq!(check_run(&file, &IDENTITY, RunId(6)), Ok(()));
+    let (head, index) = RunIndex::open_whole(&file, IDENTITY, RunId(6)).expect("this version");
+    assert_eq!((head.applied.get(), head.rule), (9, RewriteRule::Compact as u8));
+    assert_eq!((index.foot().partitions.get(), index.foot().batches.get()), (2, 2));
     let fold = Fold::decode(&read("later-span.fold")).expect("this version");
     let partition = fold.partition(PartitionId(11)).expect("opened");
     assert_eq!((partition.span, partition.next_offset), (SpanNumber(2), Offset(70)));
