@@ -10,6 +10,7 @@ pub mod clock;
 pub mod codec;
 pub mod collections;
 pub mod control;
+pub mod coordinator;
 pub mod disk;
 pub mod entry;
 pub mod folder;

@@ -1,11 +1,12 @@
 //! What tools ask: DescribeGroups, ListGroups, DeleteGroups.
 
 use super::error::GroupError;
-use super::group::{Group, Turn};
-use super::log::ForgetAnswer;
+use super::group::Group;
 use super::member::Member;
+use super::pending::ForgetAnswer;
 use super::request::{Answer, Described, DescribedMember, ListedGroup};
 use super::state::State;
+use super::words::Turn;
 use crate::port::RequestId;
 use std::sync::Arc;
 

@@ -1,13 +1,14 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete, and what expires.
 
-use super::append::AppendError;
 use super::error::GroupError;
-use super::group::{CONSUMER, Group, Turn};
-use super::log::{ForgetAnswer, Pending};
+use super::group::{CONSUMER, Group};
 use super::offsets::Committed;
+use super::pending::{ForgetAnswer, Pending};
 use super::record::{OffsetValue, group_key, offset_key};
 use super::request::{Answer, Commit, DeleteOffsets, FetchOffsets, FetchedOffset};
 use super::state::State;
+use super::words::Turn;
+use crate::coordinator::AppendError;
 use crate::ids::Offset;
 use crate::port::RequestId;
 use std::sync::Arc;

@@ -9,11 +9,6 @@ pub const GROUP_METADATA_BYTES_MAX: usize = 4 << 20;
 /// Live records of one partition of the offsets topic, about as much in memory: with 50
 /// partitions on four shards at most 400 MiB each, were all of them full.
 pub const LIVE_BYTES_MAX: u64 = 32 << 20;
-/// A quiet partition's records keep the segments of the journal that all internal partitions of
-/// the shard share: they are written again when this much was appended to the others.
-pub const QUIET_BYTES_MAX: u64 = 128 << 20;
-/// Bytes of records in one batch when a log is written again.
-pub const REWRITE_BATCH_BYTES: usize = 256 << 10;
 
 /// What the broker's settings say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Why a request of a group member gets no for an answer. Each is one of Kafka's errors.
 
+use crate::coordinator::AppendError;
+
 /// Named as Kafka names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum GroupError {
@@ -41,4 +43,14 @@ pub enum GroupError {
     GroupSubscribedToTopic,
     #[error("the group's metadata is larger than it may be")]
     GroupTooLarge,
+}
+
+impl AppendError {
+    pub fn group_error(self, too_large: GroupError) -> GroupError {
+        match self {
+            AppendError::NotLeader => GroupError::NotCoordinator,
+            AppendError::TooLarge => too_large,
+            AppendError::Unavailable => GroupError::CoordinatorNotAvailable,
+        }
+    }
 }

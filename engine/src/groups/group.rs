@@ -10,17 +10,16 @@
 //! ```
 
 use super::error::GroupError;
-use super::log::{Log, Pending};
 use super::member::Member;
 use super::offsets::Offsets;
+use super::pending::Pending;
 use super::record::{GroupValue, MemberValue, group_key};
-use super::request::{Answer, Identity};
-use super::timers::{Timer, Timers};
-use super::{GroupConfig, Output, subscription};
+use super::request::Identity;
+use super::subscription;
+use super::timers::Timer;
+use super::words::Turn;
 use crate::clock::Now;
 use crate::groups::state::State;
-use crate::port::RequestId;
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,29 +60,6 @@ pub struct Group {
     pub offsets: Offsets,
     /// The newest committed record of the group.
     pub stored: Option<Arc<[u8]>>,
-}
-
-/// What a group may use while it takes a request.
-pub struct Turn<'a> {
-    pub now: Now,
-    pub config: &'a GroupConfig,
-    pub log: &'a mut Log,
-    pub timers: &'a mut Timers,
-    pub out: &'a mut Vec<Output>,
-}
-
-impl Turn<'_> {
-    pub fn answer(&mut self, request: RequestId, answer: Answer) {
-        self.out.push(Output::Answer { request, answer });
-    }
-
-    pub fn append(&mut self, pending: Pending, records: &[(Vec<u8>, Option<Vec<u8>>)]) {
-        self.log.append(pending, records, self.now, self.out);
-    }
-
-    pub fn after_ms(&self, ms: u64) -> u64 {
-        self.now.plus(Duration::from_millis(ms))
-    }
 }
 
 impl Group {

@@ -2,11 +2,12 @@
 
 use super::config::{GROUP_METADATA_BYTES_MAX, MEMBERS_MAX};
 use super::error::GroupError;
-use super::group::{Group, Turn};
+use super::group::Group;
 use super::member::{Member, refuse_join};
 use super::request::{Answer, Join, Joined, JoinedMember};
 use super::state::State;
 use super::timers::Timer;
+use super::words::Turn;
 use crate::port::RequestId;
 use std::sync::Arc;
 

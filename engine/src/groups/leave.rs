@@ -1,10 +1,11 @@
 //! How members go: LeaveGroup, sessions that end, ids that were given and not used.
 
 use super::error::GroupError;
-use super::group::{Group, Turn};
+use super::group::Group;
 use super::request::Leave;
 use super::state::State;
 use super::timers::Timer;
+use super::words::Turn;
 use std::sync::Arc;
 
 impl Group {

@@ -1,90 +1,46 @@
 //! Reading a partition of the offsets topic back: the sum of its records, and the groups that it
 //! stands for.
 
-use super::group::{Group, Turn};
+use super::group::Group;
 use super::member::Member;
 use super::offsets::Committed;
-use super::record::{BadRecord, GroupValue, Key, MemberValue, OffsetValue};
+use super::record::{GroupValue, Key, MemberValue, OffsetValue};
 use super::state::State;
-use crate::batch::BatchHeader;
-use crate::batch::records::{Record, Records};
+use super::words::Turn;
+use crate::batch::records::Record;
 use crate::clock::Now;
+use crate::coordinator::fields::BadRecord;
 use crate::ids::Offset;
 use crate::planted::{Bug, is_planted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A batch of this topic is written here and never compressed; what others wrote may be.
-const BATCH_BODY_BYTES_MAX: usize = 64 << 20;
-
-/// What was read so far.
-#[derive(Default)]
-pub struct Loading {
-    pub groups: BTreeMap<Arc<str>, Group>,
-    pub records: u64,
-    /// Records that nobody here can read; they are passed over.
-    pub bad_records: u64,
-    /// Topics that were deleted meanwhile.
-    pub deleted: Vec<Arc<str>>,
+/// Takes in one record.
+pub fn take(groups: &mut BTreeMap<Arc<str>, Group>, record: &Record<'_>, now: Now) -> Result<(), BadRecord> {
+    let key = Key::decode(record.key.unwrap_or_default())?;
+    match (key, record.value) {
+        (Key::Offset { group, topic, partition }, Some(value)) => {
+            let committed = Committed { value: OffsetValue::decode(value)?, at: Offset(record.offset) };
+            of(groups, &group, now).offsets.put(&topic.into(), partition, committed);
+        }
+        (Key::Offset { group, topic, partition }, None) => {
+            of(groups, &group, now).offsets.remove(&topic, partition, Offset(record.offset));
+        }
+        (Key::Group { group }, Some(value)) => {
+            GroupValue::decode(value)?;
+            of(groups, &group, now).stored = Some(value.into());
+        }
+        (Key::Group { group }, None) => of(groups, &group, now).stored = None,
+    }
+    Ok(())
 }
 
-impl Loading {
-    /// Takes in whole batches.
-    pub fn take(&mut self, mut batches: &[u8], now: Now) {
-        while let Some(header) = BatchHeader::of(batches) {
-            let bytes = usize::try_from(header.declared_bytes()).unwrap_or(usize::MAX);
-            let Some((batch, rest)) = batches.split_at_checked(bytes) else { break };
-            match Records::open(batch, BATCH_BODY_BYTES_MAX) {
-                Ok(records) => records.iter().for_each(|record| match record {
-                    Ok(record) => self.take_record(&record, now),
-                    Err(_) => self.bad_records += 1,
-                }),
-                Err(_) => self.bad_records += 1,
-            }
-            batches = rest;
-        }
+fn of<'a>(groups: &'a mut BTreeMap<Arc<str>, Group>, id: &str, now: Now) -> &'a mut Group {
+    if !groups.contains_key(id) {
+        let id: Arc<str> = id.into();
+        groups.insert(Arc::clone(&id), Group::new(id, now));
     }
-
-    fn take_record(&mut self, record: &Record<'_>, now: Now) {
-        self.records += 1;
-        if self.try_record(record, now).is_err() {
-            self.bad_records += 1;
-        }
-    }
-
-    fn try_record(&mut self, record: &Record<'_>, now: Now) -> Result<(), BadRecord> {
-        let key = Key::decode(record.key.unwrap_or_default())?;
-        match (key, record.value) {
-            (Key::Offset { group, topic, partition }, Some(value)) => {
-                let committed = Committed { value: OffsetValue::decode(value)?, at: Offset(record.offset) };
-                self.group(&group, now).offsets.put(&topic.into(), partition, committed);
-            }
-            (Key::Offset { group, topic, partition }, None) => {
-                self.group(&group, now).offsets.remove(&topic, partition, Offset(record.offset));
-            }
-            (Key::Group { group }, Some(value)) => {
-                GroupValue::decode(value)?;
-                self.group(&group, now).stored = Some(value.into());
-            }
-            (Key::Group { group }, None) => self.group(&group, now).stored = None,
-        }
-        Ok(())
-    }
-
-    fn group(&mut self, id: &str, now: Now) -> &mut Group {
-        if !self.groups.contains_key(id) {
-            let id: Arc<str> = id.into();
-            self.groups.insert(Arc::clone(&id), Group::new(id, now));
-        }
-        self.groups.get_mut(id).expect("it was put there")
-    }
-
-    /// Nothing more comes: the groups that there are.
-    pub fn finish(&mut self) -> BTreeMap<Arc<str>, Group> {
-        let mut groups = core::mem::take(&mut self.groups);
-        groups.retain(|_, group| group.stored.is_some() || !group.offsets.is_empty());
-        groups
-    }
+    groups.get_mut(id).expect("it was put there")
 }
 
 impl Group {

@@ -1,12 +1,13 @@
 //! Rebalances: how one begins, whom it waits for, and how it ends.
 
 use super::error::GroupError;
-use super::group::{Group, Rebalance, Turn};
-use super::log::Pending;
+use super::group::{Group, Rebalance};
 use super::member::{Member, refuse_join};
+use super::pending::Pending;
 use super::request::Answer;
 use super::state::State;
 use super::timers::Timer;
+use super::words::Turn;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 //! Written: offset values v3 (v1 where a commit brought its own retention), group values v3.
 //! Read: what any Kafka wrote in fixed fields, v0 to v3.
 
+use crate::coordinator::fields::{BadRecord, Fields, count_of, put_bytes, put_nullable, put_text};
 use std::sync::Arc;
 
 /// What a key names.
@@ -48,17 +49,6 @@ pub struct MemberValue {
     pub assignment: Arc<[u8]>,
 }
 
-/// Why a record cannot be used. Such a record is passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRecord {
-    #[error("it ends early")]
-    Short,
-    #[error("a version that is not known: {0}")]
-    Version(i16),
-    #[error("text that is not UTF-8, or null")]
-    Text,
-}
-
 /// The version of a key says what it is.
 const OFFSET_KEY: i16 = 1;
 const GROUP_KEY: i16 = 2;
@@ -84,7 +74,7 @@ pub fn group_key(group: &str) -> Vec<u8> {
 
 impl Key {
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        let mut from = Fields(bytes);
+        let mut from = Fields::new(bytes);
         match from.i16()? {
             0 | OFFSET_KEY => {
                 Ok(Key::Offset { group: from.text()?, topic: from.text()?, partition: from.i32()? })
@@ -113,7 +103,7 @@ impl OffsetValue {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        let mut from = Fields(bytes);
+        let mut from = Fields::new(bytes);
         let version = from.i16()?;
         if !(0..=3).contains(&version) {
             return Err(BadRecord::Version(version));
@@ -152,7 +142,7 @@ impl GroupValue {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-        let mut from = Fields(bytes);
+        let mut from = Fields::new(bytes);
         let version = from.i16()?;
         if !(0..=3).contains(&version) {
             return Err(BadRecord::Version(version));
@@ -189,71 +179,6 @@ impl MemberValue {
             subscription: from.bytes()?,
             assignment: from.bytes()?,
         })
-    }
-}
-
-fn count_of(count: usize) -> i32 {
-    i32::try_from(count).expect("a group's members are bounded")
-}
-
-/// Requests' strings are below 32 KiB each; those made of two of them may be longer.
-fn put_text(to: &mut Vec<u8>, text: &str) {
-    let bytes = i16::try_from(text.len()).expect("checked when it came in");
-    to.extend_from_slice(&bytes.to_be_bytes());
-    to.extend_from_slice(text.as_bytes());
-}
-
-fn put_nullable(to: &mut Vec<u8>, text: Option<&str>) {
-    match text {
-        Some(text) => put_text(to, text),
-        None => to.extend_from_slice(&(-1i16).to_be_bytes()),
-    }
-}
-
-fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
-    to.extend_from_slice(&count_of(bytes.len()).to_be_bytes());
-    to.extend_from_slice(bytes);
-}
-
-/// What remains of a key or value.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8], BadRecord> {
-        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(BadRecord::Short)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadRecord> {
-        Ok(self.take(N)?.try_into().expect("as many were taken"))
-    }
-
-    fn i16(&mut self) -> Result<i16, BadRecord> {
-        Ok(i16::from_be_bytes(self.array()?))
-    }
-
-    fn i32(&mut self) -> Result<i32, BadRecord> {
-        Ok(i32::from_be_bytes(self.array()?))
-    }
-
-    fn i64(&mut self) -> Result<i64, BadRecord> {
-        Ok(i64::from_be_bytes(self.array()?))
-    }
-
-    fn nullable(&mut self) -> Result<Option<String>, BadRecord> {
-        let Ok(bytes) = usize::try_from(self.i16()?) else { return Ok(None) };
-        let text = core::str::from_utf8(self.take(bytes)?).map_err(|_| BadRecord::Text)?;
-        Ok(Some(text.to_owned()))
-    }
-
-    fn text(&mut self) -> Result<String, BadRecord> {
-        self.nullable()?.ok_or(BadRecord::Text)
-    }
-
-    fn bytes(&mut self) -> Result<Arc<[u8]>, BadRecord> {
-        let bytes = usize::try_from(self.i32()?).unwrap_or(0);
-        Ok(self.take(bytes)?.into())
     }
 }
 

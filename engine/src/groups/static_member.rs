@@ -2,11 +2,12 @@
 //! it may without a rebalance.
 
 use super::error::GroupError;
-use super::group::{Group, Turn};
-use super::log::Pending;
+use super::group::Group;
 use super::member::refuse_join;
+use super::pending::Pending;
 use super::request::{Answer, Join, Joined};
 use super::state::State;
+use super::words::Turn;
 use crate::port::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;

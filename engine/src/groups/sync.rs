@@ -1,12 +1,13 @@
 //! SyncGroup and Heartbeat: what a member of a generation does until the next one.
 
-use super::append::AppendError;
 use super::config::GROUP_METADATA_BYTES_MAX;
 use super::error::GroupError;
-use super::group::{Group, Turn};
-use super::log::Pending;
+use super::group::Group;
+use super::pending::Pending;
 use super::request::{Answer, Heartbeat, Sync, Synced};
 use super::state::State;
+use super::words::Turn;
+use crate::coordinator::AppendError;
 use crate::port::RequestId;
 use std::collections::BTreeMap;
 use std::sync::Arc;

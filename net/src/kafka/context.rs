@@ -8,13 +8,14 @@ use crate::kafka::hot::recompress::Recompressor;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
 use crate::kafka::listener::Listener;
-use crate::shard::groups::Groups;
+use crate::shard::hosting::Hosting;
 use crate::shard::results::{ControlResult, QueryResult, Question};
 use crate::shard::shard_loop::ShardLoop;
 use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
+use engine::groups::Groups;
 use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId};
 use engine::shard::Advertised;
 use std::cell::{Cell, RefCell};
@@ -45,7 +46,7 @@ pub struct Context {
     pub(crate) record_checks: RecordChecks,
     pub(crate) recompressor: Recompressor,
     /// The consumer groups that this shard coordinates.
-    pub groups: Rc<Groups>,
+    pub groups: Rc<Hosting<Groups>>,
 }
 
 impl Context {
@@ -55,7 +56,7 @@ impl Context {
         let settings = BrokerSettings::effective(&statics);
         let producer_ids = Cell::new((0, 0));
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
-        let groups = Groups::start(Rc::clone(&shard), settings.groups.clone());
+        let groups = Hosting::start(Rc::clone(&shard), settings.groups.clone(), |_, effect| match effect {});
         let (throttles, record_checks) = (RefCell::default(), RecordChecks::default());
         let recompressor = Recompressor::new(recompress_bytes);
         Self {

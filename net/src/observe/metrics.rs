@@ -52,8 +52,8 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("replicas_joining", "Replicas of this node that do not count yet; until 0 no other disk may go", |p| {
         p.engine.replicas_joining
     }),
-    ("groups", "Consumer groups that the shard coordinates", |p| p.groups.groups),
-    ("group_members", "Members of those groups", |p| p.groups.members),
+    ("groups", "Consumer groups that the shard coordinates", |p| p.groups.machine.groups),
+    ("group_members", "Members of those groups", |p| p.groups.machine.members),
     ("groups_loading", "Partitions of the offsets topic that are being read back", |p| p.groups.loading),
     ("groups_history_bytes", "Bytes to read back after a restart", |p| p.groups.history_bytes),
     ("cache_bytes", "Entries kept in memory for readers", |p| p.engine.cache_bytes),

@@ -2,7 +2,8 @@
 //! metrics page about once a second. Knows nothing of Prometheus.
 
 use crate::peer::links::LinkStats;
-use engine::groups::Figures;
+use engine::coordinator::Figures;
+use engine::groups::GroupFigures;
 use engine::ids::JournalId;
 use engine::journal::quorum::lead::FollowerStanding;
 use engine::latency::Latency;
@@ -42,7 +43,7 @@ pub struct ShardPage {
     pub requests_in_flight: u64,
     /// Disk operations handed out and not completed.
     pub disk_in_flight: u64,
-    pub groups: Figures,
+    pub groups: Figures<GroupFigures>,
     pub memory_budget_bytes: u64,
     /// Reserved for frames and answers.
     pub memory_used_bytes: u64,

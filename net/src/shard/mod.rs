@@ -2,7 +2,7 @@
 //! node; what a client's request means is not decided here.
 
 pub mod completion;
-pub mod groups;
+pub mod hosting;
 pub mod just_deleted;
 pub mod leaders;
 pub mod mailbox;

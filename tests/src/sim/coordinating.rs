@@ -1,14 +1,17 @@
 //! The coordinator of a simulated shard.
 
 use engine::control::View;
-use engine::groups::host::Input as HostInput;
-use engine::groups::{GroupConfig, Host};
+use engine::coordinator::{Host, host};
+use engine::groups::{GroupConfig, GroupWords, Groups};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub(super) type HostInput = host::Input<GroupWords>;
+pub(super) type HostOutput = host::Output<GroupWords>;
+
 /// A shard's host of groups, and what comes to it.
 pub struct Coordinating {
-    pub(super) host: Host,
+    pub(super) host: Host<Groups>,
     pub(super) inputs: VecDeque<HostInput>,
     pub(super) is_due: bool,
     /// What it followed last: metadata, and the count of changes of leaders.

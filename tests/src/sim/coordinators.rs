@@ -1,10 +1,11 @@
 //! The world's side of consumer groups: every shard has its host of groups, as in a broker, and
 //! what the host asks of its shard is carried out a moment later.
 
+use super::coordinating::{HostInput, HostOutput};
 use super::node::ShardSlot;
 use super::world::{Due, Happening, World};
+use engine::coordinator::host::{Append, Ticket};
 use engine::groups::Request;
-use engine::groups::host::{Append, Input as HostInput, Output as HostOutput, Ticket};
 use engine::port::{Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -165,12 +166,13 @@ impl World {
             }
             HostOutput::Loaded { report, .. } => {
                 assert_eq!(report.bad_records, 0, "records that nobody can read");
-                if report.groups > 0 {
+                if report.kept > 0 {
                     self.counts.add("groups: coordinator read its groups back");
                 }
             }
             HostOutput::NotLoaded { .. } => self.counts.add("groups: reading back is tried again"),
             HostOutput::Trimmed { refusal: None, .. } => self.counts.add("groups: history freed"),
+            HostOutput::Effect { effect, .. } => match effect {},
             HostOutput::Trimmed { .. } => self.counts.add("groups: history not freed"),
         }
     }

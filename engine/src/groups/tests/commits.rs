@@ -229,10 +229,10 @@ fn offsets_of_a_deleted_topic_are_gone() {
 fn groups_are_found_by_javas_hash() {
     // Worked out with Java's String.hashCode and Kafka's Utils.abs.
     for (group, partition) in [("g", 3), ("my-group", 12), ("", 0), ("ü😀", 21)] {
-        assert_eq!(super::super::partition_of(group, 50), partition, "{group}");
+        assert_eq!(crate::coordinator::partition_of(group, 50), partition, "{group}");
     }
     // The hash of this one is the least number there is.
-    assert_eq!(super::super::partition_of("polygenelubricants", 50), 0);
+    assert_eq!(crate::coordinator::partition_of("polygenelubricants", 50), 0);
 }
 
 #[test]

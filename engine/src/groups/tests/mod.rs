@@ -7,15 +7,13 @@ mod members;
 mod rebalances;
 mod statics;
 
-use super::append::{AppendError, AppendId, Tenure};
-use super::coordinator::{Coordinator, Input};
-use super::output::Output;
 use super::request::{
     Answer, Commit, Heartbeat, Identity, Join, JoinRefused, Joined, NewOffset, Request, Sync, Synced,
 };
-use super::{GroupConfig, GroupError};
+use super::{GroupConfig, GroupError, GroupWords, Groups};
 use crate::batch::BatchHeader;
 use crate::clock::Now;
+use crate::coordinator::{AppendError, AppendId, Coordinator, Input, Output, Tenure};
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +24,7 @@ const START_MS: i64 = 1_700_000_000_000;
 
 /// One partition of the offsets topic and its coordinator.
 struct World {
-    coordinator: Coordinator,
+    coordinator: Coordinator<Groups>,
     now: Now,
     term: Term,
     tenure: Tenure,
@@ -67,7 +65,7 @@ impl World {
         world
     }
 
-    fn step(&mut self, input: Input<'_>) {
+    fn step(&mut self, input: Input<'_, GroupWords>) {
         let mut outputs = Vec::new();
         self.coordinator.step(self.now, input, &mut outputs);
         for output in outputs {
@@ -80,6 +78,7 @@ impl World {
                 Output::Trim { before, .. } => self.log.retain(|(base, _)| *base >= before.0),
                 Output::Read { tenure } => self.tenure = tenure,
                 Output::Loaded { .. } => {}
+                Output::Effect { effect, .. } => match effect {},
             }
         }
         // Outcomes have outcomes of their own: those come in the same loop.

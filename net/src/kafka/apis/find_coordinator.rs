@@ -14,7 +14,8 @@ use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
-use engine::groups::{OFFSETS_TOPIC, partition_of};
+use engine::coordinator::partition_of;
+use engine::groups::OFFSETS_TOPIC;
 use kafka_wire::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 pub struct FindCoordinator;

@@ -1,7 +1,8 @@
 //! Which group is where.
 
 use crate::workload::{Ctx, Place};
-use engine::groups::{OFFSETS_TOPIC, partition_of};
+use engine::coordinator::partition_of;
+use engine::groups::OFFSETS_TOPIC;
 use engine::ids::JournalId;
 
 /// The topic that members commit offsets of; nobody writes to it.

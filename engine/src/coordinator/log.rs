@@ -1,70 +1,36 @@
-//! The log side of one partition of the offsets topic: what was appended and is not committed,
+//! The log side of one led partition: what was appended and is not committed,
 //! what follows when it is, and how much history there is.
 
-use super::config::{GroupConfig, QUIET_BYTES_MAX};
-use super::error::GroupError;
+use super::append::{AppendError, AppendId, Tenure};
 use super::output::Output;
-use super::record::OffsetValue;
+use super::vocabulary::{KeyValue, Vocabulary};
 use crate::batch::{BatchBuilder, NewRecord};
 use crate::clock::Now;
-use crate::groups::{AppendError, AppendId, Tenure};
 use crate::ids::Offset;
-use crate::port::RequestId;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+
+/// A quiet partition's records keep the segments of the journal that all internal partitions of
+/// the shard share: they are written again when this much was appended to the others.
+const QUIET_BYTES_MAX: u64 = 128 << 20;
 
 /// What follows when an append is committed, or is not.
 #[derive(Debug)]
-pub enum Pending {
-    /// An OffsetCommit is answered.
-    Commit {
-        request: RequestId,
-        group: Arc<str>,
-        /// Of all the request's offsets, those refused before included.
-        results: Vec<Result<(), GroupError>>,
-        offsets: Vec<(Arc<str>, i32, OffsetValue)>,
-    },
-    /// The members of this generation are told their assignments.
-    Assignment {
-        group: Arc<str>,
-        generation: i32,
-        value: Arc<[u8]>,
-        assignments: BTreeMap<Arc<str>, Arc<[u8]>>,
-    },
-    /// Nobody waits for it: the group is empty, or a static member has a new id.
-    Group { group: Arc<str>, value: Arc<[u8]> },
-    /// A static member came back under a new id without a rebalance.
-    StaticJoin {
-        group: Arc<str>,
-        value: Arc<[u8]>,
-        member: Arc<str>,
-        request: RequestId,
-        answer: super::request::Joined,
-    },
-    /// Offsets are gone, and the whole group where that is so.
-    Forget { group: Arc<str>, offsets: Vec<(Arc<str>, i32)>, whole: bool, request: Option<ForgetAnswer> },
+pub enum Pending<P> {
+    Machine(P),
     /// A part of the history, written again.
     Rewrite,
-}
-
-/// Who waits for a deletion.
-#[derive(Debug)]
-pub enum ForgetAnswer {
-    Group(RequestId),
-    Offsets(RequestId, Vec<Result<(), GroupError>>),
 }
 
 /// After a rewrite that failed (a full disk, say) the next one waits this long.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// See the head of this file.
-#[derive(Default)]
-pub struct Log {
+pub struct Log<V: Vocabulary> {
     pub tenure: Tenure,
     next: u64,
     /// Without outcome, by number: in the order of the log.
-    pending: BTreeMap<u64, Pending>,
+    pending: BTreeMap<u64, Pending<V::Pending>>,
     /// Those of `pending` that were not sent: they wait until the history is written again.
     held: VecDeque<(u64, Vec<u8>)>,
     draining: bool,
@@ -89,18 +55,29 @@ struct Rewrite {
     history_bytes: u64,
 }
 
-impl Log {
+impl<V: Vocabulary> Log<V> {
     pub fn new(tenure: Tenure) -> Self {
-        Self { tenure, ..Self::default() }
+        Self {
+            tenure,
+            next: 0,
+            pending: BTreeMap::new(),
+            held: VecDeque::new(),
+            draining: false,
+            history_bytes: 0,
+            live_bytes: 0,
+            quiet_mark: 0,
+            rewrite: None,
+            retry_ns: 0,
+        }
     }
 
     /// Appends one batch of these keys and values.
     pub fn append(
         &mut self,
-        pending: Pending,
-        records: &[(Vec<u8>, Option<Vec<u8>>)],
+        pending: Pending<V::Pending>,
+        records: &[KeyValue],
         now: Now,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<V>>,
     ) {
         assert!(!records.is_empty(), "a batch has records");
         let mut batch = BatchBuilder::new(now.wall_ms);
@@ -117,20 +94,23 @@ impl Log {
         }
     }
 
-    fn send(&mut self, number: u64, batch: Vec<u8>, out: &mut Vec<Output>) {
+    fn send(&mut self, number: u64, batch: Vec<u8>, out: &mut Vec<Output<V>>) {
         self.history_bytes += batch.len() as u64;
         let append = AppendId { tenure: self.tenure, number };
         out.push(Output::Append { append, batch });
     }
 
     /// An append has its outcome: what was to follow.
-    pub fn outcome(&mut self, number: u64) -> Pending {
+    pub fn outcome(&mut self, number: u64) -> Pending<V::Pending> {
         self.pending.remove(&number).expect("an append has one outcome")
     }
 
     /// All that waits, in order: the leadership is over.
-    pub fn give_up(&mut self) -> impl Iterator<Item = Pending> + use<> {
-        core::mem::take(&mut self.pending).into_values()
+    pub fn give_up(&mut self) -> impl Iterator<Item = V::Pending> + use<V> {
+        core::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending {
+            Pending::Machine(pending) => Some(pending),
+            Pending::Rewrite => None,
+        })
     }
 
     pub fn history_bytes(&self) -> u64 {
@@ -145,8 +125,8 @@ impl Log {
     /// Whether all that lives should be written again now, so that what is before it can go.
     /// While it should and appends are on their way, new ones are held: what is written again is
     /// the sum of the log only when nothing is behind it.
-    pub fn must_rewrite(&mut self, config: &GroupConfig, shard_bytes: u64, now: Now) -> bool {
-        let is_long = self.history_bytes > config.history_bytes_min.max(2 * self.live_bytes);
+    pub fn must_rewrite(&mut self, config: &V::Config, shard_bytes: u64, now: Now) -> bool {
+        let is_long = self.history_bytes > V::history_bytes_min(config).max(2 * self.live_bytes);
         let pins_others = self.history_bytes > 0 && shard_bytes - self.quiet_mark > QUIET_BYTES_MAX;
         let is_due = (is_long || pins_others) && self.rewrite.is_none() && now.mono_ns >= self.retry_ns;
         self.draining = is_due && self.pending.len() > self.held.len();
@@ -163,7 +143,7 @@ impl Log {
     }
 
     /// The batches were sent: what was held follows them.
-    pub fn release(&mut self, out: &mut Vec<Output>) {
+    pub fn release(&mut self, out: &mut Vec<Output<V>>) {
         while let Some((number, batch)) = self.held.pop_front() {
             self.send(number, batch, out);
         }

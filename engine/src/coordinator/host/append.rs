@@ -1,21 +1,22 @@
 //! From the coordinator's batches to the log and back: in order, one outcome for each.
 
-use super::super::coordinator;
+use super::super::leading;
 use super::Host;
 use super::seam::Append;
 use super::seam::Output;
 use crate::clock::Now;
+use crate::coordinator::StateMachine;
 use crate::ids::PartitionId;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Acks, Refusal};
 
-impl Host {
+impl<M: StateMachine> Host<M> {
     /// The next batch that the shard has room for; the rest waits until it has.
     pub fn next_append(
         &mut self,
         now: Now,
         room: impl Fn(PartitionId, usize) -> bool,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<M::Words>>,
     ) -> Option<Append> {
         loop {
             let (append, batch) = self.appends.next()?;
@@ -38,9 +39,9 @@ impl Host {
     }
 
     /// Tells the coordinator the outcomes, in the order of the appends.
-    pub(super) fn tell_outcomes(&mut self, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn tell_outcomes(&mut self, now: Now, out: &mut Vec<Output<M::Words>>) {
         while let Some((append, result)) = self.appends.next_outcome() {
-            self.coordinate(now, coordinator::Input::Appended { append, result }, out);
+            self.coordinate(now, leading::Input::Appended { append, result }, out);
         }
     }
 }

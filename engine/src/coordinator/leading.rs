@@ -1,15 +1,13 @@
-//! All groups that one shard coordinates: finds the partition of the offsets topic for each
-//! request, and carries leaderships, read-backs and outcomes to it.
+//! All partitions of one topic that a shard coordinates: finds the partition of each request, and
+//! carries leaderships, read-backs and outcomes to it.
 
 use super::append::{AppendError, AppendId, Tenure};
-use super::config::GroupConfig;
-use super::error::GroupError;
-use super::offsets_partition::{OffsetsPartition, Stage, refused};
+use super::led::{Led, Stage};
+use super::machine::{StateMachine, Unready};
+use super::output::{Figures, Output};
 use super::partition_of;
-use super::request::{Answer, Listed, Request};
+use super::vocabulary::Vocabulary;
 use crate::clock::Now;
-use crate::groups::Figures;
-use crate::groups::output::Output;
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
 use std::collections::BTreeMap;
@@ -17,14 +15,14 @@ use std::sync::Arc;
 
 /// One input; each comes with its time.
 #[derive(Debug)]
-pub enum Input<'a> {
+pub enum Input<'a, V: Vocabulary> {
     Request {
         request: RequestId,
-        body: Request,
+        body: V::Request,
     },
-    /// How many partitions the offsets topic has; 0 while there is none.
+    /// How many partitions the topic has; 0 while there is none.
     Partitions(i32),
-    /// This shard leads a partition of the offsets topic: it is to be read back.
+    /// This shard leads a partition of the topic: it is to be read back.
     Lead {
         partition: i32,
         term: Term,
@@ -51,16 +49,21 @@ pub enum Input<'a> {
     TopicDeleted {
         topic: Arc<str>,
     },
+    /// What came of an effect, while its tenure lasts.
+    Told {
+        tenure: Tenure,
+        news: V::News,
+    },
     /// Every 10 ms or so, and when the next timer is due.
     Tick,
 }
 
 /// See the head of this file.
-pub struct Coordinator {
-    config: GroupConfig,
-    /// Of the offsets topic.
+pub struct Coordinator<M: StateMachine> {
+    config: <M::Words as Vocabulary>::Config,
+    /// Of the topic.
     partitions: i32,
-    led: BTreeMap<i32, OffsetsPartition>,
+    led: BTreeMap<i32, Led<M>>,
     /// Leaderships that ended by what an append was told: they do not come back.
     lost: BTreeMap<i32, Term>,
     tenures: u64,
@@ -71,8 +74,8 @@ pub struct Coordinator {
 /// What an append costs beside its bytes: the entry it is in is padded to this.
 const APPEND_BYTES_MIN: u64 = 4096;
 
-impl Coordinator {
-    pub fn new(config: GroupConfig) -> Self {
+impl<M: StateMachine> Coordinator<M> {
+    pub fn new(config: <M::Words as Vocabulary>::Config) -> Self {
         Self {
             config,
             partitions: 0,
@@ -94,26 +97,26 @@ impl Coordinator {
     }
 
     /// What there is, for the metrics page.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self, now: Now) -> Figures<<M::Words as Vocabulary>::Figures> {
         let mut figures = Figures::default();
-        self.led.values().for_each(|led| led.count(&mut figures));
+        self.led.values().for_each(|led| led.count(&mut figures, now));
         figures
     }
 
     /// When a tick is wanted at the latest.
     pub fn next_timer_ns(&self) -> Option<u64> {
-        self.led.values().filter_map(OffsetsPartition::next_timer_ns).min()
+        self.led.values().filter_map(Led::next_timer_ns).min()
     }
 
     /// Takes one input and appends what follows from it.
-    pub fn step(&mut self, now: Now, input: Input<'_>, out: &mut Vec<Output>) {
+    pub fn step(&mut self, now: Now, input: Input<'_, M::Words>, out: &mut Vec<Output<M::Words>>) {
         let first = out.len();
         let mut stage = Stage { now, config: &self.config, out };
         match input {
             Input::Request { request, body } => self.request(request, body, now, out),
             Input::Partitions(partitions) => self.partitions = partitions,
-            Input::Lead { partition, term } => self.lead(partition, term, now, out),
-            Input::Resign { partition } => self.resign(partition, now, out),
+            Input::Lead { partition, term } => self.lead(partition, term, out),
+            Input::Resign { partition } => self.resign(partition, out),
             Input::Read { tenure, batches } => {
                 let led = of_tenure(&mut self.led, tenure);
                 led.into_iter().for_each(|led| led.load(batches, now));
@@ -126,7 +129,14 @@ impl Coordinator {
             }
             Input::Appended { append, result } => self.appended(append, result, now, out),
             Input::TopicDeleted { topic } => {
-                self.led.values_mut().for_each(|led| led.topic_deleted(&topic, &mut stage));
+                for led in self.led.values_mut() {
+                    M::topic_deleted(&topic).into_iter().for_each(|news| led.told(news, &mut stage));
+                }
+            }
+            Input::Told { tenure, news } => {
+                if let Some(led) = of_tenure(&mut self.led, tenure) {
+                    led.told(news, &mut stage);
+                }
             }
             Input::Tick => self.led.values_mut().for_each(|led| led.tick(&mut stage)),
         }
@@ -134,36 +144,41 @@ impl Coordinator {
         self.count_appends(&out[first..]);
     }
 
-    fn request(&mut self, id: RequestId, body: Request, now: Now, out: &mut Vec<Output>) {
-        let Some(group) = body.group() else {
-            let mut listed = Listed { loading: false, groups: Vec::new() };
-            self.led.values().for_each(|partition| partition.list(&mut listed));
-            return out.push(Output::Answer { request: id, answer: Answer::Listed(listed) });
+    fn request(
+        &mut self,
+        id: RequestId,
+        body: <M::Words as Vocabulary>::Request,
+        now: Now,
+        out: &mut Vec<Output<M::Words>>,
+    ) {
+        let Some(name) = M::name_in(&body) else {
+            let led = self.led.values().map(Led::machine);
+            return out.push(Output::Answer { request: id, answer: M::over_all(&body, led, now) });
         };
-        let partition = (self.partitions > 0).then(|| partition_of(group, self.partitions));
+        let partition = (self.partitions > 0).then(|| partition_of(name, self.partitions));
         match partition.and_then(|partition| self.led.get_mut(&partition)) {
             Some(led) => led.request(id, body, &mut Stage { now, config: &self.config, out }),
             None => {
-                let answer = refused(&body, GroupError::NotCoordinator);
+                let answer = M::unready(&body, Unready::NotCoordinator);
                 out.push(Output::Answer { request: id, answer });
             }
         }
     }
 
-    fn lead(&mut self, partition: i32, term: Term, now: Now, out: &mut Vec<Output>) {
+    fn lead(&mut self, partition: i32, term: Term, out: &mut Vec<Output<M::Words>>) {
         if self.lost.get(&partition).is_some_and(|lost| *lost >= term) {
             return;
         }
-        self.resign(partition, now, out);
+        self.resign(partition, out);
         self.tenures += 1;
         let tenure = Tenure { partition, number: self.tenures };
-        self.led.insert(partition, OffsetsPartition::new(tenure, term));
+        self.led.insert(partition, Led::new(tenure, term));
         out.push(Output::Read { tenure });
     }
 
-    fn resign(&mut self, partition: i32, now: Now, out: &mut Vec<Output>) {
+    fn resign(&mut self, partition: i32, out: &mut Vec<Output<M::Words>>) {
         if let Some(led) = self.led.remove(&partition) {
-            led.resign(&mut Stage { now, config: &self.config, out });
+            led.resign(out);
         }
     }
 
@@ -172,24 +187,24 @@ impl Coordinator {
         append: AppendId,
         result: Result<Offset, AppendError>,
         now: Now,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<M::Words>>,
     ) {
         let Some(led) = of_tenure(&mut self.led, append.tenure) else { return };
         let (partition, term) = (append.tenure.partition, led.term());
         led.appended(append.number, result, &mut Stage { now, config: &self.config, out });
         if result == Err(AppendError::NotLeader) {
             self.lost.insert(partition, term);
-            self.resign(partition, now, out);
+            self.resign(partition, out);
         }
     }
 
-    fn bound_histories(&mut self, now: Now, out: &mut Vec<Output>) {
+    fn bound_histories(&mut self, now: Now, out: &mut Vec<Output<M::Words>>) {
         let shard_bytes = self.appended_bytes;
         let mut stage = Stage { now, config: &self.config, out };
         self.led.values_mut().for_each(|led| led.bound_history(shard_bytes, &mut stage));
     }
 
-    fn count_appends(&mut self, outputs: &[Output]) {
+    fn count_appends(&mut self, outputs: &[Output<M::Words>]) {
         for output in outputs {
             if let Output::Append { batch, .. } = output {
                 self.appended_bytes += APPEND_BYTES_MIN.max(batch.len() as u64);
@@ -198,6 +213,6 @@ impl Coordinator {
     }
 }
 
-fn of_tenure(led: &mut BTreeMap<i32, OffsetsPartition>, tenure: Tenure) -> Option<&mut OffsetsPartition> {
+fn of_tenure<M: StateMachine>(led: &mut BTreeMap<i32, Led<M>>, tenure: Tenure) -> Option<&mut Led<M>> {
     led.get_mut(&tenure.partition).filter(|led| led.tenure() == tenure)
 }

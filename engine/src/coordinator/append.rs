@@ -1,9 +1,7 @@
-//! How a batch of the coordinator stands to the log.
+//! How a batch of a coordinator stands to the log.
 
-use crate::groups::error::GroupError;
-
-/// One stay of a partition of the offsets topic with this coordinator: whatever was begun in an
-/// earlier one is nobody's, also when the term is the same (the topic was made anew, say).
+/// One stay of a partition with this coordinator: whatever was begun in an earlier one is
+/// nobody's, also when the term is the same (the topic was made anew, say).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tenure {
     pub partition: i32,
@@ -26,14 +24,4 @@ pub enum AppendError {
     TooLarge,
     /// No room, too few replicas: it may work later.
     Unavailable,
-}
-
-impl AppendError {
-    pub fn group_error(self, too_large: GroupError) -> GroupError {
-        match self {
-            AppendError::NotLeader => GroupError::NotCoordinator,
-            AppendError::TooLarge => too_large,
-            AppendError::Unavailable => GroupError::CoordinatorNotAvailable,
-        }
-    }
 }

@@ -1,13 +1,12 @@
-//! The consumer groups of one shard: carries the engine's host of groups, which decides, and does
-//! what it asks for: appends, reads, questions, answers.
+//! A coordinator of one shard (consumer groups, say): carries the engine's host, which decides, and
+//! does what it asks for: appends, reads, questions, answers.
 
 use super::results::{Question, TICK};
 use crate::shard::completion::Slots;
 use crate::shard::shard_loop::ShardLoop;
 use engine::control::View;
-use engine::groups::host::{Append, Input, Output, Ticket as HostTicket};
-use engine::groups::output::Figures;
-use engine::groups::{Answer, GroupConfig, Host, Request};
+use engine::coordinator::host::{Append, Input, Output, Ticket as HostTicket};
+use engine::coordinator::{Figures, Host, StateMachine, Tenure, Vocabulary};
 use engine::ids::{Offset, PartitionId};
 use engine::port::{Fetch, FetchPartition, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};
@@ -16,56 +15,68 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One per shard. Shared by tasks of one executor; no borrow is held across an await.
-pub struct Groups {
+type Words<M> = <M as StateMachine>::Words;
+type Request<M> = <Words<M> as Vocabulary>::Request;
+type Effect<M> = <Words<M> as Vocabulary>::Effect;
+type Answer<M> = <Words<M> as Vocabulary>::Answer;
+
+/// One per shard and kind of coordinator. Shared by tasks of one executor; no borrow is held across an await.
+pub struct Hosting<M: StateMachine> {
     shard: Rc<ShardLoop>,
-    host: RefCell<Host>,
+    host: RefCell<Host<M>>,
     /// Requests without an answer. Each is a connection's, which has one at a time.
-    waiting: RefCell<BTreeMap<RequestId, Rc<Slots<Answer>>>>,
+    waiting: RefCell<BTreeMap<RequestId, Rc<Slots<Answer<M>>>>>,
     last: Cell<u64>,
     /// What the host followed last: metadata, and the count of changes of leaders.
     followed: RefCell<(Arc<View>, u64)>,
+    /// Carries out what the machine wants done outside.
+    outside: Box<dyn Fn(Tenure, Effect<M>)>,
     /// The timer that is waited for by itself; `u64::MAX` while none is.
     awaited_ns: Cell<u64>,
 }
 
-/// Timers that are so near are one: a host of groups wakes its shard at most so often.
+/// Timers that are so near are one: a coordinator wakes its shard at most so often.
 const TIMER_STEP_NS: u64 = 500_000;
 
-impl Groups {
+impl<M: StateMachine + 'static> Hosting<M> {
     /// Starts the task that keeps it going.
-    pub fn start(shard: Rc<ShardLoop>, config: GroupConfig) -> Rc<Self> {
-        let groups = Rc::new(Self {
+    pub fn start(
+        shard: Rc<ShardLoop>,
+        config: <Words<M> as Vocabulary>::Config,
+        outside: impl Fn(Tenure, Effect<M>) + 'static,
+    ) -> Rc<Self> {
+        let hosting = Rc::new(Self {
             shard,
             host: RefCell::new(Host::new(config)),
             waiting: RefCell::default(),
             last: Cell::new(0),
             followed: RefCell::default(),
+            outside: Box::new(outside),
             awaited_ns: Cell::new(u64::MAX),
         });
-        let following = Rc::clone(&groups);
+        let following = Rc::clone(&hosting);
         glommio::spawn_local(async move { following.follow().await }).detach();
-        groups
+        hosting
     }
 
     /// Starts a request; the answer comes into the slot.
-    pub fn begin(self: &Rc<Self>, body: Request) -> Ticket {
+    pub fn begin(self: &Rc<Self>, body: Request<M>) -> Ticket<M> {
         self.last.set(self.last.get() + 1);
         let request = RequestId(self.last.get());
         let slots = Slots::new(1);
         self.waiting.borrow_mut().insert(request, Rc::clone(&slots));
         self.step(Input::Request { request, body });
-        Ticket { groups: Rc::clone(self), request, slots }
+        Ticket { hosting: Rc::clone(self), request, slots }
     }
 
     /// Asks and waits for the answer.
-    pub async fn ask(self: &Rc<Self>, body: Request) -> Answer {
+    pub async fn ask(self: &Rc<Self>, body: Request<M>) -> Answer<M> {
         self.begin(body).answer().await
     }
 
     /// For the metrics page.
-    pub fn figures(&self) -> Figures {
-        self.host.borrow().figures()
+    pub fn figures(&self) -> Figures<<Words<M> as Vocabulary>::Figures> {
+        self.host.borrow().figures(self.shard.now())
     }
 
     /// All that wait are sent on, and nothing is led any more: the node stops.
@@ -96,7 +107,7 @@ impl Groups {
         self.carry_out(outputs);
     }
 
-    fn step(self: &Rc<Self>, input: Input) {
+    fn step(self: &Rc<Self>, input: Input<Words<M>>) {
         let mut outputs = Vec::new();
         self.host.borrow_mut().step(self.shard.now(), input, &mut outputs);
         self.carry_out(outputs);
@@ -126,7 +137,7 @@ impl Groups {
     }
 
     /// Does what was asked for, and gives the engine the batches that it has room for.
-    fn carry_out(self: &Rc<Self>, mut outputs: Vec<Output>) {
+    fn carry_out(self: &Rc<Self>, mut outputs: Vec<Output<Words<M>>>) {
         loop {
             outputs.drain(..).for_each(|output| self.carry_out_one(output));
             let room = |partition, bytes| self.shard.room_for(partition, bytes);
@@ -139,8 +150,8 @@ impl Groups {
         }
     }
 
-    fn carry_out_one(self: &Rc<Self>, output: Output) {
-        let shard = self.shard.shard().0;
+    fn carry_out_one(self: &Rc<Self>, output: Output<Words<M>>) {
+        let (shard, topic) = (self.shard.shard().0, M::TOPIC);
         match output {
             Output::Answer { request, answer } => {
                 if let Some(slots) = self.waiting.borrow_mut().remove(&request) {
@@ -152,22 +163,36 @@ impl Groups {
             }
             Output::Query { ticket, partition, kind } => self.query(ticket, partition, kind),
             Output::Loaded { partition, report } => {
-                let (groups, records, bad) = (report.groups, report.records, report.bad_records);
+                let (kept, records, bad) = (report.kept, report.records, report.bad_records);
                 if bad > 0 {
-                    tracing::warn!(shard, partition, bad, "records of the offsets topic that cannot be read");
+                    tracing::warn!(shard, topic, partition, bad, "records that cannot be read");
                 }
                 if records > 0 {
-                    tracing::info!(shard, partition, groups, records, "groups are read back");
+                    tracing::info!(
+                        shard,
+                        topic,
+                        partition,
+                        kept,
+                        records,
+                        "a coordinator's partition is read back"
+                    );
                 }
             }
             Output::NotLoaded { partition, refusal } => {
-                tracing::debug!(shard, partition, ?refusal, "groups are not read back yet");
+                tracing::debug!(
+                    shard,
+                    topic,
+                    partition,
+                    ?refusal,
+                    "a coordinator's partition is not read back yet"
+                );
             }
+            Output::Effect { tenure, effect } => (self.outside)(tenure, effect),
             Output::Trimmed { partition, before, refusal: None } => {
-                tracing::debug!(shard, partition, before = before.0, "history of groups freed");
+                tracing::debug!(shard, topic, partition, before = before.0, "a coordinator's history freed");
             }
             Output::Trimmed { partition, refusal, .. } => {
-                tracing::warn!(shard, partition, ?refusal, "history of groups not freed");
+                tracing::warn!(shard, topic, partition, ?refusal, "a coordinator's history not freed");
             }
         }
     }
@@ -219,20 +244,20 @@ impl Groups {
 }
 
 /// A request on its way; dropped when nobody waits for it any more.
-pub struct Ticket {
-    groups: Rc<Groups>,
+pub struct Ticket<M: StateMachine> {
+    hosting: Rc<Hosting<M>>,
     request: RequestId,
-    slots: Rc<Slots<Answer>>,
+    slots: Rc<Slots<Answer<M>>>,
 }
 
-impl Ticket {
-    pub async fn answer(self) -> Answer {
+impl<M: StateMachine> Ticket<M> {
+    pub async fn answer(self) -> Answer<M> {
         Rc::clone(&self.slots).wait().await.pop().expect("one slot")
     }
 }
 
-impl Drop for Ticket {
+impl<M: StateMachine> Drop for Ticket<M> {
     fn drop(&mut self) {
-        self.groups.waiting.borrow_mut().remove(&self.request);
+        self.hosting.waiting.borrow_mut().remove(&self.request);
     }
 }

@@ -7,7 +7,7 @@
 
 use super::seam::Ticket;
 use crate::batch::validate::BatchError;
-use crate::groups::append::{AppendError, AppendId};
+use crate::coordinator::append::{AppendError, AppendId};
 use crate::ids::Offset;
 use crate::port::Refusal;
 use std::collections::VecDeque;
@@ -73,7 +73,7 @@ fn error_of(refusal: Refusal) -> AppendError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::groups::append::Tenure;
+    use crate::coordinator::append::Tenure;
 
     fn append(number: u64) -> AppendId {
         AppendId { tenure: Tenure::default(), number }

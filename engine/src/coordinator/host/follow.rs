@@ -1,17 +1,18 @@
-//! Tells the coordinator what it has to know of the world: which partitions of the offsets topic
+//! Tells the coordinator what it has to know of the world: which partitions of the topic
 //! this shard leads, and which topics are gone.
 
-use super::super::coordinator::Input;
+use super::super::leading::Input;
+use super::Host;
 use super::seam::Output;
-use super::{Host, OFFSETS_TOPIC};
 use crate::clock::Now;
 use crate::control::View;
 use crate::control::view::{PartitionView, TopicView};
+use crate::coordinator::StateMachine;
 use crate::ids::{JournalId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-impl Host {
+impl<M: StateMachine> Host<M> {
     /// Metadata or leaders may have changed; `term_led` says in which term this shard leads a
     /// journal, if it does, as far as it knows.
     pub fn follow(
@@ -19,10 +20,10 @@ impl Host {
         now: Now,
         view: &Arc<View>,
         term_led: impl Fn(JournalId) -> Option<Term>,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<M::Words>>,
     ) {
         let before = core::mem::replace(&mut self.view, Arc::clone(view));
-        let topic = view.topics.get(OFFSETS_TOPIC).filter(|_| !self.stopped);
+        let topic = view.topics.get(M::TOPIC).filter(|_| !self.stopped);
         let count = topic.map_or(0, |topic| topic.partitions.len());
         let count = i32::try_from(count).expect("bounded by the metadata's rules");
         self.coordinate(now, Input::Partitions(count), out);
@@ -35,7 +36,7 @@ impl Host {
         self.read_next(now, out);
     }
 
-    fn follow_leaders(&mut self, now: Now, led: BTreeMap<i32, Term>, out: &mut Vec<Output>) {
+    fn follow_leaders(&mut self, now: Now, led: BTreeMap<i32, Term>, out: &mut Vec<Output<M::Words>>) {
         let known: BTreeMap<i32, Term> = self.coordinator.led().collect();
         for partition in known.keys().filter(|partition| !led.contains_key(partition)) {
             self.coordinate(now, Input::Resign { partition: *partition }, out);
@@ -47,7 +48,7 @@ impl Host {
         }
     }
 
-    pub(super) fn stop(&mut self, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn stop(&mut self, now: Now, out: &mut Vec<Output<M::Words>>) {
         self.stopped = true;
         self.coordinate(now, Input::Partitions(0), out);
         self.follow_leaders(now, BTreeMap::new(), out);

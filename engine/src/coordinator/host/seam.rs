@@ -1,7 +1,6 @@
 //! What the host is told and asks for.
 
-use crate::groups::output::LoadReport;
-use crate::groups::{Answer, Request};
+use crate::coordinator::{LoadReport, Tenure, Vocabulary};
 use crate::ids::{Offset, PartitionId};
 use crate::port::{self, Acks, FetchedPartition, QueryKind, Refusal, RequestId};
 
@@ -11,10 +10,10 @@ pub struct Ticket(pub u64);
 
 /// One input; each comes with its time.
 #[derive(Debug)]
-pub enum Input {
+pub enum Input<V: Vocabulary> {
     Request {
         request: RequestId,
-        body: Request,
+        body: V::Request,
     },
     /// What [`super::Host::next_append`] gave is committed at this offset, or is not.
     Produced {
@@ -29,6 +28,11 @@ pub enum Input {
         ticket: Ticket,
         result: Result<port::Answer, Refusal>,
     },
+    /// What came of an effect.
+    Told {
+        tenure: Tenure,
+        news: V::News,
+    },
     /// The node stops: all that wait are sent on, and nothing is led any more.
     Stop,
     /// Every 10 ms or so, and when the next timer is due.
@@ -36,10 +40,10 @@ pub enum Input {
 }
 
 #[derive(Debug)]
-pub enum Output {
+pub enum Output<V: Vocabulary> {
     Answer {
         request: RequestId,
-        answer: Answer,
+        answer: V::Answer,
     },
     /// Read whole batches of a partition from an offset on.
     Fetch {
@@ -55,7 +59,7 @@ pub enum Output {
         partition: PartitionId,
         kind: QueryKind,
     },
-    /// A partition of the offsets topic was read back, and its groups are answered for.
+    /// A partition of the topic was read back, and is answered for.
     Loaded {
         partition: i32,
         report: LoadReport,
@@ -70,6 +74,11 @@ pub enum Output {
         partition: i32,
         before: Offset,
         refusal: Option<Refusal>,
+    },
+    /// What the machine wants done outside; what comes of it is [`Input::Told`].
+    Effect {
+        tenure: Tenure,
+        effect: V::Effect,
     },
 }
 

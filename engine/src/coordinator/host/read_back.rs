@@ -1,10 +1,10 @@
-//! Reads partitions of the offsets topic back, one after the other, for the coordinator that
+//! Reads partitions of the topic back, one after the other, for the coordinator that
 //! began to lead them.
 
 use super::seam::Ticket;
 use crate::batch::BatchHeader;
 use crate::clock::Now;
-use crate::groups::append::Tenure;
+use crate::coordinator::append::Tenure;
 use crate::ids::{Offset, PartitionId};
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! A shard's coordinator within its surroundings: tells it which partitions of the offsets topic
+//! A shard's coordinator within its surroundings: tells it which partitions of the topic
 //! the shard leads, brings its batches into the log and the log back to it, and moves log starts.
 //!
 //! `follow` looks at metadata and leaders, `append` keeps the order of batches and outcomes,
@@ -14,11 +14,12 @@ mod seam;
 
 pub use seam::{Append, Input, Output, Ticket};
 
-use super::coordinator::{self, Coordinator};
+use super::leading::{self, Coordinator};
+use super::machine::StateMachine;
 use super::output::{Figures, Output as Asked};
-use super::{GroupConfig, OFFSETS_TOPIC};
 use crate::clock::Now;
 use crate::control::View;
+use crate::coordinator::vocabulary::Vocabulary;
 use crate::ids::{Offset, PartitionId};
 use crate::port::QueryKind;
 use appends::Appends;
@@ -27,8 +28,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// See the head of this file.
-pub struct Host {
-    coordinator: Coordinator,
+pub struct Host<M: StateMachine> {
+    coordinator: Coordinator<M>,
     /// By which it last told the coordinator.
     view: Arc<View>,
     stopped: bool,
@@ -39,8 +40,8 @@ pub struct Host {
     trims: BTreeMap<Ticket, (i32, Offset)>,
 }
 
-impl Host {
-    pub fn new(config: GroupConfig) -> Self {
+impl<M: StateMachine> Host<M> {
+    pub fn new(config: <M::Words as Vocabulary>::Config) -> Self {
         Self {
             coordinator: Coordinator::new(config),
             view: Arc::default(),
@@ -53,8 +54,8 @@ impl Host {
     }
 
     /// For the metrics page.
-    pub fn figures(&self) -> Figures {
-        self.coordinator.figures()
+    pub fn figures(&self, now: Now) -> Figures<<M::Words as Vocabulary>::Figures> {
+        self.coordinator.figures(now)
     }
 
     /// When a tick is wanted at the latest.
@@ -63,10 +64,10 @@ impl Host {
     }
 
     /// Takes one input and appends what follows from it; ask [`Host::next_append`] afterwards.
-    pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+    pub fn step(&mut self, now: Now, input: Input<M::Words>, out: &mut Vec<Output<M::Words>>) {
         match input {
             Input::Request { request, body } => {
-                self.coordinate(now, coordinator::Input::Request { request, body }, out);
+                self.coordinate(now, leading::Input::Request { request, body }, out);
             }
             Input::Produced { ticket, result } => {
                 self.appends.outcome(ticket, result);
@@ -79,13 +80,16 @@ impl Host {
                 }
                 None => self.read_bound(ticket, result, now, out),
             },
+            Input::Told { tenure, news } => {
+                self.coordinate(now, leading::Input::Told { tenure, news }, out);
+            }
             Input::Stop => self.stop(now, out),
-            Input::Tick => self.coordinate(now, coordinator::Input::Tick, out),
+            Input::Tick => self.coordinate(now, leading::Input::Tick, out),
         }
         self.read_next(now, out);
     }
 
-    fn coordinate(&mut self, now: Now, input: coordinator::Input<'_>, out: &mut Vec<Output>) {
+    fn coordinate(&mut self, now: Now, input: leading::Input<'_, M::Words>, out: &mut Vec<Output<M::Words>>) {
         let mut outputs = Vec::new();
         self.coordinator.step(now, input, &mut outputs);
         for output in outputs {
@@ -99,12 +103,13 @@ impl Host {
                 Asked::Loaded { partition, report } => {
                     out.push(Output::Loaded { partition, report });
                 }
+                Asked::Effect { tenure, effect } => out.push(Output::Effect { tenure, effect }),
             }
         }
     }
 
     /// Frees what was written again.
-    fn trim(&mut self, partition: i32, before: Offset, out: &mut Vec<Output>) {
+    fn trim(&mut self, partition: i32, before: Offset, out: &mut Vec<Output<M::Words>>) {
         let Some(id) = self.partition_id(partition) else { return };
         let ticket = self.ticket();
         self.trims.insert(ticket, (partition, before));
@@ -116,9 +121,9 @@ impl Host {
         Ticket(self.last_ticket)
     }
 
-    /// What the shard knows a partition of the offsets topic by.
+    /// What the shard knows a partition of the topic by.
     fn partition_id(&self, partition: i32) -> Option<PartitionId> {
-        let topic = self.view.topics.get(OFFSETS_TOPIC)?;
+        let topic = self.view.topics.get(M::TOPIC)?;
         Some(topic.partitions.get(usize::try_from(partition).ok()?)?.id)
     }
 }

@@ -1,17 +1,17 @@
-//! What the coordinator asks for and answers.
+//! What a coordinator asks for and answers.
 
 use super::append::{AppendId, Tenure};
-use crate::groups::request::Answer;
+use super::vocabulary::Vocabulary;
 use crate::ids::Offset;
 use crate::port::RequestId;
 
 #[derive(Debug)]
-pub enum Output {
+pub enum Output<V: Vocabulary> {
     Answer {
         request: RequestId,
-        answer: Answer,
+        answer: V::Answer,
     },
-    /// Append this batch to the partition of the offsets topic, after all before it.
+    /// Append this batch to the partition, after all before it.
     Append {
         append: AppendId,
         batch: Vec<u8>,
@@ -25,28 +25,33 @@ pub enum Output {
     Read {
         tenure: Tenure,
     },
-    /// It was read back, and its groups are answered for.
+    /// It was read back, and is answered for.
     Loaded {
         partition: i32,
         report: LoadReport,
+    },
+    /// Something outside; what comes of it is told under this tenure.
+    Effect {
+        tenure: Tenure,
+        effect: V::Effect,
     },
 }
 
 /// What a shard coordinates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub groups: u64,
-    pub members: u64,
-    /// Partitions of the offsets topic that are being read back.
+pub struct Figures<F> {
+    /// Partitions that are being read back.
     pub loading: u64,
     /// Bytes of their logs, from the log start on.
     pub history_bytes: u64,
+    pub machine: F,
 }
 
 /// What reading back gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadReport {
-    pub groups: usize,
+    /// What the machine answers for: groups, say.
+    pub kept: usize,
     pub records: u64,
     pub bad_records: u64,
 }

@@ -4,8 +4,8 @@ use super::Host;
 use super::read_back::{Current, Stage, next_offset};
 use super::seam::{Output, Ticket};
 use crate::clock::Now;
-use crate::groups::append::Tenure;
-use crate::groups::coordinator;
+use crate::coordinator::append::Tenure;
+use crate::coordinator::{StateMachine, leading};
 use crate::ids::PartitionId;
 use crate::port::{Answer, FetchedPartition, QueryKind, Refusal};
 use core::time::Duration;
@@ -19,9 +19,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// A journal that was made just now is there soon: the shard's tick.
 const RETRY_SOON: Duration = Duration::from_millis(10);
 
-impl Host {
+impl<M: StateMachine> Host<M> {
     /// Begins with the next one that is due, where none is being read.
-    pub(super) fn read_next(&mut self, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn read_next(&mut self, now: Now, out: &mut Vec<Output<M::Words>>) {
         while self.reading.current.is_none() {
             let due = self.reading.waiting.iter().position(|(due_ns, _)| *due_ns <= now.mono_ns);
             let Some((_, tenure)) = due.and_then(|at| self.reading.waiting.remove(at)) else { return };
@@ -36,7 +36,14 @@ impl Host {
     }
 
     /// Asks for what the stage needs.
-    fn ask(&mut self, tenure: Tenure, partition: PartitionId, stage: Stage, now: Now, out: &mut Vec<Output>) {
+    fn ask(
+        &mut self,
+        tenure: Tenure,
+        partition: PartitionId,
+        stage: Stage,
+        now: Now,
+        out: &mut Vec<Output<M::Words>>,
+    ) {
         let ticket = self.ticket();
         out.push(match &stage {
             Stage::Earliest => Output::Query { ticket, partition, kind: QueryKind::Earliest },
@@ -51,7 +58,7 @@ impl Host {
 
     /// Whatever the reason, the coordinator has to know its groups: it is tried until it works or
     /// the leadership ends. The others have their turn before.
-    fn read_again(&mut self, tenure: Tenure, refusal: Refusal, now: Now, out: &mut Vec<Output>) {
+    fn read_again(&mut self, tenure: Tenure, refusal: Refusal, now: Now, out: &mut Vec<Output<M::Words>>) {
         let soon = matches!(refusal, Refusal::NotReady | Refusal::OffsetNotAvailable | Refusal::NotLeader);
         let due_ns = now.plus(if soon { RETRY_SOON } else { RETRY });
         self.reading.waiting.push_back((due_ns, tenure));
@@ -64,7 +71,7 @@ impl Host {
         ticket: Ticket,
         result: Result<Answer, Refusal>,
         now: Now,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<M::Words>>,
     ) {
         let Current { tenure, partition, stage, .. } = self.reading.take(ticket);
         let offset = match result {
@@ -87,7 +94,7 @@ impl Host {
         ticket: Ticket,
         fetched: &FetchedPartition,
         now: Now,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<M::Words>>,
     ) {
         let Current { tenure, partition, stage, .. } = self.reading.take(ticket);
         let Stage::Batches { end, mut read, .. } = stage else {
@@ -110,14 +117,14 @@ impl Host {
         partition: PartitionId,
         stage: Stage,
         now: Now,
-        out: &mut Vec<Output>,
+        out: &mut Vec<Output<M::Words>>,
     ) {
         match stage {
             Stage::Batches { next, end, read } if next >= end => {
                 for batches in read {
-                    self.coordinate(now, coordinator::Input::Read { tenure, batches: &batches }, out);
+                    self.coordinate(now, leading::Input::Read { tenure, batches: &batches }, out);
                 }
-                self.coordinate(now, coordinator::Input::Loaded { tenure }, out);
+                self.coordinate(now, leading::Input::Loaded { tenure }, out);
             }
             stage => self.ask(tenure, partition, stage, now, out),
         }
