@@ -8,3 +8,4 @@ pub mod observe;
 pub mod peer;
 pub mod process;
 pub mod shard;
+pub mod tls;

@@ -1,9 +1,10 @@
 //! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen group ...`,
-//! `duramen cluster ...`, `duramen user ...`.
+//! `duramen cluster ...`, `duramen user ...`; and `duramen ca ...`, which asks no broker.
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
 mod broker_ids;
+mod ca;
 mod cluster;
 mod connection;
 mod followers;
@@ -31,7 +32,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// What may come first on the command line, instead of a broker's options.
-pub const NOUNS: [&str; 4] = ["topic", "group", "cluster", "user"];
+pub const NOUNS: [&str; 5] = ["topic", "group", "cluster", "user", "ca"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
@@ -73,6 +74,12 @@ enum Noun {
         #[command(subcommand)]
         verb: user::Verb,
     },
+    /// Make certificates for nodes and users
+    #[command(after_help = AFTER_HELP)]
+    Ca {
+        #[command(subcommand)]
+        verb: ca::Verb,
+    },
 }
 
 /// Runs a command line that begins with one of [`NOUNS`] to its exit code.
@@ -96,6 +103,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Refusal> {
         Noun::Group { verb } => group::run(verb, &line.reach, out),
         Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
         Noun::User { verb } => user::run(verb, &line.reach, out),
+        Noun::Ca { verb } => ca::run(verb, out),
     }
 }
 

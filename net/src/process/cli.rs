@@ -48,6 +48,10 @@ enum Command {
     Group,
     /// Look at a running cluster; options of its own
     Cluster,
+    /// Create, list and delete users that log in with a password; options of its own
+    User,
+    /// Make certificates for nodes and users; options of its own
+    Ca,
 }
 
 /// Runs the process to its exit code.
@@ -69,9 +73,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
-    if let Some(noun @ (Command::Topic | Command::Group | Command::Cluster)) = line.command {
+    if let Some(noun @ (Command::Topic | Command::Group | Command::Cluster | Command::User | Command::Ca)) =
+        line.command
+    {
         let what = format!("a broker's options do not go with '{noun:?}'").to_lowercase();
-        return Err(Refusal::usage(what, "put topic, group or cluster first, and its own options behind it"));
+        return Err(Refusal::usage(
+            what,
+            "put topic, group, cluster, user or ca first, and its own options behind it",
+        ));
     }
     let config = Config::from_options(line.options, &machine()?)?;
     logging::filter_of(&config.log_filter)?;
