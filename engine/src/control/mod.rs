@@ -4,6 +4,7 @@
 //! A request becomes a [`Command`] in `propose`, the shard that leads the meta journal writes it,
 //! every replica's [`MetaState`] applies it, and each node's [`ViewBuilder`] makes the [`View`].
 
+pub mod acls;
 pub mod by_hand;
 pub mod bytes;
 pub mod checkpoint;
