@@ -1,6 +1,7 @@
 //! The bytes of the metadata in a checkpoint of the meta journal: everything in sorted order, so
 //! that replicas with the same state write the same bytes.
 
+use super::acls::encoding as acls;
 use super::bytes::{DecodeError, Reader, Writer};
 use super::credentials;
 use super::encoding::{
@@ -18,7 +19,7 @@ use crate::ids::{
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 8;
+pub const META_CHECKPOINT_VERSION: u16 = 9;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
@@ -33,6 +34,8 @@ const RENEWED_SINCE: u16 = 6;
 const LISTENERS_SINCE: u16 = 7;
 /// Since this one users' credentials follow; likewise.
 const CREDENTIALS_SINCE: u16 = 8;
+/// Since this one access rules follow; likewise.
+const ACLS_SINCE: u16 = 9;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -88,12 +91,17 @@ impl MetaState {
         if version >= CREDENTIALS_SINCE {
             credentials::write_all(&mut to, &self.credentials);
         }
+        if version >= ACLS_SINCE {
+            acls::write_all(&mut to, &self.acls);
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.credentials.is_empty() {
+        if !self.acls.is_empty() {
+            ACLS_SINCE
+        } else if !self.credentials.is_empty() {
             CREDENTIALS_SINCE
         } else if !self.listeners().is_empty() {
             LISTENERS_SINCE
@@ -210,6 +218,9 @@ impl MetaState {
         }
         if version >= CREDENTIALS_SINCE {
             state.credentials = Arc::new(credentials::read_all(&mut from)?);
+        }
+        if version >= ACLS_SINCE {
+            state.acls = Arc::new(acls::read_all(&mut from)?);
         }
         from.end()?;
         Ok(state)

@@ -1,5 +1,6 @@
 //! The meta journal's commands: what changes the cluster's metadata, versioned on disk.
 
+use super::acls::{Acl, AclFilter};
 use super::credentials::{Credential, Mechanism};
 use super::life::Life;
 use super::nodes::Advertised;
@@ -86,6 +87,16 @@ pub enum Command {
         mechanism: Mechanism,
         credential: Option<Credential>,
     },
+    /// Access rules: all of them or none; one that is there stays.
+    CreateAcls {
+        acls: Vec<Acl>,
+    },
+    /// Takes away the first access rules that the filter means, so many at most; whether there are more is in the
+    /// answer.
+    DeleteAcls {
+        filter: AclFilter,
+        at_most: u16,
+    },
 }
 
 /// Where a partition is to be, as a client said.
@@ -146,6 +157,11 @@ pub enum Outcome {
     Member {
         incarnation: Incarnation,
         raft_id: RaftId,
+    },
+    /// The access rules that were taken away, and whether the filter means more.
+    AclsDeleted {
+        acls: Vec<Acl>,
+        more: bool,
     },
 }
 

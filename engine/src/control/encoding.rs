@@ -1,6 +1,7 @@
 //! The bytes of a command in the meta journal: `version: u16, tag: u16`, then the tag's fields in
 //! order, little-endian. A version above ours is refused, never guessed at.
 
+use super::acls::encoding as acls;
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::credentials;
@@ -11,7 +12,7 @@ use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, R
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 9;
+pub const COMMAND_VERSION: u16 = 10;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -28,6 +29,9 @@ const REJOIN: u16 = 9;
 const RENEW: u16 = 10;
 /// Since version 9.
 const ALTER_CREDENTIAL: u16 = 11;
+/// Both since version 10.
+const CREATE_ACLS: u16 = 12;
+const DELETE_ACLS: u16 = 13;
 /// Since this one a cluster is formed with a stride of broker ids; without it they have the default.
 const STRIDE_SINCE: u16 = 5;
 /// Since this one partitions may be placed by hand; without it they are not.
@@ -52,6 +56,7 @@ impl Command {
             Command::Rejoin { .. } => 4,
             Command::Renew { .. } => 7,
             Command::AlterCredential { .. } => 9,
+            Command::CreateAcls { .. } | Command::DeleteAcls { .. } => 10,
             Command::Form { broker_ids, .. } if *broker_ids != BrokerIds::default() => STRIDE_SINCE,
             Command::CreateTopic { by_hand, .. } | Command::AddPartitions { by_hand, .. }
                 if !by_hand.is_empty() =>
@@ -76,6 +81,8 @@ impl Command {
             Command::Rejoin { .. } => REJOIN,
             Command::Renew { .. } => RENEW,
             Command::AlterCredential { .. } => ALTER_CREDENTIAL,
+            Command::CreateAcls { .. } => CREATE_ACLS,
+            Command::DeleteAcls { .. } => DELETE_ACLS,
         }
     }
 
@@ -162,6 +169,11 @@ impl Command {
                 to.text(user);
                 credentials::write_change(to, *mechanism, credential.as_ref());
             }
+            Command::CreateAcls { acls } => to.list(acls.iter(), acls::write_acl),
+            Command::DeleteAcls { filter, at_most } => {
+                acls::write_filter(to, filter);
+                to.u16(*at_most);
+            }
         }
     }
 
@@ -247,6 +259,8 @@ impl Command {
                 let (mechanism, credential) = credentials::read_change(from)?;
                 Command::AlterCredential { user, mechanism, credential }
             }
+            CREATE_ACLS => Command::CreateAcls { acls: from.list(acls::ACL_BYTES_MIN, acls::read_acl)? },
+            DELETE_ACLS => Command::DeleteAcls { filter: acls::read_filter(from)?, at_most: from.u16()? },
             number => return Err(DecodeError::Unknown { what: "metadata command", number: number.into() }),
         })
     }
@@ -352,6 +366,9 @@ fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::acls::{
+        Acl, AclFilter, Host, Operation, Pattern, PatternType, Permission, ResourceType,
+    };
     use crate::control::credentials::{Credential, Mechanism};
     use crate::control::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
     use proptest::prelude::*;
@@ -382,6 +399,20 @@ mod tests {
                 mechanism: Mechanism::ScramSha256,
                 credential: None,
             },
+            Command::CreateAcls {
+                acls: vec![Acl {
+                    pattern: Pattern {
+                        kind: ResourceType::Topic,
+                        pattern_type: PatternType::Prefixed,
+                        name: "orders.".into(),
+                    },
+                    principal: "User:alice".into(),
+                    host: Host::of("10.0.0.7"),
+                    operation: Operation::Read,
+                    permission: Permission::Deny,
+                }],
+            },
+            Command::DeleteAcls { filter: AclFilter::any(), at_most: 200 },
         ]
     }
 
@@ -508,7 +539,10 @@ mod tests {
         let mut bytes = Command::AllocateProducerIds { count: 1 }.encode();
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
-        assert!(error.to_string().contains("has version 10; this program knows versions up to 9"), "{error}");
+        assert!(
+            error.to_string().contains("has version 11; this program knows versions up to 10"),
+            "{error}"
+        );
         bytes[0] = 1;
         bytes[2] = 99;
         let unknown = DecodeError::Unknown { what: "metadata command", number: 99 };

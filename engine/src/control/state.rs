@@ -1,5 +1,7 @@
 //! The meta journal's state machine: a function of its entries and of nothing else.
 
+use super::acls::rules::ACLS_AT_ONCE;
+use super::acls::{AclFilter, Acls};
 use super::command::{Command, ConfigChange, Outcome, Place, Resource};
 use super::command_error::CommandError;
 use super::config::apply_changes;
@@ -40,6 +42,7 @@ pub struct MetaState {
     pub(super) own_broker_configs: Arc<BTreeMap<i32, Configs>>,
     pub(super) quotas: Arc<Quotas>,
     pub(super) credentials: Arc<Credentials>,
+    pub(super) acls: Arc<Acls>,
     pub(super) next_raft: u64,
     pub(super) next_partition: u64,
     pub(super) next_producer: i64,
@@ -124,6 +127,14 @@ impl MetaState {
                 credentials::change(Arc::make_mut(&mut self.credentials), user, mechanism, credential);
                 Ok(Outcome::Done)
             }
+            Command::CreateAcls { acls } => {
+                self.acls.check(acls)?;
+                if acls.iter().any(|acl| !self.acls.contains(acl)) {
+                    Arc::make_mut(&mut self.acls).create(acls);
+                }
+                Ok(Outcome::Done)
+            }
+            Command::DeleteAcls { filter, at_most } => Ok(self.delete_acls(filter, (*at_most).into())),
         }
     }
 
@@ -374,6 +385,14 @@ impl MetaState {
         self.next_producer = after(self.next_producer as u64) as i64;
         self.next_raft = after(self.next_raft);
         self.journals.skip_lost_numbers(after);
+    }
+
+    fn delete_acls(&mut self, filter: &AclFilter, at_most: usize) -> Outcome {
+        if self.acls.list(filter).next().is_none() {
+            return Outcome::AclsDeleted { acls: Vec::new(), more: false };
+        }
+        let (acls, more) = Arc::make_mut(&mut self.acls).delete(filter, at_most.min(ACLS_AT_ONCE));
+        Outcome::AclsDeleted { acls, more }
     }
 
     fn allocate_producer_ids(&mut self, count: u32) -> Result<Outcome, CommandError> {

@@ -1,5 +1,8 @@
 //! The state machine, its checkpoint and its views, together.
 
+use super::acls::{
+    Acl, AclFilter, Host, Operation, Pattern, PatternType, Permission, ResourceType, Ruling, Who,
+};
 use super::command::{Command, ConfigChange, Outcome, Place, Resource};
 use super::command_error::CommandError;
 use super::config::Statics;
@@ -334,6 +337,56 @@ fn credentials_are_kept_in_the_state_its_checkpoint_and_its_views() {
     assert_eq!(state.encode()[0], 1, "without credentials older programs read it");
 }
 
+fn acl(name: &str, operation: Operation) -> Acl {
+    Acl {
+        pattern: Pattern {
+            kind: ResourceType::Topic,
+            pattern_type: PatternType::Prefixed,
+            name: name.into(),
+        },
+        principal: "User:alice".into(),
+        host: Host::Any,
+        operation,
+        permission: Permission::Allow,
+    }
+}
+
+#[test]
+fn access_rules_are_kept_in_the_state_its_checkpoint_and_its_views() {
+    let mut state = formed(1);
+    let all = vec![acl("a", Operation::Read), acl("a", Operation::Write), acl("b", Operation::Read)];
+    apply(&mut state, &Command::CreateAcls { acls: all.clone() }).unwrap();
+    let wrong = vec![acl("c", Operation::Read), acl("", Operation::Read)];
+    let refused = apply(&mut state, &Command::CreateAcls { acls: wrong });
+    assert!(matches!(refused, Err(CommandError::InvalidRequest(_))), "all or none: {refused:?}");
+    assert_eq!(state.encode()[0], 9);
+    let mut views = ViewBuilder::new(Statics::default());
+    let view = views.view(&MetaState::decode(&state.encode()).unwrap());
+    let alice = Who::new("User:alice", [10, 0, 0, 1].into());
+    let rule = |view: &View, name| view.acls.rule(&alice, Operation::Write, ResourceType::Topic, name);
+    assert_eq!((rule(&view, "abc"), rule(&view, "bc")), (Ruling::Allowed, Ruling::Denied));
+    let delete = |at_most| Command::DeleteAcls {
+        filter: AclFilter { operation: Some(Operation::Read), ..AclFilter::any() },
+        at_most,
+    };
+    let deleted = |acls: &[&Acl], more| {
+        Ok(Outcome::AclsDeleted { acls: acls.iter().map(|acl| (*acl).clone()).collect(), more })
+    };
+    assert_eq!(apply(&mut state, &delete(1)), deleted(&[&all[0]], true));
+    assert_eq!(apply(&mut state, &delete(200)), deleted(&[&all[2]], false));
+    assert_eq!(apply(&mut state, &delete(200)), deleted(&[], false));
+    let view = views.view(&state);
+    assert_eq!((rule(&view, "abc"), rule(&view, "bc")), (Ruling::Allowed, Ruling::NoRule));
+    let index = view.acls.clone();
+    apply(&mut state, &Command::AllocateProducerIds { count: 1 }).unwrap();
+    assert!(
+        Arc::ptr_eq(&index, &views.view(&state).acls),
+        "the index is made again only where rules changed"
+    );
+    apply(&mut state, &Command::DeleteAcls { filter: AclFilter::any(), at_most: 9 }).unwrap();
+    assert_eq!(state.encode()[0], 1, "without rules older programs read it");
+}
+
 #[test]
 fn a_node_that_rejoins_gets_a_number_that_none_had_and_late_words_of_its_lives_change_nothing() {
     let mut state = formed(3);
@@ -434,8 +487,8 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
     for cut in 0..bytes.len() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
-    bytes[0] = 9;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 9, newest: 8 };
+    bytes[0] = 99;
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 99, newest: 9 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 
@@ -482,6 +535,13 @@ fn any_command() -> impl Strategy<Value = Command> {
             Command::AlterConfigs { resource: Resource::Topic(id), changes: vec![change] }
         }),
         (0u32..9).prop_map(|count| Command::AllocateProducerIds { count }),
+        ("[ab]?", 0usize..4).prop_map(|(name, at)| Command::CreateAcls {
+            acls: Operation::ALL[at..at + 2].iter().map(|operation| acl(&name, *operation)).collect()
+        }),
+        (0usize..4, 0u16..3).prop_map(|(at, at_most)| Command::DeleteAcls {
+            filter: AclFilter { operation: Some(Operation::ALL[at]), ..AclFilter::any() },
+            at_most,
+        }),
         ("[ab]?", 4_090u32..4_100, any::<bool>()).prop_map(|(user, iterations, sets)| {
             let mechanism = Mechanism::ScramSha256;
             let credential = sets.then(|| credential(mechanism, iterations));
@@ -506,8 +566,12 @@ fn seen(view: &View) -> String {
     let mut partitions: Vec<_> = view.partitions.iter().collect();
     partitions.sort_unstable_by_key(|(id, _)| **id);
     format!(
-        "{:?} {:?} {:?} {partitions:?} {:?}",
-        view.topics, view.topic_ids, view.journals, view.credentials
+        "{:?} {:?} {:?} {partitions:?} {:?} {:?}",
+        view.topics,
+        view.topic_ids,
+        view.journals,
+        view.credentials,
+        view.acls.acls().list(&AclFilter::any()).collect::<Vec<_>>()
     )
 }
 

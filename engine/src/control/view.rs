@@ -1,5 +1,6 @@
 //! An immutable view of the cluster's metadata; every shard holds the newest it was given.
 
+use super::acls::AclIndex;
 use super::credentials::{Credential, Credentials, Mechanism};
 use super::life::Life;
 use super::nodes::NodeView;
@@ -33,6 +34,8 @@ pub struct View {
     pub quotas: Arc<Quotas>,
     /// Of users, for those that prove who they are; [`Self::credential`] looks one up.
     pub credentials: Arc<Credentials>,
+    /// Who may do what, for those that ask.
+    pub acls: Arc<AclIndex>,
     /// The topics that were deleted last, oldest first, each with the version that had it no more.
     /// Not part of the metadata: what this node has seen since its start.
     pub deleted: Arc<VecDeque<(Arc<str>, Index)>>,

@@ -1,5 +1,6 @@
 //! Makes views of the metadata, each from the one before: what did not change is shared.
 
+use super::acls::AclIndex;
 use super::config::Statics;
 use super::config::effective::Configs;
 use super::life::TopicSettings;
@@ -41,6 +42,9 @@ impl ViewBuilder {
         view.own_broker_configs = state.own_broker_configs.clone();
         view.quotas = state.quotas.clone();
         view.credentials = state.credentials.clone();
+        if !Arc::ptr_eq(view.acls.acls(), &state.acls) {
+            view.acls = Arc::new(AclIndex::new(state.acls.clone()));
+        }
         view.next_partition = crate::ids::PartitionId(state.next_partition);
         let brokers_changed = self.brokers != state.broker_configs;
         self.brokers = state.broker_configs.clone();

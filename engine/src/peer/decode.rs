@@ -18,6 +18,8 @@ pub enum DecodeError {
     Unknown { what: &'static str, number: u8 },
     #[error("a text in a peer message is not UTF-8")]
     Text,
+    #[error("access rules in a peer message cannot be read")]
+    Acls,
     #[error("a message that is no heartbeat stands among heartbeats")]
     NoHeartbeat,
     #[error("the entry that the message speaks of is missing, or there is one and it speaks of none")]

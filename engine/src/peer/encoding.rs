@@ -8,6 +8,7 @@ use super::doubt::DoubtMessage;
 use super::install::InstallMessage;
 use super::message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space, is_heartbeat};
 use crate::codec::{Reader, Write};
+use crate::control::acls::{Acl, encoding as acls_encoding};
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
 use crate::ids::{Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, Term, TopicId};
@@ -324,7 +325,16 @@ fn write_outcome(to: &mut Vec<u8>, outcome: &Outcome) {
             to.put_u128(incarnation.0);
             to.put_u64(raft_id.0);
         }
+        Outcome::AclsDeleted { acls, more } => {
+            to.put_u8(4);
+            to.put_u8(u8::from(*more));
+            to.sized(&acls_encoding::write_list(acls));
+        }
     }
+}
+
+fn read_acls(bytes: &[u8]) -> Result<Vec<Acl>, DecodeError> {
+    acls_encoding::read_list(bytes).map_err(|_| DecodeError::Acls)
 }
 
 fn read_outcome(from: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
@@ -338,6 +348,7 @@ fn read_outcome(from: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
         }
         2 => Outcome::ProducerIds { first: from.i64()?, count: from.u32()? },
         3 => Outcome::Member { incarnation: Incarnation(from.u128()?), raft_id: RaftId(from.u64()?) },
+        4 => Outcome::AclsDeleted { more: flag(from)?, acls: read_acls(from.sized()?)? },
         number => return Err(DecodeError::Unknown { what: "outcome of a command", number }),
     })
 }

@@ -23,6 +23,18 @@ fn entry() -> EntryBytes {
     head_only(&BufferPool::new(0), EntryKind::TermStart, 0, &[], &stamp)
 }
 
+fn acl() -> Acl {
+    use crate::control::acls::{Host, Operation, Pattern, PatternType, Permission, ResourceType};
+    let (kind, pattern_type) = (ResourceType::Topic, PatternType::Prefixed);
+    Acl {
+        pattern: Pattern { kind, pattern_type, name: "orders.".into() },
+        principal: "User:alice".into(),
+        host: Host::Any,
+        operation: Operation::Read,
+        permission: Permission::Allow,
+    }
+}
+
 fn raft(kind: RaftKind) -> PeerMessage {
     let message = RaftMessage { from: RaftId(1), to: RaftId(2), term: Term(4), kind };
     PeerMessage::Raft { journal: JournalId(3), message }
@@ -97,6 +109,7 @@ fn all() -> Vec<PeerMessage> {
         outcome(Outcome::Done),
         outcome(Outcome::TopicCreated { topic_id: TopicId(7), partitions: vec![PartitionId(4)] }),
         outcome(Outcome::ProducerIds { first: 1000, count: 1000 }),
+        outcome(Outcome::AclsDeleted { acls: vec![acl()], more: true }),
         done(Err(ControlRefusal::Command(CommandError::UnknownTopic))),
         done(Err(ControlRefusal::Command(CommandError::InvalidConfig("why".to_owned())))),
         done(Err(ControlRefusal::Command(CommandError::InvalidPlace("why".to_owned())))),

@@ -93,6 +93,20 @@ pub fn read_acl(from: &mut Reader<'_>) -> Result<Acl, DecodeError> {
     })
 }
 
+/// Rules as they go between nodes.
+pub fn write_list(acls: &[Acl]) -> Vec<u8> {
+    let mut to = Writer::default();
+    to.list(acls.iter(), write_acl);
+    to.0
+}
+
+pub fn read_list(bytes: &[u8]) -> Result<Vec<Acl>, DecodeError> {
+    let mut from = Reader(bytes);
+    let acls = from.list(ACL_BYTES_MIN, read_acl)?;
+    from.end()?;
+    Ok(acls)
+}
+
 pub fn write_filter(to: &mut Writer, filter: &AclFilter) {
     to.u8(filter.kind.map_or(ANY, |kind| kind as u8));
     to.u8(match filter.pattern {
