@@ -1,5 +1,6 @@
 //! What the engine's hot steps cost, each by itself: `cargo bench -p duramen-bench --bench engine`.
 
+mod acls;
 mod building;
 mod index;
 mod made;
@@ -19,5 +20,6 @@ criterion_group!(
     recovery::recovery_scan,
     index::index_look_up,
     replica::raft_step,
+    acls::access_rules,
 );
 criterion_main!(benches);

@@ -367,7 +367,7 @@ fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, DecodeError> {
 mod tests {
     use super::*;
     use crate::control::acls::{
-        Acl, AclFilter, Host, Operation, Pattern, PatternType, Permission, ResourceType,
+        Acl, AclFilter, AclHost, Operation, Pattern, PatternType, Permission, ResourceType,
     };
     use crate::control::credentials::{Credential, Mechanism};
     use crate::control::quotas::{QuotaChange, QuotaEntity, QuotaKind, QuotaName};
@@ -407,7 +407,7 @@ mod tests {
                         name: "orders.".into(),
                     },
                     principal: "User:alice".into(),
-                    host: Host::of("10.0.0.7"),
+                    host: AclHost::of("10.0.0.7"),
                     operation: Operation::Read,
                     permission: Permission::Deny,
                 }],

@@ -25,6 +25,8 @@ pub mod command_error;
 pub mod life;
 pub mod nodes;
 #[cfg(test)]
+mod security_tests;
+#[cfg(test)]
 mod tests;
 
 pub use bytes::DecodeError;

@@ -24,12 +24,12 @@ fn entry() -> EntryBytes {
 }
 
 fn acl() -> Acl {
-    use crate::control::acls::{Host, Operation, Pattern, PatternType, Permission, ResourceType};
+    use crate::control::acls::{AclHost, Operation, Pattern, PatternType, Permission, ResourceType};
     let (kind, pattern_type) = (ResourceType::Topic, PatternType::Prefixed);
     Acl {
         pattern: Pattern { kind, pattern_type, name: "orders.".into() },
         principal: "User:alice".into(),
-        host: Host::Any,
+        host: AclHost::Any,
         operation: Operation::Read,
         permission: Permission::Allow,
     }

@@ -74,7 +74,7 @@ pub struct Pattern {
 
 /// From where a rule holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Host {
+pub enum AclHost {
     Any,
     Address(IpAddr),
     /// As Kafka takes it: no client comes from a name, so that the rule has no effect.
@@ -87,7 +87,7 @@ pub struct Acl {
     pub pattern: Pattern,
     /// Type and name, `User:alice`.
     pub principal: Arc<str>,
-    pub host: Host,
+    pub host: AclHost,
     pub operation: Operation,
     pub permission: Permission,
 }
@@ -160,7 +160,7 @@ impl Permission {
     }
 }
 
-impl Host {
+impl AclHost {
     /// As a client writes it. One address has many texts, and an IPv4 address may come in IPv6's clothes.
     pub fn of(text: &str) -> Self {
         match text.parse::<IpAddr>() {
@@ -171,7 +171,7 @@ impl Host {
     }
 }
 
-impl fmt::Display for Host {
+impl fmt::Display for AclHost {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => to.write_str(ANY),
@@ -199,12 +199,12 @@ mod tests {
 
     #[test]
     fn an_address_is_one_however_it_is_written() {
-        assert_eq!(Host::of("0:0:0:0:0:0:0:1"), Host::of("::1"));
-        assert_eq!(Host::of("::ffff:10.0.0.7"), Host::of("10.0.0.7"));
-        assert_eq!(Host::of("*"), Host::Any);
-        assert_eq!(Host::of("db.example"), Host::Name("db.example".to_owned()));
+        assert_eq!(AclHost::of("0:0:0:0:0:0:0:1"), AclHost::of("::1"));
+        assert_eq!(AclHost::of("::ffff:10.0.0.7"), AclHost::of("10.0.0.7"));
+        assert_eq!(AclHost::of("*"), AclHost::Any);
+        assert_eq!(AclHost::of("db.example"), AclHost::Name("db.example".to_owned()));
         for text in ["*", "10.0.0.7", "::1", "db.example"] {
-            assert_eq!(Host::of(text).to_string(), text);
+            assert_eq!(AclHost::of(text).to_string(), text);
         }
     }
 }

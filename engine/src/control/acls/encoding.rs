@@ -1,6 +1,6 @@
 //! The bytes of access rules: of one, of a filter, and of all in a checkpoint, sorted.
 
-use super::acl::{Acl, Host, Operation, Pattern, PatternType, Permission, ResourceType};
+use super::acl::{Acl, AclHost, Operation, Pattern, PatternType, Permission, ResourceType};
 use super::filter::{AclFilter, PatternFilter};
 use super::rules::{Acls, Bits, PatternRules};
 use crate::control::bytes::{DecodeError, Reader, Writer};
@@ -47,30 +47,30 @@ fn read_pattern(from: &mut Reader<'_>) -> Result<Pattern, DecodeError> {
     Ok(Pattern { kind, pattern_type, name: from.text()?.into() })
 }
 
-fn write_host(to: &mut Writer, host: &Host) {
+fn write_host(to: &mut Writer, host: &AclHost) {
     match host {
-        Host::Any => to.u8(0),
-        Host::Address(IpAddr::V4(address)) => {
+        AclHost::Any => to.u8(0),
+        AclHost::Address(IpAddr::V4(address)) => {
             to.u8(4);
             to.u32(address.to_bits());
         }
-        Host::Address(IpAddr::V6(address)) => {
+        AclHost::Address(IpAddr::V6(address)) => {
             to.u8(6);
             to.u128(address.to_bits());
         }
-        Host::Name(name) => {
+        AclHost::Name(name) => {
             to.u8(1);
             to.text(name);
         }
     }
 }
 
-fn read_host(from: &mut Reader<'_>) -> Result<Host, DecodeError> {
+fn read_host(from: &mut Reader<'_>) -> Result<AclHost, DecodeError> {
     Ok(match from.u8()? {
-        0 => Host::Any,
-        1 => Host::Name(from.text()?),
-        4 => Host::Address(IpAddr::V4(from.u32()?.into())),
-        6 => Host::Address(IpAddr::V6(from.u128()?.into())),
+        0 => AclHost::Any,
+        1 => AclHost::Name(from.text()?),
+        4 => AclHost::Address(IpAddr::V4(from.u32()?.into())),
+        6 => AclHost::Address(IpAddr::V6(from.u128()?.into())),
         number => return Err(DecodeError::Unknown { what: "kind of host", number: number.into() }),
     })
 }
@@ -183,7 +183,7 @@ pub fn read_all(from: &mut Reader<'_>) -> Result<Acls, DecodeError> {
     Ok(acls)
 }
 
-type Principal = (std::sync::Arc<str>, BTreeMap<Host, Bits>);
+type Principal = (std::sync::Arc<str>, BTreeMap<AclHost, Bits>);
 
 fn read_principal(from: &mut Reader<'_>) -> Result<Principal, DecodeError> {
     let principal = from.text()?.into();
@@ -208,7 +208,7 @@ mod tests {
         let acl = |pattern, host: &str, operation, permission| Acl {
             pattern,
             principal: "User:alice".into(),
-            host: Host::of(host),
+            host: AclHost::of(host),
             operation,
             permission,
         };

@@ -1,6 +1,6 @@
 //! Which rules are meant by a request that lists or deletes them.
 
-use super::acl::{ANY, Acl, Host, Operation, Pattern, PatternType, Permission, ResourceType};
+use super::acl::{ANY, Acl, AclHost, Operation, Pattern, PatternType, Permission, ResourceType};
 
 /// How a filter looks at patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct AclFilter {
     pub pattern: PatternFilter,
     pub name: Option<String>,
     pub principal: Option<String>,
-    pub host: Option<Host>,
+    pub host: Option<AclHost>,
     pub operation: Option<Operation>,
     pub permission: Option<Permission>,
 }
@@ -92,7 +92,7 @@ mod tests {
         let acl = Acl {
             pattern: pattern(PatternType::Literal, "t"),
             principal: "User:a".into(),
-            host: Host::Any,
+            host: AclHost::Any,
             operation: Operation::Read,
             permission: Permission::Deny,
         };
@@ -101,7 +101,7 @@ mod tests {
         let wrong = [
             AclFilter { kind: Some(ResourceType::Group), ..any() },
             AclFilter { principal: Some("User:b".to_owned()), ..any() },
-            AclFilter { host: Some(Host::of("10.0.0.1")), ..any() },
+            AclFilter { host: Some(AclHost::of("10.0.0.1")), ..any() },
             AclFilter { operation: Some(Operation::All), ..any() },
             AclFilter { permission: Some(Permission::Allow), ..any() },
         ];

@@ -10,7 +10,7 @@
 //! foobar   ────────┘        found: foobar (does not hold) → foo (holds) → f (holds)
 //! ```
 
-use super::acl::{ANY, ANYBODY, Host, Operation, Pattern, PatternType, ResourceType};
+use super::acl::{ANY, ANYBODY, AclHost, Operation, Pattern, PatternType, ResourceType};
 use super::rules::{Acls, Bits, PatternRules};
 use crate::collections::Map;
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ struct Prefix {
 pub struct Who<'a> {
     /// Type and name, `User:alice`.
     pub principal: &'a str,
-    pub host: Host,
+    pub host: AclHost,
 }
 
 /// What the rules say.
@@ -69,7 +69,7 @@ const DESCRIBES_CONFIGS: u16 = Operation::DescribeConfigs.bit() | Operation::Alt
 
 impl<'a> Who<'a> {
     pub fn new(principal: &'a str, address: IpAddr) -> Self {
-        Self { principal, host: Host::Address(address.to_canonical()) }
+        Self { principal, host: AclHost::Address(address.to_canonical()) }
     }
 }
 
@@ -85,7 +85,7 @@ impl Found {
         self.any_rule = true;
         for principal in [who.principal, ANYBODY] {
             let Some(hosts) = rules.get(principal) else { continue };
-            for host in [&Host::Any, &who.host] {
+            for host in [&AclHost::Any, &who.host] {
                 if let Some(bits) = hosts.get(host) {
                     self.bits.allow |= bits.allow;
                     self.bits.deny |= bits.deny;

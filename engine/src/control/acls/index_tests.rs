@@ -18,7 +18,7 @@ fn naive(acls: &[Acl], who: &Who<'_>, operation: Operation, kind: ResourceType, 
         }
         any_rule = true;
         if (&*acl.principal != who.principal && &*acl.principal != "User:*")
-            || (acl.host != Host::Any && acl.host != who.host)
+            || (acl.host != AclHost::Any && acl.host != who.host)
         {
             continue;
         }
@@ -49,7 +49,7 @@ fn naive_any(acls: &[Acl], who: &Who<'_>, operation: Operation, kind: ResourceTy
     let speaks = |acl: &&Acl| {
         acl.pattern.kind == kind
             && (&*acl.principal == who.principal || &*acl.principal == "User:*")
-            && (acl.host == Host::Any || acl.host == who.host)
+            && (acl.host == AclHost::Any || acl.host == who.host)
             && (acl.operation == operation || acl.operation == Operation::All)
     };
     let of = |permission| move |acl: &&Acl| acl.permission == permission;
@@ -77,7 +77,7 @@ fn any_acl() -> impl Strategy<Value = Acl> {
     let kinds = prop_oneof![Just(ResourceType::Topic), Just(ResourceType::Group)];
     let patterns = prop_oneof![Just(PatternType::Literal), Just(PatternType::Prefixed)];
     let operations = (0..Operation::ALL.len()).prop_map(|at| Operation::ALL[at]);
-    let hosts = prop_oneof![Just(Host::Any), "10\\.0\\.0\\.[12]".prop_map(|text| Host::of(&text))];
+    let hosts = prop_oneof![Just(AclHost::Any), "10\\.0\\.0\\.[12]".prop_map(|text| AclHost::of(&text))];
     let permissions = prop_oneof![3 => Just(Permission::Allow), 1 => Just(Permission::Deny)];
     (
         kinds,
@@ -133,7 +133,7 @@ fn allow(pattern_type: PatternType, name: &str, operation: Operation) -> Acl {
     Acl {
         pattern: Pattern { kind: ResourceType::Topic, pattern_type, name: name.into() },
         principal: "User:alice".into(),
-        host: Host::Any,
+        host: AclHost::Any,
         operation,
         permission: Permission::Allow,
     }
@@ -159,7 +159,7 @@ fn deny_is_stronger_and_reading_lets_describe_but_denying_to_read_does_not_hide(
 
 #[test]
 fn an_address_in_ipv6s_clothes_is_the_address() {
-    let acl = Acl { host: Host::of("10.0.0.1"), ..allow(PatternType::Literal, "t", Operation::Read) };
+    let acl = Acl { host: AclHost::of("10.0.0.1"), ..allow(PatternType::Literal, "t", Operation::Read) };
     let index = index(&[acl]);
     let from = |address: &str| {
         let who = Who::new("User:alice", address.parse().expect("an address"));

@@ -10,7 +10,7 @@ pub mod filter;
 pub mod index;
 pub mod rules;
 
-pub use acl::{Acl, Host, Operation, Pattern, PatternType, Permission, ResourceType};
+pub use acl::{Acl, AclHost, Operation, Pattern, PatternType, Permission, ResourceType};
 pub use filter::AclFilter;
 pub use index::{AclIndex, Ruling, Who};
 pub use rules::Acls;

@@ -1,7 +1,7 @@
 //! All rules there are, by pattern, principal and host, and how they change. What the rules say of one name is `index`'s.
 
 use super::acl::{
-    Acl, CLUSTER_NAME, HOST_BYTES_MAX, Host, NAME_BYTES_MAX, Operation, Pattern, Permission, ResourceType,
+    Acl, AclHost, CLUSTER_NAME, HOST_BYTES_MAX, NAME_BYTES_MAX, Operation, Pattern, Permission, ResourceType,
 };
 use super::filter::AclFilter;
 use crate::collections::Map;
@@ -23,7 +23,7 @@ pub struct Bits {
 }
 
 /// The rules of one pattern, by principal and host.
-pub type PatternRules = Map<Arc<str>, BTreeMap<Host, Bits>>;
+pub type PatternRules = Map<Arc<str>, BTreeMap<AclHost, Bits>>;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acls {
@@ -174,7 +174,7 @@ fn check_one(acl: &Acl) -> Result<(), CommandError> {
              from the principal name)"
         ));
     }
-    let host_bytes = if let Host::Name(name) = &acl.host { name.len() } else { 1 };
+    let host_bytes = if let AclHost::Name(name) = &acl.host { name.len() } else { 1 };
     if name.len() > NAME_BYTES_MAX
         || principal.len() > NAME_BYTES_MAX
         || host_bytes == 0
@@ -197,7 +197,7 @@ mod tests {
         let pattern =
             Pattern { kind: ResourceType::Topic, pattern_type: PatternType::Literal, name: name.into() };
         let permission = Permission::Allow;
-        Acl { pattern, principal: principal.into(), host: Host::Any, operation, permission }
+        Acl { pattern, principal: principal.into(), host: AclHost::Any, operation, permission }
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         let check = |acl: Acl| Acls::default().check(&[acl]);
         assert_eq!(check(cluster("kafka-cluster")), Ok(()));
         let long = "n".repeat(NAME_BYTES_MAX + 1);
-        let nowhere = Acl { host: Host::of(""), ..acl("t", "User:u", Operation::Read) };
+        let nowhere = Acl { host: AclHost::of(""), ..acl("t", "User:u", Operation::Read) };
         let wrong = [
             cluster("other"),
             acl("", "User:u", Operation::Read),
