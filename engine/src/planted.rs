@@ -36,10 +36,12 @@ pub enum Bug {
     AmnesiacBelieved,
     /// A process of an earlier start is met like any other.
     OldCopyBelieved,
+    /// A replica that founded its journal alone goes on as if it were, whoever joined since.
+    AloneByFounders,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 16] = [
+pub const ALL: [Bug; 17] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -56,6 +58,7 @@ pub const ALL: [Bug; 16] = [
     Bug::MatchedKeptOverStart,
     Bug::AmnesiacBelieved,
     Bug::OldCopyBelieved,
+    Bug::AloneByFounders,
 ];
 
 #[cfg(feature = "planted-bugs")]

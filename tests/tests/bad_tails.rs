@@ -23,6 +23,11 @@ fn who_forgot_its_votes_is_not_believed() {
 }
 
 #[test]
+fn who_founded_a_journal_alone_is_not_alone_once_it_let_another_in() {
+    (70..74).for_each(scenes::a_lone_founder_that_grew);
+}
+
+#[test]
 fn a_tail_that_was_cut_is_not_taken_for_the_logs_end() {
     (40..44).for_each(scenes::a_former_tail);
 }

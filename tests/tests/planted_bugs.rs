@@ -21,6 +21,7 @@ fn act(bug: Bug, seed: u64) {
         Bug::BadTailForgotten => scenes::voted_away(seed, false),
         Bug::MatchedKeptOverStart => scenes::sent_again(seed, false),
         Bug::OldCopyBelieved => scenes::an_old_copy(seed),
+        Bug::AloneByFounders => scenes::a_lone_founder_that_grew(seed),
         Bug::AmnesiacBelieved => scenes::an_amnesiac_is_asked(seed),
         other => drop(run(seed, nodes_for(other), false)),
     }

@@ -6,10 +6,19 @@ pub enum Phase {
     /// Recovered; the segment that the term start needs is being prepared.
     Starting,
     Running,
-    /// Descriptors of committed entries are lost and the operator has not accepted that: reads
-    /// only.
+    /// Alone: descriptors of committed entries are lost and the operator has not accepted that. It serves what
+    /// is not lost, and takes nothing new.
     Refusing,
+    /// With peers: what it may have acknowledged is lost. It neither votes nor acknowledges until it is whole.
+    Quarantined,
     /// What another replica gave takes the place of all that is here: it takes part in nothing.
     Installing,
     Stopping,
+}
+
+impl Phase {
+    /// Something is lost, and the replica waits for it or for the operator.
+    pub fn lacks_entries(self) -> bool {
+        matches!(self, Self::Refusing | Self::Quarantined)
+    }
 }

@@ -6,6 +6,7 @@ use crate::entry::{BatchDescriptor, EntryHeader, EntryKind};
 use crate::ids::{ClusterId, Index, JournalId, LaneId, PartitionId, RaftId, SpanNumber, Term};
 use crate::journal::format::meta_record::JournalMeta;
 use crate::journal::ledger::heads::Head;
+use crate::raft::Change;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// The partition that samples speak of.
@@ -61,4 +62,9 @@ pub fn batches(index: Index, term: Term, base_offset: i64, records: u32) -> Head
     batch.producer_id.set(-1);
     batch.bytes.set(100);
     head(index.0, term.0, EntryKind::Batches, 1, batch.as_bytes())
+}
+
+/// An entry that changes the members.
+pub fn change(index: Index, term: Term, change: Change) -> Head {
+    head(index.0, term.0, EntryKind::Membership, 1, &change.encode())
 }

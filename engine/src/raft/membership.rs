@@ -59,6 +59,16 @@ impl Membership {
         self.ids().any(|member| member == id)
     }
 
+    /// Nobody else takes part, nor gets anything: what this replica has on its disk is committed.
+    pub fn is_only(&self, id: RaftId) -> bool {
+        self.voters == [id] && self.outgoing.is_empty() && self.learners.is_empty()
+    }
+
+    /// How many voters must have an entry before it is committed, at least.
+    pub fn quorum(&self) -> usize {
+        self.voters.len().max(self.outgoing.len()) / 2 + 1
+    }
+
     /// All members, some of them twice.
     pub fn ids(&self) -> impl Iterator<Item = RaftId> + '_ {
         self.voters.iter().chain(&self.outgoing).chain(&self.learners).copied()
@@ -229,6 +239,20 @@ mod tests {
         assert_eq!(last, Membership::first(&ids(&[1, 2, 4])));
         assert_eq!(last.changed(Change::Leave), None);
         assert_eq!(second.changed(Change::RemoveLearner(into)), Some(first));
+    }
+
+    #[test]
+    fn a_replica_is_alone_without_learners_and_outside_of_a_change() {
+        let (own, other) = (RaftId(1), RaftId(2));
+        let alone = Membership::first(&[own]);
+        assert!(alone.is_only(own) && !alone.is_only(other));
+        let learns = alone.changed(Change::AddLearner(other)).expect("it fits");
+        assert!(!learns.is_only(own), "somebody gets what it has");
+        let joint = learns.changed(Change::Swap { out: own, into: other }).expect("it fits");
+        assert!(!joint.is_only(own) && !joint.is_only(other), "both count");
+        let left = joint.changed(Change::Leave).expect("it is joint");
+        assert!(left.is_only(other) && !left.is_only(own));
+        assert_eq!((alone.quorum(), Membership::first(&ids(&[1, 2, 3])).quorum()), (1, 2));
     }
 
     #[test]

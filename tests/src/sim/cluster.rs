@@ -4,19 +4,24 @@
 //! finds all of it on every node. The whole cluster's simulator has clients and checkers of its
 //! own; this one is for scenarios that a test writes down step by step.
 
-use super::survey::{Found, identity, whole_entries};
+use super::survey::{Found, content, identity, whole_entries};
 use super::world::{Happening, World, WorldOptions};
 use crate::check::Uid;
 use crate::workload::batches::{Recipe, build};
 use engine::batch::BatchHeader;
 use engine::batch::header::batch_crc;
 use engine::control::{Command, View, config::Statics, propose};
-use engine::disk::BLOCK;
-use engine::ids::{JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
+use engine::disk::{BLOCK, BufferPool};
+use engine::entry::EntryKind;
+use engine::entry::builder::{Stamp, head_only};
+use engine::entry::reader::{Expect, check_head};
+use engine::folder::{self, JournalFile};
+use engine::ids::{Index, JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
 use engine::port::{
     Acks, Answer, Event, Fatal, Fetch, FetchPartition, Input, Output, Produce, Query, QueryKind, Refusal,
     RequestId,
 };
+use engine::raft::Change;
 use engine::rng::Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -329,6 +334,43 @@ impl Cluster {
         let within = if in_head { 50 } else { entry.entry_bytes - BLOCK / 2 };
         let file = self.world.nodes[node].disk.file_mut(&entry.path).expect("surveyed");
         file.flip(entry.position + within as u64, 3);
+    }
+
+    /// Puts one more entry behind the last one of a journal whose node is down: one that changes the members, written
+    /// and synced, of which no bound and no later entry tells.
+    pub fn append_change(&mut self, node: usize, journal: JournalId, change: Change) {
+        let last = self.entries(node, journal).pop().expect("there are some");
+        let here = &mut self.world.nodes[node];
+        let identity = identity(here, journal).expect("it is there");
+        let dir = folder::journal_dir(journal);
+        let name = last.path.strip_prefix(&dir).and_then(|rest| rest.strip_prefix('/')).expect("surveyed");
+        let Some(JournalFile::Segment(segment_base)) = JournalFile::parse(name) else { panic!("{name}") };
+        let file = here.disk.file_mut(&last.path).expect("surveyed");
+        let expect = Expect { identity, segment_base, position: last.position };
+        let bytes = content(file);
+        let before = check_head(&bytes[last.position as usize..], &expect).expect("it is whole");
+        let stamp = Stamp {
+            cluster: identity.cluster,
+            journal,
+            secret: identity.secret,
+            term: before.term(),
+            index: before.index().next(),
+            segment_base,
+            position: last.position + last.entry_bytes as u64,
+            commit: Index(last.commit),
+            wall_ms: before.wall_ms.get(),
+            previous_checksum: last.checksum,
+        };
+        let entry = head_only(&BufferPool::new(0), EntryKind::Membership, 1, &change.encode(), &stamp);
+        let position = stamp.position / BLOCK as u64;
+        file.overwrite(position, &entry.pieces()[0]);
+    }
+
+    /// All copies of a journal's hard state are bad.
+    pub fn forget_votes(&mut self, node: usize, journal: JournalId) {
+        let path = folder::hard_state_path(journal);
+        let file = self.world.nodes[node].disk.file_mut(&path).expect("it is there");
+        (0..4).for_each(|block| file.flip(block * BLOCK as u64 + 40, 1));
     }
 
     /// An entry's blocks are as new: the disk never wrote what it said it had.

@@ -4,10 +4,10 @@
 use super::cluster::{Cluster, MS, SECOND};
 use super::survey::{Found, content};
 use engine::disk::BLOCK;
-use engine::folder;
 use engine::health::Kind;
-use engine::ids::{JournalId, PartitionId};
+use engine::ids::{JournalId, PartitionId, RaftId};
 use engine::port::{Cutting, Event, Settled, Torn};
+use engine::raft::Change;
 
 const SEGMENT_BYTES: u64 = 1 << 18;
 
@@ -247,9 +247,7 @@ pub fn an_amnesiac_is_asked(seed: u64) {
     // It looks as if it had never been written.
     let last = room.cluster.entries(amnesiac, room.journal).pop().expect("there are some");
     room.cluster.erase(amnesiac, &last);
-    let path = folder::hard_state_path(room.journal);
-    let file = room.cluster.world.nodes[amnesiac].disk.file_mut(&path).expect("it is there");
-    (0..4).for_each(|block| file.flip(block * 4096 + 40, 1));
+    room.cluster.forget_votes(amnesiac, room.journal);
     room.start(&[room.other, amnesiac, without[0], without[1]]);
     assert!(!room.leads_within(5 * SECOND), "seed {seed}: who forgot its votes was believed");
     room.start(&[room.leader]);
@@ -287,6 +285,26 @@ pub fn an_old_copy(seed: u64) {
         room.cluster.start_ended();
     }
     room.cluster.check(&[room.partition]);
+}
+
+/// A journal that was founded alone has just let a second replica in, and its disk forgets its votes: nobody but the
+/// last entry of its log says that they count by now.
+pub fn a_lone_founder_that_grew(seed: u64) {
+    for has_grown in [false, true] {
+        let mut room = Room::of(seed, 1);
+        room.cluster.may_end = true;
+        room.cluster.kill(0, true);
+        if has_grown {
+            room.cluster.append_change(0, room.journal, Change::AddLearner(RaftId(900)));
+        }
+        room.cluster.forget_votes(0, room.journal);
+        room.start(&[0]);
+        let journal = room.journal;
+        let leads = |cluster: &Cluster| cluster.leader(journal).is_some();
+        room.cluster.run_until(5 * SECOND, |cluster| leads(cluster) || !cluster.ended.is_empty());
+        assert_eq!(leads(&room.cluster), !has_grown, "seed {seed}: it has grown: {has_grown}");
+        assert_eq!(room.cluster.ended.len(), usize::from(has_grown), "seed {seed}: an operator is told");
+    }
 }
 
 /// Of five two have an entry that nobody acknowledged, and neither can read it.

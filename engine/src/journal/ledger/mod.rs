@@ -76,6 +76,12 @@ impl Ledger {
         Shown::of(&self.state.fold, &self.tail, id)
     }
 
+    /// What is left of its authority when it leads no more: alone, what it had.
+    pub fn authority_without_lead(&self, is_alone: bool) -> Authority {
+        let has_all = self.authority.check(self.state.fold.applied).is_ok();
+        if is_alone && has_all { Authority::Alone } else { Authority::None }
+    }
+
     /// Whether it leads, and everything that earlier leaders wrote is folded.
     pub fn is_settled(&self) -> bool {
         matches!(self.authority, Authority::TermStart(start) if self.state.fold.applied >= start)
@@ -130,5 +136,9 @@ mod tests {
         let shown = ledger.shown(PARTITION).expect("settled");
         assert_eq!((shown.watermark, shown.log_end, shown.committed), (Offset(11), Offset(16), Index(3)));
         assert!(ledger.is_settled());
+        let kept = [true, false].map(|is_alone| ledger.authority_without_lead(is_alone));
+        assert_eq!(kept, [Authority::Alone, Authority::None]);
+        ledger.authority = Authority::TermStart(Index(9));
+        assert_eq!(ledger.authority_without_lead(true), Authority::None, "it never had all");
     }
 }

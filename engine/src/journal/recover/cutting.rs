@@ -73,7 +73,7 @@ impl Recovery {
         hard_state: &mut HardState,
     ) -> Result<Cutting, RecoveryError> {
         match bad_tail::judge(walk, cut, hard_state.term) {
-            BadTail::Doubt(_) if self.meta.voters == [self.meta.raft_id] => Ok(Cutting::Unsynced),
+            BadTail::Doubt(_) if self.is_alone => Ok(Cutting::Unsynced),
             BadTail::Doubt(doubt) => {
                 let doubt = Some(doubt.beside(hard_state.doubt));
                 // One that lost its votes takes part in nothing, and must not pass for one that has not.

@@ -1,5 +1,6 @@
 //! From what a crash left in a journal's folder to a journal that goes on.
 
+pub mod alone;
 pub mod bad_tail;
 pub mod bound_entry;
 pub mod cutting;

@@ -6,6 +6,7 @@
 //! Everything is read from the folder alone; the same folder gives the same result. Each step
 //! may crash and be done again.
 
+use super::alone::{is_alone_throughout, may_hide_a_vote};
 use super::rebuild::{Entries, rebuild};
 pub use super::recovery_error::RecoveryError;
 use super::refold::{fold_committed, items_of, meta_of, note_terms, rolled_of};
@@ -56,6 +57,8 @@ pub struct Recovered {
     pub unaccepted: Option<(Index, Index)>,
     /// The active segment could not be given its whole length: no space.
     pub active_short: bool,
+    /// Nobody else can have counted on this replica: by every membership of its checkpoint and its log.
+    pub is_alone: bool,
     /// Checkpoints there are, ascending.
     pub checkpoints: Vec<Index>,
     pub report: RecoveryReport,
@@ -85,6 +88,11 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
     let (meta, meta_bad_copies) = read_meta(&context).await?;
     let mut report = RecoveryReport { journal: *journal, meta_bad_copies, ..RecoveryReport::default() };
     let (hard_state_file, read) = read_hard_state(io, &meta, &listing).await?;
+    if listing.has_install && may_hide_a_vote(&read, false) {
+        // What is installed comes from others.
+        io.close(hard_state_file).await?;
+        return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));
+    }
     report.hard_state_bad_copies = read.bad_copies;
     report.amnesia = read.is_amnesia() && !is_planted(Bug::AmnesiacBelieved);
     let mut hard_state = read.newest.unwrap_or_default();
@@ -103,16 +111,28 @@ pub async fn recover(context: Context) -> Result<Recovered, RecoveryError> {
             }
         }
     }
-    let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report };
+    let mut recovery = Recovery { context: context.clone(), dir, meta, listing, report, is_alone: false };
     let checkpoint = recovery.newest_checkpoint().await?;
     let (state, checkpoint_link) = match recovery.state_from(checkpoint) {
         Ok(state) => state,
         Err(error) => {
             io.close(hard_state_file).await?;
-            return Err(error);
+            // Whether it is alone nothing tells without a checkpoint.
+            let hides_a_vote = may_hide_a_vote(&read, false);
+            return Err(match error {
+                RecoveryError::NoCheckpoint(_) if hides_a_vote => {
+                    RecoveryError::Amnesia(Amnesia::HardStateBad)
+                }
+                error => error,
+            });
         }
     };
-    let mut recovered = recovery.go_on(hard_state, hard_state_file, state, checkpoint_link).await;
+    // By its checkpoint alone it may be certain: then nothing is touched.
+    if may_hide_a_vote(&read, is_alone_throughout(&recovery.meta, &state.members, [])) {
+        io.close(hard_state_file).await?;
+        return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));
+    }
+    let mut recovered = recovery.go_on((hard_state, &read), hard_state_file, state, checkpoint_link).await;
     if let Ok(recovered) = &mut recovered {
         write_opened(&context, recovered).await?;
     }
@@ -147,13 +167,7 @@ async fn read_hard_state(
     }
     let (file, bytes) = io.open(&path).await?;
     let bytes = survey::read_hard_state(io, file, bytes).await;
-    let read = HardState::read(&path, &bytes, &meta.identity())?;
-    if read.may_forget_a_vote() && meta.voters != [meta.raft_id] && !is_planted(Bug::AmnesiacBelieved) {
-        // Alone, a vote counts for nothing: what is there is served.
-        io.close(file).await?;
-        return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));
-    }
-    Ok((file, read))
+    Ok((file, HardState::read(&path, &bytes, &meta.identity())?))
 }
 
 pub(in crate::journal) struct Recovery {
@@ -162,6 +176,8 @@ pub(in crate::journal) struct Recovery {
     pub(in crate::journal) meta: JournalMeta,
     listing: Listing,
     pub(in crate::journal) report: RecoveryReport,
+    /// Known once the walk has seen all changes of members.
+    pub(in crate::journal) is_alone: bool,
 }
 
 impl Recovery {
@@ -221,7 +237,7 @@ impl Recovery {
 
     async fn go_on(
         mut self,
-        mut hard_state: HardState,
+        (mut hard_state, read): (HardState, &HardStateRead),
         hard_state_file: FileId,
         state: State,
         checkpoint: Link,
@@ -229,6 +245,15 @@ impl Recovery {
         let (sealed, begin) = self.open_sealed(checkpoint.index).await?;
         let before = self.link_before(begin, &sealed, &checkpoint, hard_state.synced).await?;
         let mut walk = self.walk(begin, before, checkpoint.index).await?;
+        self.is_alone = is_alone_throughout(&self.meta, &state.members, &walk.heads);
+        if may_hide_a_vote(read, self.is_alone) {
+            let files = walk.segments.iter().map(|segment| segment.file).chain([hard_state_file]);
+            for file in files {
+                self.context.io.close(file).await?;
+            }
+            self.close_sealed(sealed).await?;
+            return Err(RecoveryError::Amnesia(Amnesia::HardStateBad));
+        }
         let known = hard_state.commit.max(checkpoint.index);
         let verdict = walk.verdict(known, hard_state.synced);
         let told = known.max(walk.commit);
@@ -256,7 +281,7 @@ impl Recovery {
         for run in &verdict.damage {
             self.note_damage(&walk, run);
         }
-        if self.meta.voters != [self.meta.raft_id]
+        if !self.is_alone
             && let Some(damage) =
                 bound_entry::other(self.meta.journal, &walk, &sealed, hard_state.synced).await
             && !self.report.damage.iter().any(|one| (one.first..=one.last).contains(&damage.first))
@@ -480,9 +505,7 @@ impl Recovery {
         known: Index,
     ) -> Result<Recovered, RecoveryError> {
         let last = walk.last();
-        // What a lone voter has on disk is on a quorum; it was synced above.
-        let is_alone = self.meta.voters == [self.meta.raft_id];
-        let commit = if is_alone { last.index } else { known.max(walk.commit).min(last.index) };
+        let known = known.max(walk.commit).min(last.index);
         let mut terms = state.fold.terms().to_vec();
         let mut heads = VecDeque::from(walk.heads);
         note_terms(&mut terms, &heads);
@@ -493,7 +516,7 @@ impl Recovery {
             rolled.push_back(rolled_of(segment));
         }
         let mut active = active;
-        if !is_alone
+        if !self.is_alone
             && active.index.is_empty()
             && let Some(before) = rolled.pop_back()
         {
@@ -504,15 +527,16 @@ impl Recovery {
             self.context.io.close(active.file).await?;
             active = Walked { index: before.index, ..Walked::new(before.base, before.file, before.bytes) };
         }
-        fold_committed(&mut state, &mut heads, &mut rolled, commit, !is_alone)
+        fold_committed(&mut state, &mut heads, &mut rolled, known, self.meta.raft_id, !self.is_alone)
             .map_err(RecoveryError::Data)?;
+        let commit = known.max(state.fold.applied);
         let cursor = Cursor { next: last.index.next(), ..cursor_after(&active.index, &last) };
         let active_short = self.allocate_active(&active).await?;
         let window = heads.iter().filter_map(|head| meta_of(head, &terms)).collect();
         let unaccepted = self.unaccepted(&state, &heads);
         if unaccepted.is_none() {
             // Descriptors that are lost, and that the operator accepted as lost, are no damage any more.
-            self.report.damage.retain(|damage| damage.kind != DamageKind::Head || !is_alone);
+            self.report.damage.retain(|damage| damage.kind != DamageKind::Head || !self.is_alone);
         }
         self.fill_report(&hard_state, &sealed, &rolled, last, commit);
         let damage = self.report.damage.clone();
@@ -535,6 +559,7 @@ impl Recovery {
             damage,
             unaccepted,
             active_short,
+            is_alone: self.is_alone,
             checkpoints: self.listing.checkpoints,
             report: self.report,
         })

@@ -4,7 +4,7 @@
 use super::walk::Walked;
 use crate::entry::EntryKind;
 use crate::entry::item::Item;
-use crate::ids::{Index, Term};
+use crate::ids::{Index, RaftId, Term};
 use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::state::State;
 use crate::journal::log::segment::{Rolled, Sealing};
@@ -55,17 +55,23 @@ pub(in crate::journal) fn meta_of(head: &Head, terms: &[(Index, Term)]) -> Optio
     }
 }
 
-/// Folds what is known to be committed; takes the checkpoints of segments that end on the way. A lost
-/// entry is passed over, or with `stops_at_lost` ends it: other replicas have it.
+/// Folds what is committed; takes the checkpoints of segments that end on the way. That is what is known to be, up
+/// to `commit`, and behind it what a replica has while the members folded so far are that replica alone: it was synced
+/// before, and nobody else counts. The entry that makes it otherwise is the last one of these. A lost entry is passed
+/// over, or with `stops_at_lost` ends it: other replicas have it.
 pub(in crate::journal) fn fold_committed(
     state: &mut State,
     heads: &mut VecDeque<Head>,
     rolled: &mut VecDeque<Rolled>,
     commit: Index,
+    own: RaftId,
     stops_at_lost: bool,
 ) -> Result<(), String> {
-    let is_next = |head: &Head| head.index() <= commit && !(stops_at_lost && head.known().is_none());
-    while heads.front().is_some_and(is_next) {
+    while let Some(front) = heads.front() {
+        let is_committed = front.index() <= commit || state.members.is_only(own);
+        if !is_committed || (stops_at_lost && front.known().is_none()) {
+            break;
+        }
         let head = heads.pop_front().expect("there is a front");
         take_checkpoint_before(head.index(), state, rolled);
         match head.known() {
@@ -92,5 +98,75 @@ pub fn take_checkpoint_before(index: Index, state: &mut State, rolled: &mut VecD
             state.fold.expire_producers();
             segment.sealing = Sealing::Checkpoint(state.encode());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::samples::{batches, change, opening, record};
+    use crate::raft::Change;
+
+    const OWN: RaftId = RaftId(1);
+    const ADD: Change = Change::AddLearner(RaftId(2));
+
+    /// What is folded of a log whose third entry adds a learner, where entries up to `commit` are known to be
+    /// committed.
+    fn folded(founders: &[u64], commit: u64) -> (State, VecDeque<Head>) {
+        let mut heads: VecDeque<Head> = [
+            opening(Index(1), Term(1)),
+            batches(Index(2), Term(1), 0, 10),
+            change(Index(3), Term(1), ADD),
+            batches(Index(4), Term(1), 10, 10),
+        ]
+        .into();
+        let mut state = State::new(&record(founders));
+        fold_committed(&mut state, &mut heads, &mut VecDeque::new(), Index(commit), OWN, false)
+            .expect("all are understood");
+        (state, heads)
+    }
+
+    #[test]
+    fn alone_all_counts_up_to_the_entry_that_lets_another_one_in() {
+        let (state, heads) = folded(&[1], 0);
+        assert_eq!((state.fold.applied, heads.front().map(Head::index)), (Index(3), Some(Index(4))));
+        assert!(!state.members.is_only(OWN));
+        let (state, _) = folded(&[1], 4);
+        assert_eq!(state.fold.applied, Index(4), "what is known to be committed is");
+        let (state, heads) = folded(&[1, 3, 4], 1);
+        assert_eq!((state.fold.applied, heads.len()), (Index(1), 3), "among others only what is known");
+    }
+
+    #[test]
+    fn the_rest_counts_once_it_is_known_that_the_others_left() {
+        let log = |commit: u64| {
+            let swap = Change::Swap { out: RaftId(2), into: OWN };
+            let mut heads: VecDeque<Head> = [
+                change(Index(1), Term(1), Change::AddLearner(OWN)),
+                change(Index(2), Term(1), swap),
+                change(Index(3), Term(1), Change::Leave),
+                opening(Index(4), Term(1)),
+            ]
+            .into();
+            let mut state = State::new(&record(&[2]));
+            fold_committed(&mut state, &mut heads, &mut VecDeque::new(), Index(commit), OWN, true)
+                .expect("all are understood");
+            state.fold.applied
+        };
+        assert_eq!([0, 1, 2, 3].map(log), [0, 1, 2, 4].map(Index));
+    }
+
+    #[test]
+    fn a_lost_entry_ends_it_where_others_have_it_and_is_passed_over_alone() {
+        let log = |stops_at_lost| {
+            let lost = Head::Lost { index: Index(2), term: Some(Term(1)) };
+            let mut heads =
+                VecDeque::from([opening(Index(1), Term(1)), lost, batches(Index(3), Term(1), 5, 1)]);
+            let mut state = State::new(&record(&[1]));
+            fold_committed(&mut state, &mut heads, &mut VecDeque::new(), Index(3), OWN, stops_at_lost)
+                .expect("all are understood");
+            state.fold.applied
+        };
+        assert_eq!((log(true), log(false)), (Index(1), Index(3)));
     }
 }

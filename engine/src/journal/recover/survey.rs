@@ -10,7 +10,6 @@ use crate::framing::{FormatFault, read_blocks, read_copies};
 use crate::ids::{ClusterId, FileId, Index, JournalId, RaftId};
 use crate::journal::format::hard_state::{HARD_STATE_BYTES, HardState};
 use crate::journal::format::meta_record::JournalMeta;
-use crate::planted::{Bug, is_planted};
 use crate::register::{Amnesia, Registered, opener_of};
 
 /// A journal's record is two blocks; what a damaged length says is not believed.
@@ -86,15 +85,7 @@ async fn forgotten(
     match HardState::read(&path, &bytes, &meta.identity()) {
         // Recovery refuses it by name.
         Err(_) => return Ok(None),
-        // One is written when the journal is made. Alone, a vote counts for nothing: what is there is
-        // served.
-        Ok(read)
-            if read.may_forget_a_vote()
-                && meta.voters != [meta.raft_id]
-                && !is_planted(Bug::AmnesiacBelieved) =>
-        {
-            return Ok(Some(Amnesia::HardStateBad));
-        }
+        // Whether one that hides a vote matters is recovery's to say: alone, a vote counts for nothing.
         Ok(read) => {
             let opened = read.newest.map_or(0, |newest| newest.opened);
             let (replica, start) = opener_of(opened);

@@ -24,18 +24,19 @@ enum Admitted {
 }
 
 impl Journal {
+    /// The members know of no other replica, as of what is committed here.
     pub fn is_alone(&self) -> bool {
-        self.meta.voters == [self.meta.raft_id]
+        self.ledger.state.members.is_only(self.meta.raft_id)
     }
 
     /// With peers, and it neither votes nor acknowledges.
     pub fn is_quarantined(&self) -> bool {
-        self.phase == Phase::Refusing && !self.is_alone()
+        self.phase == Phase::Quarantined
     }
 
     /// A lone replica that lost entries serves what is not lost, and takes nothing new.
     pub fn serves_around_loss(&self) -> bool {
-        self.phase == Phase::Refusing && self.is_alone()
+        self.phase == Phase::Refusing
     }
 
     /// Who leads, as far as this replica knows.
@@ -43,7 +44,7 @@ impl Journal {
         if self.serves_around_loss() {
             return (self.quorum.replica.term(), self.node_of(self.meta.raft_id));
         }
-        let leader = self.quorum.replica.leader().filter(|_| self.phase != Phase::Refusing);
+        let leader = self.quorum.replica.leader().filter(|_| !self.phase.lacks_entries());
         (self.quorum.replica.term(), leader.and_then(|id| self.node_of(id)))
     }
 
@@ -85,7 +86,7 @@ impl Journal {
         let journal = self.id;
         self.counts.refused_messages += 1;
         if let (Refused::Lost(why), Some(loss)) = (refused, self.loss_of(message)) {
-            self.phase = Phase::Refusing;
+            self.phase = Phase::Quarantined;
             self.step_down(fx);
             // Behind this write every start finds it, and opened anew the journal is repaired.
             self.heal.proven_loss = Some(loss);

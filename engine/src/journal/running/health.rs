@@ -14,14 +14,14 @@ impl Journal {
     pub fn replica_state(&self) -> ReplicaState {
         let ranges = self.heal.damage.len() as u64;
         match self.phase {
-            Phase::Refusing if self.is_alone() => return ReplicaState::Refusing { ranges },
-            Phase::Refusing => return ReplicaState::Quarantined,
+            Phase::Refusing => return ReplicaState::Refusing { ranges },
+            Phase::Quarantined => return ReplicaState::Quarantined,
             Phase::Installing => return ReplicaState::CatchingUp { entries: 0 },
             Phase::Starting | Phase::Running | Phase::Stopping => {}
         }
         if self.quorum.refusals.is_superseded {
             ReplicaState::NotMember
-        } else if let Some(doubt) = self.heal.doubt.filter(|_| !self.is_alone()) {
+        } else if let Some(doubt) = self.heal.doubt {
             ReplicaState::InDoubt { first: doubt.good.index.next(), last: doubt.end.index }
         } else if ranges > 0 {
             ReplicaState::Damaged { ranges }

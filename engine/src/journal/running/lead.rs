@@ -89,7 +89,7 @@ impl Journal {
         if let Some(Lead { term, .. }) = self.quorum.lead.take() {
             fx.out.push(Output::Event(Event::LeadsNoMore { journal: self.id, term }));
         }
-        self.ledger.authority = if self.is_alone() { Authority::Alone } else { Authority::None };
+        self.ledger.authority = self.ledger.authority_without_lead(self.is_alone());
         self.upkeep.settled = false;
         self.ledger.open = None;
         self.ledger.tail.clear();

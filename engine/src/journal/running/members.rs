@@ -71,7 +71,12 @@ impl Journal {
 
     /// A change of members is committed.
     pub(super) fn change_members(&mut self, change: Change, fx: &mut Effects) {
+        let was_alone = self.quorum.replica.members().is_only(self.meta.raft_id);
         self.quorum.replica.apply_change(change);
+        if was_alone && !self.is_alone() {
+            // From now on there may be somebody who has what is damaged here.
+            self.heal.damage.clone().iter().for_each(|damage| self.plan_repair(damage));
+        }
         self.quorum.members.changed = self.ledger.state.fold.applied;
         if self.is_leader() {
             let node = match change {

@@ -133,7 +133,7 @@ impl Journal {
         };
         let last = recovered.cursor.next;
         let term = recovered.hard_state.term.max(recovered.cursor.previous_term);
-        let is_alone = recovered.meta.voters == [recovered.meta.raft_id];
+        let is_alone = recovered.is_alone;
         // With peers, whatever may have been acknowledged and is not known any more forbids to vote
         // and to ack.
         let lost = !is_alone && (recovered.report.amnesia || recovered.has_lost_acked());
@@ -157,6 +157,11 @@ impl Journal {
         let dir = folder::journal_dir(id);
         let appender = Appender::new(context.io.clone(), dir, active, limits.bytes, recovered.durable);
         let refusing = lost || (recovered.unaccepted.is_some() && !(is_alone && accept_loss));
+        let phase = match refusing {
+            true if is_alone => Phase::Refusing,
+            true => Phase::Quarantined,
+            false => Phase::Starting,
+        };
         let to_repair = if is_alone { &[][..] } else { &recovered.damage };
         let repair = Repair::new(to_repair, recovered.report.commit, lost && !recovered.report.amnesia);
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
@@ -203,7 +208,7 @@ impl Journal {
         Self {
             id,
             limits,
-            phase: if refusing { Phase::Refusing } else { Phase::Starting },
+            phase,
             log,
             ledger,
             quorum,
@@ -253,7 +258,7 @@ impl Journal {
             // One that is no member yet waits for a leader to make it one.
             Phase::Running => self.quorum.replica.leader().is_some() || !self.is_member(),
             Phase::Starting => self.is_full(),
-            Phase::Refusing | Phase::Stopping | Phase::Installing => true,
+            Phase::Refusing | Phase::Quarantined | Phase::Stopping | Phase::Installing => true,
         }
     }
 
@@ -480,7 +485,7 @@ impl Journal {
             _ if self.log.durable_vote < self.log.vote_number || !is_doubt_durable => {
                 self.write_hard_state(fx)
             }
-            Some(_) if self.phase == Phase::Refusing => self.heal.repair.open_anew(),
+            Some(_) if self.phase.lacks_entries() => self.heal.repair.open_anew(),
             _ => self.heal.proven_loss = None,
         }
         self.pump(now, fx);

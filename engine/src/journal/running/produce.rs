@@ -132,7 +132,7 @@ impl Journal {
         if produce.acks == Acks::All && self.in_sync_count(now) < copies {
             return Err(Refusal::NotEnoughReplicas);
         }
-        let copies = if usize::from(copies) > self.quorum() { copies } else { 0 };
+        let copies = if usize::from(copies) > self.membership().quorum() { copies } else { 0 };
         let head =
             self.ledger.tail.head(&self.ledger.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
         let epoch = LeaderEpoch(head.epoch_base + self.quorum.replica.term().0 as i32);
@@ -174,7 +174,7 @@ impl Journal {
     /// one with fewer replicas asks for those that it has, as in Kafka; what a topic says itself is
     /// what its producers were promised, and is never lowered.
     fn copies_wanted(&self, settings: &TopicSettings) -> u16 {
-        let replicas = u16::try_from(self.meta.voters.len()).unwrap_or(u16::MAX);
+        let replicas = u16::try_from(self.membership().voters.len()).unwrap_or(u16::MAX);
         let wanted = settings.min_insync_replicas.max(1);
         if settings.min_insync_is_own { wanted } else { wanted.min(replicas.max(1)) }
     }
@@ -186,7 +186,7 @@ impl Journal {
 
     fn check_phase(&self) -> Result<(), Refusal> {
         match self.phase {
-            Phase::Refusing => Err(Refusal::Storage),
+            Phase::Refusing | Phase::Quarantined => Err(Refusal::Storage),
             Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
             Phase::Starting | Phase::Installing if self.is_led_elsewhere() => Err(Refusal::NotLeader),
             Phase::Starting | Phase::Installing => Err(Refusal::NotReady),
@@ -232,11 +232,6 @@ impl Journal {
         let time_ms = if placed.log_append_time { placed.append_ms } else { -1 };
         self.wait(index, produce, (stored.base_offset(), time_ms), copies);
         Ok(())
-    }
-
-    /// Voters that must have an entry before it is committed.
-    fn quorum(&self) -> usize {
-        self.meta.voters.len() / 2 + 1
     }
 
     fn wait(

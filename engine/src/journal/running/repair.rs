@@ -290,9 +290,9 @@ impl Journal {
         match self.log.segments.in_memory(index) {
             Some((_, _, entries)) => {
                 let is_known = entries.entry(index).is_some_and(|at| at.checksum == checksum);
-                if !is_known && !matches!(self.phase, Phase::Refusing | Phase::Installing) {
+                if !is_known && !(self.phase.lacks_entries() || self.phase == Phase::Installing) {
                     // It held another entry than it believed: what it said of it is void.
-                    self.phase = Phase::Refusing;
+                    self.phase = Phase::Quarantined;
                     self.step_down(fx);
                     let why = "it held an entry that is not the committed one";
                     fx.out.push(Output::Event(Event::Quarantined { journal: self.id, why }));
@@ -322,7 +322,7 @@ impl Journal {
     /// log may end before it. Recovery cuts it once no bound covers it.
     fn lower_bound(&mut self, job: Job, fx: &mut Effects) {
         assert!(job.at > self.log.hard_state.commit, "entry {} is committed", job.at);
-        if self.phase != Phase::Refusing || self.upkeep.hard_state_writing.is_some() {
+        if self.phase != Phase::Quarantined || self.upkeep.hard_state_writing.is_some() {
             return;
         }
         let last = Index(job.at.0 - 1);

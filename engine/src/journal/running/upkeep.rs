@@ -291,7 +291,7 @@ impl Journal {
         let idle = now.mono_ns - self.upkeep.last_append.1 >= IDLE.as_nanos() as u64 || !self.keeps_members();
         let (commit, synced) = self.bounds();
         let changed = (commit, synced) != (self.log.hard_state.commit, self.log.hard_state.synced);
-        if idle && changed && self.log.appender.is_idle() && self.phase != Phase::Refusing {
+        if idle && changed && self.log.appender.is_idle() && !self.phase.lacks_entries() {
             self.write_hard_state(fx);
         }
     }
@@ -479,7 +479,7 @@ impl Journal {
     /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
     pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
         let is_busy = self.upkeep.is_busy() || self.log.segments.next == Next::Preparing;
-        if matches!(self.phase, Phase::Refusing | Phase::Starting | Phase::Installing) {
+        if self.phase.lacks_entries() || matches!(self.phase, Phase::Starting | Phase::Installing) {
             return !is_busy;
         }
         if !self.handed_over(now, fx) {

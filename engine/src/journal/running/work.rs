@@ -214,7 +214,7 @@ impl Journal {
         if self.phase != Phase::Running {
             return;
         }
-        self.phase = Phase::Refusing;
+        self.phase = Phase::Quarantined;
         self.step_down(fx);
         let why =
             "an entry holds what only a newer version of the program understands: run that version here";

@@ -199,6 +199,7 @@ impl Shard {
         now: Now,
         fx: &mut Effects,
     ) {
+        let is_only = self.is_only_replica(id);
         let Some(Slot::Opening { meta, created, .. }) = self.journals.get_mut(&id) else {
             unreachable!("only an opening journal is made")
         };
@@ -206,7 +207,7 @@ impl Shard {
             Ok(Made::Occupied { is_whole }) => {
                 let raft_id = meta.raft_id;
                 // Nobody else counts on what the only replica said: what is whole is taken as it is.
-                if is_whole && meta.voters == [raft_id] {
+                if is_whole && is_only {
                     self.enter_made(id, now, fx);
                 } else {
                     self.lose_opening(id, raft_id, Amnesia::Unregistered, now, fx);
@@ -227,6 +228,14 @@ impl Shard {
             }
             Err(error) => fx.out.push(Output::Fatal(Fatal::Write(error))),
         }
+    }
+
+    /// Nobody else has, or had, a replica of a journal that is being opened: it was founded for this one, and the
+    /// metadata knows of no other.
+    fn is_only_replica(&self, id: JournalId) -> bool {
+        let Some(Slot::Opening { meta, .. }) = self.journals.get(&id) else { return false };
+        let placed = self.view.journals.get(&id);
+        meta.voters == [meta.raft_id] && placed.is_none_or(|journal| journal.replicas.len() == 1)
     }
 
     fn enter_made(&mut self, id: JournalId, now: Now, fx: &mut Effects) {
@@ -384,11 +393,12 @@ impl Shard {
 
     /// Recovery found that a replica has forgotten what it promised.
     fn lose_opening(&mut self, id: JournalId, raft_id: RaftId, why: Amnesia, now: Now, fx: &mut Effects) {
+        let is_only = self.is_only_replica(id);
         let Some(Slot::Opening { meta, stage, .. }) = self.journals.get_mut(&id) else {
             unreachable!("it is being opened")
         };
         let lane = meta.lane;
-        if meta.voters == [raft_id] && self.config.accept_loss.contains(&id) && id != META_JOURNAL {
+        if is_only && self.config.accept_loss.contains(&id) && id != META_JOURNAL {
             *stage = Stage::SetAside;
             return self.go_on_opening(id, now, fx);
         }
