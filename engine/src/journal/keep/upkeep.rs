@@ -2,7 +2,6 @@
 
 use crate::clock::Now;
 use crate::ids::Index;
-use crate::journal::format::hard_state::HardState;
 use crate::journal::log::deleting::Deleting;
 
 /// A wall clock that moves this far against the monotonic one is distrusted.
@@ -11,8 +10,6 @@ pub(in crate::journal) const DRIFT_MS_MAX: i64 = 10 * 60 * 1000;
 /// State of the background work.
 #[derive(Debug)]
 pub struct Upkeep {
-    /// What is being written, and the number of the vote in it.
-    pub hard_state_writing: Option<(HardState, u64)>,
     pub active_short: bool,
     /// A batch waits for the next segment, which nothing else has asked for yet.
     pub wants_next: core::cell::Cell<bool>,
@@ -55,7 +52,6 @@ fn mono_ms(now: Now) -> i64 {
 impl Upkeep {
     pub fn new(checkpoints: Vec<Index>, active_short: bool, started: Now, now: Now) -> Self {
         Self {
-            hard_state_writing: None,
             active_short,
             wants_next: core::cell::Cell::new(false),
             lengthening: false,
@@ -100,8 +96,7 @@ impl Upkeep {
     }
 
     pub fn is_busy(&self) -> bool {
-        self.hard_state_writing.is_some()
-            || self.sealing
+        self.sealing
             || self.deleting.is_under_way
             || self.deleting.writes_covering
             || self.rebuilding

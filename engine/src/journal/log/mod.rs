@@ -10,11 +10,11 @@ pub mod done;
 pub mod procedures;
 pub mod segment;
 pub mod stages;
+pub mod vote_file;
 pub mod zeroing;
 
 use crate::entry::EntryBytes;
-use crate::ids::{FileId, Index, RaftId, Term};
-use crate::journal::format::hard_state::HardState;
+use crate::ids::Index;
 use appender::Appender;
 use cursor::Cursor;
 use cut::PendingCut;
@@ -22,12 +22,12 @@ use segment::Segments;
 use stages::Appended;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use vote_file::VoteFile;
 
 /// The log of a journal as it is on the disk, and as it is to become.
 ///
 /// Invariants:
 /// - `cursor` is where the entry after the last one goes, durable or not.
-/// - A vote is durable once `durable_vote` has reached its number; it never passes `vote_number`.
 /// - While a cut is pending nothing is appended.
 pub struct DiskLog {
     /// Where the next entry goes.
@@ -38,13 +38,7 @@ pub struct DiskLog {
     pub(in crate::journal) staged: VecDeque<EntryBytes>,
     pub(in crate::journal) appended: Appended,
     pub(in crate::journal) pending_cut: Option<PendingCut>,
-    pub(in crate::journal) hard_state: HardState,
-    pub(in crate::journal) hard_state_file: FileId,
-    /// The vote that must become durable.
-    pub(in crate::journal) vote: (Term, RaftId),
-    /// Votes so far, and those that are durable.
-    pub(in crate::journal) vote_number: u64,
-    pub(in crate::journal) durable_vote: u64,
+    pub(in crate::journal) votes: VoteFile,
     /// Held by each read for a client that is under way.
     pub(in crate::journal) readers: Rc<()>,
 }

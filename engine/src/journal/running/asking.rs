@@ -46,7 +46,7 @@ impl Journal {
             self.quorum.replica.raise_term(wanted);
             self.pump(now, fx);
         }
-        let may_ask = heard || self.log.hard_state.term >= wanted;
+        let may_ask = heard || self.log.votes.durable().term >= wanted;
         if may_ask && now.mono_ns.saturating_sub(self.heal.asking.asked_ns) >= ASK_AGAIN.as_nanos() as u64 {
             self.heal.asking.asked_ns = now.mono_ns;
             self.ask_voters(doubt, wanted, fx);
@@ -95,7 +95,7 @@ impl Journal {
             return;
         }
         self.quorum.replica.forget_beyond(question.from, question.last);
-        if self.log.hard_state.term < question.term && self.phase == Phase::Running {
+        if self.log.votes.durable().term < question.term && self.phase == Phase::Running {
             // What it asks for is durable when it asks again. Where a leader is heard it will be, too.
             self.quorum.replica.raise_term(question.term);
         }
@@ -104,11 +104,11 @@ impl Journal {
             from: self.quorum.replica.id(),
             to: question.from,
             nonce: question.nonce,
-            term: self.log.hard_state.term,
+            term: self.log.votes.durable().term,
             end: self.quorum.replica.log_end(),
             held: self.held(question.index),
             floor: self.quorum.replica.floor(),
-            leads: self.is_leader() && self.log.hard_state.term == self.quorum.replica.term(),
+            leads: self.is_leader() && self.log.votes.durable().term == self.quorum.replica.term(),
             voters: self.named_voters(),
         };
         self.tell_doubt(question.from, DoubtMessage::Answer(answer), fx);
@@ -200,7 +200,9 @@ impl Journal {
 
     /// The operator's word that what may have been acknowledged is given up.
     pub(super) fn accept_doubt(&mut self, fx: &mut Effects) {
-        let Some(doubt) = self.log.hard_state.doubt.filter(|_| self.heal.doubt.is_none()) else { return };
+        let Some(doubt) = self.log.votes.durable().doubt.filter(|_| self.heal.doubt.is_none()) else {
+            return;
+        };
         self.heal.doubt = Some(doubt);
         self.settle(Settled::Accepted, fx);
     }

@@ -55,17 +55,17 @@ impl Journal {
     /// Takes the next step of a cut, if it is due.
     pub(super) fn go_on_after_cut(&mut self, now: Now, fx: &mut Effects) {
         let Some(cut) = &mut self.log.pending_cut else { return };
-        if cut.removing || !self.log.appender.is_drained() || self.upkeep.hard_state_writing.is_some() {
+        if cut.removing || !self.log.appender.is_drained() || self.log.votes.is_writing() {
             return;
         }
-        if self.log.hard_state.synced.index > self.log.appender.durable().index {
+        if self.log.votes.durable().synced.index > self.log.appender.durable().index {
             return self.write_hard_state(fx);
         }
         if !cut.stale.is_empty() || cut.part.is_some() {
             cut.removing = true;
             let (stale, part) = (core::mem::take(&mut cut.stale), cut.part.take());
             let (context, journal, segment_bytes) = (self.context.clone(), self.id, self.limits.bytes);
-            let term = self.log.hard_state.term;
+            let term = self.log.votes.durable().term;
             return fx.start(async move {
                 let result = put_aside(&context, &stale, part, segment_bytes, term).await;
                 Done::of(journal, LogDone::StaleRemoved(result))

@@ -36,7 +36,8 @@ impl Journal {
         self.log.appender.is_idle()
             && self.log.pending_cut.is_none()
             && !self.upkeep.is_busy()
-            && self.log.durable_vote == self.log.vote_number
+            && !self.log.votes.owes_a_vote()
+            && !self.log.votes.is_writing()
             && self.log.segments.next != Next::Preparing
             && !self.quorum.supply.is_reading()
             && !self.heal.lending.is_under_way()
@@ -48,7 +49,7 @@ impl Journal {
     /// What it is, and what it had open.
     pub fn take_apart(self) -> (JournalMeta, Vec<(RaftId, NodeId)>, OpenFiles) {
         let segments = self.log.segments;
-        let mut files = vec![self.log.hard_state_file, segments.active.file];
+        let mut files = vec![self.log.votes.file(), segments.active.file];
         files.extend(segments.rolled.iter().map(|rolled| rolled.file));
         files.extend(segments.sealed.iter().map(|sealed| sealed.file));
         if let Next::Ready { file, .. } = segments.next {

@@ -148,7 +148,7 @@ impl Journal {
 
     /// Something behind this may have been acknowledged: the log goes on, or a bound says that it did.
     fn goes_beyond(&self, last: Index) -> bool {
-        let HardState { commit, synced, .. } = self.log.hard_state;
+        let HardState { commit, synced, .. } = *self.log.votes.durable();
         self.log.last().max(self.known_commit()).max(commit).max(synced.index) > last
     }
 
@@ -284,7 +284,7 @@ impl Journal {
 
     fn open_files(&mut self) -> (Vec<FileId>, Vec<SealedIndex>) {
         // A fetch of before may still read from the few that are not sealed: they stay open.
-        let mut files = vec![self.log.hard_state_file];
+        let mut files = vec![self.log.votes.file()];
         let mut indexes = Vec::new();
         if let Next::Ready { file, .. } = &self.log.segments.next {
             files.push(*file);
@@ -321,7 +321,7 @@ impl Journal {
         let is_bare = self.log.segments.first() == self.log.cursor.next && last > Index::NONE;
         let is_leaders =
             self.quorum.replica.leader() == Some(message.from) && self.quorum.replica.term() == message.term;
-        let is_durable = self.log.hard_state.term == message.term;
+        let is_durable = self.log.votes.durable().term == message.term;
         if !is_bare || !is_leaders || !is_durable || !matches!(message.kind, RaftKind::Heartbeat { .. }) {
             return;
         }

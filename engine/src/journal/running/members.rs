@@ -32,7 +32,7 @@ impl Journal {
     /// Whether the members known here outlast a crash. Until they do on a majority, those of before
     /// count: should the leader's disk be lost now, the others would wait for the one that left.
     pub fn keeps_members(&self) -> bool {
-        self.quorum.members.changed <= self.log.hard_state.commit
+        self.quorum.members.changed <= self.log.votes.durable().commit
     }
 
     /// This replica votes and counts like any other, and no crash undoes that.

@@ -51,6 +51,7 @@ use crate::journal::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
 use crate::journal::log::cursor::SegmentLimits;
 use crate::journal::log::done::LogDone;
 use crate::journal::log::stages::{Appended, StageLatencies};
+use crate::journal::log::vote_file::VoteFile;
 use crate::journal::log::{DiskLog, procedures};
 use crate::journal::phase::Phase;
 use crate::journal::quorum::health::Refusals;
@@ -172,11 +173,7 @@ impl Journal {
             staged: VecDeque::new(),
             appended: Appended::default(),
             pending_cut: None,
-            vote: (recovered.hard_state.term, recovered.hard_state.vote),
-            vote_number: 0,
-            durable_vote: 0,
-            hard_state: recovered.hard_state,
-            hard_state_file: recovered.hard_state_file,
+            votes: VoteFile::new(recovered.hard_state_file, recovered.hard_state),
             readers: Rc::default(),
         };
         let authority = if is_alone { Authority::Alone } else { Authority::None };
@@ -445,24 +442,16 @@ impl Journal {
 
     /// Writes the hard state, if none is being written.
     fn write_hard_state(&mut self, fx: &mut Effects) {
-        if self.upkeep.hard_state_writing.is_some() {
-            return;
-        }
-        let (commit, synced) = self.bounds();
-        let (term, vote) = self.log.vote;
-        let generation = self.log.hard_state.generation + 1;
+        let bounds = self.bounds();
         let doubt = self.heal.doubt.filter(|_| !is_planted(Bug::BadTailForgotten));
-        let state = HardState { generation, term, vote, commit, synced, doubt, ..self.log.hard_state };
-        self.begin_hard_state(state, self.log.vote_number, fx);
+        if let Some(state) = self.log.votes.begin(bounds, doubt) {
+            self.put_hard_state(state, fx);
+        }
     }
 
-    /// Begins to write a hard state; `vote` is the number of the vote in it.
-    fn begin_hard_state(&mut self, state: HardState, vote: u64, fx: &mut Effects) {
-        assert!(self.upkeep.hard_state_writing.is_none(), "one hard state is written at a time");
-        assert!(state.generation > self.log.hard_state.generation, "generations of hard states rise");
-        self.upkeep.hard_state_writing = Some((state, vote));
+    fn put_hard_state(&mut self, state: HardState, fx: &mut Effects) {
         let (io, pool) = (self.context.io.clone(), self.context.pool.clone());
-        let (file, identity, journal) = (self.log.hard_state_file, self.meta.identity(), self.id);
+        let (file, identity, journal) = (self.log.votes.file(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = procedures::write_hard_state(io, pool, file, identity, state).await;
             Done::of(journal, LogDone::HardState(result))
@@ -471,20 +460,16 @@ impl Journal {
 
     /// The hard state is durable.
     pub fn hard_state_written(&mut self, state: HardState, now: Now, fx: &mut Effects) {
-        self.log.hard_state = state;
+        self.log.votes.written(state);
         // What counts is what a crash would find.
         if !is_planted(Bug::BadTailForgotten) || self.heal.doubt.is_none() {
             self.quorum.replica.count_as(state.doubt.map(|doubt| doubt.end));
         }
-        let written = self.upkeep.hard_state_writing.take();
-        self.log.durable_vote = written.map_or(self.log.durable_vote, |(_, number)| number);
         let is_doubt_durable = state.doubt == self.heal.doubt || is_planted(Bug::BadTailForgotten);
         let last = self.log.last();
         match self.heal.proven_loss {
             Some(loss) if !loss.is_in(&state, last) => self.write_hard_state(fx),
-            _ if self.log.durable_vote < self.log.vote_number || !is_doubt_durable => {
-                self.write_hard_state(fx)
-            }
+            _ if self.log.votes.owes_a_vote() || !is_doubt_durable => self.write_hard_state(fx),
             Some(_) if self.phase.lacks_entries() => self.heal.repair.open_anew(),
             _ => self.heal.proven_loss = None,
         }

@@ -108,7 +108,7 @@ impl Journal {
             None => self.log.segments.place_of(index).map_or(Source::Known(None), Source::Place),
         };
         let next = index.next();
-        let is_bounded = next <= self.known_commit().max(self.log.hard_state.synced.index);
+        let is_bounded = next <= self.known_commit().max(self.log.votes.durable().synced.index);
         let next = match self.context.entries.get(next) {
             _ if !is_bounded || job.chained.is_some() => Source::Known(None),
             Some(entry) => Source::Known(Some(entry.header().previous_checksum.get())),
@@ -128,7 +128,7 @@ impl Journal {
         let last = durable.min(Index(index.0 + PROOF_ENTRIES_MAX));
         let places =
             (index.0 + 1..=last.0).map_while(|index| self.log.segments.place_of(Index(index))).collect();
-        let HardState { commit, synced, .. } = self.log.hard_state;
+        let HardState { commit, synced, .. } = *self.log.votes.durable();
         Behind { places, bound: Some(synced).filter(|_| index <= commit && synced.checksum != 0) }
     }
 
@@ -152,7 +152,8 @@ impl Journal {
             return self.job_done(fx);
         }
         let checksum = expected.or(judged.own).unwrap_or(0);
-        let is_bound_committed = bound.is_some() && expected == bound && job.at <= self.log.hard_state.commit;
+        let is_bound_committed =
+            bound.is_some() && expected == bound && job.at <= self.log.votes.durable().commit;
         let is_proven = judged.proven.is_some() || self.is_chain_proven(&job) || is_bound_committed;
         let any = checksum == 0 || self.heal.repair.nobody_had_it;
         self.heal.repair.step =
@@ -214,13 +215,13 @@ impl Journal {
 
     /// The checksum by which the synced bound names this very entry: no other will do.
     fn bound_exact(&self, index: Index) -> Option<u32> {
-        let synced = self.log.hard_state.synced;
+        let synced = self.log.votes.durable().synced;
         Some(synced.checksum).filter(|checksum| synced.index == index && *checksum != 0)
     }
 
     fn write_mended(&mut self, entry: EntryBytes, fx: &mut Effects) {
         let index = entry.header().index();
-        let bounds = self.log.hard_state.commit.max(self.log.hard_state.synced.index);
+        let bounds = self.log.votes.durable().commit.max(self.log.votes.durable().synced.index);
         if self.phase == Phase::Running && index > bounds {
             // A crash in the middle of the write must find it below the bounds; then it is asked again.
             self.heal.repair.step = RepairStep::Idle;
@@ -290,7 +291,8 @@ impl Journal {
         match self.log.segments.in_memory(index) {
             Some((_, _, entries)) => {
                 let is_known = entries.entry(index).is_some_and(|at| at.checksum == checksum);
-                if !is_known && !(self.phase.lacks_entries() || self.phase == Phase::Installing) {
+                let takes_part = !self.phase.lacks_entries() && self.phase != Phase::Installing;
+                if !is_known && takes_part {
                     // It held another entry than it believed: what it said of it is void.
                     self.phase = Phase::Quarantined;
                     self.step_down(fx);
@@ -321,8 +323,8 @@ impl Journal {
     /// A committed entry stands where this replica has a damaged one that never was committed: the
     /// log may end before it. Recovery cuts it once no bound covers it.
     fn lower_bound(&mut self, job: Job, fx: &mut Effects) {
-        assert!(job.at > self.log.hard_state.commit, "entry {} is committed", job.at);
-        if self.phase != Phase::Quarantined || self.upkeep.hard_state_writing.is_some() {
+        assert!(job.at > self.log.votes.durable().commit, "entry {} is committed", job.at);
+        if self.phase != Phase::Quarantined || self.log.votes.is_writing() {
             return;
         }
         let last = Index(job.at.0 - 1);
@@ -333,9 +335,8 @@ impl Journal {
         self.heal.repair.step = RepairStep::Idle;
         self.heal.repair.has_changed = true;
         let synced = SyncedBound { index: last, term, checksum };
-        let generation = self.log.hard_state.generation + 1;
-        let state = HardState { generation, synced, ..self.log.hard_state };
-        self.begin_hard_state(state, self.log.durable_vote, fx);
+        let state = self.log.votes.begin_bound(synced);
+        self.put_hard_state(state, fx);
     }
 
     /// Entries written again since the journal was opened.

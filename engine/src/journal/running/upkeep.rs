@@ -290,7 +290,7 @@ impl Journal {
         }
         let idle = now.mono_ns - self.upkeep.last_append.1 >= IDLE.as_nanos() as u64 || !self.keeps_members();
         let (commit, synced) = self.bounds();
-        let changed = (commit, synced) != (self.log.hard_state.commit, self.log.hard_state.synced);
+        let changed = (commit, synced) != (self.log.votes.durable().commit, self.log.votes.durable().synced);
         if idle && changed && self.log.appender.is_idle() && !self.phase.lacks_entries() {
             self.write_hard_state(fx);
         }
@@ -478,7 +478,8 @@ impl Journal {
 
     /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
     pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
-        let is_busy = self.upkeep.is_busy() || self.log.segments.next == Next::Preparing;
+        let is_preparing = self.log.segments.next == Next::Preparing;
+        let is_busy = self.upkeep.is_busy() || self.log.votes.is_writing() || is_preparing;
         if self.phase.lacks_entries() || matches!(self.phase, Phase::Starting | Phase::Installing) {
             return !is_busy;
         }
@@ -513,7 +514,7 @@ impl Journal {
             }
         }
         let (commit, synced) = self.bounds();
-        if (commit, synced) != (self.log.hard_state.commit, self.log.hard_state.synced) {
+        if (commit, synced) != (self.log.votes.durable().commit, self.log.votes.durable().synced) {
             self.write_hard_state(fx);
             return false;
         }

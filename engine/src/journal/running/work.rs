@@ -50,14 +50,12 @@ impl Journal {
             let entry = self.bytes_of(meta, now);
             self.append(entry, now, fx);
         }
-        if let Some((term, vote)) = work.vote {
-            self.log.vote = (term, vote.unwrap_or_default());
-            self.log.vote_number += 1;
+        let vote = work.vote.map(|(term, vote)| self.log.votes.save(term, vote.unwrap_or_default()));
+        if vote.is_some() {
             self.write_hard_state(fx);
         }
-        let vote = work.vote.map(|_| self.log.vote_number);
         work.send.into_iter().for_each(|outgoing| self.send(outgoing, fx));
-        let durable_term = self.log.hard_state.term;
+        let durable_term = self.log.votes.durable().term;
         let (now_said, hold): (Vec<_>, Vec<_>) = work
             .hold
             .into_iter()
@@ -131,7 +129,7 @@ impl Journal {
         let mut released = None;
         while let Some(front) = self.quorum.works.front() {
             let entries_durable = front.last.is_none_or(|last| last <= durable);
-            let vote_durable = front.vote.is_none_or(|number| number <= self.log.durable_vote)
+            let vote_durable = front.vote.is_none_or(|number| self.log.votes.is_vote_durable(number))
                 || is_planted(Bug::VoteBeforeItIsDurable);
             if !entries_durable || !vote_durable {
                 break;
