@@ -30,3 +30,4 @@ pub mod register;
 pub mod rewrite;
 pub mod rng;
 pub mod shard;
+pub mod transactions;
