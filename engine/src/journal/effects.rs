@@ -1,10 +1,12 @@
 //! What a journal's step asks of its shard.
 
-use super::keep::retention::RetentionDone;
+use super::keep::retention::Visited;
 use super::ledger::asker::Asker;
 use super::log::procedures::Made;
 use super::read::by_time::Found;
+use super::read::catalog::Entering;
 use super::read::scrub::Scrubbed;
+use super::read::sealed_index::IndexError;
 use super::read::want::{Gathered, ReadFault};
 use super::recover::recovery::{Recovered, RecoveryError};
 use crate::control::ControlRefusal;
@@ -119,7 +121,10 @@ pub enum JournalDone {
         index: Index,
         result: Box<Result<EntryBytes, ReadFault>>,
     },
-    Retention(Result<RetentionDone, ReadFault>),
+    /// Partitions of a container were read, to be entered into the catalog.
+    Entering(Result<Entering, IndexError>),
+    /// Partitions were looked at.
+    Visited(Result<Visited, IndexError>),
 }
 
 impl From<LogDone> for JournalDone {

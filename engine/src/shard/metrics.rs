@@ -61,6 +61,8 @@ pub struct JournalMetrics {
     pub dead_bytes: u64,
     /// Dead bytes in sealed segments that something alive in the same or an earlier segment keeps.
     pub pinned_bytes: u64,
+    /// What the fence of the catalog takes in memory: which segments have which partitions.
+    pub fence_bytes: u64,
     /// Why the first sealed segment stays.
     pub front_kept: Option<Why>,
     pub full: bool,
@@ -108,6 +110,7 @@ impl Journal {
             live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),
             dead_bytes: place.dead_bytes,
             pinned_bytes: place.pinned_bytes,
+            fence_bytes: place.fence_bytes,
             front_kept: self.front_may_go().and_then(Result::err),
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,

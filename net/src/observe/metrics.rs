@@ -116,6 +116,7 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_live_bytes", "Bytes of batches that clients can read", |j| j.live_bytes),
     ("journal_dead_bytes", "Bytes of deleted batches in segments still there", |j| j.dead_bytes),
     ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
+    ("journal_fence_bytes", "Memory for which segments have which partitions", |j| j.fence_bytes),
     ("journal_full", "1 when produce is refused for want of space", |j| u64::from(j.full)),
     ("journal_damaged_ranges", "Damaged ranges of entries, not repaired yet", |j| j.damaged_ranges),
     ("journal_bad_copies", "Bad copies of journal.meta and hard-state at the last start", |j| j.bad_copies),

@@ -15,7 +15,7 @@
 use crate::disk::BLOCK;
 use crate::framing::{FormatFault, FrameKind, block_checksum};
 use crate::ids::{Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, Term};
-use crate::journal::read::index::{ActiveIndex, PartitionSummary};
+use crate::journal::read::index::{ActiveIndex, PartitionFacts, PartitionSummary};
 use zerocopy::little_endian::{I32, I64, U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -258,6 +258,16 @@ pub fn rows_of<T: FromBytes + KnownLayout + Immutable + Unaligned>(block: &[u8],
 }
 
 impl PartitionRow {
+    pub fn facts(&self) -> PartitionFacts {
+        PartitionFacts {
+            partition: PartitionId(self.partition.get()),
+            first_offset: Offset(self.first_offset.get()),
+            next_offset: Offset(self.next_offset.get()),
+            max_timestamp: self.max_timestamp.get(),
+            batch_bytes: self.batch_bytes.get(),
+        }
+    }
+
     pub fn summary(&self, epochs: Vec<(LeaderEpoch, Offset)>) -> PartitionSummary {
         let first = || vec![(LeaderEpoch(self.first_epoch.get()), Offset(self.first_offset.get()))];
         PartitionSummary {

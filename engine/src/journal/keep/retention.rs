@@ -1,11 +1,15 @@
-//! What may go: log starts to move, segments that are dead, and how much dead space others pin.
+//! What of a partition may go: its log start moves, and what of it lies below is dead.
+//!
+//! Partitions are visited one by one, those first of which something is known to have changed. Each visit looks at
+//! the oldest containers that have something alive of the partition, so that its cost does not grow with what is kept.
 
-use crate::collections::Map;
 use crate::entry::item::Item;
 use crate::ids::{Offset, PartitionId};
-use crate::journal::read::container::Sealed;
-use crate::journal::read::want::ReadFault;
-use std::rc::Rc;
+use crate::journal::read::catalog::Finder;
+use crate::journal::read::sealed_index::IndexError;
+
+/// Containers that a round of visits looks into at most: it goes on with the next round.
+const LOOKED_AT_MAX: usize = 256;
 
 /// A partition's bounds and rules at the time of the pass.
 #[derive(Clone, Copy, Debug)]
@@ -19,68 +23,171 @@ pub struct Rules {
     pub bytes_max: Option<u64>,
 }
 
-/// What a pass over the sealed segments found.
+/// A partition to be looked at; one without rules was dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    pub partition: PartitionId,
+    pub rules: Option<Rules>,
+}
+
+/// Part of a container that is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dead {
+    pub partition: PartitionId,
+    pub container: u64,
+    pub bytes: u64,
+}
+
+/// What a round of visits found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RetentionDone {
+pub struct Visited {
+    /// Log starts that may move.
     pub items: Vec<Item>,
-    /// So many segments from the front hold nothing alive.
-    pub dead_segments: usize,
-    pub dead_bytes: u64,
-    /// Dead bytes behind the first segment that something alive keeps.
-    pub pinned_bytes: u64,
-    /// A partition begins in the first segment that has it, but behind offsets that are alive: segments that held
+    /// By partition, and in each by container.
+    pub dead: Vec<Dead>,
+    /// A partition begins in the first container that has it, but behind offsets that are alive: containers that held
     /// them are gone, though nothing deleted them.
     pub front_is_missing: bool,
+    /// To be visited again, since there was more of them than a round looks at.
+    pub unfinished: Vec<PartitionId>,
 }
 
-/// Passes over the sealed segments, oldest first. A partition without rules was dropped.
-pub async fn pass(
-    segments: Vec<Rc<Sealed>>,
-    partitions: Map<PartitionId, Rules>,
-) -> Result<RetentionDone, ReadFault> {
-    let mut done = RetentionDone::default();
-    let mut moved: Map<PartitionId, (Offset, u64)> = Map::default();
-    let mut seen: Map<PartitionId, ()> = Map::default();
-    let mut front_is_dead = true;
-    for segment in &segments {
-        let mut dead_bytes = 0;
-        let mut is_dead = true;
-        for summary in segment.index.partitions().await? {
-            let Some(rules) = partitions.get(&summary.partition) else {
-                dead_bytes += summary.batch_bytes;
-                continue;
-            };
-            if seen.insert(summary.partition, ()).is_none() && summary.first_offset > rules.whole_from {
-                done.front_is_missing = true;
-            }
-            if summary.next_offset <= rules.log_start {
-                dead_bytes += summary.batch_bytes;
-                continue;
-            }
-            is_dead = false;
-            let (start, kept_bytes) =
-                moved.get(&summary.partition).copied().unwrap_or((rules.log_start, rules.kept_bytes));
-            let is_oldest = summary.first_offset <= start;
-            let expired = rules.expired_before_ms.is_some_and(|before| summary.max_timestamp < before);
-            let left = kept_bytes.saturating_sub(summary.batch_bytes);
-            let too_much = rules.bytes_max.is_some_and(|bytes_max| left >= bytes_max);
-            if is_oldest && (expired || too_much) {
-                moved.insert(summary.partition, (summary.next_offset, left));
-            }
+/// Visits partitions, each once.
+pub async fn visit(finder: &Finder, visits: &[Visit]) -> Result<Visited, IndexError> {
+    let mut visited = Visited::default();
+    let mut left = LOOKED_AT_MAX;
+    for one in visits {
+        let is_done = left > 0 && visit_one(finder, one, &mut left, &mut visited).await?;
+        if !is_done {
+            visited.unfinished.push(one.partition);
         }
-        front_is_dead &= is_dead;
-        done.dead_segments += usize::from(front_is_dead);
-        done.dead_bytes += dead_bytes;
-        done.pinned_bytes += if front_is_dead { 0 } else { dead_bytes };
     }
-    done.items = moved_items(moved);
-    Ok(done)
+    Ok(visited)
 }
 
-fn moved_items(moved: Map<PartitionId, (Offset, u64)>) -> Vec<Item> {
-    let mut moved: Vec<_> = moved.into_iter().collect();
-    moved.sort_unstable();
-    let item =
-        |(partition, (log_start, kept_bytes))| Item::LogStartMoved { partition, log_start, kept_bytes };
-    moved.into_iter().map(item).collect()
+/// True when the partition needs no more visits.
+async fn visit_one(
+    finder: &Finder,
+    visit: &Visit,
+    left: &mut usize,
+    visited: &mut Visited,
+) -> Result<bool, IndexError> {
+    let partition = visit.partition;
+    let mut from = finder.alive_from(partition);
+    // The log start as it may become, and what would be kept above it.
+    let mut moved: Option<(Offset, u64)> = None;
+    let is_done = loop {
+        let Some((number, sealed)) = finder.next_entered(partition, from) else { break true };
+        if *left == 0 {
+            break false;
+        }
+        *left -= 1;
+        from = number + 1;
+        let Some(facts) = sealed.index.facts(partition).await? else { continue };
+        let Some(rules) = visit.rules.filter(|rules| facts.next_offset > rules.log_start) else {
+            visited.dead.push(Dead { partition, container: number, bytes: facts.batch_bytes });
+            continue;
+        };
+        if moved.is_none() && facts.first_offset > rules.whole_from {
+            visited.front_is_missing = true;
+        }
+        let (start, kept_bytes) = moved.unwrap_or((rules.log_start, rules.kept_bytes));
+        let expired = rules.expired_before_ms.is_some_and(|before| facts.max_timestamp < before);
+        let kept_bytes = kept_bytes.saturating_sub(facts.batch_bytes);
+        let too_much = rules.bytes_max.is_some_and(|bytes_max| kept_bytes >= bytes_max);
+        if facts.first_offset > start || !(expired || too_much) {
+            break true;
+        }
+        moved = Some((facts.next_offset, kept_bytes));
+    };
+    if let Some((log_start, kept_bytes)) = moved {
+        visited.items.push(Item::LogStartMoved { partition, log_start, kept_bytes });
+    }
+    Ok(is_done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::read::samples::on_containers;
+
+    const P: PartitionId = PartitionId(1);
+
+    /// Three records a container, 100 bytes each time, of times 10, 20, 30 and 40; another partition in the second.
+    const CONTAINERS: &[&[(u64, i64, i64)]] =
+        &[&[(1, 0, 10)], &[(1, 3, 20), (2, 0, 1)], &[(1, 6, 30)], &[(1, 9, 40)]];
+
+    fn rules(log_start: i64) -> Rules {
+        Rules {
+            log_start: Offset(log_start),
+            whole_from: Offset(log_start),
+            kept_bytes: 400,
+            expired_before_ms: None,
+            bytes_max: None,
+        }
+    }
+
+    fn visited(rules: Option<Rules>) -> Visited {
+        on_containers(CONTAINERS, 4, async move |catalog| {
+            visit(&catalog.finder(), &[Visit { partition: P, rules }]).await.expect("good files")
+        })
+    }
+
+    fn moved(log_start: i64, kept_bytes: u64) -> Vec<Item> {
+        vec![Item::LogStartMoved { partition: P, log_start: Offset(log_start), kept_bytes }]
+    }
+
+    fn dead(containers: &[u64]) -> Vec<Dead> {
+        containers.iter().map(|container| Dead { partition: P, container: *container, bytes: 100 }).collect()
+    }
+
+    #[test]
+    fn containers_below_the_log_start_are_dead() {
+        assert_eq!(visited(Some(rules(0))), Visited::default());
+        assert_eq!(visited(Some(rules(5))).dead, dead(&[0]));
+        assert_eq!(visited(Some(rules(6))).dead, dead(&[0, 1]));
+        assert_eq!(visited(None).dead, dead(&[0, 1, 2, 3]));
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_much_goes_container_by_container() {
+        let old = Rules { expired_before_ms: Some(21), ..rules(0) };
+        assert_eq!(visited(Some(old)).items, moved(6, 200));
+        let much = Rules { bytes_max: Some(150), ..rules(0) };
+        assert_eq!(visited(Some(much)).items, moved(6, 200));
+        let both = Rules { expired_before_ms: Some(21), kept_bytes: 300, ..rules(3) };
+        assert_eq!(
+            visited(Some(both)),
+            Visited { items: moved(6, 200), dead: dead(&[0]), ..Visited::default() }
+        );
+    }
+
+    #[test]
+    fn a_front_that_nobody_deleted_is_missed() {
+        on_containers(&[&[(1, 3, 20)]], 1, async |catalog| {
+            let visit = |rules| [Visit { partition: P, rules: Some(rules) }];
+            let finder = catalog.finder();
+            assert!(super::visit(&finder, &visit(rules(0))).await.expect("good files").front_is_missing);
+            assert!(!super::visit(&finder, &visit(rules(3))).await.expect("good files").front_is_missing);
+            let accepted = Rules { whole_from: Offset(3), ..rules(0) };
+            assert!(!super::visit(&finder, &visit(accepted)).await.expect("good files").front_is_missing);
+        });
+    }
+
+    #[test]
+    fn a_round_is_bounded_and_goes_on() {
+        let containers: Vec<Vec<(u64, i64, i64)>> = (0..300).map(|at| vec![(1, at * 3, at)]).collect();
+        let containers: Vec<&[(u64, i64, i64)]> = containers.iter().map(Vec::as_slice).collect();
+        on_containers(&containers, 300, async |catalog| {
+            let visits =
+                [Visit { partition: P, rules: None }, Visit { partition: PartitionId(9), rules: None }];
+            let first = visit(&catalog.finder(), &visits).await.expect("good files");
+            assert_eq!((first.dead.len(), first.unfinished.len()), (LOOKED_AT_MAX, 2));
+            first.dead.iter().for_each(|dead| catalog.note_dead(P, dead.container, dead.bytes));
+            let second = visit(&catalog.finder(), &visits).await.expect("good files");
+            assert_eq!((second.dead.len(), second.unfinished.len()), (300 - LOOKED_AT_MAX, 0));
+            second.dead.iter().for_each(|dead| catalog.note_dead(P, dead.container, dead.bytes));
+            assert_eq!((catalog.dead_bytes(), catalog.pinned_bytes()), (30_000, 0));
+        });
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Now;
 use crate::ids::Index;
+use crate::journal::keep::sweep::Sweep;
 use crate::journal::log::deleting::Deleting;
 
 /// A wall clock that moves this far against the monotonic one is distrusted.
@@ -18,13 +19,14 @@ pub struct Upkeep {
     pub(in crate::journal) sealing: bool,
     pub(in crate::journal) seal_retry_ns: u64,
     pub checkpoints: Vec<Index>,
-    pub(in crate::journal) passing: bool,
+    /// Partitions are looked at.
+    pub(in crate::journal) visiting: bool,
     pub(in crate::journal) last_pass_ns: u64,
-    pub log_starts_moved: bool,
+    pub(in crate::journal) sweep: Sweep,
+    /// A container's partitions are read, to be entered into the catalog.
+    pub(in crate::journal) entering: bool,
     pub deleting: Deleting,
     pub(in crate::journal) rebuilding: bool,
-    pub dead_bytes: u64,
-    pub pinned_bytes: u64,
     /// Of those that leaders' ticks come in, the last one.
     pub(in crate::journal) beat: u64,
     pub(in crate::journal) last_append: (Index, u64),
@@ -59,14 +61,13 @@ impl Upkeep {
             sealing: false,
             seal_retry_ns: 0,
             checkpoints,
-            passing: false,
+            visiting: false,
             last_pass_ns: now.mono_ns,
             // Segments may have been dead when the node stopped.
-            log_starts_moved: true,
+            sweep: Sweep::of_all(),
+            entering: false,
             deleting: Deleting::default(),
             rebuilding: false,
-            dead_bytes: 0,
-            pinned_bytes: 0,
             beat: 0,
             last_append: (Index::NONE, now.mono_ns),
             settled: false,
@@ -100,7 +101,8 @@ impl Upkeep {
             || self.deleting.is_under_way
             || self.deleting.writes_covering
             || self.rebuilding
-            || self.passing
+            || self.visiting
+            || self.entering
             || self.lengthening
     }
 }

@@ -5,12 +5,11 @@
 use crate::ids::Index;
 use std::collections::BTreeSet;
 
-/// What is dead at the front, and how its deletion goes.
+/// How the deletion of the front goes.
 #[derive(Debug, Default)]
 pub struct Deleting {
     /// Checkpoints are read, or files removed.
     pub is_under_way: bool,
-    pub dead_segments: usize,
     pub(in crate::journal) again_ns: u64,
     /// Checkpoints that proved bad: they cover nothing.
     pub(in crate::journal) bad: BTreeSet<Index>,
@@ -54,7 +53,7 @@ impl Why {
 pub struct Front {
     /// Its last entry.
     pub last: Index,
-    /// The last pass found nothing alive in it.
+    /// Nothing in it is alive.
     pub is_dead: bool,
     pub is_read: bool,
     /// Up to here every replica has all entries.

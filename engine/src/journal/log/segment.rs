@@ -96,8 +96,18 @@ impl Segments {
             let at = entries.entry(index)?;
             return Some(Place::Here(located(file, base, at)));
         }
-        let sealed = self.sealed.iter().rfind(|sealed| sealed.base <= index)?;
-        Some(Place::Sealed(Rc::clone(sealed)))
+        let sealed = self.sealed_from(index)?;
+        (sealed.base <= index).then(|| Place::Sealed(Rc::clone(sealed)))
+    }
+
+    /// The first sealed segment that ends at this entry or behind.
+    pub fn sealed_from(&self, index: Index) -> Option<&Rc<Sealed>> {
+        self.sealed.get(self.sealed.partition_point(|sealed| sealed.last < index))
+    }
+
+    /// The sealed segment that begins with this entry.
+    pub fn sealed_at(&self, base: Index) -> Option<&Rc<Sealed>> {
+        self.sealed_from(base).filter(|sealed| sealed.base == base)
     }
 
     /// Bytes of the entries from this one on, up to a position in the segment being written.

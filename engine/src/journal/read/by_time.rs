@@ -4,6 +4,7 @@
 
 use super::cold::{ITEMS_AT_ONCE, Places, load};
 use super::container::Sealed;
+use super::fence::Stretch;
 use super::index::Item;
 use super::want::{Located, ReadFault};
 use crate::batch::places::{RecordPlaces, Step};
@@ -33,7 +34,10 @@ pub async fn find_by_time(
     timestamp: i64,
     log_start: Offset,
 ) -> Result<Option<Found>, ReadFault> {
-    for (at, sealed) in places.sealed.iter().enumerate() {
+    let mut walk = places.finder.alive_from(partition);
+    for at in 0.. {
+        let Some((number, sealed)) = places.finder.next(partition, walk, timestamp) else { break };
+        walk = number + 1;
         rest_now_and_then(context, at).await?;
         let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
         let mut from = item.first_offset.max(log_start);
@@ -154,13 +158,25 @@ pub async fn max_timestamp(
     for segment in memory.chunk_by(|one, next| one.base == next.base) {
         newest = newest.max(max_in(context, places, segment, log_start).await?);
     }
-    for (at, sealed) in places.sealed.iter().enumerate() {
+    let mut walk = places.finder.alive_from(partition);
+    for at in 0.. {
+        let number = match places.finder.stretch(partition, walk, log_start) {
+            Some(Stretch::Whole { max_timestamp, next }) => {
+                newest = newest.max(Some(max_timestamp));
+                walk = next;
+                continue;
+            }
+            Some(Stretch::One(number)) => number,
+            None => break,
+        };
+        walk = number + 1;
         rest_now_and_then(context, at).await?;
-        let Some(summary) = sealed.index.partition(partition).await? else { continue };
-        if summary.first_offset >= log_start {
-            newest = newest.max(Some(summary.max_timestamp));
-        } else if summary.next_offset > log_start {
-            let segment = items_behind(sealed, partition, log_start).await?;
+        let Some(sealed) = places.finder.container(number) else { continue };
+        let Some(facts) = sealed.index.facts(partition).await? else { continue };
+        if facts.first_offset >= log_start {
+            newest = newest.max(Some(facts.max_timestamp));
+        } else if facts.next_offset > log_start {
+            let segment = items_behind(&sealed, partition, log_start).await?;
             newest = newest.max(max_in(context, places, &segment, log_start).await?);
         }
     }

@@ -1,10 +1,10 @@
 //! Reads of entries that are not in memory: found through the index, checked before use.
 //!
-//! A procedure works on a snapshot of what the journal had when it began: sealed segments by
-//! reference, and of segments still in memory the partition's items.
+//! A procedure asks the catalog for one container after the other; of segments that were in memory when it began it
+//! has the partition's items.
 
-use super::container::Sealed;
-use super::index::{Item, Spread};
+use super::catalog::Finder;
+use super::index::Spread;
 use super::sealed_index::IndexError;
 use super::thin::Thin;
 use crate::collections::Map;
@@ -60,7 +60,7 @@ enum Coming {
 /// Where a partition's entries can be, oldest first.
 pub struct Places {
     pub identity: JournalIdentity,
-    pub sealed: Vec<Rc<Sealed>>,
+    pub finder: Finder,
     /// Items of segments whose index is in memory.
     pub memory: Vec<Located>,
     /// Entries among them that this replica's disk may not have yet; for queries by time alone: a fetch
@@ -188,37 +188,20 @@ async fn items_from(
     offset: Offset,
     commit: Index,
 ) -> Result<Items, IndexError> {
-    // The newest segment in which the partition begins at or below the offset holds it; when it
-    // ends there, the one after it that has the partition at all.
     let in_memory = |located: &&Located| located.item.partition == partition && located.item.entry <= commit;
     let memory: Vec<Located> = places.memory.iter().filter(in_memory).copied().collect();
+    let spread = places.memory_spread;
     if memory.first().is_some_and(|first| first.item.first_offset <= offset) {
         let start = memory.iter().rposition(|located| located.item.first_offset <= offset).unwrap_or(0);
-        return Ok(Items { located: memory[start..].to_vec(), spread: places.memory_spread });
+        return Ok(Items { located: memory[start..].to_vec(), spread });
     }
-    let mut after = None;
-    for sealed in places.sealed.iter().rev() {
-        let items = sealed.index.items_from(partition, offset, ITEMS_AT_ONCE).await?;
-        let Some(first) = items.first() else {
-            if sealed.index.partition(partition).await?.is_some() {
-                break;
-            }
-            continue;
-        };
-        let holds = first.first_offset <= offset;
-        after = Some((sealed, items));
-        if holds {
-            break;
-        }
-    }
-    Ok(match after {
-        Some((sealed, items)) => {
-            let located = |item: &Item| Located { file: sealed.file, base: sealed.base, item: *item };
-            let spread = sealed.index.spread(partition).await?;
-            Items { located: items.iter().map(located).collect(), spread }
-        }
-        None => Items { located: memory, spread: places.memory_spread },
-    })
+    let Some((sealed, items)) = places.finder.items_from(partition, offset, ITEMS_AT_ONCE).await? else {
+        return Ok(Items { located: memory, spread });
+    };
+    // One that was sealed since has entries that may not be shown to this reader.
+    let shown = items.iter().filter(|item| item.entry <= commit);
+    let located = shown.map(|item| Located { file: sealed.file, base: sealed.base, item: *item }).collect();
+    Ok(Items { located, spread: sealed.index.spread(partition).await? })
 }
 
 /// An entry on its way into memory.
@@ -304,6 +287,7 @@ pub async fn load(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::read::index::Item;
     use crate::journal::read::thin::HEAD_BYTES;
 
     fn is_thin(entry_bytes: u32, item_bytes: u64, together: u64) -> bool {

@@ -4,6 +4,9 @@ use super::sealed_index::SealedIndex;
 use crate::ids::{FileId, Index};
 use std::rc::Rc;
 
+/// Those that keep a segment without reading it: the log, and the catalog.
+const OWNERS: usize = 2;
+
 /// A segment that never changes again: cut to its last entry, index beside it.
 pub struct Sealed {
     pub base: Index,
@@ -23,6 +26,8 @@ impl Sealed {
 
     /// A read holds it, or held it before its index was made again.
     pub fn is_read(self: &Rc<Self>) -> bool {
-        Rc::strong_count(self) > 1 || self.replaced.as_ref().is_some_and(Self::is_read)
+        let is_held =
+            |replaced: &Sealed| replaced.replaced.as_ref().is_some_and(|one| Rc::strong_count(one) > 1);
+        Rc::strong_count(self) > OWNERS || self.with_replaced().any(is_held)
     }
 }

@@ -48,6 +48,17 @@ pub struct PartitionSummary {
     pub epochs: Vec<(LeaderEpoch, Offset)>,
 }
 
+/// What a container has of one partition, as far as one row of its index tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionFacts {
+    pub partition: PartitionId,
+    pub first_offset: Offset,
+    /// The offset after the last batch.
+    pub next_offset: Offset,
+    pub max_timestamp: i64,
+    pub batch_bytes: u64,
+}
+
 impl PartitionSummary {
     pub fn first_epoch(&self) -> LeaderEpoch {
         self.epochs[0].0

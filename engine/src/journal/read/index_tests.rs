@@ -1,60 +1,13 @@
 //! The sealed file answers every look-up as the index in memory does, and both as a plain list.
 
-use crate::disk::io::{Io, Procedures};
-use crate::disk::{BLOCK, BufferPool, DiskDone, DiskRequest};
-use crate::entry::layout::{ENTRY_MAGIC, EntryKind};
-use crate::ids::{ClusterId, JournalId, JournalIdentity};
+use crate::disk::BLOCK;
+use crate::disk::io::Io;
 use crate::journal::read::block_cache::BlockCache;
 use crate::journal::read::index::*;
+use crate::journal::read::samples::{IDENTITY, descriptor, header, on_files};
 use crate::journal::read::sealed_index::{IndexError, SealedIndex};
 
-const IDENTITY: JournalIdentity =
-    JournalIdentity { cluster: ClusterId(1), journal: JournalId(2), secret: 0x5ec };
 const BASE: Index = Index(100);
-
-fn header(index: Index, position: u64, batches: usize) -> EntryHeader {
-    EntryHeader {
-        magic: ENTRY_MAGIC,
-        version: 1.into(),
-        kind: if batches > 0 { EntryKind::Batches as u8 } else { EntryKind::TermStart as u8 },
-        flags: 0,
-        count: (batches as u32).into(),
-        cluster: 1.into(),
-        journal: 2.into(),
-        term: (1 + index.0 / 500).into(),
-        index: index.0.into(),
-        segment_base: BASE.0.into(),
-        position: position.into(),
-        commit: 0.into(),
-        wall_ms: 0.into(),
-        entry_bytes: 8192.into(),
-        head_bytes: 128.into(),
-        body_position: 128.into(),
-        body_bytes: (batches as u32 * 100).into(),
-        previous_checksum: 0.into(),
-        checksum: (index.0 as u32 * 31).into(),
-        reserved: [0; 16],
-    }
-}
-
-fn descriptor(partition: u64, base_offset: i64, epoch: i32, max_timestamp: i64) -> BatchDescriptor {
-    BatchDescriptor {
-        partition: partition.into(),
-        base_offset: base_offset.into(),
-        leader_epoch: epoch.into(),
-        record_count: 3.into(),
-        base_timestamp: 0.into(),
-        max_timestamp: max_timestamp.into(),
-        producer_id: (-1).into(),
-        producer_epoch: (-1).into(),
-        attributes: 0.into(),
-        base_sequence: (-1).into(),
-        position: 0.into(),
-        bytes: 100.into(),
-        crc: 0.into(),
-        reserved: 0.into(),
-    }
-}
 
 /// `entries` entries with batches of some of `partitions`, timestamps going up and down.
 fn index_of(entries: u64, partitions: u64) -> ActiveIndex {
@@ -70,34 +23,25 @@ fn index_of(entries: u64, partitions: u64) -> ActiveIndex {
             // Now and then an accepted loss leaves a gap.
             *offset += if number % 50 == 49 { 13 } else { 3 };
         }
-        index.append(&header(index.last().next(), number * 8192, descriptors.len()), &descriptors);
+        index.append(&header(BASE, index.last().next(), number * 8192, descriptors.len()), &descriptors);
     }
     index
 }
 
 /// Runs a procedure against one file's bytes.
 fn on_file<T: 'static>(bytes: &[u8], procedure: impl AsyncFn(Io) -> T + 'static) -> T {
-    let io = Io::new();
-    let pool = BufferPool::new(1 << 20);
-    let mut procedures = Procedures::new(io.clone());
-    let mut ended = procedures.start({
-        let io = io.clone();
-        async move { procedure(io).await }
-    });
-    while ended.is_none() {
-        for (op, request) in io.take_issued() {
-            let done = match request {
-                DiskRequest::Open { .. } => DiskDone::Opened { bytes: bytes.len() as u64 },
-                DiskRequest::Read { position, bytes: wanted, .. } => {
-                    DiskDone::Read(pool.copy_of(&bytes[position as usize..][..wanted]))
-                }
-                DiskRequest::Close { .. } => DiskDone::Done,
-                other => panic!("{other:?}"),
-            };
-            ended = ended.or(procedures.complete(op, Ok(done)).pop());
-        }
-    }
-    ended.expect("it ended")
+    on_files([("x.idx".to_owned(), bytes.to_vec())].into(), procedure)
+}
+
+fn facts_of(index: &ActiveIndex) -> Vec<PartitionFacts> {
+    let facts = |summary: PartitionSummary| PartitionFacts {
+        partition: summary.partition,
+        first_offset: summary.first_offset,
+        next_offset: summary.next_offset,
+        max_timestamp: summary.max_timestamp,
+        batch_bytes: summary.batch_bytes,
+    };
+    index.partitions().into_iter().map(facts).collect()
 }
 
 async fn open(io: Io) -> Result<SealedIndex, IndexError> {
@@ -112,7 +56,11 @@ fn the_sealed_file_answers_as_the_index_in_memory() {
         on_file(&file.clone(), async move |io| {
             let sealed = open(io).await.expect("a good file");
             assert_eq!((sealed.last(), sealed.totals()), (active.last(), active.totals()));
-            assert_eq!(sealed.partitions().await, Ok(active.partitions()));
+            assert_eq!(sealed.facts_from(0, u32::MAX).await, Ok(facts_of(&active)));
+            assert_eq!(
+                sealed.facts_from(1, 1).await,
+                Ok(facts_of(&active).into_iter().skip(1).take(1).collect())
+            );
             for index in (BASE.0 - 2..=active.last().0 + 2).step_by(7) {
                 assert_eq!(sealed.entry(Index(index)).await, Ok(active.entry(Index(index))));
             }
@@ -173,18 +121,20 @@ fn a_flip_in_any_block_is_a_typed_error() {
     let good = active.encode_sealed(&IDENTITY);
     assert!(good.len() / BLOCK >= 6);
     let expected = active.partitions();
+    let facts = facts_of(&active);
     for position in (0..good.len()).step_by(211) {
         let mut bad = good.clone();
         bad[position] ^= 1;
-        let expected = expected.clone();
+        let (expected, facts) = (expected.clone(), facts.clone());
         let last = active.last();
         let fails = on_file(&bad, async move |io| {
             let Ok(sealed) = open(io).await else { return true };
-            let mut fails = sealed.partitions().await != Ok(expected.clone());
+            let mut fails = sealed.facts_from(0, u32::MAX).await != Ok(facts.clone());
             for index in BASE.0..=last.0 {
                 fails |= sealed.entry(Index(index)).await.is_err();
             }
             for summary in &expected {
+                fails |= sealed.partition(summary.partition).await != Ok(Some(summary.clone()));
                 fails |= sealed.items_from(summary.partition, Offset(0), 1000).await.is_err();
                 fails |= sealed.find(summary.partition, Offset(summary.next_offset.0 - 1)).await.is_err();
             }

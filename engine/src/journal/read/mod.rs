@@ -3,10 +3,14 @@
 pub mod block_cache;
 pub mod by_time;
 pub mod cache;
+pub mod catalog;
 pub mod cold;
 pub mod container;
+pub mod fence;
 pub mod index;
 pub mod place;
+#[cfg(test)]
+pub mod samples;
 pub mod scrub;
 pub mod sealed_index;
 pub mod thin;

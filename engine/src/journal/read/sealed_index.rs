@@ -4,7 +4,7 @@
 //! segment. Nothing here reads a segment.
 
 use super::block_cache::{Block, BlockCache, BlockKey};
-use super::index::{EntryAt, Item, PartitionSummary, Spread, Totals};
+use super::index::{EntryAt, Item, PartitionFacts, PartitionSummary, Spread, Totals};
 use crate::disk::io::Io;
 use crate::disk::{BLOCK, DiskError};
 use crate::framing::FormatError;
@@ -168,6 +168,27 @@ impl SealedIndex {
         }
     }
 
+    pub async fn facts(&self, partition: PartitionId) -> Result<Option<PartitionFacts>, IndexError> {
+        Ok(self.partition_row(partition).await?.map(|row| row.facts()))
+    }
+
+    /// Up to `count` partitions, by their id, from row `first` on.
+    pub async fn facts_from(&self, first: u32, count: u32) -> Result<Vec<PartitionFacts>, IndexError> {
+        let per_block = Section::Partitions.rows_per_block();
+        let end = first.saturating_add(count).min(self.0.header.partitions.get());
+        let mut facts = Vec::with_capacity(end.saturating_sub(first) as usize);
+        let mut next = first;
+        while next < end {
+            let rows = self.block(Section::Partitions, next / per_block).await?;
+            let rows = &rows.of::<PartitionRow>()[(next % per_block) as usize..];
+            let taken = rows.len().min((end - next) as usize);
+            assert!(taken > 0, "row {next} of {} is in a block that ends before it", self.0.path);
+            facts.extend(rows[..taken].iter().map(PartitionRow::facts));
+            next += taken as u32;
+        }
+        Ok(facts)
+    }
+
     /// How a partition lies in the segment's entries.
     pub async fn spread(&self, partition: PartitionId) -> Result<Spread, IndexError> {
         let row = self.partition_row(partition).await?;
@@ -175,19 +196,6 @@ impl SealedIndex {
         let spread =
             |row: PartitionRow| Spread::new(row.batch_bytes.get(), u64::from(row.items.get()), entries);
         Ok(row.map(spread).unwrap_or_default())
-    }
-
-    /// All partitions, by their id.
-    pub async fn partitions(&self) -> Result<Vec<PartitionSummary>, IndexError> {
-        let header = &self.0.header;
-        let mut all = Vec::with_capacity(header.partitions.get() as usize);
-        for block in 0..header.blocks(Section::Partitions) {
-            let rows = self.block(Section::Partitions, block).await?;
-            for row in rows.of::<PartitionRow>() {
-                all.push(row.summary(self.epochs(row).await?));
-            }
-        }
-        Ok(all)
     }
 
     async fn epochs(&self, row: &PartitionRow) -> Result<Vec<(LeaderEpoch, Offset)>, IndexError> {

@@ -24,7 +24,7 @@ impl Journal {
     pub(super) fn delete_dead(&mut self, now: Now, fx: &mut Effects) {
         let deleting = &self.upkeep.deleting;
         let is_busy = deleting.is_under_way || deleting.writes_covering;
-        if is_busy || deleting.dead_segments == 0 || now.mono_ns < deleting.again_ns {
+        if is_busy || !self.catalog.is_front_dead() || now.mono_ns < deleting.again_ns {
             return;
         }
         match self.front_may_go() {
@@ -46,7 +46,7 @@ impl Journal {
         let sealed = self.log.segments.sealed.front()?;
         Some(Front {
             last: sealed.last,
-            is_dead: self.upkeep.deleting.dead_segments > 0,
+            is_dead: self.catalog.is_front_dead(),
             is_read: sealed.is_read(),
             held_by_all: self.held_by_all(),
             is_repaired: self.heal.repair.is_writing(),
@@ -75,8 +75,9 @@ impl Journal {
         let covered = covering.covered();
         let mut segments = Vec::new();
         while self.front(covered).is_some_and(|front| may_drop(&front).is_ok()) {
-            segments.push(self.log.segments.sealed.pop_front().expect("there is a front"));
-            self.upkeep.deleting.dead_segments -= 1;
+            let segment = self.log.segments.sealed.pop_front().expect("there is a front");
+            assert!(Rc::ptr_eq(&segment, &self.catalog.pop_front()), "log and catalog begin together");
+            segments.push(segment);
         }
         if segments.is_empty() {
             self.upkeep.deleting.again_ns = now.plus(PROVE_AGAIN);
@@ -111,7 +112,7 @@ impl Journal {
     /// now is the second one that covers it.
     fn write_covering(&mut self, covered: Index, fx: &mut Effects) {
         let front = self.log.segments.sealed.front().map(|front| front.last);
-        let is_short = self.upkeep.deleting.dead_segments > 0 && front.is_some_and(|last| covered < last);
+        let is_short = self.catalog.is_front_dead() && front.is_some_and(|last| covered < last);
         let is_whole = self.ledger.state.fold.applied <= self.log.appender.durable().index;
         let may = self.phase == Phase::Running && self.is_full() && is_whole && self.may_write_checkpoint();
         if is_short && may {

@@ -13,7 +13,8 @@ impl Journal {
             JournalDone::Log(done) => self.log_done(done, now, fx),
             JournalDone::Heal(done) => self.heal_done(done, now, fx),
             JournalDone::Supplied { index, result } => self.supplied(index, *result, now, fx),
-            JournalDone::Retention(result) => self.passed(result, now, fx),
+            JournalDone::Entering(result) => self.entered(result, fx),
+            JournalDone::Visited(result) => self.visited(result, now, fx),
         }
     }
 

@@ -19,6 +19,7 @@ mod lending;
 mod members;
 pub mod produce;
 mod repair;
+mod retention;
 mod scrub;
 pub mod serve;
 mod space;
@@ -58,6 +59,7 @@ use crate::journal::quorum::health::Refusals;
 use crate::journal::quorum::members::Members;
 use crate::journal::quorum::supply::Supply;
 use crate::journal::quorum::{HeldWork, Quorum};
+use crate::journal::read::catalog::Catalog;
 use crate::journal::recover::recovery::Recovered;
 use crate::partition::Fold;
 use crate::planted::{Bug, is_planted};
@@ -89,6 +91,7 @@ pub struct Journal {
     limits: SegmentLimits,
     phase: Phase,
     log: DiskLog,
+    catalog: Catalog,
     ledger: Ledger,
     quorum: Quorum,
     heal: Healer,
@@ -106,6 +109,7 @@ pub struct Standing {
     pub segments: u64,
     pub dead_bytes: u64,
     pub pinned_bytes: u64,
+    pub fence_bytes: u64,
     pub damaged_ranges: u64,
 }
 
@@ -166,6 +170,7 @@ impl Journal {
         let to_repair = if is_alone { &[][..] } else { &recovered.damage };
         let repair = Repair::new(to_repair, recovered.report.commit, lost && !recovered.report.amnesia);
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
+        let catalog = Catalog::new(recovered.segments.sealed.iter().map(Rc::clone));
         let log = DiskLog {
             cursor: recovered.cursor,
             segments: recovered.segments,
@@ -207,6 +212,7 @@ impl Journal {
             limits,
             phase,
             log,
+            catalog,
             ledger,
             quorum,
             heal,
@@ -280,8 +286,9 @@ impl Journal {
             durable: self.log.appender.durable().index,
             last: self.log.last(),
             segments: self.log.segments.len() as u64,
-            dead_bytes: self.upkeep.dead_bytes,
-            pinned_bytes: self.upkeep.pinned_bytes,
+            dead_bytes: self.catalog.dead_bytes(),
+            pinned_bytes: self.catalog.pinned_bytes(),
+            fence_bytes: self.catalog.fence_bytes() as u64,
             damaged_ranges: self.heal.damage.len() as u64,
         }
     }

@@ -247,7 +247,7 @@ impl Journal {
     }
 
     fn target(&self, base: Index) -> Target {
-        if let Some(sealed) = self.log.segments.sealed.iter().find(|sealed| sealed.base == base) {
+        if let Some(sealed) = self.log.segments.sealed_at(base) {
             return Target::Sealed(Rc::clone(sealed));
         }
         let rolled =

@@ -14,7 +14,7 @@ impl Journal {
         if self.phase == Phase::Installing {
             return false;
         }
-        let Some(sealed) = self.log.segments.sealed.iter().find(|sealed| sealed.last >= from) else {
+        let Some(sealed) = self.log.segments.sealed_from(from) else {
             return false;
         };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);

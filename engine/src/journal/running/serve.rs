@@ -144,7 +144,7 @@ impl Journal {
     pub fn places(&self, partition: PartitionId, offset: Offset) -> Places {
         Places {
             identity: self.meta.identity(),
-            sealed: self.log.segments.sealed.iter().cloned().collect(),
+            finder: self.catalog.finder(),
             memory: self.items(partition, offset).take(MEMORY_ITEMS_MAX).collect(),
             memory_spread: self.spread(partition),
             not_durable: Vec::new(),
@@ -173,11 +173,23 @@ impl Journal {
     }
 
     /// Takes the result of a cold read into the answer.
-    pub fn take_read(&mut self, part: &mut FetchedPartition, gathered: Gathered, fx: &mut Effects) {
+    pub fn take_read(
+        &mut self,
+        id: PartitionId,
+        part: &mut FetchedPartition,
+        gathered: Gathered,
+        fx: &mut Effects,
+    ) {
         if let Some(fault) = &gathered.fault {
             self.note_fault(fault, fx);
         }
+        // The log start passed the reader by, and what it wanted next was deleted.
+        let log_start = self.ledger.state.fold.partition(id).map(|partition| partition.log_start);
+        let is_deleted = matches!(gathered.fault, Some(ReadFault::Lost(next)) if log_start > Some(next));
         fill(part, gathered);
+        if part.error.is_some() && is_deleted {
+            part.error = Some(Refusal::OffsetOutOfRange);
+        }
     }
 
     /// A read met something bad: it is told, or made again where it can be.

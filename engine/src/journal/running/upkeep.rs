@@ -2,16 +2,14 @@
 
 use super::Journal;
 use crate::clock::Now;
-use crate::collections::Map;
 use crate::control::{ControlRefusal, View};
 use crate::disk::{DiskError, DiskErrorKind};
 use crate::entry::item::Item;
 use crate::folder;
 use crate::ids::{FileId, Index, PartitionId, SpanNumber, Term};
-use crate::journal::effects::{Done, Effects, JournalDone};
+use crate::journal::effects::{Done, Effects};
 use crate::journal::format::checkpoint_file::{Checkpoint, body_checksum};
 use crate::journal::heal::digest::{Digest, headers_sum};
-use crate::journal::keep::retention::{self, RetentionDone, Rules};
 use crate::journal::keep::upkeep::{DRIFT_MS_MAX, StopCheckpoint};
 use crate::journal::ledger::shown::Authority;
 use crate::journal::log::done::LogDone;
@@ -31,9 +29,6 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Bounds are written when nothing was appended for this long.
 const IDLE: Duration = Duration::from_millis(200);
-
-/// After a log start moved, dead segments are looked for at most this often.
-const PASS_SPACING: Duration = Duration::from_secs(1);
 
 impl Journal {
     /// About every 10 ms.
@@ -58,12 +53,8 @@ impl Journal {
         self.delete_dead(now, fx);
         self.change_next(now, fx);
         self.offer_start(now, fx);
-        let since = now.mono_ns - self.upkeep.last_pass_ns;
-        let moved = self.upkeep.log_starts_moved && since >= PASS_SPACING.as_nanos() as u64;
-        let knows_all = self.is_settled() || (!self.is_alone() && self.phase == Phase::Running);
-        if (moved || since >= retention_ns) && knows_all && view.version > Index::NONE {
-            self.pass(view, now, fx);
-        }
+        self.enter_sealed(fx);
+        self.look_at_partitions(view, retention_ns, now, fx);
         self.pump(now, fx);
     }
 
@@ -256,9 +247,10 @@ impl Journal {
                 assert_eq!(rolled.base, done.sealed.base);
                 let (base, last, bytes) = (rolled.base, rolled.last, rolled.bytes);
                 let journal = self.id;
+                self.catalog.push(Rc::clone(&done.sealed));
                 self.log.segments.sealed.push_back(done.sealed);
                 self.upkeep.checkpoints.push(done.checkpoint);
-                self.upkeep.log_starts_moved = true;
+                self.enter_sealed(fx);
                 fx.out.push(Output::Event(Event::SegmentSealed { journal, base, last, bytes }));
                 self.note_sealed(base, done.digest, fx);
                 let (index, bytes) = (done.checkpoint, done.checkpoint_bytes);
@@ -296,59 +288,8 @@ impl Journal {
         }
     }
 
-    /// Looks for log starts to move and segments that are dead.
-    fn pass(&mut self, view: &View, now: Now, fx: &mut Effects) {
-        if self.upkeep.passing || self.upkeep.deleting.is_under_way {
-            return;
-        }
-        self.upkeep.passing = true;
-        self.upkeep.last_pass_ns = now.mono_ns;
-        self.upkeep.log_starts_moved = false;
-        let segments: Vec<Rc<Sealed>> = self.log.segments.sealed.iter().cloned().collect();
-        let rules = self.rules(view, now);
-        let journal = self.id;
-        fx.start(
-            async move { Done::of(journal, JournalDone::Retention(retention::pass(segments, rules).await)) },
-        );
-    }
-
-    fn rules(&self, view: &View, now: Now) -> Map<PartitionId, Rules> {
-        let trusts = self.upkeep.trusts_clock;
-        let rules = self.ledger.state.fold.partitions().map(|(id, partition)| {
-            let settings = view.partition(id).map(|(topic, _)| topic.settings);
-            let expired_before_ms = settings
-                .filter(|settings| trusts && settings.retention_ms >= 0)
-                .map(|settings| now.wall_ms.saturating_sub(settings.retention_ms));
-            let bytes_max = settings
-                .filter(|settings| settings.retention_bytes >= 0)
-                .map(|settings| settings.retention_bytes as u64);
-            let log_start = partition.log_start;
-            let whole_from = log_start.max(partition.skipped_below);
-            let kept_bytes = partition.kept_bytes;
-            (id, Rules { log_start, whole_from, kept_bytes, expired_before_ms, bytes_max })
-        });
-        rules.collect()
-    }
-
-    pub fn passed(&mut self, result: Result<RetentionDone, ReadFault>, now: Now, fx: &mut Effects) {
-        self.upkeep.passing = false;
-        let Ok(done) = result else { return self.rebuild_bad_index(fx) };
-        self.upkeep.deleting.dead_segments = done.dead_segments;
-        self.upkeep.dead_bytes = done.dead_bytes;
-        self.upkeep.pinned_bytes = done.pinned_bytes;
-        // A replica that was filled from its leader's log start may lack what its own fold does not know to be dead.
-        if done.front_is_missing && self.is_alone() {
-            self.note_missing_front(fx);
-        }
-        if self.is_leader() {
-            self.queue_items(done.items, Vec::new());
-            self.propose_queued(now, fx);
-        }
-        self.delete_dead(now, fx);
-    }
-
     /// Segments before the first one are gone, and nobody deleted them.
-    fn note_missing_front(&mut self, fx: &mut Effects) {
+    pub(super) fn note_missing_front(&mut self, fx: &mut Effects) {
         let first = self.log.segments.first();
         let before = Index(first.0.saturating_sub(1));
         let damage = Damage {
@@ -442,6 +383,7 @@ impl Journal {
                 let old =
                     sealed.find(|sealed| sealed.base == new.base).expect("a segment that is read stays");
                 fx.out.push(Output::Event(Event::IndexRebuilt { journal: self.id, base: new.base }));
+                self.catalog.replace(&new);
                 *old = new;
             }
             // The next look-up that meets it tries again.

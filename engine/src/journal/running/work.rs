@@ -177,7 +177,7 @@ impl Journal {
                     }
                     fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
                     fx.partitions_changed |= !applied.items.is_empty();
-                    self.upkeep.log_starts_moved |= !applied.items.is_empty();
+                    self.note_dying(&applied.items);
                     self.ledger.waiters.commands_done(header.index(), applied.outcomes, fx);
                     changes.extend(applied.change);
                 }

@@ -88,9 +88,9 @@ impl Shard {
         let mut reading = self.fetches.reading.remove(&request).expect("it was begun");
         self.fetches.read_latency.record(now.mono_ns.saturating_sub(reading.since_ns));
         for (slot, journal, gathered) in read {
-            let part = &mut reading.parts[slot];
+            let (id, part) = (reading.partitions[slot], &mut reading.parts[slot]);
             match self.journals.get_mut(&journal).and_then(|slot| slot.journal_mut()) {
-                Some(journal) => journal.take_read(part, gathered, fx),
+                Some(journal) => journal.take_read(id, part, gathered, fx),
                 None => part.error = Some(Refusal::NotLeader),
             }
         }
