@@ -78,3 +78,52 @@ pub enum Input<'a> {
     /// Finish what is in flight, write checkpoints, answer [`crate::port::Output::Stopped`].
     Stop,
 }
+
+/// Names of inputs, for the figures of who kept the shard busy: see [`Input::number`].
+pub const INPUT_NAMES: [&str; 18] = [
+    "start_or_stop",
+    "disk",
+    "produce",
+    "fetch",
+    "query",
+    "cancel",
+    "control",
+    "elect",
+    "view",
+    "register",
+    "enter",
+    "old_copy",
+    "peer",
+    "formation",
+    "space",
+    "link",
+    "tick",
+    "turn_end",
+];
+
+impl Input<'_> {
+    /// Its place in [`INPUT_NAMES`].
+    pub fn number(&self) -> usize {
+        match self {
+            // The first and the last input of a shard.
+            Self::Start | Self::Stop => 0,
+            Self::Disk { .. } => 1,
+            Self::Produce(_) => 2,
+            Self::Fetch(_) => 3,
+            Self::Query(_) => 4,
+            Self::Cancel { .. } => 5,
+            Self::Control { .. } => 6,
+            Self::Elect { .. } => 7,
+            Self::View(_) => 8,
+            Self::Register(_) => 9,
+            Self::Enter(_) => 10,
+            Self::OldCopy { .. } => 11,
+            Self::Peer { .. } => 12,
+            Self::Formation(_) => 13,
+            Self::Space { .. } => 14,
+            Self::Link { .. } => 15,
+            Self::Tick => 16,
+            Self::TurnEnd => 17,
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod report;
 mod request;
 mod transaction;
 
-pub use input::Input;
+pub use input::{INPUT_NAMES, Input};
 pub use output::{
     Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
 };

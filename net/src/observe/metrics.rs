@@ -182,6 +182,7 @@ impl Collector for Page {
         self.follower_rows(&mut encoder)?;
         self.stages(&mut encoder)?;
         self.delays(&mut encoder)?;
+        self.steps(&mut encoder)?;
         self.apis(&mut encoder)
     }
 }
@@ -298,6 +299,27 @@ impl Page {
             for (shard, page) in self.shards.iter().enumerate() {
                 histogram(&mut family.encode_family(&[("shard", shard.to_string())])?, delay(page))?;
             }
+        }
+        Ok(())
+    }
+
+    /// The engine's steps, by input.
+    fn steps(&self, encoder: &mut DescriptorEncoder<'_>) -> Result {
+        let each = || {
+            self.shards.iter().enumerate().flat_map(|(shard, page)| {
+                let labels = move |input: &str| [("shard", shard.to_string()), ("input", input.to_owned())];
+                page.steps.by_name().map(move |(input, step)| (labels(input), step))
+            })
+        };
+        let help = "One step of a shard, by its input: all else on the shard waits for it";
+        let mut family = descriptor(encoder, "step_seconds", help, MetricType::Histogram)?;
+        for (labels, step) in each() {
+            histogram(&mut family.encode_family(&labels)?, &step.times)?;
+        }
+        let help = "The longest step since the process began, by its input";
+        let mut family = descriptor(encoder, "step_longest_seconds", help, MetricType::Gauge)?;
+        for (labels, step) in each() {
+            family.encode_family(&labels)?.encode_gauge(&(step.longest_ns as f64 / 1e9))?;
         }
         Ok(())
     }

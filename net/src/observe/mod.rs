@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod slow_disk;
 pub mod stats;
 pub mod status;
+pub mod steps;

@@ -1,6 +1,7 @@
 //! Figures that a shard keeps of its connections and requests: plain numbers, copied to the
 //! metrics page about once a second. Knows nothing of Prometheus.
 
+use crate::observe::steps::Steps;
 use crate::peer::links::LinkStats;
 use engine::coordinator::Figures;
 use engine::groups::GroupFigures;
@@ -35,6 +36,8 @@ pub struct ShardPage {
     pub fetches_late: Latency,
     /// How late the shard's ticks came: what had to wait for a long step had to wait this long.
     pub ticks_late: Latency,
+    /// The engine's steps.
+    pub steps: Steps,
     /// Answers that told of a quota exceeded.
     pub throttled: u64,
     pub received_bytes: u64,

@@ -180,7 +180,10 @@ impl ShardLoop {
         }
         let ends_turn = matches!(input, Input::TurnEnd);
         let mut outputs = Vec::new();
-        self.engine.borrow_mut().step(self.now(), input, &mut outputs);
+        let (number, now) = (input.number(), self.now());
+        self.engine.borrow_mut().step(now, input, &mut outputs);
+        let took_ns = self.now().mono_ns - now.mono_ns;
+        self.page.borrow_mut().steps.record(number, took_ns);
         for output in outputs {
             self.carry_out(output);
         }
