@@ -6,12 +6,12 @@ use engine::port::INPUT_NAMES;
 /// By input, as [`INPUT_NAMES`] has them.
 #[derive(Clone, Debug, Default)]
 pub struct Steps {
-    of: [Step; INPUT_NAMES.len()],
+    of: [StepTimes; INPUT_NAMES.len()],
 }
 
 /// Steps of one input.
 #[derive(Clone, Debug, Default)]
-pub struct Step {
+pub struct StepTimes {
     pub times: Latency,
     /// Since the process began.
     pub longest_ns: u64,
@@ -25,7 +25,7 @@ impl Steps {
     }
 
     /// Those that there were, with their names.
-    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, &Step)> {
+    pub fn by_name(&self) -> impl Iterator<Item = (&'static str, &StepTimes)> {
         INPUT_NAMES.into_iter().zip(&self.of).filter(|(_, step)| step.times.count > 0)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::cold::{ITEMS_AT_ONCE, Places, load};
 use super::container::Sealed;
-use super::fence::Stretch;
+use super::fence::Leg;
 use super::index::Item;
 use super::want::{Located, ReadFault};
 use crate::batch::places::{RecordPlaces, Step};
@@ -160,13 +160,13 @@ pub async fn max_timestamp(
     }
     let mut walk = places.finder.alive_from(partition);
     for at in 0.. {
-        let number = match places.finder.stretch(partition, walk, log_start) {
-            Some(Stretch::Whole { max_timestamp, next }) => {
+        let number = match places.finder.leg(partition, walk, log_start) {
+            Some(Leg::Whole { max_timestamp, next }) => {
                 newest = newest.max(Some(max_timestamp));
                 walk = next;
                 continue;
             }
-            Some(Stretch::One(number)) => number,
+            Some(Leg::One(number)) => number,
             None => break,
         };
         walk = number + 1;

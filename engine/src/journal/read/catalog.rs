@@ -5,7 +5,7 @@
 //! is looked into.
 
 use super::container::Sealed;
-use super::fence::{Fence, Stretch};
+use super::fence::{Fence, Leg};
 use super::index::{Item, PartitionFacts};
 use super::sealed_index::IndexError;
 use crate::ids::{Index, Offset, PartitionId};
@@ -239,11 +239,11 @@ impl Finder {
     }
 
     /// The next step of a walk that looks for the newest time behind `offset`.
-    pub fn stretch(&self, partition: PartitionId, from: u64, offset: Offset) -> Option<Stretch> {
+    pub fn leg(&self, partition: PartitionId, from: u64, offset: Offset) -> Option<Leg> {
         let state = self.0.borrow();
-        let fenced = state.fence.stretch(partition, from.max(state.first)..state.entered, offset);
+        let fenced = state.fence.leg(partition, from.max(state.first)..state.entered, offset);
         let open = from.max(state.entered);
-        fenced.or_else(|| state.at(open).map(|_| Stretch::One(open)))
+        fenced.or_else(|| state.at(open).map(|_| Leg::One(open)))
     }
 
     pub fn container(&self, number: u64) -> Option<Rc<Sealed>> {

@@ -46,7 +46,7 @@ pub struct Fence {
 
 /// What a walk by time comes to next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stretch {
+pub enum Leg {
     /// All containers of a group are whole behind the offset: their newest time, and where the walk goes on.
     Whole { max_timestamp: i64, next: u64 },
     /// One container, to be looked into.
@@ -96,7 +96,7 @@ impl Fence {
     }
 
     /// As [`Self::next`], for the newest time behind `offset`: groups that lie behind it whole are told at once.
-    pub fn stretch(&self, partition: PartitionId, range: Range<u64>, offset: Offset) -> Option<Stretch> {
+    pub fn leg(&self, partition: PartitionId, range: Range<u64>, offset: Offset) -> Option<Leg> {
         let chain = self.chains.get(&partition)?;
         let begin = chain.groups.partition_point(|group| group.number < range.start / GROUP);
         for group in &chain.groups[begin..] {
@@ -104,9 +104,9 @@ impl Fence {
             let end = (group.number + 1) * GROUP;
             let is_whole = group.number * GROUP >= range.start && end <= range.end;
             return Some(if is_whole && group.first_offset >= offset {
-                Stretch::Whole { max_timestamp: group.max_timestamp, next: end }
+                Leg::Whole { max_timestamp: group.max_timestamp, next: end }
             } else {
-                Stretch::One(first)
+                Leg::One(first)
             });
         }
         None
@@ -236,12 +236,12 @@ mod tests {
     #[test]
     fn whole_groups_tell_their_newest_time() {
         let fence = fence([1, 64, 65, 130]);
-        assert_eq!(fence.stretch(P, 0..200, Offset(15)), Some(Stretch::One(1)), "the offset is within");
-        let whole = Stretch::Whole { max_timestamp: 65, next: 128 };
-        assert_eq!(fence.stretch(P, 2..200, Offset(15)), Some(whole));
-        assert_eq!(fence.stretch(P, 65..200, Offset(15)), Some(Stretch::One(65)), "some were walked");
-        assert_eq!(fence.stretch(P, 128..131, Offset(15)), Some(Stretch::One(130)), "more may come");
-        assert_eq!(fence.stretch(P, 131..200, Offset(15)), None);
+        assert_eq!(fence.leg(P, 0..200, Offset(15)), Some(Leg::One(1)), "the offset is within");
+        let whole = Leg::Whole { max_timestamp: 65, next: 128 };
+        assert_eq!(fence.leg(P, 2..200, Offset(15)), Some(whole));
+        assert_eq!(fence.leg(P, 65..200, Offset(15)), Some(Leg::One(65)), "some were walked");
+        assert_eq!(fence.leg(P, 128..131, Offset(15)), Some(Leg::One(130)), "more may come");
+        assert_eq!(fence.leg(P, 131..200, Offset(15)), None);
     }
 
     #[test]
