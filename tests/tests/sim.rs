@@ -47,7 +47,7 @@ const MUST_HAPPEN: &[&str] = &[
     "crash while recovering: list journal folder",
     "crash while recovering: open journal.meta",
     "crash while recovering: read hard-state",
-    "crash while recovering: read checkpoint",
+    "crash while recovering: *checkpoint",
     "crash while recovering: read index",
     "crash while recovering: read segment",
     "crash while recovering: write segment",
