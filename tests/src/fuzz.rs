@@ -29,6 +29,11 @@ use engine::raft::Membership;
 use engine::register::NodeRecord;
 use engine::rewrite::check_run;
 use engine::rng::Rng;
+use net::client::sasl::jwt::{TokenRules, check_token};
+use net::client::sasl::oauthbearer::BearerMessage;
+use net::client::sasl::plain::PlainMessage;
+use net::client::sasl::scram_message::{ClientFinal, ClientFirst};
+use net::client::sasl::token_keys::TokenKeys;
 use net::kafka::api::Api;
 use net::kafka::codec::header;
 use net::kafka::codec::wire::{BytesMut, encode};
@@ -61,6 +66,7 @@ const WINDOWS_BYTES: usize = 12 << 20;
 /// Every target with its seeds; the golden files are read from `engine/tests/golden`.
 pub fn targets() -> Vec<Target> {
     let mut targets = of_clients();
+    targets.extend(of_strangers());
     targets.extend(of_peers());
     targets.extend(of_disks());
     targets
@@ -119,6 +125,52 @@ fn of_clients() -> Vec<Target> {
             _ = codec.decompress(body, 1 << 20);
         })),
     ]
+}
+
+/// Whoever is not known yet may send these.
+fn of_strangers() -> Vec<Target> {
+    let first = b"n,a=user,n=user,r=fyko+d2lbbFgONRv9qkxdawL,ext=1".to_vec();
+    let last = [&b"c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p="[..], &[b'A'; 43], b"="].concat();
+    vec![
+        target("stranger: SCRAM, first message", 4, vec![first, b"n,,n=us=2Cer,r=x".to_vec()], |bytes| {
+            _ = ClientFirst::read(bytes);
+        }),
+        target("stranger: SCRAM, last message", 4, vec![last], |bytes| {
+            _ = ClientFinal::read(bytes, Mechanism::ScramSha256, "n,,");
+        }),
+        target(
+            "stranger: PLAIN",
+            4,
+            vec![b"\0user\0pencil".to_vec(), b"user\0user\0pencil".to_vec()],
+            |bytes| {
+                _ = PlainMessage::read(bytes);
+            },
+        ),
+        target("stranger: OAUTHBEARER", 4, vec![BearerMessage::write("a.b.c")], |bytes| {
+            _ = BearerMessage::read(bytes);
+        }),
+        target("stranger: token", 64, tokens(), |bytes| {
+            let Ok(token) = core::str::from_utf8(bytes) else { return };
+            let rules =
+                TokenRules { issuer: None, audiences: Vec::new(), skew_s: 30, principal_claim: "sub".into() };
+            thread_local!(static KEYS: TokenKeys = TokenKeys::parse(TOKEN_KEYS).expect("keys"));
+            _ = KEYS.with(|keys| check_token(token, keys, &rules, 1500));
+        }),
+        target("operator: keys of tokens", 64, vec![TOKEN_KEYS.as_bytes().to_vec()], |bytes| {
+            if let Ok(text) = core::str::from_utf8(bytes) {
+                _ = TokenKeys::parse(text);
+            }
+        }),
+    ]
+}
+
+const TOKEN_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+/// The header is of the key above, the signature is none: what is behind it is not reached by guessing.
+fn tokens() -> Vec<Vec<u8>> {
+    let header = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ";
+    let claims = "eyJzdWIiOiJ1c2VyIiwiZXhwIjoyMDAwfQ";
+    vec![format!("{header}.{claims}.{}", "A".repeat(86)).into_bytes()]
 }
 
 fn of_peers() -> Vec<Target> {

@@ -8,9 +8,10 @@
 use crate::client::budget::Share;
 use crate::client::connections::{Connections, OpenConnection, WaitsFor};
 use crate::client::frame::Frame;
+use crate::client::login::{Login, LoginAnswer};
 use crate::client::socket::Socket;
 use crate::kafka::admission;
-use crate::kafka::api::{API_VERSIONS, FETCH, PRODUCE};
+use crate::kafka::api::{API_VERSIONS, FETCH, PRODUCE, SASL_AUTHENTICATE};
 use crate::kafka::apis::api_versions;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::header::{self, Opened, RequestHeader};
@@ -20,7 +21,7 @@ use crate::kafka::codec::wire::{Bytes, DECODED_TIMES_HELD, WireError};
 use crate::kafka::hot::fetch::{self, FetchWork};
 use crate::kafka::hot::produce::{self, Begun, ProduceWork};
 use crate::kafka::listener::Listener;
-use crate::kafka::request_context::{ANONYMOUS, Peer, RequestContext};
+use crate::kafka::request_context::RequestContext;
 use crate::kafka::versions;
 use crate::process::descriptors::ClientPlace;
 use crate::shard::completion::Waiters;
@@ -96,7 +97,7 @@ struct Queued {
 
 pub struct Connection {
     /// Who is at its other end.
-    peer: Rc<Peer>,
+    login: Login,
     address: SocketAddr,
     /// What the client called itself last.
     client_id: RefCell<Rc<str>>,
@@ -136,11 +137,7 @@ pub fn serve(stream: TcpStream, listener: &Arc<Listener>, place: ClientPlace, sh
     }
     let now_ns = shared.shard.now().mono_ns;
     let connection = Rc::new(Connection {
-        peer: Rc::new(Peer {
-            principal: ANONYMOUS.to_owned(),
-            listener: Arc::clone(listener),
-            address: address.ip(),
-        }),
+        login: Login::new(address, listener, shared),
         address,
         client_id: RefCell::new("".into()),
         socket: Socket::new(stream),
@@ -190,6 +187,10 @@ impl OpenConnection for Connection {
 
     fn last_progress_ns(&self) -> u64 {
         self.last_progress_ns.get()
+    }
+
+    fn ends_ns(&self) -> Option<u64> {
+        self.login.ends_ns()
     }
 
     fn close(&self) {
@@ -283,13 +284,13 @@ impl Connection {
             self.within_frame.set(true);
         }
         let bytes = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        if bytes > self.shared.frame_bytes_max || bytes < 8 {
+        let allowed = self.login.frame_bytes(&self.shared);
+        if !allowed.contains(&bytes) {
             match OtherProtocol::of(length) {
                 Some(other) => tracing::info!(peer = %self.address, "closed: {}", other.client()),
                 None => {
-                    let max = self.shared.frame_bytes_max;
-                    let bytes = i32::from_be_bytes(length);
-                    tracing::info!(peer = %self.address, "closed: a frame of {bytes} bytes, allowed are 8 to {max}");
+                    let (bytes, least, most) = (i32::from_be_bytes(length), allowed.start(), allowed.end());
+                    tracing::info!(peer = %self.address, "closed: a frame of {bytes} bytes, allowed are {least} to {most}");
                 }
             }
             self.shared.shard.page.borrow_mut().connections_refused += 1;
@@ -351,6 +352,10 @@ impl Connection {
             is_short && self.answer_bytes.get() < ANSWER_BYTES_WAITING_MAX
         };
         self.changed.until(|| has_place() || self.closed.get()).await;
+        if self.login.awaits_raw() {
+            let answer = self.login.take_raw(&self.shared, &frame, || self.closed.get()).await?;
+            return self.push_login(answer, SASL_AUTHENTICATE, received_ns);
+        }
         let (header, body) = match header::open(&frame, &self.shared.apis)? {
             Opened::Request { header, body } => (header, body),
             Opened::UnknownApiVersions { correlation } => {
@@ -359,6 +364,9 @@ impl Connection {
                 return Ok(());
             }
         };
+        if let Some(answer) = self.login.take(&self.shared, &header, body, || self.closed.get()).await? {
+            return self.push_login(answer, header.api_key, received_ns);
+        }
         let asked = self.request_context(&header, body.len(), received_ns).await?;
         let Ok(()) = admission::authorize(&asked);
         let answer = match asked.api {
@@ -462,7 +470,7 @@ impl Connection {
             0 => None,
             bytes => Some(Rc::new(self.reserve(bytes, body_bytes).await?)),
         };
-        let (peer, client_id) = (Rc::clone(&self.peer), self.client_id(client_id.unwrap_or_default()));
+        let (peer, client_id) = (self.login.peer(), self.client_id(client_id.unwrap_or_default()));
         Ok(RequestContext { peer, client_id, api, version, correlation, received_ns, memory })
     }
 
@@ -496,6 +504,13 @@ impl Connection {
     fn text_gone(&self, bytes: usize) {
         self.answer_bytes.set(self.answer_bytes.get() - bytes);
         self.shared.text_bytes.set(self.shared.text_bytes.get() - bytes);
+    }
+
+    /// Who is told that it did not get in is told nothing else.
+    fn push_login(&self, answer: LoginAnswer, api_key: i16, received_ns: u64) -> Result<(), Malformed> {
+        self.progress();
+        self.push(Answer::Ready(Outgoing::of(answer.frame)), api_key, received_ns);
+        answer.ends.map_or(Ok(()), Err)
     }
 
     fn push(&self, answer: Answer, api_key: i16, received_ns: u64) {
@@ -543,9 +558,9 @@ impl Connection {
         let text_bytes = queued.answer.ready_bytes();
         let (outgoing, errors) = match queued.answer {
             Answer::Ready(outgoing) => (outgoing, 0),
-            Answer::Produce(work) => work.finish(context, &self.peer.listener),
+            Answer::Produce(work) => work.finish(context, &self.login.peer().listener),
             Answer::Fetch(work) => {
-                let (outgoing, errors, throttle) = work.finish(context, &self.peer.listener);
+                let (outgoing, errors, throttle) = work.finish(context, &self.login.peer().listener);
                 self.mute(throttle);
                 (outgoing, errors)
             }

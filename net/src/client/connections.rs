@@ -2,6 +2,7 @@
 
 use crate::client::budget::FrameBudget;
 use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
+use crate::client::sasl::shard_sasl::{SaslSetup, ShardSasl};
 use crate::kafka::api::Api;
 use crate::kafka::codec::wire::BODY_BYTES_MAX;
 use crate::kafka::context::Context;
@@ -38,6 +39,8 @@ pub trait OpenConnection {
     fn peer(&self) -> SocketAddr;
     fn waits_for(&self) -> WaitsFor;
     fn last_progress_ns(&self) -> u64;
+    /// When it ends however much it does: its client is not known, or not for longer.
+    fn ends_ns(&self) -> Option<u64>;
     /// Bytes of its answers without records.
     fn answer_bytes(&self) -> usize;
     /// Takes no further request; closes when those in flight are answered.
@@ -49,6 +52,7 @@ pub trait OpenConnection {
 pub struct Connections {
     pub shard: Rc<ShardLoop>,
     pub context: Context,
+    pub sasl: ShardSasl,
     pub apis: Vec<Api>,
     pub frames: FrameBudget,
     pub frame_buffers: FrameBuffers,
@@ -77,14 +81,21 @@ impl Connections {
     /// the reserve of one largest frame or of one request that grows as it is decoded, an eighth is
     /// for answers; the engine has the other half. Half of what frames may take is also enough for
     /// the requests that are decoded: their frames are gone by then.
-    pub fn new(shard: Rc<ShardLoop>, memory_bytes: usize, descriptors: Arc<Descriptors>) -> Rc<Self> {
+    pub fn new(
+        shard: Rc<ShardLoop>,
+        memory_bytes: usize,
+        sasl: SaslSetup,
+        descriptors: Arc<Descriptors>,
+    ) -> Rc<Self> {
         let recompress_bytes = memory_bytes / 32;
         let frame_bytes = memory_bytes / 8 - recompress_bytes;
         shard.page.borrow_mut().memory_budget_bytes = memory_bytes as u64 / 2;
         let context = Context::new(Rc::clone(&shard), recompress_bytes);
         let request_bytes_max = (context.settings.request_bytes_max as usize).min(FRAME_BYTES_MAX);
+        let sasl = ShardSasl::new(sasl, &context.settings.sasl);
         Rc::new(Self {
             context,
+            sasl,
             shard,
             apis: versions::apis(),
             frames: FrameBudget::new(frame_bytes),
@@ -186,8 +197,10 @@ impl Connections {
         };
         for connection in self.open.borrow().values() {
             let still_ns = now_ns.saturating_sub(connection.last_progress_ns());
-            if u128::from(still_ns) > limit(&**connection).as_nanos() {
-                tracing::debug!(peer = %connection.peer(), "closed: no progress");
+            let is_over = connection.ends_ns().is_some_and(|ends_ns| now_ns >= ends_ns);
+            if is_over || u128::from(still_ns) > limit(&**connection).as_nanos() {
+                let why = if is_over { "its client is not known, or not any more" } else { "no progress" };
+                tracing::debug!(peer = %connection.peer(), "closed: {why}");
                 self.shard.page.borrow_mut().connections_refused += 1;
                 connection.close();
             }

@@ -6,5 +6,6 @@ pub mod connection;
 pub mod connections;
 pub mod frame;
 pub mod listener;
+pub mod login;
 pub mod sasl;
 pub mod socket;

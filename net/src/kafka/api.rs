@@ -14,4 +14,8 @@ pub const PRODUCE: i16 = 0;
 
 pub const FETCH: i16 = 1;
 
+pub const SASL_HANDSHAKE: i16 = 17;
+
 pub const API_VERSIONS: i16 = 18;
+
+pub const SASL_AUTHENTICATE: i16 = 36;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::dispatch::{self, Handler};
 use super::request_context::RequestContext;
-use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE};
+use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE};
 use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
@@ -43,10 +43,13 @@ use crate::kafka::codec::wire::{Bytes, BytesMut, WireError};
 
 /// The APIs with a codec of their own. Produce is advertised from 0 and answered from 3: below
 /// that it is UNSUPPORTED_VERSION, but without these librdkafka 2.0 stops compressing.
-const HOT: [Api; 3] = [
+const HOT: [Api; 5] = [
     Api { key: PRODUCE, min: 0, max: 11, flexible_from: 9 },
     Api { key: FETCH, min: 4, max: 16, flexible_from: 12 },
     Api { key: API_VERSIONS, min: 0, max: 4, flexible_from: 3 },
+    // A connection's own: who its client is (see `client::login`).
+    Api { key: SASL_HANDSHAKE, min: 0, max: 1, flexible_from: 2 },
+    Api { key: SASL_AUTHENTICATE, min: 0, max: 2, flexible_from: 2 },
 ];
 
 macro_rules! surface {
@@ -65,6 +68,8 @@ macro_rules! surface {
                 PRODUCE => "Produce",
                 FETCH => "Fetch",
                 API_VERSIONS => "ApiVersions",
+                SASL_HANDSHAKE => "SaslHandshake",
+                SASL_AUTHENTICATE => "SaslAuthenticate",
                 $(key if key == dispatch::key_of::<$handler>() => dispatch::name_of::<$handler>(),)*
                 _ => "other",
             }

@@ -24,6 +24,7 @@ const SHARD_COUNTERS: &[Row<ShardPage>] = &[
     ("connections_refused", "Connections closed for bad input, a time-out or the memory budget", |p| {
         p.connections_refused
     }),
+    ("logins_refused", "Clients that did not prove who they are", |p| p.logins_refused),
     ("throttled", "Answers after which a connection was muted: a quota was exceeded", |p| p.throttled),
     ("received_bytes", "Bytes received from clients", |p| p.received_bytes),
     ("sent_bytes", "Bytes sent to clients", |p| p.sent_bytes),

@@ -2,7 +2,6 @@
 //! Asks the machine only for its cores and memory; whether it can do the rest is `environment`'s.
 
 use super::node_config::NodeConfig;
-use crate::kafka::security_protocol::SecurityProtocol;
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
 use crate::process::address::Address;
 use crate::process::kafka_settings;
@@ -86,6 +85,7 @@ impl Config {
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
             advertised: listeners.advertised(options.cluster.rack),
             listeners,
+            plaintext_passwords: options.allow_plaintext_passwords,
             kafka,
             accept_loss: options.accept_loss.iter().map(|name| journal(name)).collect::<Result<_, _>>()?,
             cluster,
@@ -119,6 +119,7 @@ impl Config {
             ("listen", text(&plain.given)),
             ("listener", format!("[{}]", list(named.iter().map(ListenerConfig::described).collect()))),
             ("advertise", advertise),
+            ("allow-plaintext-passwords", node.plaintext_passwords.to_string()),
             ("shards", node.shards.to_string()),
             ("memory", node.memory_bytes.to_string()),
             ("segment-bytes", node.segment_bytes.to_string()),
@@ -278,11 +279,11 @@ fn segment_bytes(bytes: u64) -> Result<u64, Refusal> {
 
 /// Listeners that are not served yet are refused, not left open.
 fn serves(one: &ListenerConfig) -> Result<(), Refusal> {
-    if one.listener.protocol == SecurityProtocol::Plaintext {
+    if !one.listener.protocol.is_encrypted() {
         return Ok(());
     }
     let what = format!("--listener {}: {} is not served yet", one.described(), one.listener.protocol);
-    Err(Refusal::usage(what, "leave the listener out; only PLAINTEXT is served"))
+    Err(Refusal::usage(what, "leave the listener out; PLAINTEXT and SASL_PLAINTEXT are served"))
 }
 
 fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {

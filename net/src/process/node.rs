@@ -1,5 +1,6 @@
 //! A node: its shards' threads, from a checked configuration to the last one's end.
 
+use crate::client::sasl::shard_sasl::SaslSetup;
 use crate::observe::status::Status;
 use crate::peer::addresses::Addresses;
 use crate::peer::config::ClusterConfig;
@@ -24,7 +25,7 @@ const RAFT_WINDOW_ENTRIES: usize = 8192;
 const BLOCKING_THREADS: usize = 1;
 
 /// Runs the node's shards until it is asked to stop or one of them cannot go on.
-pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
+pub fn run(config: NodeConfig, sasl: &SaslSetup, status: Arc<Status>) -> Result<(), NodeError> {
     assert_eq!(config.cpus.len(), usize::from(config.shards));
     let end = Arc::new(End::default());
     // Zero is not told.
@@ -43,6 +44,7 @@ pub fn run(config: NodeConfig, status: Arc<Status>) -> Result<(), NodeError> {
                 all.map(|one| (Arc::clone(&one.listener), of_shard(one.listen, shard))).collect()
             },
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
+            sasl: sasl.clone(),
             status: Arc::clone(&status),
             descriptors: Arc::clone(&descriptors),
             end: Arc::clone(&end),

@@ -29,6 +29,8 @@ pub struct NodeConfig {
     /// Of all shards together.
     pub catch_up_bytes_per_s: u64,
     pub listeners: Listeners,
+    /// Passwords and tokens are taken over connections that others can read, too.
+    pub plaintext_passwords: bool,
     pub advertised: Advertised,
     pub kafka: Vec<(String, String)>,
     pub accept_loss: Vec<JournalId>,

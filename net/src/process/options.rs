@@ -43,6 +43,12 @@ pub struct Options {
     #[serde(default, deserialize_with = "one_or_several")]
     pub advertise: Vec<String>,
 
+    /// Take passwords and tokens (PLAIN, OAUTHBEARER) from clients beyond this machine although their
+    /// connection is not encrypted: whoever reads it can be them
+    #[arg(long, global = true)]
+    #[serde(default)]
+    pub allow_plaintext_passwords: bool,
+
     /// Shards of this node, each a pinned thread and a broker to clients [default: the smaller of
     /// 8 and the cores this process may run on]
     #[arg(long, value_name = "N", global = true)]
@@ -119,12 +125,13 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 14] = [
+pub const FILE_KEYS: [&str; 15] = [
     "data-dir",
     "node-id",
     "listen",
     "listener",
     "advertise",
+    "allow-plaintext-passwords",
     "shards",
     "memory",
     "segment-bytes",
@@ -146,6 +153,7 @@ impl Options {
             listen: self.listen.or(file.listen),
             listener: if self.listener.is_empty() { file.listener } else { self.listener },
             advertise: if self.advertise.is_empty() { file.advertise } else { self.advertise },
+            allow_plaintext_passwords: self.allow_plaintext_passwords || file.allow_plaintext_passwords,
             shards: self.shards.or(file.shards),
             memory: self.memory.or(file.memory),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),

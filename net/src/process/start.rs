@@ -2,6 +2,9 @@
 
 use super::end::NodeError;
 use super::node_config::NodeConfig;
+use crate::client::sasl::mechanism::SaslMechanism;
+use crate::client::sasl::shard_sasl::SaslSetup;
+use crate::client::sasl::token_file::TokenFile;
 use crate::observe::http;
 use crate::observe::status::Status;
 use crate::peer::config::ClusterConfig;
@@ -10,6 +13,7 @@ use crate::process::config::Config;
 use crate::process::data_folder::{DataFolder, SegmentBytes};
 use crate::process::refusal::Refusal;
 use crate::process::{environment, node, signals};
+use engine::control::config::{BrokerSettings, Statics};
 use engine::ids::NodeId;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,6 +23,7 @@ use std::sync::Arc;
 pub struct Prepared {
     config: NodeConfig,
     folder: DataFolder,
+    sasl: SaslSetup,
     status: Arc<Status>,
 }
 
@@ -29,6 +34,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let clients = node.listeners.0.iter().map(|one| (one.option(), one.listen));
     let peers = cluster.map(|cluster| ("--peer-listen", cluster.listen));
     environment::check(clients.chain(peers), node.shards, config.http_listen)?;
+    let sasl = SaslSetup { tokens: token_file(node)?, plaintext_passwords: node.plaintext_passwords };
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
     let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
@@ -44,7 +50,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
     // Nobody has to read stdout.
     let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
-    Ok(Prepared { config: node, folder, status })
+    Ok(Prepared { config: node, folder, sasl, status })
 }
 
 impl Prepared {
@@ -57,18 +63,41 @@ impl Prepared {
             tracing::warn!(
                 listener = one.listener.name,
                 listen = %one.listen,
-                "clients beyond this machine are served in plaintext, without authentication"
+                "clients beyond this machine are served in plaintext{}",
+                if one.listener.protocol.asks_sasl() { "" } else { ", without authentication" }
             );
+        }
+        if let Some(tokens) = &self.sasl.tokens
+            && let Err(error) = tokens.watch()
+        {
+            tracing::warn!("no thread to look at the keys of tokens: they stay as they are: {error}");
         }
         if let Some(cluster) = &self.config.cluster
             && !cluster.listen.ip().is_loopback()
         {
             tracing::warn!("links to other nodes are plaintext without authentication (--insecure-peers)");
         }
-        let ended = node::run(self.config, self.status);
+        let ended = node::run(self.config, &self.sasl, self.status);
         drop(self.folder);
         ended
     }
+}
+
+/// The keys of tokens, where a listener offers them.
+fn token_file(node: &NodeConfig) -> Result<Option<Arc<TokenFile>>, Refusal> {
+    let statics = Statics::new(&node.kafka).expect("checked with the options");
+    let sasl = BrokerSettings::effective(&statics).sasl;
+    let is_asked = node.listeners.0.iter().any(|one| one.listener.protocol.asks_sasl());
+    if !is_asked || !sasl.mechanisms.iter().any(|name| name == SaslMechanism::OauthBearer.name()) {
+        return Ok(None);
+    }
+    let url = sasl.jwks_url.ok_or_else(|| {
+        Refusal::usage(
+            "sasl.enabled.mechanisms has OAUTHBEARER, and there are no keys to check tokens with",
+            "give sasl.oauthbearer.jwks.endpoint.url=file:///PATH",
+        )
+    })?;
+    TokenFile::open(&url).map(Some)
 }
 
 /// What clients are told of a shard.

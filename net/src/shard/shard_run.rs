@@ -3,6 +3,7 @@
 use super::results::TICK;
 use crate::client::connections::Connections;
 use crate::client::listener;
+use crate::client::sasl::shard_sasl::SaslSetup;
 use crate::kafka::listener::Listener;
 use crate::observe::status::{Phase, Status};
 use crate::peer::addresses::Addresses;
@@ -32,6 +33,7 @@ pub struct ShardSetup {
     pub listeners: Vec<(Arc<Listener>, SocketAddr)>,
     /// Where this shard listens for other nodes, and where they are.
     pub peers: Option<(SocketAddr, Arc<Addresses>)>,
+    pub sasl: SaslSetup,
     pub status: Arc<Status>,
     pub descriptors: Arc<Descriptors>,
     pub end: Arc<End>,
@@ -50,7 +52,7 @@ const LINK_QUEUE_BYTES_MIN: usize = LARGE_ENTRY_BYTES_MAX + (4 << 20);
 
 /// Runs a shard to its end.
 pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
-    let ShardSetup { config, memory_bytes, data_dir, listeners, peers, status, descriptors, end, ends } =
+    let ShardSetup { config, memory_bytes, data_dir, listeners, peers, sasl, status, descriptors, end, ends } =
         setup;
     let disk = GlommioDisk::open_counted(&data_dir, Arc::clone(&descriptors.files)).await;
     let disk = disk.map_err(|error| NodeError::Environment(error.to_string()))?;
@@ -67,7 +69,7 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         linked.map_err(|error| NodeError::Environment(format!("cannot listen on {listen}: {error}")))?;
     }
     shard.start(ends);
-    let connections = Connections::new(Rc::clone(&shard), memory_bytes, Arc::clone(&descriptors));
+    let connections = Connections::new(Rc::clone(&shard), memory_bytes, sasl, Arc::clone(&descriptors));
     let ticking = (Rc::clone(&shard), Rc::clone(&connections));
     glommio::spawn_local(async move { tick(ticking.0, &ticking.1).await }).detach();
 

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod proxy;
 pub mod records;
 pub mod requests;
+pub mod sasl;
 pub mod small_disk;
 pub mod stream;
 pub mod verify;

@@ -129,6 +129,23 @@ pub struct BrokerSettings {
     /// `None`: not set.
     pub offsets_replication_factor: Option<i16>,
     pub groups: GroupConfig,
+    pub sasl: SaslSettings,
+}
+
+/// How clients of SASL listeners prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaslSettings {
+    /// By their registered names.
+    pub mechanisms: Vec<String>,
+    pub receive_bytes_max: u32,
+    /// 0: a proof is for as long as its connection.
+    pub reauth_max_ms: u64,
+    /// `None`: not set.
+    pub jwks_url: Option<String>,
+    pub issuer: Option<String>,
+    pub audiences: Vec<String>,
+    pub principal_claim: String,
+    pub clock_skew_s: u64,
 }
 
 impl BrokerSettings {
@@ -151,7 +168,23 @@ impl BrokerSettings {
                 .get("offsets.topic.replication.factor")
                 .map(|factor| factor.parse().expect("checked when it was set")),
             groups: group_config(statics),
+            sasl: sasl_settings(statics),
         }
+    }
+}
+
+fn sasl_settings(statics: &Statics) -> SaslSettings {
+    let text = |name| statics.get(name).map(str::to_owned);
+    let list = |value: &str| list_of(value).map(str::to_owned).collect();
+    SaslSettings {
+        mechanisms: list(static_value(statics, "sasl.enabled.mechanisms")),
+        receive_bytes_max: static_number(statics, "sasl.server.max.receive.size"),
+        reauth_max_ms: static_number(statics, "connections.max.reauth.ms"),
+        jwks_url: text("sasl.oauthbearer.jwks.endpoint.url"),
+        issuer: text("sasl.oauthbearer.expected.issuer"),
+        audiences: statics.get("sasl.oauthbearer.expected.audience").map(list).unwrap_or_default(),
+        principal_claim: static_value(statics, "sasl.oauthbearer.sub.claim.name").to_owned(),
+        clock_skew_s: static_number(statics, "sasl.oauthbearer.clock.skew.seconds"),
     }
 }
 

@@ -13,8 +13,7 @@ const REPLICATION: &str = "followers are sent entries as they are written; see -
 const COMPACTION: &str = "compaction is not built";
 const TRANSACTIONS: &str = "transactions are not built";
 const TIERED: &str = "tiered storage is not built";
-const SECURITY: &str =
-    "TLS, SASL and an authorizer are not built; keep the port where only clients you trust reach it";
+const SECURITY: &str = "security is set by listeners (--listener NAME=PROTOCOL://HOST:PORT) and sasl.enabled.mechanisms; see OPERATIONS.md";
 const QUOTAS: &str =
     "quotas are set per client, with kafka-configs --entity-type clients or AlterClientQuotas";
 const METRICS: &str = "metrics are at --http-listen under /metrics";
@@ -31,7 +30,7 @@ const PLACES: &[(&str, &str)] = &[
     ("alter.config.policy.class.name", SECURITY), ("create.topic.policy.class.name", SECURITY),
     ("authorizer.class.name", SECURITY), ("early.start.", SECURITY), ("super.users", SECURITY), ("principal.builder.", SECURITY),
     ("ssl.", SECURITY), ("sasl.", SECURITY), ("security.", SECURITY), ("password.encoder.", SECURITY), ("delegation.token.", SECURITY),
-    ("connections.max.reauth.ms", SECURITY), ("connection.failed.authentication.delay.ms", SECURITY),
+    ("connection.failed.authentication.delay.ms", SECURITY),
     ("allow.everyone.if.no.acl.found", SECURITY), ("zookeeper.", QUORUM),
     ("node.id", QUORUM), ("broker.id", QUORUM), ("reserved.broker.max.id", QUORUM), ("process.roles", QUORUM),
     ("controller.", QUORUM), ("metadata.", QUORUM), ("broker.heartbeat.", QUORUM), ("broker.session.", QUORUM),

@@ -31,6 +31,8 @@ pub enum Kind {
     },
     /// One of these.
     Choice(&'static [&'static str]),
+    /// Any text: a name, or a file's address.
+    Text,
     /// Any of these, separated by commas.
     List(&'static [&'static str]),
 }
@@ -40,7 +42,7 @@ impl Kind {
     pub fn kafka_type(self) -> i8 {
         match self {
             Kind::Boolean => 1,
-            Kind::Choice(_) => 2,
+            Kind::Choice(_) | Kind::Text => 2,
             Kind::Int { .. } => 3,
             Kind::Long { .. } => 5,
             Kind::Double { .. } => 6,
@@ -56,6 +58,7 @@ impl Kind {
             Kind::Long { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Double { min, max } => format!("a number from {min} to {max}"),
             Kind::Choice(of) => format!("one of {}", of.join(", ")),
+            Kind::Text => "a text".to_owned(),
             Kind::List(of) => format!("a list of {}, with commas between", of.join(", ")),
         }
     }
@@ -69,6 +72,10 @@ impl Kind {
             Kind::Int { min, max } => number(value, "INT", min, max),
             Kind::Long { min, max } => number(value, "LONG", min, max),
             Kind::Double { min, max } => number(value, "DOUBLE", min, max),
+            Kind::Text if value.is_empty() || value.chars().any(char::is_control) => {
+                Err("it is empty, or not one line".to_owned())
+            }
+            Kind::Text => Ok(()),
             Kind::Choice(of) if of.contains(&value) => Ok(()),
             Kind::Choice(of) => Err(format!("must be one of: {}", of.join(", "))),
             Kind::List(of) => match list_of(value).find(|item| !of.contains(item)) {

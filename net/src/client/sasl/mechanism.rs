@@ -1,18 +1,18 @@
 //! The mechanisms by which a client may say who it is.
 
-use super::scram_keys::ScramHash;
+use engine::control::credentials::Mechanism;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SaslMechanism {
-    Scram(ScramHash),
+    Scram(Mechanism),
     Plain,
     OauthBearer,
 }
 
 impl SaslMechanism {
     pub const ALL: [SaslMechanism; 4] = [
-        SaslMechanism::Scram(ScramHash::Sha512),
-        SaslMechanism::Scram(ScramHash::Sha256),
+        SaslMechanism::Scram(Mechanism::ScramSha512),
+        SaslMechanism::Scram(Mechanism::ScramSha256),
         SaslMechanism::Plain,
         SaslMechanism::OauthBearer,
     ];
@@ -20,7 +20,7 @@ impl SaslMechanism {
     /// As it is registered, and as Kafka's settings write it.
     pub fn name(self) -> &'static str {
         match self {
-            SaslMechanism::Scram(hash) => hash.mechanism(),
+            SaslMechanism::Scram(hash) => hash.name(),
             SaslMechanism::Plain => "PLAIN",
             SaslMechanism::OauthBearer => "OAUTHBEARER",
         }

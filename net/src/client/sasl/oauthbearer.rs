@@ -40,6 +40,7 @@ impl<'a> BearerMessage<'a> {
 
     /// The message, for clients of ours.
     pub fn write(token: &str) -> Vec<u8> {
+        assert!(!token.contains('\x01'), "a token that ends before its end");
         format!("n,,\x01auth=Bearer {token}\x01\x01").into_bytes()
     }
 }

@@ -35,6 +35,7 @@ impl PlainMessage {
 
     /// The message, for clients of ours.
     pub fn write(user: &str, password: &[u8]) -> Zeroizing<Vec<u8>> {
+        assert!(!user.is_empty() && !user.contains('\0'), "a name that ends before its end");
         let mut message = Zeroizing::new(Vec::with_capacity(user.len() + password.len() + 2));
         message.push(0);
         message.extend_from_slice(user.as_bytes());

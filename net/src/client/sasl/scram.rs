@@ -1,14 +1,13 @@
 //! The server's side of one SCRAM exchange: two messages come, two go.
 
 use super::credentials::{Decoys, ScramCredential, ScramUsers};
-use super::scram_keys::ScramHash;
 use super::scram_message::{ClientFinal, ClientFirst, SaslMalformed};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use subtle::ConstantTimeEq;
+use engine::control::credentials::Mechanism;
 
 /// Between the two messages of the client.
 pub struct ScramExchange {
-    hash: ScramHash,
+    hash: Mechanism,
     user: String,
     is_known: bool,
     credential: ScramCredential,
@@ -29,7 +28,7 @@ impl ScramExchange {
     /// Takes the first message; gives the exchange and what to send. A name that is nobody's is answered alike.
     /// `server_nonce` must be new each time.
     pub fn begin(
-        hash: ScramHash,
+        hash: Mechanism,
         message: &[u8],
         server_nonce: &[u8],
         users: &dyn ScramUsers,
@@ -62,7 +61,9 @@ impl ScramExchange {
     /// Takes the second one; `None` when it proves nothing.
     pub fn finish(self, message: &[u8]) -> Result<Option<ScramProven>, SaslMalformed> {
         let last = ClientFinal::read(message, self.hash, &self.gs2_header)?;
-        if !bool::from(last.nonce.as_bytes().ct_eq(self.nonce.as_bytes())) {
+        // Ends with, as in Kafka: librdkafka before 2.6.1 puts its own part before it once more. What is signed below
+        // has all of it.
+        if !last.nonce.ends_with(&self.nonce) {
             return Err(SaslMalformed("not the nonce of this exchange"));
         }
         let signed = format!("{},{},{}", self.client_first_bare, self.server_first, last.without_proof);
@@ -87,14 +88,14 @@ mod tests {
     use super::*;
     use crate::client::sasl::credentials::tests::Known;
     use crate::client::sasl::scram_client::ScramClient;
-    use crate::client::sasl::scram_keys::ScramKeys;
+    use crate::client::sasl::scram_keys::{ScramKeys, hmac};
     use crate::client::sasl::stretch::Stretch;
 
     /// RFC 7677, section 3, whose server's nonce is not base64: its messages are checked in `scram_keys`.
     struct Rfc;
 
     impl ScramUsers for Rfc {
-        fn scram(&self, user: &str, hash: ScramHash) -> Option<ScramCredential> {
+        fn scram(&self, user: &str, hash: Mechanism) -> Option<ScramCredential> {
             let salt = BASE64_STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
             let salted = Stretch::new(hash, b"pencil", &salt, 4096).finish();
             let keys = ScramKeys::of_salted_password(hash, &salted);
@@ -105,7 +106,7 @@ mod tests {
     fn begun(message: &str) -> (ScramExchange, String) {
         let decoys = Decoys::new(b"secret");
         let (exchange, answer) =
-            ScramExchange::begin(ScramHash::Sha256, message.as_bytes(), b"server", &Rfc, &decoys)
+            ScramExchange::begin(Mechanism::ScramSha256, message.as_bytes(), b"server", &Rfc, &decoys)
                 .expect("taken");
         (exchange, String::from_utf8(answer).expect("text"))
     }
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(exchange.user(), "nobody");
     }
 
-    fn exchange(hash: ScramHash, user: &str, password: &str) -> Option<String> {
+    fn exchange(hash: Mechanism, user: &str, password: &str) -> Option<String> {
         let (users, decoys) = (Known::default().with("anna", "pencil"), Decoys::new(b"secret"));
         let client = ScramClient::new(hash, user, password.as_bytes(), "client");
         let (server, first) =
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn who_knows_the_password_gets_in_and_nobody_else() {
-        for hash in [ScramHash::Sha256, ScramHash::Sha512] {
+        for hash in [Mechanism::ScramSha256, Mechanism::ScramSha512] {
             assert_eq!(exchange(hash, "anna", "pencil"), Some("anna".to_owned()));
             assert_eq!(exchange(hash, "anna", "pencils"), None);
             assert_eq!(exchange(hash, "bert", "pencil"), None);
@@ -140,14 +141,32 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_with_the_clients_part_twice_is_taken_as_librdkafka_sends_it() {
+        let users = Known::default().with("anna", "pencil");
+        let decoys = Decoys::new(b"secret");
+        let keys = users.scram("anna", Mechanism::ScramSha256).expect("there");
+        let first = b"n,,n=anna,r=client";
+        let (server, answer) =
+            ScramExchange::begin(Mechanism::ScramSha256, first, b"server", &users, &decoys).expect("taken");
+        let nonce = "clientclientc2VydmVy";
+        let signed = format!("n=anna,r=client,{},c=biws,r={nonce}", String::from_utf8(answer).expect("text"));
+        let salted = Stretch::new(Mechanism::ScramSha256, b"pencil", &keys.salt, keys.iterations).finish();
+        let mut proof = hmac(Mechanism::ScramSha256, salted.as_bytes(), &[b"Client Key"]);
+        let stored = keys.keys.stored_key.as_bytes();
+        proof.xor(&hmac(Mechanism::ScramSha256, stored, &[signed.as_bytes()]));
+        let last = format!("c=biws,r={nonce},p={}", BASE64_STANDARD.encode(proof.as_bytes()));
+        assert_eq!(server.finish(last.as_bytes()).expect("whole").expect("proven").user, "anna");
+    }
+
+    #[test]
     fn a_proof_of_another_exchange_is_no_proof() {
         let users = Known::default().with("anna", "pencil");
         let decoys = Decoys::new(b"secret");
         let begin = |nonce: &[u8]| {
-            let client = ScramClient::new(ScramHash::Sha256, "anna", b"pencil", "client");
+            let client = ScramClient::new(Mechanism::ScramSha256, "anna", b"pencil", "client");
             let first = client.first();
             let (server, answer) =
-                ScramExchange::begin(ScramHash::Sha256, first.as_bytes(), nonce, &users, &decoys)
+                ScramExchange::begin(Mechanism::ScramSha256, first.as_bytes(), nonce, &users, &decoys)
                     .expect("taken");
             (server, client.prove(&answer).expect("an answer").0)
         };

@@ -1,10 +1,11 @@
 //! The client's side of SCRAM, for the commands and the load generator: in its order, each step's type leads to the
 //! next one.
 
-use super::scram_keys::{ScramDigest, ScramHash, ScramKeys};
+use super::scram_keys::{ScramDigest, ScramKeys, hmac};
 use super::scram_message::{SaslMalformed, encode_name};
 use super::stretch::Stretch;
 use base64::prelude::{BASE64_STANDARD, Engine};
+use engine::control::credentials::Mechanism;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ const ITERATIONS_MIN: u32 = 4096;
 
 /// Before the server's first message.
 pub struct ScramClient {
-    hash: ScramHash,
+    hash: Mechanism,
     bare: String,
     nonce: String,
     password: Zeroizing<Vec<u8>>,
@@ -28,7 +29,11 @@ pub struct ScramClientProof {
 
 impl ScramClient {
     /// `nonce` is printable, without commas, and new each time.
-    pub fn new(hash: ScramHash, user: &str, password: &[u8], nonce: &str) -> Self {
+    pub fn new(hash: Mechanism, user: &str, password: &[u8], nonce: &str) -> Self {
+        assert!(
+            !nonce.is_empty() && nonce.bytes().all(|byte| byte.is_ascii_graphic() && byte != b','),
+            "no nonce"
+        );
         let bare = format!("n={},r={nonce}", encode_name(user));
         Self { hash, bare, nonce: nonce.to_owned(), password: Zeroizing::new(password.to_vec()) }
     }
@@ -57,8 +62,8 @@ impl ScramClient {
         let keys = ScramKeys::of_salted_password(hash, &salted);
         let without_proof = format!("c=biws,r={nonce}");
         let signed = format!("{},{text},{without_proof}", self.bare);
-        let mut proof = hash.hmac(salted.as_bytes(), &[b"Client Key"]);
-        proof.xor(&hash.hmac(keys.stored_key.as_bytes(), &[signed.as_bytes()]));
+        let mut proof = hmac(hash, salted.as_bytes(), &[b"Client Key"]);
+        proof.xor(&hmac(hash, keys.stored_key.as_bytes(), &[signed.as_bytes()]));
         let message = format!("{without_proof},p={}", BASE64_STANDARD.encode(proof.as_bytes()));
         Ok((message, ScramClientProof { signature: keys.signature(&[signed.as_bytes()]) }))
     }
@@ -79,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_7677() {
-        let client = ScramClient::new(ScramHash::Sha256, "user", b"pencil", "rOprNGfwEbeRWgbNEkqO");
+        let client = ScramClient::new(Mechanism::ScramSha256, "user", b"pencil", "rOprNGfwEbeRWgbNEkqO");
         assert_eq!(client.first(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
         let server_first =
             b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn a_server_that_is_none_learns_nothing() {
         let prove = |server_first: &str| {
-            ScramClient::new(ScramHash::Sha256, "user", b"pencil", "nonce")
+            ScramClient::new(Mechanism::ScramSha256, "user", b"pencil", "nonce")
                 .prove(server_first.as_bytes())
                 .is_err()
         };

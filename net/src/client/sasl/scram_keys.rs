@@ -1,6 +1,8 @@
 //! What SCRAM makes of a password (RFC 5802, section 3): the salted password, and the two keys that are kept in its
 //! place. Whoever reads them can check a password and cannot log in with them.
 
+use crate::kafka::scram_keys::{digest_of, hmac_of};
+use engine::control::credentials::Mechanism;
 use ring::{digest, hmac};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
@@ -8,43 +10,13 @@ use zeroize::Zeroize;
 /// The longest digest.
 const DIGEST_BYTES_MAX: usize = 64;
 
-/// The hash of a SCRAM mechanism.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ScramHash {
-    Sha256,
-    Sha512,
+pub fn digest(hash: Mechanism, data: &[u8]) -> ScramDigest {
+    ScramDigest::of(digest::digest(digest_of(hash), data).as_ref())
 }
 
-impl ScramHash {
-    pub const fn mechanism(self) -> &'static str {
-        match self {
-            ScramHash::Sha256 => "SCRAM-SHA-256",
-            ScramHash::Sha512 => "SCRAM-SHA-512",
-        }
-    }
-
-    /// The length of a digest.
-    pub const fn bytes(self) -> usize {
-        match self {
-            ScramHash::Sha256 => 32,
-            ScramHash::Sha512 => 64,
-        }
-    }
-
-    fn algorithm(self) -> hmac::Algorithm {
-        match self {
-            ScramHash::Sha256 => hmac::HMAC_SHA256,
-            ScramHash::Sha512 => hmac::HMAC_SHA512,
-        }
-    }
-
-    pub fn digest(self, data: &[u8]) -> ScramDigest {
-        ScramDigest::of(digest::digest(self.algorithm().digest_algorithm(), data).as_ref())
-    }
-
-    pub fn hmac(self, key: &[u8], parts: &[&[u8]]) -> ScramDigest {
-        KeyedHash::new(self, key).of(parts)
-    }
+/// Of these, one behind the other.
+pub fn hmac(hash: Mechanism, key: &[u8], parts: &[&[u8]]) -> ScramDigest {
+    KeyedHash::new(hash, key).of(parts)
 }
 
 /// A digest of either length. It may be secret: it is compared in constant time, shown by nothing, and wiped.
@@ -56,14 +28,15 @@ pub struct ScramDigest {
 
 impl ScramDigest {
     fn of(digest: &[u8]) -> Self {
+        assert!(digest.len() <= DIGEST_BYTES_MAX, "a digest of {} bytes", digest.len());
         let mut bytes = [0; DIGEST_BYTES_MAX];
         bytes[..digest.len()].copy_from_slice(digest);
         Self { bytes, len: digest.len() }
     }
 
     /// What was kept; `None` where it is no digest of this hash.
-    pub fn from_bytes(hash: ScramHash, bytes: &[u8]) -> Option<Self> {
-        (bytes.len() == hash.bytes()).then(|| Self::of(bytes))
+    pub fn from_bytes(hash: Mechanism, bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == hash.digest_bytes()).then(|| Self::of(bytes))
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -92,8 +65,8 @@ impl Drop for ScramDigest {
 pub struct KeyedHash(hmac::Key);
 
 impl KeyedHash {
-    pub fn new(hash: ScramHash, key: &[u8]) -> Self {
-        Self(hmac::Key::new(hash.algorithm(), key))
+    pub fn new(hash: Mechanism, key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac_of(hash), key))
     }
 
     /// Of these, one behind the other.
@@ -107,33 +80,33 @@ impl KeyedHash {
 /// What is kept of a password: enough to check who knows it, not enough to be who knows it.
 #[derive(Clone)]
 pub struct ScramKeys {
-    pub hash: ScramHash,
+    pub hash: Mechanism,
     pub stored_key: ScramDigest,
     pub server_key: ScramDigest,
 }
 
 impl ScramKeys {
     /// From PBKDF2's result, of this hash.
-    pub fn of_salted_password(hash: ScramHash, salted: &ScramDigest) -> Self {
-        let client_key = hash.hmac(salted.as_bytes(), &[b"Client Key"]);
+    pub fn of_salted_password(hash: Mechanism, salted: &ScramDigest) -> Self {
+        let client_key = hmac(hash, salted.as_bytes(), &[b"Client Key"]);
         Self {
             hash,
-            stored_key: hash.digest(client_key.as_bytes()),
-            server_key: hash.hmac(salted.as_bytes(), &[b"Server Key"]),
+            stored_key: digest(hash, client_key.as_bytes()),
+            server_key: hmac(hash, salted.as_bytes(), &[b"Server Key"]),
         }
     }
 
     /// Whether who made this proof of `auth_message` knows the password.
     pub fn proves(&self, auth_message: &[&[u8]], proof: &ScramDigest) -> bool {
-        let signature = self.hash.hmac(self.stored_key.as_bytes(), auth_message);
+        let signature = hmac(self.hash, self.stored_key.as_bytes(), auth_message);
         let mut client_key = proof.clone();
         client_key.xor(&signature);
-        self.hash.digest(client_key.as_bytes()).is(&self.stored_key)
+        digest(self.hash, client_key.as_bytes()).is(&self.stored_key)
     }
 
     /// What proves to the client that this side knows it, too.
     pub fn signature(&self, auth_message: &[&[u8]]) -> ScramDigest {
-        self.hash.hmac(self.server_key.as_bytes(), auth_message)
+        hmac(self.hash, self.server_key.as_bytes(), auth_message)
     }
 }
 
@@ -146,21 +119,21 @@ mod tests {
     fn keys_of_rfc_7677_prove_and_a_changed_proof_does_not() {
         use base64::prelude::{BASE64_STANDARD, Engine};
         let salt = BASE64_STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
-        let salted = Stretch::new(ScramHash::Sha256, b"pencil", &salt, 4096).finish();
-        let keys = ScramKeys::of_salted_password(ScramHash::Sha256, &salted);
+        let salted = Stretch::new(Mechanism::ScramSha256, b"pencil", &salt, 4096).finish();
+        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, &salted);
         let message: [&[u8]; 3] = [
             b"n=user,r=rOprNGfwEbeRWgbNEkqO,",
             b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,",
             b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
         ];
         let proof = BASE64_STANDARD.decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=").expect("base64");
-        let proof = ScramDigest::from_bytes(ScramHash::Sha256, &proof).expect("its length");
+        let proof = ScramDigest::from_bytes(Mechanism::ScramSha256, &proof).expect("its length");
         assert!(keys.proves(&message, &proof));
         let signature = BASE64_STANDARD.encode(keys.signature(&message).as_bytes());
         assert_eq!(signature, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
         let mut wrong = proof.clone();
         wrong.bytes[31] ^= 1;
         assert!(!keys.proves(&message, &wrong));
-        assert!(ScramDigest::from_bytes(ScramHash::Sha512, proof.as_bytes()).is_none());
+        assert!(ScramDigest::from_bytes(Mechanism::ScramSha512, proof.as_bytes()).is_none());
     }
 }

@@ -1,7 +1,8 @@
 //! SCRAM's two messages of the client, as they are written (RFC 5802, section 7, in the form that Kafka takes).
 
-use super::scram_keys::{ScramDigest, ScramHash};
+use super::scram_keys::ScramDigest;
 use base64::prelude::{BASE64_STANDARD, Engine};
+use engine::control::credentials::Mechanism;
 
 /// Longer ones are nobody's: Kafka's clients send about a hundred bytes.
 pub const SCRAM_MESSAGE_BYTES_MAX: usize = 4 << 10;
@@ -66,7 +67,7 @@ pub struct ClientFinal<'a> {
 }
 
 impl<'a> ClientFinal<'a> {
-    pub fn read(message: &'a [u8], hash: ScramHash, gs2_header: &str) -> Read<Self> {
+    pub fn read(message: &'a [u8], hash: Mechanism, gs2_header: &str) -> Read<Self> {
         let text = text_of(message)?;
         let (without_proof, proof) = text.rsplit_once(",p=").ok_or(SaslMalformed("no proof at its end"))?;
         let mut attributes = without_proof.split(',');
@@ -168,7 +169,7 @@ mod tests {
     fn a_final_message_must_repeat_the_header_and_end_with_a_proof() {
         let proof = BASE64_STANDARD.encode([7; 32]);
         let read = |text: String| {
-            ClientFinal::read(text.as_bytes(), ScramHash::Sha256, "n,,")
+            ClientFinal::read(text.as_bytes(), Mechanism::ScramSha256, "n,,")
                 .map(|read| read.without_proof.to_owned())
         };
         assert_eq!(read(format!("c=biws,r=ab,p={proof}")), Ok("c=biws,r=ab".to_owned()));

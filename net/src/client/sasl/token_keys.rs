@@ -63,6 +63,7 @@ impl TokenKeys {
 
     /// The key that a token names; where it names none there must be one alone that it can be.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
+        assert!(!self.0.is_empty(), "a set without a key is refused");
         let may_check = |key: &&TokenKey| key.algorithms.contains(&algorithm);
         let mut fitting =
             self.0.iter().filter(may_check).filter(|key| id.is_none() || key.id.as_deref() == id);

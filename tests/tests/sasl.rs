@@ -1,0 +1,208 @@
+//! Who a client is, by SASL: what the broker answers on the wire, and other people's clients.
+
+use kafka_wire::{ApiVersionsRequest, MetadataRequest, SaslAuthenticateResponse};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::process::sasl::{self, PASSWORD, authenticate, handshake, sasl_port, scram};
+use tests::process::wire::{Wire, request};
+use tests::process::{Broker, Deadline, foreign};
+
+const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
+const ILLEGAL_SASL_STATE: i16 = 34;
+const SASL_AUTHENTICATION_FAILED: i16 = 58;
+
+fn connect(broker: &Broker) -> Wire {
+    Wire::connect(sasl_port(broker)).expect("accepted")
+}
+
+/// Whether the broker closed it; it may have sent its last answer before.
+fn is_closed(wire: &mut Wire) -> bool {
+    matches!(
+        wire.receive().map_err(|error| error.kind()),
+        Err(std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset)
+    )
+}
+
+fn asks_metadata(wire: &mut Wire) -> usize {
+    wire.ask("sasl", 9, &MetadataRequest::default()).brokers.len()
+}
+
+#[test]
+fn nothing_but_versions_and_the_proof_is_answered_before_the_proof() {
+    let broker = sasl::start(&[]);
+    let mut wire = connect(&broker);
+    assert_eq!(wire.ask("sasl", 0, &ApiVersionsRequest::default()).error_code, 0);
+    assert_eq!(scram(&mut wire, "anna", PASSWORD, 2).error_code, 0);
+    assert_eq!(asks_metadata(&mut wire), 2);
+    let mut early = connect(&broker);
+    early.begin(1, 9, &MetadataRequest::default());
+    assert!(is_closed(&mut early));
+    let mut between = connect(&broker);
+    assert_eq!(handshake(&mut between, "SCRAM-SHA-256", 1).error_code, 0);
+    between.begin(1, 9, &MetadataRequest::default());
+    assert!(is_closed(&mut between));
+    let mut long = connect(&broker);
+    long.send(&request(36, 1, 1, &vec![0; 100_000])).ok();
+    assert!(is_closed(&mut long), "more than sasl.server.max.receive.size");
+    let mut plain = Wire::connect(broker.ports.kafka()).expect("accepted");
+    assert_eq!(handshake(&mut plain, "SCRAM-SHA-256", 1).error_code, ILLEGAL_SASL_STATE);
+    assert_eq!(authenticate(&mut plain, b"", 1).error_code, ILLEGAL_SASL_STATE);
+    assert_eq!(asks_metadata(&mut plain), 2, "a listener that does not ask");
+}
+
+#[test]
+fn who_does_not_get_in_learns_nothing() {
+    let broker = sasl::start(&["sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN"]);
+    let told = |answer: SaslAuthenticateResponse| {
+        assert_eq!(answer.error_code, SASL_AUTHENTICATION_FAILED);
+        (answer.error_message, answer.auth_bytes)
+    };
+    let scram_as = |user: &str, password: &str| {
+        let mut wire = connect(&broker);
+        let answer = told(scram(&mut wire, user, password, 1));
+        assert!(is_closed(&mut wire));
+        answer
+    };
+    let plain_as = |message: &[u8]| {
+        let mut wire = connect(&broker);
+        assert_eq!(handshake(&mut wire, "PLAIN", 1).error_code, 0);
+        told(authenticate(&mut wire, message, 1))
+    };
+    let known = scram_as("anna", "wrong");
+    assert_eq!(known, scram_as("nobody", "wrong"));
+    assert_eq!(known, plain_as(b"\0anna\0wrong"));
+    assert_eq!(known, plain_as(b"\0nobody\0wrong"));
+    assert_eq!(known, plain_as(b"no message of PLAIN"));
+    let log = broker.log();
+    assert!(log.contains("no such user, or a wrong password"), "the log knows");
+    assert!(!log.contains(PASSWORD) && !log.contains("\\0"), "and no password");
+}
+
+#[test]
+fn a_mechanism_that_is_not_offered_is_told_what_is() {
+    let broker = sasl::start(&["sasl.enabled.mechanisms=SCRAM-SHA-512"]);
+    for mechanism in ["PLAIN", "GSSAPI", "OAUTHBEARER", "SCRAM-SHA-256", ""] {
+        let mut wire = connect(&broker);
+        let answer = handshake(&mut wire, mechanism, 1);
+        let offered: Vec<&str> = answer.mechanisms.iter().map(|one| one.as_str()).collect();
+        assert_eq!((answer.error_code, offered), (UNSUPPORTED_SASL_MECHANISM, vec!["SCRAM-SHA-512"]));
+        assert!(is_closed(&mut wire));
+    }
+}
+
+/// What kcat with librdkafka 1, and old clients, send: messages without a request around them.
+#[test]
+fn behind_a_handshake_of_version_0_messages_come_alone() {
+    let broker = sasl::start(&["sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN"]);
+    let alone = |wire: &mut Wire, message: &[u8]| {
+        wire.send(&[&(message.len() as u32).to_be_bytes()[..], message].concat()).expect("sent");
+        wire.receive()
+    };
+    let mut wire = connect(&broker);
+    assert_eq!(handshake(&mut wire, "SCRAM-SHA-256", 0).error_code, 0);
+    sasl::scram_messages("anna", PASSWORD, |message| {
+        let mut answer = SaslAuthenticateResponse::default();
+        answer.auth_bytes = alone(&mut wire, message).expect("answered").into();
+        answer
+    });
+    assert_eq!(asks_metadata(&mut wire), 2);
+    let mut wire = connect(&broker);
+    assert_eq!(handshake(&mut wire, "PLAIN", 0).error_code, 0);
+    assert_eq!(alone(&mut wire, format!("\0anna\0{PASSWORD}").as_bytes()).expect("answered"), b"");
+    assert_eq!(asks_metadata(&mut wire), 2);
+    let mut wire = connect(&broker);
+    assert_eq!(handshake(&mut wire, "PLAIN", 0).error_code, 0);
+    assert!(alone(&mut wire, b"\0anna\0wrong").is_err(), "there is no place for an error");
+}
+
+#[test]
+fn a_proof_is_for_a_time_and_is_made_again_on_the_same_connection() {
+    let broker = sasl::start(&["connections.max.reauth.ms=3000"]);
+    let mut wire = connect(&broker);
+    assert_eq!(scram(&mut wire, "anna", PASSWORD, 1).session_lifetime_ms, 3000);
+    assert_eq!(handshake(&mut wire, "SCRAM-SHA-256", 1).error_code, ILLEGAL_SASL_STATE, "too soon");
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let until = begun.elapsed() + Duration::from_millis(1500);
+        while begun.elapsed() < until {
+            assert_eq!(asks_metadata(&mut wire), 2);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(scram(&mut wire, "anna", PASSWORD, 2).session_lifetime_ms, 3000);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(4500), "longer than one proof is for");
+    let last = Instant::now();
+    Deadline::seconds(30).wait_for("a request is not answered any more", || {
+        wire.begin(1, 9, &MetadataRequest::default());
+        wire.receive().is_err().then_some(())
+    });
+    assert!(last.elapsed() > Duration::from_millis(2900), "{:?}", last.elapsed());
+}
+
+#[test]
+fn who_is_not_known_within_ten_seconds_is_closed_and_others_are_not() {
+    let broker = sasl::start(&[]);
+    let mut known = connect(&broker);
+    assert_eq!(scram(&mut known, "anna", PASSWORD, 1).error_code, 0);
+    let begun = Instant::now();
+    let mut silent = connect(&broker);
+    let mut busy = connect(&broker);
+    assert!(is_closed(&mut silent));
+    assert!(begun.elapsed() > Duration::from_secs(9), "{:?}", begun.elapsed());
+    Deadline::seconds(10)
+        .wait_for("asking for versions is no progress", || busy.asks_versions(1).is_err().then_some(()));
+    assert_eq!(asks_metadata(&mut known), 2);
+}
+
+#[test]
+fn each_guess_waits_longer_and_those_who_are_in_do_not() {
+    let broker = sasl::start(&[]);
+    let mut known = connect(&broker);
+    assert_eq!(scram(&mut known, "anna", PASSWORD, 1).error_code, 0);
+    let begun = Instant::now();
+    for guess in 0..5 {
+        let answer = scram(&mut connect(&broker), "anna", &format!("guess {guess}"), 1);
+        assert_eq!(answer.error_code, SASL_AUTHENTICATION_FAILED);
+        assert_eq!(asks_metadata(&mut known), 2);
+    }
+    // 0.1 + 0.2 + 0.4 + 0.8 s before the second to the fifth, on the shard that all of them asked.
+    assert!(begun.elapsed() > Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert_eq!(scram(&mut connect(&broker), "anna", PASSWORD, 1).error_code, 0);
+    let metrics = broker.metrics();
+    let refused = metrics.lines().filter_map(|line| line.strip_prefix("duramen_logins_refused_total{"));
+    let counts: Vec<&str> = refused.filter_map(|line| line.rsplit(' ').next()).collect();
+    assert!(counts.contains(&"5"), "{counts:?}");
+}
+
+#[test]
+fn kcat_by_each_mechanism() {
+    let Some(kcat) = foreign::kcat("kcat_by_each_mechanism") else { return };
+    let broker = sasl::start(&["sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN"]);
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] {
+        let run = |password: &str, arguments: &[&str], stdin: Stdio| {
+            let mut command = Command::new("timeout");
+            // Cargo's would give it the library that these tests are linked with, which has PLAIN alone.
+            command.env_remove("LD_LIBRARY_PATH");
+            command.arg("60").arg(&kcat).args(["-b", &format!("127.0.0.1:{}", sasl_port(&broker))]);
+            command.args([
+                "-X",
+                "security.protocol=SASL_PLAINTEXT",
+                "-X",
+                &format!("sasl.mechanism={mechanism}"),
+            ]);
+            command.args(["-X", "sasl.username=anna", "-X", &format!("sasl.password={password}")]);
+            command.args(["-t", mechanism, "-p", "0"]).args(arguments).stdin(stdin);
+            command.output().expect("kcat starts")
+        };
+        let given = broker.folder().join("given");
+        std::fs::write(&given, mechanism).expect("written");
+        let file = std::fs::File::open(&given).expect("there");
+        let produced = run(PASSWORD, &["-P"], file.into());
+        assert!(produced.status.success(), "{}", String::from_utf8_lossy(&produced.stderr));
+        let got = run(PASSWORD, &["-C", "-o", "beginning", "-e", "-q"], Stdio::null());
+        assert_eq!(String::from_utf8_lossy(&got.stdout).trim_end(), mechanism);
+        let refused = run("wrong", &["-C", "-o", "beginning", "-e", "-q"], Stdio::null());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains("Authentication failed: invalid credentials"), "{mechanism}: {said}");
+    }
+}
