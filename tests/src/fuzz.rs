@@ -96,6 +96,7 @@ fn of_clients() -> Vec<Target> {
             let limits = EnvelopeLimits {
                 batch_bytes_max: 1 << 20,
                 log_append_time: false,
+                transactional: true,
                 trusts_header: false,
                 timestamp_before_max_ms: i64::MAX,
                 timestamp_after_max_ms: i64::MAX,

@@ -8,6 +8,7 @@ use std::hint::black_box;
 const LIMITS: EnvelopeLimits = EnvelopeLimits {
     batch_bytes_max: 16 << 20,
     log_append_time: false,
+    transactional: true,
     trusts_header: false,
     timestamp_before_max_ms: i64::MAX,
     timestamp_after_max_ms: 3_600_000,

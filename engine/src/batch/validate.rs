@@ -15,6 +15,8 @@ pub struct EnvelopeLimits {
     pub batch_bytes_max: u32,
     /// With LogAppendTime the client's times do not count.
     pub log_append_time: bool,
+    /// The writer may write transactions.
+    pub transactional: bool,
     /// `duramen.validate.records=header`: the header's times are believed, no record is looked at.
     pub trusts_header: bool,
     pub timestamp_before_max_ms: i64,
@@ -52,7 +54,7 @@ pub enum BatchError {
     Producer { producer: i64, epoch: i16, sequence: i32 },
     #[error("clients may not write control records")]
     Control,
-    #[error("transactions are not built yet")]
+    #[error("a batch of a transaction without a transactional id or without a producer")]
     Transactional,
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -111,7 +113,7 @@ pub fn check_envelope<'a>(records: &'a [u8], limits: &EnvelopeLimits) -> Result<
     if header.is_control() {
         return Err(BatchError::Control);
     }
-    if header.is_transactional() {
+    if header.is_transactional() && (!limits.transactional || header.producer_id.get() < 0) {
         return Err(BatchError::Transactional);
     }
     check_time(header, limits)?;
@@ -200,6 +202,7 @@ mod tests {
     const LIMITS: EnvelopeLimits = EnvelopeLimits {
         batch_bytes_max: 1 << 20,
         log_append_time: false,
+        transactional: false,
         trusts_header: false,
         timestamp_before_max_ms: i64::MAX,
         timestamp_after_max_ms: 3_600_000,
@@ -264,6 +267,24 @@ mod tests {
         for (bits, error) in [(0x20, BatchError::Control), (0x10, BatchError::Transactional), (5, unknown)] {
             assert_eq!(changed(|h| h.attributes.set(bits)), Err(error));
         }
+    }
+
+    #[test]
+    fn a_batch_of_a_transaction_needs_a_producer_and_the_right_to_write_it() {
+        let with = |producer, transactional| {
+            let mut batch = batch();
+            let header = BatchHeader::mut_from_prefix(&mut batch).unwrap().0;
+            header.attributes.set(0x10);
+            header.producer_id.set(producer);
+            header.producer_epoch.set(0);
+            header.base_sequence.set(0);
+            check_envelope(&batch, &EnvelopeLimits { transactional, ..LIMITS }).map(|_| ())
+        };
+        assert_eq!(with(7, true), Ok(()));
+        assert_eq!(
+            (with(7, false), with(-1, true)),
+            (Err(BatchError::Transactional), Err(BatchError::Transactional))
+        );
     }
 
     #[test]

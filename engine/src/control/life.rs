@@ -52,6 +52,7 @@ impl TopicSettings {
         EnvelopeLimits {
             batch_bytes_max: self.max_message_bytes,
             log_append_time: self.log_append_time,
+            transactional: false,
             trusts_header: self.trusts_header,
             timestamp_before_max_ms: self.timestamp_before_max_ms,
             timestamp_after_max_ms: self.timestamp_after_max_ms,

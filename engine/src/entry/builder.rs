@@ -28,7 +28,7 @@ const COPY_STEP_BYTES: usize = 32 << 10;
 const MOVE_BYTES_MAX: usize = 64 << 10;
 const SLOTS_MIN: usize = 4;
 /// Slots for a megabyte of the smallest batches there are (61 B header and one record).
-const SLOTS_MAX: usize = 7 << 10;
+pub const SLOTS_MAX: usize = 7 << 10;
 
 /// What the entry before teaches about the next one.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,12 @@ pub struct Hint {
 }
 
 impl Hint {
+    /// For an entry that takes at least so many batches.
+    pub fn at_least(self, batches: usize) -> Self {
+        assert!(batches <= SLOTS_MAX, "{batches} batches do not fit one entry");
+        Self { slots: self.slots.max(batches), ..self }
+    }
+
     /// The most that the next entry takes beside its batches, padding included.
     pub fn head_bytes_max(&self) -> usize {
         HEADER_BYTES + self.slots * DESCRIPTOR_BYTES + BLOCK
@@ -132,8 +138,7 @@ impl OpenEntry {
 
     /// Whether one more batch of `bytes` fits.
     pub fn fits(&self, bytes: usize) -> bool {
-        self.descriptors.len() < self.slots
-            && (self.body_end + bytes).next_multiple_of(BLOCK) <= self.entry_bytes_max
+        self.fits_all(1, bytes)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::output::Entry;
 use super::request::{Fetch, Produce, Query, RequestId};
+use super::transaction::Markers;
 use crate::control::{Command, View};
 use crate::disk::{DiskResult, OpId};
 use crate::formation::Report;
@@ -28,6 +29,9 @@ pub enum Input<'a> {
     Cancel {
         request: RequestId,
     },
+    /// A coordinator ended a transaction: each partition is answered by
+    /// [`crate::port::Output::Marked`], once the marker is committed.
+    Markers(Markers),
     /// A command for the meta journal; only on the shard that leads it.
     Control {
         request: RequestId,
@@ -80,7 +84,7 @@ pub enum Input<'a> {
 }
 
 /// Names of inputs, for the figures of who kept the shard busy: see [`Input::number`].
-pub const INPUT_NAMES: [&str; 18] = [
+pub const INPUT_NAMES: [&str; 19] = [
     "start_or_stop",
     "disk",
     "produce",
@@ -99,6 +103,7 @@ pub const INPUT_NAMES: [&str; 18] = [
     "link",
     "tick",
     "turn_end",
+    "markers",
 ];
 
 impl Input<'_> {
@@ -124,6 +129,7 @@ impl Input<'_> {
             Self::Link { .. } => 15,
             Self::Tick => 16,
             Self::TurnEnd => 17,
+            Self::Markers(_) => 18,
         }
     }
 }

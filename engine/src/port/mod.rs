@@ -6,6 +6,7 @@ mod output;
 mod report;
 mod request;
 mod transaction;
+mod writer;
 
 pub use input::{INPUT_NAMES, Input};
 pub use output::{
@@ -13,4 +14,5 @@ pub use output::{
 };
 pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Settled, Torn};
 pub use request::{Acks, Fetch, FetchPartition, Produce, Query, QueryKind, RequestId};
-pub use transaction::{Guard, JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion};
+pub use transaction::{JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion};
+pub use writer::{BatchWriter, Guard};

@@ -2,6 +2,7 @@
 
 use super::report::{Damage, RecoveryReport, Settled};
 use super::request::RequestId;
+use super::transaction::MarkerAnswer;
 use crate::batch::validate::BatchError;
 use crate::control::{ControlRefusal, Outcome, View};
 use crate::disk::{DiskError, DiskRequest, OpId};
@@ -35,6 +36,12 @@ pub enum Output {
         request: RequestId,
         slot: u32,
         result: Result<Answer, Refusal>,
+    },
+    /// What became of a marker in the partition of this slot.
+    Marked {
+        request: RequestId,
+        slot: u32,
+        answer: MarkerAnswer,
     },
     ControlDone {
         request: RequestId,

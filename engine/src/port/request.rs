@@ -1,5 +1,6 @@
 //! What clients ask of a shard.
 
+use super::writer::BatchWriter;
 use crate::batch::Checked;
 use crate::ids::{Offset, PartitionId};
 
@@ -31,6 +32,7 @@ pub struct Produce<'a> {
     /// What a [`RecordCheck`](crate::batch::RecordCheck) of them came to, which can take long
     /// where they are compressed. Without it they are looked at in the engine's step, if at all.
     pub checked: Option<Checked>,
+    pub writer: BatchWriter,
 }
 
 /// A fetch of partitions that this shard leads. Answered once, with one result per partition in

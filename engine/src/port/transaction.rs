@@ -3,7 +3,7 @@
 
 use super::request::RequestId;
 use crate::batch::Ending;
-use crate::ids::{PartitionId, ProducerId, Term};
+use crate::ids::{PartitionId, ProducerId};
 pub use crate::partition::producers::TransactionVersion;
 use std::sync::Arc;
 
@@ -68,15 +68,4 @@ pub enum JoinRefusal {
     UnknownPartition,
     /// No coordinator answered in time; clients may try again.
     Unavailable,
-}
-
-/// What a producer's state in a partition was when its coordinator was asked. A batch is only appended if it still is:
-/// else the transaction may have been ended meanwhile, and the batch would stay open for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guard {
-    pub(crate) producer: ProducerId,
-    pub(crate) epoch: i16,
-    pub(crate) term: Term,
-    /// Markers of that producer in the partition.
-    pub(crate) markers: u32,
 }

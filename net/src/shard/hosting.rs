@@ -8,7 +8,7 @@ use engine::control::View;
 use engine::coordinator::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::coordinator::{Figures, Host, StateMachine, Tenure, Vocabulary};
 use engine::ids::{Offset, PartitionId};
-use engine::port::{Fetch, FetchPartition, QueryKind, RequestId};
+use engine::port::{BatchWriter, Fetch, FetchPartition, Produce, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -199,8 +199,10 @@ impl<M: StateMachine + 'static> Hosting<M> {
 
     fn append(self: &Rc<Self>, append: Append) {
         let (request, slots) = self.shard.begin_produce(1, u64::MAX);
-        self.shard.produce((request, 0), append.partition, append.acks, (&append.batch, None));
-        let (this, ticket) = (Rc::clone(self), append.ticket);
+        let Append { ticket, partition, acks, batch } = append;
+        let (slot, records, checked, writer) = (0, &batch[..], None, BatchWriter::Client);
+        self.shard.produce(Produce { request, slot, partition, acks, records, checked, writer });
+        let this = Rc::clone(self);
         glommio::spawn_local(async move {
             let result = slots.wait().await.pop().expect("one slot");
             let result = result.map(|produced| produced.base_offset);

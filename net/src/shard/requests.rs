@@ -4,7 +4,7 @@ use super::results::{ProduceResult, QueryResult};
 use crate::shard::completion::Slots;
 use engine::collections::Map;
 use engine::ids::ShardId;
-use engine::port::{FetchedPartition, Refusal, RequestId};
+use engine::port::{FetchedPartition, MarkerAnswer, Refusal, RequestId};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -28,6 +28,7 @@ enum Pending {
     Silent(Refused),
     Fetch(Rc<Slots<Vec<FetchedPartition>>>),
     Query(Rc<Slots<QueryResult>>),
+    Markers(Rc<Slots<MarkerAnswer>>),
     Control(Asker),
     /// One slot for each shard.
     Settle(Rc<Slots<()>>),
@@ -83,6 +84,17 @@ impl Requests {
 
     pub fn query(&mut self, slots: Rc<Slots<QueryResult>>) -> RequestId {
         self.add(Pending::Query(slots))
+    }
+
+    pub fn markers(&mut self, slots: Rc<Slots<MarkerAnswer>>) -> RequestId {
+        self.add(Pending::Markers(slots))
+    }
+
+    pub fn marked(&mut self, request: RequestId, slot: u32, answer: MarkerAnswer) {
+        let Some(Pending::Markers(slots)) = self.pending.get(&request) else { return };
+        if slots.fill(slot, answer) {
+            self.pending.remove(&request);
+        }
     }
 
     pub fn control(&mut self, asker: Asker) -> RequestId {

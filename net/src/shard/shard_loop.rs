@@ -22,12 +22,14 @@ use crate::shard::publication::Publication;
 use crate::shard::requests::{Asker, Refused, Requests};
 use crate::shard::results::{ControlResult, ProduceResult, QueryResult, Question};
 use crate::shard::shard_events;
-use engine::batch::Checked;
 use engine::clock::Now;
 use engine::control::{Command, ControlRefusal, View};
 use engine::disk::glommio_disk::GlommioDisk;
 use engine::ids::{NodeId, PartitionId, ShardId};
-use engine::port::{Acks, Event, Fatal, Fetch, FetchedPartition, Input, Output, Produce, Query, RequestId};
+use engine::port::{
+    Event, Fatal, Fetch, FetchedPartition, Guard, Input, MarkerAnswer, Markers, Output, Produce, Query,
+    RequestId,
+};
 use engine::shard::{Shard, ShardConfig};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -221,6 +223,9 @@ impl ShardLoop {
             }
             Output::Answered { request, slot, result } => {
                 self.requests.borrow_mut().answered(request, slot, result);
+            }
+            Output::Marked { request, slot, answer } => {
+                self.requests.borrow_mut().marked(request, slot, answer);
             }
             Output::ControlDone { request, result } => self.done.borrow_mut().push((request, result)),
             Output::View(view) => self.publish_view(view),
@@ -423,14 +428,27 @@ impl ShardLoop {
     }
 
     /// Hands one batch to the engine, with what is known of its records.
-    pub fn produce(
+    pub fn produce(self: &Rc<Self>, produce: Produce<'_>) {
+        self.step(Input::Produce(produce));
+    }
+
+    /// What a batch's coordinator must confirm before it comes: see [`Shard::guard_for`].
+    pub fn guard_for(&self, partition: PartitionId, records: &[u8], is_sequenced: bool) -> Option<Guard> {
+        self.engine.borrow().guard_for(partition, records, is_sequenced)
+    }
+
+    /// Ends a transaction in partitions that are led here; each has its answer in the slot of its place.
+    pub fn mark(
         self: &Rc<Self>,
-        (request, slot): (RequestId, u32),
-        partition: PartitionId,
-        acks: Acks,
-        (records, checked): (&[u8], Option<Checked>),
-    ) {
-        self.step(Input::Produce(Produce { request, slot, partition, acks, records, checked }));
+        partitions: usize,
+        markers: impl FnOnce(RequestId) -> Markers,
+    ) -> MarkersTicket {
+        let slots = Slots::new(partitions);
+        let request = self.requests.borrow_mut().markers(Rc::clone(&slots));
+        let markers = markers(request);
+        assert_eq!(markers.partitions.len(), partitions, "an answer for each partition");
+        self.step(Input::Markers(markers));
+        MarkersTicket { request, slots }
     }
 
     pub fn room_for(&self, partition: PartitionId, bytes: usize) -> bool {
@@ -488,6 +506,12 @@ impl Drop for Asked<'_> {
 pub struct ControlTicket {
     request: RequestId,
     slots: Rc<Slots<ControlResult>>,
+}
+
+/// Markers on their way. Who waits no longer cancels the request.
+pub struct MarkersTicket {
+    pub request: RequestId,
+    pub slots: Rc<Slots<MarkerAnswer>>,
 }
 
 /// A fetch on its way.

@@ -18,8 +18,8 @@ use engine::entry::reader::{Expect, check_head};
 use engine::folder::{self, JournalFile};
 use engine::ids::{Index, JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
 use engine::port::{
-    Acks, Answer, Event, Fatal, Fetch, FetchPartition, Input, Output, Produce, Query, QueryKind, Refusal,
-    RequestId,
+    Acks, Answer, BatchWriter, Event, Fatal, Fetch, FetchPartition, Input, MarkerAnswer, Output, Produce,
+    Query, QueryKind, Refusal, RequestId,
 };
 use engine::raft::Change;
 use engine::rng::Rng;
@@ -49,6 +49,9 @@ pub struct Cluster {
     /// Where partitions begin that do not begin at 0.
     starts: BTreeMap<PartitionId, Offset>,
     answers: BTreeMap<RequestId, Output>,
+    /// Whoever sent a batch by itself looks here.
+    pub(super) produced: BTreeMap<RequestId, Result<Offset, Refusal>>,
+    pub(super) marked: BTreeMap<(RequestId, u32), MarkerAnswer>,
     /// The newest there was when the last topic was made: all nodes may be starting.
     view: Arc<View>,
     pub events: Vec<(usize, Event)>,
@@ -71,6 +74,8 @@ impl Cluster {
             refused: BTreeMap::new(),
             starts: BTreeMap::new(),
             answers: BTreeMap::new(),
+            produced: BTreeMap::new(),
+            marked: BTreeMap::new(),
             view: Arc::default(),
             events: Vec::new(),
             ended: Vec::new(),
@@ -91,7 +96,7 @@ impl Cluster {
         });
     }
 
-    fn request(&mut self) -> RequestId {
+    pub(super) fn request(&mut self) -> RequestId {
         self.next += 1;
         RequestId(self.next)
     }
@@ -122,6 +127,7 @@ impl Cluster {
             Output::Produced { request, result, .. } => {
                 let sent = self.sent.remove(&request).expect("it was sent and is answered once");
                 assert_eq!(sent.node, node);
+                self.produced.insert(request, result.map(|produced| produced.base_offset));
                 match result {
                     Ok(produced) => {
                         let before = self.acked.insert((sent.partition, produced.base_offset), sent.crc);
@@ -134,6 +140,10 @@ impl Cluster {
             | Output::ControlDone { request, .. }
             | Output::Answered { request, .. } => {
                 self.answers.insert(request, output);
+            }
+            Output::Marked { request, slot, answer } => {
+                let before = self.marked.insert((request, slot), answer);
+                assert_eq!(before, None, "slot {slot} of {request:?} was answered twice");
             }
             other => panic!("nobody asked for {other:?}"),
         }
@@ -223,7 +233,7 @@ impl Cluster {
         }
     }
 
-    fn shard_of(&self, journal: JournalId) -> u16 {
+    pub(super) fn shard_of(&self, journal: JournalId) -> u16 {
         let view = self.newest_view();
         let lane = view.journals[&journal].lane;
         lane.shard(self.world.options.shards).0
@@ -301,26 +311,41 @@ impl Cluster {
     }
 
     pub fn produce_to(&mut self, node: usize, partition: PartitionId) -> bool {
-        let shard = self.shard_of(self.journal_of(partition));
         let uid = Uid(self.next as usize);
         let mut recipe = Recipe::draw(&mut self.rng, self.world.true_wall_ms());
         if self.only_small {
             (recipe.records, recipe.value_bytes) = (1, 100);
         }
         let records = build(&mut self.rng, uid, &recipe);
-        let slot = &self.world.nodes[node].shards[shard as usize];
-        if !slot.shard.room_for(partition, records.len()) {
-            return false;
+        self.send_to(node, partition, &records, BatchWriter::Client).is_some()
+    }
+
+    /// Sends these very records; `None` when there is no room.
+    pub(super) fn send_to(
+        &mut self,
+        node: usize,
+        partition: PartitionId,
+        records: &[u8],
+        writer: BatchWriter,
+    ) -> Option<RequestId> {
+        let shard = self.shard_of(self.journal_of(partition));
+        if !self.world.nodes[node].shards[shard as usize].shard.room_for(partition, records.len()) {
+            return None;
         }
         let request = self.request();
-        self.sent.insert(request, Sent { node, partition, crc: batch_crc(&records) });
-        let acks = Acks::All;
-        let produce = Produce { request, slot: 0, partition, acks, records: &records, checked: None };
-        self.world.input(node, shard, Input::Produce(produce));
+        self.sent.insert(request, Sent { node, partition, crc: batch_crc(records) });
+        let produce =
+            Produce { request, slot: 0, partition, acks: Acks::All, records, checked: None, writer };
+        self.input(node, shard, Input::Produce(produce));
+        Some(request)
+    }
+
+    /// Gives a shard something, and takes what follows at once.
+    pub(super) fn input(&mut self, node: usize, shard: u16, input: Input<'_>) {
+        self.world.input(node, shard, input);
         for happening in self.world.take_happened() {
             self.happened(happening);
         }
-        true
     }
 
     /// The whole entries of a journal on a node's disk.
@@ -463,10 +488,7 @@ impl Cluster {
 
     /// Gives a shard a request and waits for its answer.
     fn asked(&mut self, node: usize, shard: u16, request: RequestId, input: Input<'_>) -> Output {
-        self.world.input(node, shard, input);
-        for happening in self.world.take_happened() {
-            self.happened(happening);
-        }
+        self.input(node, shard, input);
         self.expect("the request is answered", 5 * SECOND, |cluster| cluster.answers.contains_key(&request));
         self.answers.remove(&request).expect("just seen")
     }

@@ -6,7 +6,7 @@ use super::node::ShardSlot;
 use super::world::{Due, Happening, World};
 use engine::coordinator::host::{Append, Ticket};
 use engine::groups::Request;
-use engine::port::{Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
+use engine::port::{BatchWriter, Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -135,7 +135,8 @@ impl World {
         let Append { ticket, partition, acks, batch } = append;
         let request = RequestId(HOSTS_FIRST + ticket.0);
         let (partition, acks) = (*partition, *acks);
-        let produce = Produce { request, slot: 0, partition, acks, records: batch, checked: None };
+        let writer = BatchWriter::Client;
+        let produce = Produce { request, slot: 0, partition, acks, records: batch, checked: None, writer };
         self.input(node, shard, Input::Produce(produce));
     }
 

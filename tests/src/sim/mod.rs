@@ -27,6 +27,7 @@ pub mod soak;
 pub mod survey;
 mod tamper;
 pub mod trace;
+pub mod transacting;
 pub mod world;
 
 pub use counts::Counts;

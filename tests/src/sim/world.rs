@@ -416,6 +416,7 @@ impl World {
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }
             | Output::Answered { .. }
+            | Output::Marked { .. }
             | Output::ControlDone { .. }) => {
                 self.happened.push(Happening::Answer { node, shard, output: answer });
             }

@@ -8,7 +8,7 @@ use crate::check::attempts::Sequence;
 use engine::batch::validate::BatchError;
 use engine::control::{Command, Outcome};
 use engine::ids::PartitionId;
-use engine::port::{Acks, Input, Output, Produce, Produced, Refusal, RequestId};
+use engine::port::{Acks, BatchWriter, Input, Output, Produce, Produced, Refusal, RequestId};
 use std::collections::{BTreeMap, VecDeque};
 
 const UNDER_WAY_MAX: usize = 5;
@@ -127,6 +127,7 @@ impl Producer {
                 acks: self.acks,
                 records: &batch,
                 checked: None,
+                writer: BatchWriter::Client,
             };
             ctx.send(place, Input::Produce(produce));
         }
@@ -164,6 +165,7 @@ impl Producer {
             acks: self.acks,
             records: &batch,
             checked: None,
+            writer: BatchWriter::Client,
         };
         ctx.send(place, Input::Produce(produce));
     }

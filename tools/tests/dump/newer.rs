@@ -63,19 +63,19 @@ fn an_entry_of_a_newer_version_is_refused_by_name() {
     let path = segment(dir.path(), 11);
     let mut bytes = fs::read(&path).expect("it was made");
     let at = position_of(13) as usize;
-    bytes[at + VERSION_AT] = 2;
+    bytes[at + VERSION_AT] = 3;
     let head_bytes = u32::from_le_bytes(bytes[at + 92..at + 96].try_into().expect("four")) as usize;
     let checksum = head_checksum(identity(DATA).secret, &bytes[at..at + head_bytes]);
     bytes[at + 108..at + 112].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&path, bytes).expect("a folder of our own");
     let (found, code) = verify(dir.path());
     assert_eq!(code, 4, "{found:?}");
-    assert!(found[0]["text"].as_str().expect("text").contains("format version 2"), "{found:?}");
+    assert!(found[0]["text"].as_str().expect("text").contains("format version 3"), "{found:?}");
     for command in ["entries", "batches", "records", "segments", "stats"] {
         let output = dump(&[command, text(dir.path())]);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(4), "{command}: {error}");
-        assert!(error.contains("format version 2") && error.contains(".seg"), "{command}: {error}");
+        assert!(error.contains("format version 3") && error.contains(".seg"), "{command}: {error}");
     }
 }
 

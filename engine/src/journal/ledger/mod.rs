@@ -2,6 +2,7 @@
 
 pub mod asker;
 pub mod heads;
+pub mod marking;
 pub mod shown;
 pub mod state;
 pub mod waiters;
@@ -13,6 +14,7 @@ use crate::partition::Tail;
 use crate::partition::refused::RefusedBatches;
 use asker::Asker;
 use heads::Head;
+use marking::QueuedMarkers;
 use shown::{Authority, NotShown, Shown};
 use state::{State, is_understood};
 use std::collections::VecDeque;
@@ -34,6 +36,8 @@ pub struct Ledger {
     pub(in crate::journal) waiters: Waiters,
     pub(in crate::journal) queued_items: VecDeque<(Vec<Item>, Vec<Waiter>)>,
     pub(in crate::journal) queued_commands: VecDeque<(Asker, Vec<u8>)>,
+    /// Markers that wait for room, by what goes into one entry.
+    pub(in crate::journal) queued_markers: VecDeque<QueuedMarkers>,
     /// Whether readers may be shown what is folded.
     pub(in crate::journal) authority: Authority,
     pub(in crate::journal) refused: RefusedBatches,
@@ -57,6 +61,7 @@ impl Ledger {
             waiters: Waiters::default(),
             queued_items: VecDeque::new(),
             queued_commands: VecDeque::new(),
+            queued_markers: VecDeque::new(),
             authority,
             refused: RefusedBatches::default(),
             open: None,

@@ -10,7 +10,7 @@ use crate::journal::effects::Effects;
 use crate::journal::ledger::asker::Asker;
 use crate::partition::Fold;
 use crate::peer::Committed;
-use crate::port::{Acks, Answer, Output, Produced, Refusal, RequestId};
+use crate::port::{Acks, Answer, MarkerAnswer, Output, Produced, Refusal, RequestId};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 pub enum Waiting {
     Produce { base_offset: Offset, log_append_time_ms: i64 },
     LogStart,
+    Marker,
 }
 
 /// One batch or one question of a request.
@@ -151,6 +152,7 @@ impl Waiter {
             }
             Waiting::LogStart if partition.is_none() => self.refuse(Refusal::UnknownPartition),
             Waiting::LogStart => Output::Answered { request, slot, result: Ok(Answer::LogStart(log_start)) },
+            Waiting::Marker => Output::Marked { request, slot, answer: MarkerAnswer::Done },
         }
     }
 
@@ -159,6 +161,8 @@ impl Waiter {
         match self.waiting {
             Waiting::Produce { .. } => Output::Produced { request, slot, result: Err(refusal) },
             Waiting::LogStart => Output::Answered { request, slot, result: Err(refusal) },
+            // Whoever leads now has it, or is asked for it.
+            Waiting::Marker => Output::Marked { request, slot, answer: MarkerAnswer::Moved },
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::journal::phase::Phase;
 use crate::journal::quorum::holding::{Bounds, Holding};
 use crate::journal::quorum::lead::{Caught, FollowerStanding, Lead};
 use crate::planted::{Bug, is_planted};
-use crate::port::{Event, Output, Refusal};
+use crate::port::{Event, MarkerAnswer, Output, Refusal};
 use crate::raft::Follower;
 use core::time::Duration;
 use smallvec::SmallVec;
@@ -100,6 +100,9 @@ impl Journal {
         }
         for (asker, _) in self.ledger.queued_commands.drain(..) {
             fx.commands.push((asker, Err(crate::control::ControlRefusal::NotController)));
+        }
+        for queued in self.ledger.queued_markers.drain(..) {
+            queued.answer(MarkerAnswer::Moved, &mut fx.out);
         }
         self.ledger.waiters.fail(Refusal::NotLeader, fx);
         fx.leaders_changed = true;

@@ -24,6 +24,7 @@ mod scrub;
 pub mod serve;
 mod space;
 mod supply;
+mod transactions;
 mod upkeep;
 mod work;
 
@@ -119,6 +120,8 @@ pub struct Counts {
     pub batches: u64,
     pub batch_bytes: u64,
     pub duplicates: u64,
+    /// Markers that abort, and markers that commit.
+    pub markers: [u64; 2],
     /// For how long producers waited for a follower that nearly keeps up.
     pub held_back_ns: u64,
     /// Times that this replica was elected.
@@ -350,6 +353,7 @@ impl Journal {
             return;
         }
         self.propose_queued(now, fx);
+        self.append_markers(now, fx);
         self.prepare_wanted(now, fx);
         if let Some(open) = &self.ledger.open {
             let due = self.log.appender.in_flight() == 0 || open.bytes() >= SEAL_BYTES;

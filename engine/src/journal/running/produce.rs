@@ -5,9 +5,9 @@ use crate::batch::{BatchHeader, Codec, RecordWalk, check_records};
 use crate::clock::Now;
 use crate::control::life::TopicSettings;
 use crate::disk::BLOCK;
-use crate::entry::EntryKind;
 use crate::entry::builder::{ITEMS_BYTES_MAX, OpenEntry, Placed, Times};
 use crate::entry::item::Item;
+use crate::entry::{BatchDescriptor, EntryKind};
 use crate::ids::{Index, LeaderEpoch, Offset};
 use crate::journal::effects::Effects;
 use crate::journal::ledger::asker::Asker;
@@ -17,7 +17,7 @@ use crate::journal::log::segment::Next;
 use crate::journal::phase::Phase;
 use crate::journal::running::Journal;
 use crate::partition::producers::Verdict;
-use crate::port::{Acks, Output, Produce, Produced, Refusal};
+use crate::port::{Acks, BatchWriter, Output, Produce, Produced, Refusal};
 
 /// What a leader takes before a quorum has it: 16 of the longest entries of many batches. A quorum
 /// that is slow stops the producers, and never fills the memory.
@@ -36,14 +36,20 @@ pub enum Room {
 impl Journal {
     /// Whether a batch of `bytes` can be taken now.
     pub fn room_for(&self, bytes: usize) -> Room {
+        self.room_for_all(1, bytes)
+    }
+
+    /// Whether so many batches of so many bytes each can be taken now, into one entry.
+    pub(super) fn room_for_all(&self, count: usize, bytes_each: usize) -> Room {
+        let (bytes, added) = (count * bytes_each, count as u32);
         if !self.is_leader() {
             return Room::Yes;
         }
         if let Some(open) = &self.ledger.open
-            && open.fits(bytes)
+            && open.fits_all(count, bytes_each)
         {
             let grown = open.bytes() + bytes.next_multiple_of(BLOCK);
-            return self.place_for_batches(grown, open.descriptors().len() as u32 + 1);
+            return self.place_for_batches(grown, open.descriptors().len() as u32 + added);
         }
         if self.ledger.open.is_some() && self.log.appender.in_flight() >= IN_FLIGHT_MAX {
             return Room::Wait;
@@ -55,8 +61,8 @@ impl Journal {
         let before = self.ledger.open.as_ref().map_or(0, OpenEntry::bytes);
         let batches = self.ledger.open.as_ref().map_or(0, |open| open.descriptors().len() as u32);
         // Head and padding of a new entry, generously.
-        let entry_bytes = bytes.next_multiple_of(BLOCK) + self.ledger.hint.head_bytes_max();
-        match self.place_for_batches(before + entry_bytes, batches + 1) {
+        let entry_bytes = bytes.next_multiple_of(BLOCK) + self.ledger.hint.at_least(count).head_bytes_max();
+        match self.place_for_batches(before + entry_bytes, batches + added) {
             // The open entry would roll and this one would have to roll again.
             Room::Yes if before > 0 && self.log.cursor.rolls(self.limits, before, batches) => Room::Wait,
             room => room,
@@ -108,7 +114,7 @@ impl Journal {
             }
             Err(refusal) => {
                 // The same batch may be taken when it comes again; those behind it only then.
-                if matches!(refusal, Refusal::Storage | Refusal::NotReady | Refusal::NotEnoughReplicas) {
+                if may_come_again(refusal) {
                     self.ledger.refused.note(produce.partition, produce.records);
                 }
                 let (request, slot) = (produce.request, produce.slot);
@@ -126,7 +132,9 @@ impl Journal {
     ) -> Result<Option<Produced>, Refusal> {
         self.check_phase()?;
         let bytes_max = settings.max_message_bytes.min(self.limits.batch_bytes_max() as u32);
-        let limits = EnvelopeLimits { batch_bytes_max: bytes_max, ..settings.envelope_limits(now.wall_ms) };
+        let transactional = produce.writer != BatchWriter::Client;
+        let of_topic = settings.envelope_limits(now.wall_ms);
+        let limits = EnvelopeLimits { batch_bytes_max: bytes_max, transactional, ..of_topic };
         let header = check_envelope(produce.records, &limits).map_err(Refusal::Batch)?;
         let copies = self.copies_wanted(settings);
         if produce.acks == Acks::All && self.in_sync_count(now) < copies {
@@ -137,7 +145,7 @@ impl Journal {
             self.ledger.tail.head(&self.ledger.state.fold, produce.partition).ok_or(Refusal::NotReady)?;
         let epoch = LeaderEpoch(head.epoch_base + self.quorum.replica.term().0 as i32);
         let descriptor = header.descriptor(produce.partition, head.next_offset, epoch, 0);
-        match self.ledger.tail.judge(&self.ledger.state.fold, &descriptor) {
+        match self.judge_batch(&descriptor, produce.writer) {
             Verdict::First if self.ledger.refused.blocks(&descriptor) => {
                 return Err(Refusal::OutOfOrderSequence);
             }
@@ -154,6 +162,7 @@ impl Journal {
                 return Ok(None);
             }
         }
+        self.check_transaction(&descriptor, produce.writer)?;
         match self.room_for(produce.records.len()) {
             Room::Yes => {}
             Room::Full => return Err(Refusal::Storage),
@@ -170,6 +179,16 @@ impl Journal {
         Ok(None)
     }
 
+    fn judge_batch(&self, batch: &BatchDescriptor, writer: BatchWriter) -> Verdict {
+        let (fold, tail) = (&self.ledger.state.fold, &self.ledger.tail);
+        let verdict = match writer {
+            BatchWriter::Coordinator { .. } => tail.judge_unsequenced(fold, batch),
+            BatchWriter::Client | BatchWriter::Transactional { .. } => tail.judge(fold, batch),
+        };
+        let is_late = batch.is_transactional() && writer.begins_at_zero() && batch.base_sequence.get() != 0;
+        if verdict == Verdict::First && is_late { Verdict::OutOfOrder } else { verdict }
+    }
+
     /// Copies that acks=all waits for. The brokers' default is one for topics of all kinds, so that
     /// one with fewer replicas asks for those that it has, as in Kafka; what a topic says itself is
     /// what its producers were promised, and is never lowered.
@@ -184,7 +203,7 @@ impl Journal {
         self.quorum.replica.leader().is_some_and(|leader| leader != self.meta.raft_id)
     }
 
-    fn check_phase(&self) -> Result<(), Refusal> {
+    pub(super) fn check_phase(&self) -> Result<(), Refusal> {
         match self.phase {
             Phase::Refusing | Phase::Quarantined => Err(Refusal::Storage),
             Phase::Starting if self.upkeep.active_short => Err(Refusal::Storage),
@@ -351,6 +370,12 @@ impl Journal {
     fn items_bytes_max(&self) -> usize {
         ITEMS_BYTES_MAX.min(self.limits.entry_bytes_max() - BLOCK)
     }
+}
+
+/// The same batch may be taken when it comes again.
+fn may_come_again(refusal: Refusal) -> bool {
+    use Refusal::{NotEnoughReplicas, NotReady, Storage, TooManyTransactions};
+    matches!(refusal, Storage | NotReady | NotEnoughReplicas | TooManyTransactions)
 }
 
 /// Where the times of a batch's records are known from.

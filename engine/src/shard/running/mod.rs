@@ -14,6 +14,7 @@ mod publish;
 mod registry;
 mod reopen;
 mod scrub;
+mod transactions;
 
 use super::identity::forming::Forming;
 use super::identity::registry::Registry;
@@ -144,6 +145,7 @@ impl Shard {
             Input::Disk { op, result } => self.disk(op, result, now, &mut fx),
             Input::Produce(produce) => self.produce(&produce, now, &mut fx),
             Input::Fetch(fetch) => self.fetch(fetch, now, &mut fx),
+            Input::Markers(markers) => self.mark(&markers, now, &mut fx),
             Input::Query(query) => self.query(&query, now, &mut fx),
             Input::Cancel { request } => {
                 self.fetches.cancel(request);

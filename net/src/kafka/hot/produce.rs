@@ -18,7 +18,7 @@ use engine::batch::{BatchHeader, Checked, Codec, TimeBounds};
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
-use engine::port::{Acks, Refusal, RequestId};
+use engine::port::{Acks, BatchWriter, Produce, Refusal, RequestId};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -202,7 +202,8 @@ async fn hand_on(
             return false;
         }
     }
-    shard.produce((batch.request, batch.slot), batch.partition, batch.acks, (records, prepared.checked));
+    let (Batch { request, slot, partition, acks, .. }, checked) = (batch, prepared.checked);
+    shard.produce(Produce { request, slot, partition, acks, records, checked, writer: BatchWriter::Client });
     true
 }
 

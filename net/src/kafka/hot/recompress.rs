@@ -168,6 +168,7 @@ mod tests {
     const LIMITS: EnvelopeLimits = EnvelopeLimits {
         batch_bytes_max: 1 << 20,
         log_append_time: false,
+        transactional: true,
         trusts_header: false,
         timestamp_before_max_ms: i64::MAX,
         timestamp_after_max_ms: i64::MAX,
