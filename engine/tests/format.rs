@@ -419,7 +419,7 @@ fn run() -> Vec<u8> {
         let mut builder = BatchBuilder::new(1_750_000_000_000);
         builder.base_offset(base_offset).producer(7, 2, base_offset as i32);
         builder.push(NewRecord { key: Some(b"key"), ..NewRecord::value(b"heartwood") });
-        writer.push(&builder.build());
+        writer.push(&builder.build(), 1_750_000_000_000);
     }
     writer.end();
     writer.begin(PartitionId(13), Offset(3)..Offset(4));

@@ -7,8 +7,8 @@
 use crate::process::requests::{self, FETCH_VERSION, PRODUCE_VERSION};
 use engine::batch::validate::BatchError;
 use engine::batch::{
-    BatchBuilder, Codec, EnvelopeLimits, NewRecord, Packing, TimeBounds, check_envelope, check_records,
-    repack,
+    BatchBuilder, BatchHeader, Codec, EnvelopeLimits, NewRecord, Packing, TimeBounds, check_envelope,
+    check_records, repack,
 };
 use engine::control::credentials::{Credential, Mechanism};
 use engine::control::quotas::{QuotaChange, QuotaEntity, QuotaKind};
@@ -27,7 +27,7 @@ use engine::partition::Fold;
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
 use engine::raft::Membership;
 use engine::register::NodeRecord;
-use engine::rewrite::check_run;
+use engine::rewrite::{AbortedRanges, Compactor, Fate, KeyMap, KeyScan, PassRules, ScanRange, check_run};
 use engine::rng::Rng;
 use net::client::sasl::jwt::{TokenRules, check_token};
 use net::client::sasl::oauthbearer::BearerMessage;
@@ -194,7 +194,9 @@ fn of_peers() -> Vec<Target> {
 }
 
 fn of_disks() -> Vec<Target> {
+    let unpacks = |target: Target| Target { allocates_bytes: WINDOWS_BYTES, ..target };
     vec![
+        unpacks(target("disk: batch to be compacted", 8, batches(), compact)),
         target(
             "disk: entry head",
             4,
@@ -253,6 +255,40 @@ fn of_disks() -> Vec<Target> {
             _ = OffsetValue::decode(bytes);
         }),
     ]
+}
+
+/// One pass over a stored batch, whatever its records are. What comes out is a batch again.
+fn compact(bytes: &[u8]) {
+    let mut stored = bytes.to_vec();
+    let Some(header) = BatchHeader::of(&stored) else { return };
+    if header.declared_bytes() != stored.len() as i64 || header.last_offset_delta.get() < 0 {
+        return;
+    }
+    // The leader gave it its offset, and its count was looked at.
+    stored[..8].fill(0);
+    let (partition, horizon) = (PartitionId(1), Offset(i64::MAX));
+    let (mut map, none) = (KeyMap::new(7, 1 << 16, 100), AbortedRanges::default());
+    let mut scan = KeyScan::begin(ScanRange { partition, from: Offset(0), horizon }, &none, &stored);
+    while scan.step(&mut map).is_none() {}
+    let rules = PassRules {
+        partition,
+        horizon,
+        takes_all_older: true,
+        now_ms: 1_700_000_000_000,
+        delete_retention_ms: 1,
+        batch_bytes_max: 1 << 20,
+    };
+    let mut compactor = Compactor::new(rules, &map, &none);
+    let mut work = compactor.begin(&stored);
+    let fate = std::iter::repeat_with(|| work.step()).flatten().next().expect("it ends");
+    let emptied = compactor.end().0;
+    for batch in
+        [if let Fate::Again(batch) = fate { Some(batch) } else { None }, emptied].into_iter().flatten()
+    {
+        let header = BatchHeader::of(&batch).expect("a whole header");
+        assert_eq!(header.declared_bytes(), batch.len() as i64);
+        assert_eq!(header.crc.get(), crc32c::crc32c(&batch[21..]));
+    }
 }
 
 /// Makes the checksums of a run's head, foot and index right again, so that what is behind them is looked at.
@@ -365,7 +401,7 @@ fn batches() -> Vec<Vec<u8>> {
         let mut builder = BatchBuilder::new(1_700_000_000_000);
         builder.codec(codec);
         for _ in 0..5 {
-            builder.push(NewRecord::value(&[7; 90]));
+            builder.push(NewRecord { key: Some(b"key"), ..NewRecord::value(&[7; 90]) });
         }
         builder.build()
     };

@@ -21,6 +21,8 @@ pub mod attribute {
     pub const LOG_APPEND_TIME: i16 = 0x08;
     pub const TRANSACTIONAL: i16 = 0x10;
     pub const CONTROL: i16 = 0x20;
+    /// The base timestamp is no record's but the batch's delete horizon (KIP-534).
+    pub const DELETE_HORIZON: i16 = 0x40;
 }
 
 /// The header as it lies in the bytes.
@@ -68,6 +70,18 @@ impl BatchHeader {
 
     pub fn is_control(&self) -> bool {
         self.attributes.get() & attribute::CONTROL != 0
+    }
+
+    /// From when on compaction may drop the batch's tombstones, or the marker that it is; set when it was first cleaned.
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        let is_set = self.attributes.get() & attribute::DELETE_HORIZON != 0;
+        is_set.then(|| self.base_timestamp.get())
+    }
+
+    /// Sets it. Deltas of time count from it afterwards, and the CRC must be taken again.
+    pub fn set_delete_horizon(&mut self, horizon_ms: i64) {
+        self.attributes.set(self.attributes.get() | attribute::DELETE_HORIZON);
+        self.base_timestamp.set(horizon_ms);
     }
 
     /// The number of the compression codec, which may be one that nobody knows.

@@ -27,6 +27,7 @@ pub fn span_of(chunks: &[RunChunk], bytes_max: usize) -> Option<(ReadSpan, usize
         }
         (end, count) = (chunk.end(), count + 1);
     }
+    assert!(end > position, "a chunk at {position} has bytes");
     let bytes = (end.next_multiple_of(BLOCK as u64) - position) as usize;
     Some((ReadSpan { position, bytes }, count))
 }
@@ -41,6 +42,7 @@ pub fn check_chunk(
     if bytes.len() != chunk.bytes as usize {
         return Err(FormatFault::Short { found: bytes.len() as u64, expected: u64::from(chunk.bytes) });
     }
+    assert!(bytes.len() <= u32::MAX as usize, "{} bytes are no chunk", bytes.len());
     let mut sum = RunSum::new(identity);
     let mut batches = Vec::new();
     let (mut at, mut next) = (0, chunk.first_offset);

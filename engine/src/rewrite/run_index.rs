@@ -82,6 +82,7 @@ impl<B: RunBlocks> RunIndex<B> {
             return Ok(range.start);
         }
         let per_block = section.rows_per_block();
+        assert!(range.end <= self.foot.rows(section), "{section:?} has no rows {range:?}");
         // Blocks whose first row lies within the range; the point is in the last of them that begins before it.
         let (mut low, mut high) = (range.start / per_block + 1, (range.end - 1) / per_block + 1);
         while low < high {
@@ -90,6 +91,7 @@ impl<B: RunBlocks> RunIndex<B> {
             if fence_is_before(&fence) { low = middle + 1 } else { high = middle }
         }
         let block = low - 1;
+        assert!(block < self.foot.blocks(section), "{section:?} has no block {block}");
         let first = block * per_block;
         let found = self.rows_block::<T, _>(section, block, |rows| {
             let from = (range.start.saturating_sub(first) as usize).min(rows.len());

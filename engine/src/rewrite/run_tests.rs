@@ -33,7 +33,7 @@ fn run_of(partitions: &[(u64, Vec<Made>)]) -> Vec<u8> {
     for (partition, batches) in partitions {
         let end = batches.last().map_or(0, |(base, records, ..)| base + i64::from(*records)) + 3;
         writer.begin(PartitionId(*partition), Offset(0)..Offset(end));
-        batches.iter().for_each(|made| writer.push(&batch(made)));
+        batches.iter().for_each(|made| writer.push(&batch(made), made.2));
         writer.end();
     }
     writer.finish();

@@ -107,13 +107,14 @@ impl RunWriter {
         self.piece_position + self.filled as u64
     }
 
-    /// Adds a batch as it is stored, with its base offset, leader epoch and CRC.
-    pub fn push(&mut self, batch: &[u8]) {
+    /// Adds a batch as it is stored, with its base offset, leader epoch and CRC. `max_timestamp` is what retention and
+    /// look-ups by time take for it: its descriptor's, which may be later than its header's.
+    pub fn push(&mut self, batch: &[u8], max_timestamp: i64) {
         let header = BatchHeader::of(batch).expect("a whole batch");
         assert_eq!(header.declared_bytes(), batch.len() as i64, "a whole batch and nothing else");
         let position = self.position();
         let open = self.open.as_mut().expect("a batch belongs to a partition");
-        if let Some(row) = open.add(&self.identity, header, batch, position) {
+        if let Some(row) = open.add(&self.identity, (header, batch), max_timestamp, position) {
             self.chunks.push(row);
         }
         self.batches += 1;
@@ -287,8 +288,8 @@ impl Open {
     fn add(
         &mut self,
         identity: &JournalIdentity,
-        header: &BatchHeader,
-        batch: &[u8],
+        (header, batch): (&BatchHeader, &[u8]),
+        max_timestamp: i64,
         position: u64,
     ) -> Option<RunChunkRow> {
         let base = header.base_offset.get();
@@ -310,7 +311,7 @@ impl Open {
             row.first_offset = base.into();
         }
         row.next_offset = next.into();
-        row.max_timestamp = row.max_timestamp.get().max(header.max_timestamp.get()).into();
+        row.max_timestamp = row.max_timestamp.get().max(max_timestamp).into();
         row.kept_bytes += batch.len() as u64;
         row.batches += 1;
         let max_timestamp = row.max_timestamp;
@@ -384,7 +385,7 @@ mod tests {
         let mut writer = writer();
         writer.begin(PartitionId(4), Offset(0)..Offset(100));
         for (base, bytes) in [(0, 30_000), (1, 30_000), (2, 30_000), (10, 300_000), (11, 10)] {
-            writer.push(&batch(base, bytes));
+            writer.push(&batch(base, bytes), 1_000);
         }
         writer.end();
         writer.begin(PartitionId(9), Offset(5)..Offset(7));
@@ -407,7 +408,7 @@ mod tests {
     fn a_batch_behind_what_is_covered_is_a_bug() {
         let mut writer = writer();
         writer.begin(PartitionId(4), Offset(0)..Offset(100));
-        writer.push(&batch(100, 1));
+        writer.push(&batch(100, 1), 1);
     }
 
     #[test]
@@ -415,7 +416,7 @@ mod tests {
     fn offsets_ascend() {
         let mut writer = writer();
         writer.begin(PartitionId(4), Offset(0)..Offset(100));
-        writer.push(&batch(5, 1));
-        writer.push(&batch(5, 1));
+        writer.push(&batch(5, 1), 1);
+        writer.push(&batch(5, 1), 1);
     }
 }
