@@ -189,6 +189,17 @@ pub async fn replace_file(
     bytes: &[u8],
 ) -> Result<(), DiskError> {
     assert!(bytes.len().is_multiple_of(BLOCK), "{} bytes are not whole blocks", bytes.len());
+    replace_file_of(io, pool, dir, name, [bytes, &[]]).await
+}
+
+/// The same of two parts, one behind the other, and zeros up to a whole block.
+pub async fn replace_file_of(
+    io: &Io,
+    pool: &BufferPool,
+    dir: &str,
+    name: &str,
+    parts: [&[u8]; 2],
+) -> Result<(), DiskError> {
     let path = join(dir, name);
     let temporary = format!("{path}{TEMPORARY_SUFFIX}");
     match io.remove(&temporary).await {
@@ -196,7 +207,7 @@ pub async fn replace_file(
         _ => {}
     }
     let file = io.create(&temporary).await?;
-    let written = write_pieces(io, pool, file, bytes).await;
+    let written = write_pieces(io, pool, file, parts).await;
     if let Err(error) = &written
         && error.kind == DiskErrorKind::Io
     {
@@ -213,12 +224,21 @@ async fn write_pieces(
     io: &Io,
     pool: &BufferPool,
     file: crate::ids::FileId,
-    bytes: &[u8],
+    parts: [&[u8]; 2],
 ) -> Result<(), DiskError> {
+    let [mut left, mut then] = parts;
+    let bytes = (left.len() + then.len()).next_multiple_of(BLOCK);
     // Space first, so that a full disk is met before anything is half written.
-    io.allocate(file, bytes.len() as u64).await?;
-    for (piece, position) in bytes.chunks(IO_BYTES_MAX).zip((0u64..).step_by(IO_BYTES_MAX)) {
-        io.write(file, position, pool.copy_of(piece)).await?;
+    io.allocate(file, bytes as u64).await?;
+    for position in (0..bytes).step_by(IO_BYTES_MAX) {
+        let piece_bytes = IO_BYTES_MAX.min(bytes - position);
+        let mut piece = Vec::with_capacity(piece_bytes);
+        for part in [&mut left, &mut then] {
+            let taken = part.split_off(..part.len().min(piece_bytes - piece.len()));
+            piece.extend_from_slice(taken.expect("within the part"));
+        }
+        piece.resize(piece_bytes, 0);
+        io.write(file, position as u64, pool.copy_of(&piece)).await?;
     }
     io.sync(file).await
 }

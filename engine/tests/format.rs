@@ -406,7 +406,7 @@ fn node_record() -> NodeRecord {
 }
 
 fn checkpoint() -> Checkpoint {
-    Checkpoint { last: Index(4), term: Term(2), body: b"the fold's bytes".to_vec() }
+    Checkpoint { last: Index(4), term: Term(2), body: std::rc::Rc::new(b"the fold's bytes".to_vec()) }
 }
 
 /// Two partitions, one of which has no batch left.

@@ -398,7 +398,11 @@ fn segments(root: &Path, maker: &Maker, sealed: usize) {
             write(root, &index_path(id, base), &index.encode_sealed(&maker.identity));
             let mut body = Vec::new();
             body.sized(&fold.encode());
-            let checkpoint = Checkpoint { last: index.last(), term: term_of(index.last().0), body };
+            let checkpoint = Checkpoint {
+                last: index.last(),
+                term: term_of(index.last().0),
+                body: std::rc::Rc::new(body),
+            };
             write(root, &checkpoint_path(id, index.last()), &checkpoint.encode(&maker.identity));
         } else {
             bytes.resize(SEGMENT_BYTES as usize, 0);

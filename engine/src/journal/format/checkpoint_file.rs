@@ -5,8 +5,9 @@
 
 use crate::disk::io::Io;
 use crate::disk::{BLOCK, BufferPool, DiskError};
-use crate::framing::{FRAME_BYTES, FormatError, FormatFault, FrameKind, read_file, replace_file};
+use crate::framing::{FRAME_BYTES, FormatError, FormatFault, FrameKind, read_file, replace_file_of};
 use crate::ids::{Index, JournalIdentity, Term};
+use std::rc::Rc;
 use zerocopy::little_endian::{U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -39,7 +40,7 @@ pub struct Checkpoint {
     /// The term of the entry at `last`.
     pub term: Term,
     /// What the fold encoded.
-    pub body: Vec<u8>,
+    pub body: Rc<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,21 +65,25 @@ pub fn body_checksum(secret: u64, body: &[u8]) -> u32 {
 impl Checkpoint {
     /// The whole file; the same bytes on every replica.
     pub fn encode(&self, identity: &JournalIdentity) -> Vec<u8> {
+        let padded = self.body.len().next_multiple_of(BLOCK);
+        let mut file = Vec::with_capacity(BLOCK + padded);
+        file.extend_from_slice(&self.first_block(identity, body_checksum(identity.secret, &self.body)));
+        file.extend_from_slice(&self.body);
+        file.resize(BLOCK + padded, 0);
+        file
+    }
+
+    fn first_block(&self, identity: &JournalIdentity, body_checksum: u32) -> [u8; BLOCK] {
         let header = CheckpointHeader {
             cluster: identity.cluster.0.into(),
             journal: identity.journal.0.into(),
             last: self.last.0.into(),
             last_term: self.term.0.into(),
             body_bytes: (self.body.len() as u64).into(),
-            body_checksum: body_checksum(identity.secret, &self.body).into(),
+            body_checksum: body_checksum.into(),
             reserved: 0.into(),
         };
-        let padded = self.body.len().next_multiple_of(BLOCK);
-        let mut file = Vec::with_capacity(BLOCK + padded);
-        file.extend_from_slice(&CHECKPOINT_KIND.encode(identity.secret, header.as_bytes()));
-        file.extend_from_slice(&self.body);
-        file.resize(BLOCK + padded, 0);
-        file
+        CHECKPOINT_KIND.encode(identity.secret, header.as_bytes())
     }
 
     /// The whole file's length, by its first block.
@@ -114,11 +119,23 @@ impl Checkpoint {
             let position = (FRAME_BYTES + core::mem::offset_of!(CheckpointHeader, body_checksum)) as u64;
             return Err(FormatFault::Checksum { position, found, expected });
         }
-        Ok(Self { last: Index(header.last.get()), term: Term(header.last_term.get()), body: body.to_vec() })
+        Ok(Self {
+            last: Index(header.last.get()),
+            term: Term(header.last_term.get()),
+            body: Rc::new(body.to_vec()),
+        })
     }
 }
 
-/// Makes the checkpoint durable as `dir/name`, replacing what was there; its length in bytes.
+/// A checkpoint that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Of the file.
+    pub bytes: u64,
+    pub body_checksum: u32,
+}
+
+/// Makes the checkpoint durable as `dir/name`, replacing what was there.
 pub async fn write(
     io: &Io,
     pool: &BufferPool,
@@ -126,10 +143,25 @@ pub async fn write(
     name: &str,
     identity: &JournalIdentity,
     checkpoint: &Checkpoint,
-) -> Result<u64, DiskError> {
-    let file = checkpoint.encode(identity);
-    replace_file(io, pool, dir, name, &file).await?;
-    Ok(file.len() as u64)
+) -> Result<Stored, DiskError> {
+    let body_checksum = checksum_in_steps(io, identity.secret, &checkpoint.body).await?;
+    let first = checkpoint.first_block(identity, body_checksum);
+    replace_file_of(io, pool, dir, name, [&first, &checkpoint.body]).await?;
+    let bytes = (BLOCK + checkpoint.body.len().next_multiple_of(BLOCK)) as u64;
+    Ok(Stored { bytes, body_checksum })
+}
+
+/// As [`body_checksum`]; a long body is summed piece by piece, and others have their turn between them.
+async fn checksum_in_steps(io: &Io, secret: u64, body: &[u8]) -> Result<u32, DiskError> {
+    const PIECE_BYTES: usize = 4 << 20;
+    let mut sum = body_checksum(secret, &[]);
+    for (at, piece) in body.chunks(PIECE_BYTES).enumerate() {
+        if at > 0 {
+            io.rest().await?;
+        }
+        sum = crc32c::crc32c_append(sum, piece);
+    }
+    Ok(sum)
 }
 
 /// Reads a checkpoint's file.
@@ -147,7 +179,7 @@ mod tests {
         JournalIdentity { cluster: ClusterId(8), journal: JournalId(2), secret: 0xfeed };
 
     fn checkpoint(bytes: usize) -> Checkpoint {
-        Checkpoint { last: Index(9), term: Term(3), body: (0..bytes).map(|i| i as u8).collect() }
+        Checkpoint { last: Index(9), term: Term(3), body: Rc::new((0..bytes).map(|i| i as u8).collect()) }
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use crate::disk::BLOCK;
 use crate::framing::{FormatFault, FrameKind, block_checksum};
 use crate::ids::{Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, Term};
-use crate::journal::read::index::{ActiveIndex, PartitionFacts, PartitionSummary};
+use crate::journal::read::index::{PartitionFacts, PartitionSummary};
 use zerocopy::little_endian::{I32, I64, U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -282,93 +282,9 @@ impl PartitionRow {
     }
 }
 
-/// Rows being gathered, section by section.
-#[derive(Default)]
-struct Rows {
-    partitions: Vec<PartitionRow>,
-    items: Vec<ItemRow>,
-    epochs: Vec<EpochRow>,
-    entries: Vec<EntryRow>,
-}
-
-impl ActiveIndex {
-    /// The index file of this segment once sealed; the same bytes on every replica.
-    pub fn encode_sealed(&self, identity: &JournalIdentity) -> Vec<u8> {
-        let rows = self.rows();
-        let header = self.file_header(identity, &rows);
-        let mut file = Vec::with_capacity(header.file_bytes() as usize);
-        file.extend_from_slice(&INDEX_KIND.encode(identity.secret, header.as_bytes()));
-        let mut writer = SectionWriter { file: &mut file, identity, base: self.base };
-        let partition_fences: Vec<_> =
-            first_of_blocks(&rows.partitions, Section::Partitions).map(FenceRow::of_partition).collect();
-        let item_fences: Vec<_> =
-            first_of_blocks(&rows.items, Section::Items).map(FenceRow::of_item).collect();
-        writer.section(Section::Partitions, &rows.partitions);
-        writer.section(Section::PartitionFences, &partition_fences);
-        writer.section(Section::Items, &rows.items);
-        writer.section(Section::ItemFences, &item_fences);
-        writer.section(Section::Epochs, &rows.epochs);
-        writer.section(Section::Entries, &rows.entries);
-        assert_eq!(file.len() as u64, header.file_bytes());
-        file
-    }
-
-    fn file_header(&self, identity: &JournalIdentity, rows: &Rows) -> IndexHeader {
-        let last = self.entries.last().expect("a sealed segment has entries");
-        let totals = self.totals();
-        let count = |rows: usize| U32::new(u32::try_from(rows).expect("bounded by the segment"));
-        IndexHeader {
-            cluster: identity.cluster.0.into(),
-            journal: identity.journal.0.into(),
-            base: self.base.0.into(),
-            last: self.last().0.into(),
-            last_term: last.term.0.into(),
-            last_checksum: last.checksum.into(),
-            reserved: 0.into(),
-            data_bytes: totals.data_bytes.into(),
-            batches: totals.batches.into(),
-            batch_bytes: totals.batch_bytes.into(),
-            partitions: count(rows.partitions.len()),
-            items: count(rows.items.len()),
-            epochs: count(rows.epochs.len()),
-            entries: count(rows.entries.len()),
-        }
-    }
-
-    fn rows(&self) -> Rows {
-        let mut rows = Rows::default();
-        let mut ids: Vec<PartitionId> = self.partitions.keys().copied().collect();
-        ids.sort_unstable();
-        for id in ids {
-            let slots = &self.partitions[&id];
-            let first_item = rows.items.len();
-            rows.items
-                .extend(slots.items.iter().map(|slot| ItemRow::of(&self.item(id, slot), slot.offsets())));
-            let summary = slots.summary(id);
-            let first_epoch_row = rows.epochs.len();
-            if summary.epochs.len() > 1 {
-                rows.epochs.extend(summary.epochs.iter().map(|start| EpochRow::of(id, *start)));
-            }
-            let mut row = PartitionRow::of(&summary);
-            row.first_item.set(first_item as u32);
-            row.items.set(slots.items.len() as u32);
-            row.first_epoch_row.set(first_epoch_row as u32);
-            row.epoch_rows.set((rows.epochs.len() - first_epoch_row) as u32);
-            rows.partitions.push(row);
-        }
-        rows.entries.extend(self.entries.iter().map(|slot| EntryRow {
-            position: slot.position.into(),
-            term: slot.term.0.into(),
-            entry_bytes: slot.bytes.into(),
-            checksum: slot.checksum.into(),
-        }));
-        rows
-    }
-}
-
 impl PartitionRow {
     /// Without the places of its rows.
-    fn of(summary: &PartitionSummary) -> Self {
+    pub(super) fn of(summary: &PartitionSummary) -> Self {
         Self {
             partition: summary.partition.0.into(),
             first_offset: summary.first_offset.0.into(),
@@ -388,17 +304,17 @@ impl PartitionRow {
 }
 
 impl FenceRow {
-    fn of_partition(row: &PartitionRow) -> Self {
+    pub(super) fn of_partition(row: &PartitionRow) -> Self {
         Self { partition: row.partition, first_offset: row.first_offset, max_timestamp: 0.into() }
     }
 
-    fn of_item(row: &ItemRow) -> Self {
+    pub(super) fn of_item(row: &ItemRow) -> Self {
         Self { partition: row.partition, first_offset: row.first_offset, max_timestamp: row.max_timestamp }
     }
 }
 
 impl ItemRow {
-    fn of(item: &crate::journal::read::index::Item, offsets: u32) -> Self {
+    pub(super) fn of(item: &crate::journal::read::index::Item, offsets: u32) -> Self {
         Self {
             partition: item.partition.0.into(),
             first_offset: item.first_offset.0.into(),
@@ -429,44 +345,12 @@ impl ItemRow {
 }
 
 impl EpochRow {
-    fn of(partition: PartitionId, (epoch, start): (LeaderEpoch, Offset)) -> Self {
+    pub(super) fn of(partition: PartitionId, (epoch, start): (LeaderEpoch, Offset)) -> Self {
         Self {
             partition: partition.0.into(),
             start_offset: start.0.into(),
             epoch: epoch.0.into(),
             reserved: 0.into(),
-        }
-    }
-}
-
-fn first_of_blocks<T>(rows: &[T], section: Section) -> impl Iterator<Item = &T> {
-    rows.iter().step_by(section.rows_per_block() as usize)
-}
-
-struct SectionWriter<'a> {
-    file: &'a mut Vec<u8>,
-    identity: &'a JournalIdentity,
-    base: Index,
-}
-
-impl SectionWriter<'_> {
-    fn section<T: IntoBytes + Immutable>(&mut self, section: Section, rows: &[T]) {
-        for rows in rows.chunks(section.rows_per_block() as usize) {
-            let header = IndexBlockHeader {
-                checksum: 0.into(),
-                number: ((self.file.len() / BLOCK) as u32).into(),
-                section: section as u8,
-                reserved: 0,
-                rows: (rows.len() as u16).into(),
-                base_low: (self.base.0 as u32).into(),
-            };
-            let mut block = [0; BLOCK];
-            let bytes = rows.as_bytes();
-            block[..INDEX_BLOCK_HEADER_BYTES].copy_from_slice(header.as_bytes());
-            block[INDEX_BLOCK_HEADER_BYTES..][..bytes.len()].copy_from_slice(bytes);
-            let checksum = block_checksum(self.identity.secret, &block, 0);
-            block[..4].copy_from_slice(&checksum.to_le_bytes());
-            self.file.extend_from_slice(&block);
         }
     }
 }

@@ -38,7 +38,7 @@ fn checkpoint(last: u64) -> Vec<u8> {
         state.apply(&header, header.as_bytes()).expect("it is empty");
     }
     let body = state.encode();
-    Checkpoint { last: Index(last), term: Term(1), body }.encode(&meta().identity())
+    Checkpoint { last: Index(last), term: Term(1), body: std::rc::Rc::new(body) }.encode(&meta().identity())
 }
 
 fn at(ms: u64) -> Now {

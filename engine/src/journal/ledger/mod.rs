@@ -13,7 +13,7 @@ use crate::ids::{Index, PartitionId};
 use crate::partition::Tail;
 use crate::partition::refused::RefusedBatches;
 use asker::Asker;
-use heads::Head;
+use heads::{Head, Heads};
 use marking::QueuedMarkers;
 use shown::{Authority, NotShown, Shown};
 use state::{State, is_understood};
@@ -30,7 +30,7 @@ pub struct Ledger {
     pub(in crate::journal) state: State,
     pub(in crate::journal) tail: Tail,
     /// Entries that are not folded yet, ascending.
-    pub(in crate::journal) heads: VecDeque<Head>,
+    pub(in crate::journal) heads: Heads,
     /// The first of them that this program does not understand: it does not lead.
     pub(in crate::journal) not_understood: Option<Index>,
     pub(in crate::journal) waiters: Waiters,
@@ -57,7 +57,7 @@ impl Ledger {
             not_understood: first_not_understood(&heads),
             state,
             tail: Tail::default(),
-            heads,
+            heads: Heads::new(heads),
             waiters: Waiters::default(),
             queued_items: VecDeque::new(),
             queued_commands: VecDeque::new(),

@@ -14,7 +14,7 @@ pub enum LogDone {
     /// The active segment has its whole length again.
     Lengthened(Result<(), DiskError>),
     /// On an error the checkpoint's body comes back, to be tried again.
-    Sealed(Result<SealDone, (SealError, Vec<u8>)>),
+    Sealed(Result<SealDone, (SealError, Rc<Vec<u8>>)>),
     /// A sealed segment's index was made again; nothing came of it where that is `None`.
     IndexRebuilt(Result<Option<Rc<Sealed>>, DiskError>),
     HardState(Result<HardState, DiskError>),

@@ -9,8 +9,9 @@ use crate::ids::{FileId, Index, JournalId, JournalIdentity};
 use crate::journal::context::Context;
 use crate::journal::format::checkpoint_file::{self, Checkpoint};
 use crate::journal::format::hard_state::{HARD_STATE_BYTES, HardState};
+use crate::journal::format::index_encoder::IndexEncoder;
 use crate::journal::format::meta_record::JournalMeta;
-use crate::journal::heal::digest::Digest;
+use crate::journal::heal::digest::{Digest, headers_sum};
 use crate::journal::read::container::Sealed;
 use crate::journal::read::index::ActiveIndex;
 use crate::journal::read::sealed_index::{IndexError, SealedIndex};
@@ -131,16 +132,17 @@ pub struct SealWork {
     pub last: Index,
     pub bytes: u64,
     pub file: FileId,
-    /// The index file's content.
-    pub index: Vec<u8>,
+    pub index: Rc<ActiveIndex>,
     pub checkpoint: Checkpoint,
-    pub digest: Digest,
 }
 
-impl SealWork {
-    pub fn index_of(index: &ActiveIndex, identity: &JournalIdentity) -> Vec<u8> {
-        index.encode_sealed(identity)
+/// The index file's content, made in steps between which others have their turn.
+async fn index_in_steps(io: &Io, work: &SealWork) -> Result<Vec<u8>, DiskError> {
+    let mut encoder = IndexEncoder::new(&work.index, &work.identity);
+    while encoder.step() {
+        io.rest().await?;
     }
+    Ok(encoder.finish())
 }
 
 /// A segment that was sealed.
@@ -178,13 +180,18 @@ pub async fn seal(context: Context, work: SealWork) -> Result<SealDone, SealErro
     io.truncate(work.file, work.bytes).await?;
     io.sync(work.file).await?;
     let name = JournalFile::Index(work.base).name();
-    replace_file(io, pool, &dir, &name, &work.index).await?;
+    let index = index_in_steps(io, &work).await?;
+    replace_file(io, pool, &dir, &name, &index).await?;
     let path = folder::index_path(context.journal, work.base);
     let opened =
         SealedIndex::open(io.clone(), context.blocks.clone(), path, work.identity, work.base).await?;
     let name = JournalFile::Checkpoint(work.last).name();
-    let checkpoint_bytes =
-        checkpoint_file::write(io, pool, &dir, &name, &work.identity, &work.checkpoint).await?;
+    let stored = checkpoint_file::write(io, pool, &dir, &name, &work.identity, &work.checkpoint).await?;
+    let digest = Digest {
+        last: work.last,
+        headers: headers_sum(work.index.checksums()),
+        checkpoint: u64::from(stored.body_checksum),
+    };
     let sealed = Sealed {
         base: work.base,
         last: work.last,
@@ -193,7 +200,7 @@ pub async fn seal(context: Context, work: SealWork) -> Result<SealDone, SealErro
         index: Rc::new(opened),
         replaced: None,
     };
-    Ok(SealDone { sealed: Rc::new(sealed), checkpoint: work.last, checkpoint_bytes, digest: work.digest })
+    Ok(SealDone { sealed: Rc::new(sealed), checkpoint: work.last, checkpoint_bytes: stored.bytes, digest })
 }
 
 /// Writes one generation of the hard state into its slot, both copies, and syncs.
@@ -231,7 +238,9 @@ pub async fn write_local_checkpoint(
 ) -> Result<u64, DiskError> {
     let dir = folder::journal_dir(context.journal);
     let name = JournalFile::LocalCheckpoint.name();
-    checkpoint_file::write(&context.io, &context.pool, &dir, &name, &identity, &checkpoint).await
+    let stored =
+        checkpoint_file::write(&context.io, &context.pool, &dir, &name, &identity, &checkpoint).await?;
+    Ok(stored.bytes)
 }
 
 /// Removes whole segments from the front, oldest first, and checkpoints that are not needed any

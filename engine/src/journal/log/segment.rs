@@ -15,7 +15,8 @@ pub struct Rolled {
     pub last: Index,
     pub bytes: u64,
     pub file: FileId,
-    pub index: ActiveIndex,
+    /// Held also by what makes the index file of it.
+    pub index: Rc<ActiveIndex>,
     pub sealing: Sealing,
 }
 
@@ -25,7 +26,7 @@ pub enum Sealing {
     /// Its last entry is not folded yet.
     Waiting,
     /// The checkpoint at its last entry: body and that entry's term.
-    Checkpoint(Vec<u8>),
+    Checkpoint(Rc<Vec<u8>>),
     /// The procedure runs.
     Running,
 }
@@ -81,7 +82,7 @@ impl Segments {
 
     /// File, base and index of the segments whose index is in memory, ascending.
     pub fn indexes(&self) -> impl DoubleEndedIterator<Item = (FileId, Index, &ActiveIndex)> + Clone {
-        let rolled = self.rolled.iter().map(|segment| (segment.file, segment.base, &segment.index));
+        let rolled = self.rolled.iter().map(|segment| (segment.file, segment.base, &*segment.index));
         rolled.chain(core::iter::once((self.active.file, self.active.base, &self.active.index)))
     }
 
@@ -148,6 +149,7 @@ impl Segments {
                 rolled.base
             );
             let Rolled { base, file, index, .. } = rolled;
+            let index = Rc::unwrap_or_clone(index);
             let cut = core::mem::replace(&mut self.active, Active { base, file, index });
             let bytes = cut.index.totals().data_bytes;
             stale.push(Stale { base: cut.base, file: cut.file, bytes });
@@ -195,7 +197,7 @@ mod tests {
             last: Index(base + 2),
             bytes: 3 * 4096,
             file: FileId(base),
-            index: index_of(base, 3),
+            index: Rc::new(index_of(base, 3)),
             sealing: Sealing::Waiting,
         };
         let active = Active { base: Index(7), file: FileId(7), index: index_of(7, 2) };

@@ -525,7 +525,8 @@ impl Recovery {
             self.context.io.remove(&folder::segment_path(self.meta.journal, active.base)).await?;
             self.context.io.sync_dir(&self.dir).await?;
             self.context.io.close(active.file).await?;
-            active = Walked { index: before.index, ..Walked::new(before.base, before.file, before.bytes) };
+            let index = Rc::unwrap_or_clone(before.index);
+            active = Walked { index, ..Walked::new(before.base, before.file, before.bytes) };
         }
         fold_committed(&mut state, &mut heads, &mut rolled, known, self.meta.raft_id, !self.is_alone)
             .map_err(RecoveryError::Data)?;

@@ -11,6 +11,7 @@ use crate::journal::log::segment::{Rolled, Sealing};
 use crate::partition::fold;
 use crate::raft::EntryMeta;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 pub(in crate::journal) fn rolled_of(segment: Walked) -> Rolled {
     Rolled {
@@ -18,7 +19,7 @@ pub(in crate::journal) fn rolled_of(segment: Walked) -> Rolled {
         last: segment.index.last(),
         bytes: segment.index.totals().data_bytes,
         file: segment.file,
-        index: segment.index,
+        index: Rc::new(segment.index),
         sealing: Sealing::Waiting,
     }
 }
@@ -96,7 +97,7 @@ pub fn take_checkpoint_before(index: Index, state: &mut State, rolled: &mut VecD
         if segment.last.next() == index && matches!(segment.sealing, Sealing::Waiting) {
             assert_eq!(state.fold.applied, segment.last);
             state.fold.expire_producers();
-            segment.sealing = Sealing::Checkpoint(state.encode());
+            segment.sealing = Sealing::Checkpoint(Rc::new(state.encode()));
         }
     }
 }

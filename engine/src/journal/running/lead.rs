@@ -57,7 +57,7 @@ impl Journal {
         if is_planted(Bug::ProducersLost) {
             self.ledger.state.fold.forget_all_producers();
         }
-        for head in &self.ledger.heads {
+        for head in self.ledger.heads.iter() {
             if let Some((header, bytes)) = head.known() {
                 let applied = self.ledger.tail.apply_entry(&self.ledger.state.fold, header, bytes);
                 applied.expect("a replica that does not understand an entry does not stand for election");

@@ -74,7 +74,7 @@ impl Journal {
         if self.is_alone() {
             return 0;
         }
-        self.ledger.heads.iter().map(|head| head.known().map_or(0, |(header, _)| header.entry_bytes())).sum()
+        self.ledger.heads.bytes()
     }
 
     /// Whether entries of `bytes` together find a place that stays theirs: in this segment short

@@ -8,8 +8,7 @@ use crate::entry::item::Item;
 use crate::folder;
 use crate::ids::{FileId, Index, PartitionId, SpanNumber, Term};
 use crate::journal::effects::{Done, Effects};
-use crate::journal::format::checkpoint_file::{Checkpoint, body_checksum};
-use crate::journal::heal::digest::{Digest, headers_sum};
+use crate::journal::format::checkpoint_file::Checkpoint;
 use crate::journal::keep::upkeep::{DRIFT_MS_MAX, StopCheckpoint};
 use crate::journal::ledger::shown::Authority;
 use crate::journal::log::done::LogDone;
@@ -223,23 +222,18 @@ impl Journal {
             last: front.last,
             bytes: front.bytes,
             file: front.file,
-            index: SealWork::index_of(&front.index, &identity),
-            digest: Digest {
-                last: front.last,
-                headers: headers_sum(front.index.checksums()),
-                checkpoint: u64::from(body_checksum(identity.secret, &body)),
-            },
+            index: Rc::clone(&front.index),
             checkpoint: Checkpoint { last: front.last, term, body },
         };
         let (context, journal) = (self.context.clone(), self.id);
         fx.start(async move {
-            let body = work.checkpoint.body.clone();
+            let body = Rc::clone(&work.checkpoint.body);
             let result = procedures::seal(context, work).await.map_err(|error| (error, body));
             Done::of(journal, LogDone::Sealed(result))
         });
     }
 
-    pub fn sealed(&mut self, result: Result<SealDone, (SealError, Vec<u8>)>, now: Now, fx: &mut Effects) {
+    pub fn sealed(&mut self, result: Result<SealDone, (SealError, Rc<Vec<u8>>)>, now: Now, fx: &mut Effects) {
         self.upkeep.sealing = false;
         match result {
             Ok(done) => {
@@ -475,7 +469,7 @@ impl Journal {
     pub(super) fn write_local_checkpoint(&mut self, fx: &mut Effects) {
         let last = self.ledger.state.fold.applied;
         let term = self.quorum.replica.term_at(last).unwrap_or(Term(0));
-        let checkpoint = Checkpoint { last, term, body: self.ledger.state.encode() };
+        let checkpoint = Checkpoint { last, term, body: Rc::new(self.ledger.state.encode()) };
         let (context, identity, journal) = (self.context.clone(), self.meta.identity(), self.id);
         fx.start(async move {
             let result = procedures::write_local_checkpoint(context, identity, checkpoint).await;

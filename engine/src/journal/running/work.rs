@@ -17,6 +17,7 @@ use crate::journal::running::{HeldWork, Journal};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
 use crate::raft::{EntryMeta, Work};
+use std::rc::Rc;
 
 impl Journal {
     /// Carries out raft's work until there is none, and releases what is durable.
@@ -117,7 +118,7 @@ impl Journal {
             last: full.index.last(),
             bytes: full.index.totals().data_bytes,
             file: full.file,
-            index: full.index,
+            index: Rc::new(full.index),
             sealing: Sealing::Waiting,
         });
         fx.out.push(Output::Event(Event::SegmentRolled { journal: self.id, base }));
