@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: the first one asks the run to end and to be reported, the second one ends
 //! the process. Whoever sends SIGTERM does not wait long: it ends the process by itself.
 
-use net::process::{signals, system};
+use net::process::system::{self, STOP_SIGNALS};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,14 +23,14 @@ pub fn heed() {
 
 /// To be called before any other thread is started.
 pub fn watch() -> std::io::Result<()> {
-    signals::block()?;
+    system::block_signals(STOP_SIGNALS)?;
     std::thread::Builder::new().name("signals".into()).spawn(|| {
-        let signal = system::wait_for_stop_signal();
+        let signal = system::wait_for_signal(STOP_SIGNALS);
         ASKED.store(true, Ordering::Relaxed);
         if signal == libc::SIGTERM {
             end_soon(signal);
         }
-        let signal = system::wait_for_stop_signal();
+        let signal = system::wait_for_signal(STOP_SIGNALS);
         system::exit_now(128 + signal);
     })?;
     Ok(())

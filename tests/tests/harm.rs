@@ -257,7 +257,7 @@ fn the_worst_request_of_each_api_takes_little_and_lets_others_in() {
     };
     let running = {
         let status = Arc::clone(&status);
-        std::thread::spawn(move || net::process::node::run(node, &Default::default(), status))
+        std::thread::spawn(move || net::process::node::run(node, &Default::default(), None, status))
     };
     Deadline::seconds(60).wait_for("the node", || (status.phase() == Phase::Serving).then_some(()));
     let load =

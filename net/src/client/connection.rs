@@ -5,11 +5,13 @@
 //! durable; a fetch may be parked meanwhile. A client that does not read its answers fills its
 //! own queue and stops only itself. An idle connection holds no buffer.
 
+use crate::client::answer::Answer;
 use crate::client::budget::Share;
+use crate::client::client_socket::ClientSocket;
 use crate::client::connections::{Connections, OpenConnection, WaitsFor};
 use crate::client::frame::Frame;
 use crate::client::login::{Login, LoginAnswer};
-use crate::client::socket::Socket;
+use crate::client::shard_tls;
 use crate::kafka::admission;
 use crate::kafka::api::{API_VERSIONS, FETCH, PRODUCE, SASL_AUTHENTICATE};
 use crate::kafka::apis::api_versions;
@@ -18,8 +20,8 @@ use crate::kafka::codec::header::{self, Opened, RequestHeader};
 use crate::kafka::codec::other_protocol::OtherProtocol;
 use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::codec::wire::{Bytes, DECODED_TIMES_HELD, WireError};
-use crate::kafka::hot::fetch::{self, FetchWork};
-use crate::kafka::hot::produce::{self, Begun, ProduceWork};
+use crate::kafka::hot::fetch;
+use crate::kafka::hot::produce::{self, Begun};
 use crate::kafka::listener::Listener;
 use crate::kafka::request_context::RequestContext;
 use crate::kafka::versions;
@@ -37,6 +39,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod handshake;
+
 /// Requests of one connection that are read and not yet answered; then reading rests. Above what
 /// clients have in flight (Java and librdkafka: 5, unless told otherwise).
 const REQUESTS_IN_FLIGHT_MAX: usize = 128;
@@ -47,47 +51,6 @@ const ANSWER_BYTES_WAITING_MAX: usize = 1 << 20;
 /// What a request that was handed on takes of the budget until it is answered, when it is longer
 /// than this: what waits for minutes is short, and has its own bounds (see `engine::groups`).
 const BODY_BYTES_FREE: usize = 64 << 10;
-
-/// What is written next, once it is there.
-enum Answer {
-    Ready(Outgoing),
-    Produce(ProduceWork),
-    Fetch(FetchWork),
-}
-
-impl Answer {
-    fn is_complete(&self) -> bool {
-        match self {
-            Answer::Ready(_) => true,
-            Answer::Produce(work) => work.is_complete(),
-            Answer::Fetch(work) => work.is_complete(),
-        }
-    }
-
-    /// What it takes while it waits.
-    fn ready_bytes(&self) -> usize {
-        match self {
-            Answer::Ready(outgoing) => outgoing.bytes(),
-            Answer::Produce(_) | Answer::Fetch(_) => 0,
-        }
-    }
-
-    /// Ends when it is complete; holds no borrow of the queue meanwhile.
-    fn completion(&self) -> impl Future<Output = ()> + use<> {
-        let (produced, fetched) = match self {
-            Answer::Ready(_) => (None, None),
-            Answer::Produce(work) => (Some(work.slots()), None),
-            Answer::Fetch(work) => (None, work.slots()),
-        };
-        async move {
-            match (produced, fetched) {
-                (Some(slots), _) => slots.completed().await,
-                (None, Some(slots)) => slots.completed().await,
-                (None, None) => {}
-            }
-        }
-    }
-}
 
 struct Queued {
     answer: Answer,
@@ -101,7 +64,7 @@ pub struct Connection {
     address: SocketAddr,
     /// What the client called itself last.
     client_id: RefCell<Rc<str>>,
-    socket: Socket,
+    socket: ClientSocket,
     _place: ClientPlace,
     shared: Rc<Connections>,
     queue: RefCell<VecDeque<Queued>>,
@@ -135,12 +98,13 @@ pub fn serve(stream: TcpStream, listener: &Arc<Listener>, place: ClientPlace, sh
         tracing::debug!(peer = %address, "closed: as many connections from its address as max.connections.per.ip");
         return;
     }
+    let Some(socket) = shard_tls::socket(stream, listener, shared.tls.as_ref()) else { return };
     let now_ns = shared.shard.now().mono_ns;
     let connection = Rc::new(Connection {
         login: Login::new(address, listener, shared),
         address,
         client_id: RefCell::new("".into()),
-        socket: Socket::new(stream),
+        socket,
         _place: place,
         shared: Rc::clone(shared),
         queue: RefCell::default(),
@@ -219,6 +183,10 @@ impl Connection {
     }
 
     async fn read_requests(self: Rc<Self>) {
+        if !self.shake_hands().await {
+            self.close();
+            return;
+        }
         let mut last_bytes = 0;
         while !self.reading_ended.get() && !self.closed.get() {
             self.rest_while_muted().await;

@@ -3,12 +3,14 @@
 use crate::client::budget::FrameBudget;
 use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
 use crate::client::sasl::shard_sasl::{SaslSetup, ShardSasl};
+use crate::client::shard_tls::ShardTls;
 use crate::kafka::api::Api;
 use crate::kafka::codec::wire::BODY_BYTES_MAX;
 use crate::kafka::context::Context;
 use crate::kafka::versions;
 use crate::process::descriptors::{ClientPlace, Descriptors};
 use crate::shard::shard_loop::ShardLoop;
+use crate::tls::live::LiveTls;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -53,6 +55,8 @@ pub struct Connections {
     pub shard: Rc<ShardLoop>,
     pub context: Context,
     pub sasl: ShardSasl,
+    /// Where a listener is within TLS.
+    pub tls: Option<ShardTls>,
     pub apis: Vec<Api>,
     pub frames: FrameBudget,
     pub frame_buffers: FrameBuffers,
@@ -84,7 +88,7 @@ impl Connections {
     pub fn new(
         shard: Rc<ShardLoop>,
         memory_bytes: usize,
-        sasl: SaslSetup,
+        (sasl, tls): (SaslSetup, Option<Arc<LiveTls>>),
         descriptors: Arc<Descriptors>,
     ) -> Rc<Self> {
         let recompress_bytes = memory_bytes / 32;
@@ -97,6 +101,7 @@ impl Connections {
             context,
             sasl,
             shard,
+            tls: tls.map(ShardTls::new),
             apis: versions::apis(),
             frames: FrameBudget::new(frame_bytes),
             frame_buffers: FrameBuffers::new(frame_bytes / 2),

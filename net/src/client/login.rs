@@ -65,6 +65,14 @@ impl Login {
         Rc::clone(&self.peer.borrow())
     }
 
+    /// Who it is was proven below, by a certificate.
+    pub fn is_by_certificate(&self, principal: String) {
+        assert!(self.session.is_none(), "a listener that asks by SASL is answered by it");
+        let peer = self.peer();
+        let named = Peer { principal, listener: Arc::clone(&peer.listener), address: peer.address };
+        *self.peer.borrow_mut() = Rc::new(named);
+    }
+
     /// When the connection ends however much it does.
     pub fn ends_ns(&self) -> Option<u64> {
         let session = self.session.as_ref()?.borrow();

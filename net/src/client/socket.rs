@@ -94,6 +94,21 @@ impl Socket {
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
+    /// Reads what is there already; an error of kind `WouldBlock` where nothing is.
+    pub fn read_now(&self, into: &mut [u8]) -> io::Result<usize> {
+        let fd = self.0.borrow().as_raw_fd();
+        // SAFETY: the descriptor is open while `self` lives, and the kernel writes at most the slice's length into it.
+        let read = unsafe { libc::recv(fd, into.as_mut_ptr().cast(), into.len(), libc::MSG_DONTWAIT) };
+        usize::try_from(read).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Writes what the socket takes at once; the rest is lost.
+    pub fn write_now(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            let _ = self.gather(&[bytes], 0);
+        }
+    }
+
     /// Ends both directions: whoever reads or writes is woken and sees the end.
     pub fn shutdown(&self) {
         let fd = self.0.borrow().as_raw_fd();

@@ -25,6 +25,8 @@ const SHARD_COUNTERS: &[Row<ShardPage>] = &[
         p.connections_refused
     }),
     ("logins_refused", "Clients that did not prove who they are", |p| p.logins_refused),
+    ("tls_handshakes", "TLS handshakes that were done", |p| p.tls_handshakes),
+    ("tls_handshakes_failed", "TLS handshakes that came to nothing", |p| p.tls_handshakes_failed),
     ("throttled", "Answers after which a connection was muted: a quota was exceeded", |p| p.throttled),
     ("received_bytes", "Bytes received from clients", |p| p.received_bytes),
     ("sent_bytes", "Bytes sent to clients", |p| p.sent_bytes),
@@ -157,7 +159,8 @@ const FOLLOWER_GAUGES: &[FollowerRow] = &[
 pub fn page(status: &Status) -> String {
     let mut registry = Registry::with_prefix("duramen");
     let (shards, is_ready, findings) = (status.pages(), status.is_ready(), status.findings());
-    registry.register_collector(Box::new(Page { shards, is_ready, findings }));
+    let certificate_end_s = status.certificate_end_s();
+    registry.register_collector(Box::new(Page { shards, is_ready, findings, certificate_end_s }));
     let mut text = String::with_capacity(16 << 10);
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string takes all");
     text
@@ -167,6 +170,7 @@ pub fn page(status: &Status) -> String {
 struct Page {
     shards: Vec<ShardPage>,
     is_ready: bool,
+    certificate_end_s: Option<i64>,
     findings: Vec<Finding>,
 }
 
@@ -175,6 +179,11 @@ impl Collector for Page {
         let help = "1 while every shard answers clients and what the node needs has a quorum";
         gauge(&mut descriptor(&mut encoder, "ready", help, MetricType::Gauge)?, u64::from(self.is_ready))?;
         self.health(&mut encoder)?;
+        if let Some(end_s) = self.certificate_end_s {
+            let help = "When this node's certificate expires, seconds since 1970";
+            let name = "tls_certificate_end_timestamp_seconds";
+            gauge(&mut descriptor(&mut encoder, name, help, MetricType::Gauge)?, end_s.max(0) as u64)?;
+        }
         let help = "Log lines that stderr did not take";
         let mut dropped = descriptor(&mut encoder, "log_lines_dropped", help, MetricType::Counter)?;
         counter(&mut dropped, crate::process::logging::dropped_lines())?;

@@ -34,6 +34,8 @@ pub struct ShardPage {
     pub connections_refused: u64,
     /// Clients that did not prove who they are.
     pub logins_refused: u64,
+    pub tls_handshakes: u64,
+    pub tls_handshakes_failed: u64,
     /// Fetches answered later than they asked to wait, by how much.
     pub fetches_late: Latency,
     /// How late the shard's ticks came: what had to wait for a long step had to wait this long.

@@ -4,7 +4,7 @@
 use crate::observe::stats::ShardPage;
 use engine::health::{Finding, Subject, merge};
 use engine::ids::ShardId;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How far the node is.
@@ -36,6 +36,8 @@ pub struct Status {
     pages: Vec<Mutex<ShardPage>>,
     /// By shard.
     findings: Vec<Mutex<Vec<Finding>>>,
+    /// Until when this node's certificate counts, seconds since 1970; 0 where there is none.
+    certificate_end_s: AtomicI64,
 }
 
 impl Status {
@@ -43,7 +45,22 @@ impl Status {
         assert!(shards > 0);
         let pages = (0..shards).map(|_| Mutex::default()).collect();
         let findings = (0..shards).map(|_| Mutex::default()).collect();
-        Arc::new(Self { ready_shards: AtomicUsize::new(0), stop: AtomicBool::new(false), pages, findings })
+        Arc::new(Self {
+            ready_shards: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            pages,
+            findings,
+            certificate_end_s: AtomicI64::new(0),
+        })
+    }
+
+    pub fn set_certificate_end(&self, end_s: i64) {
+        self.certificate_end_s.store(end_s, Ordering::Relaxed);
+    }
+
+    /// Until when this node's certificate counts, seconds since 1970.
+    pub fn certificate_end_s(&self) -> Option<i64> {
+        Some(self.certificate_end_s.load(Ordering::Relaxed)).filter(|end_s| *end_s != 0)
     }
 
     pub fn phase(&self) -> Phase {

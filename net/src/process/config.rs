@@ -9,6 +9,7 @@ use crate::process::likeness::nearest;
 use crate::process::listeners::{ListenerConfig, Listeners};
 use crate::process::options::{FILE_KEYS, LogFormat, Options};
 use crate::process::refusal::Refusal;
+use crate::process::tls_config::{TlsConfig, TlsOptions};
 use engine::ids::{BrokerIds, JournalId, NodeId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -66,10 +67,15 @@ impl Config {
             kafka_settings::add_default(&mut kafka, "default.replication.factor", "3");
         }
         let listeners = Listeners::parse(options.listen.as_deref(), &options.listener, &options.advertise)?;
+        let tls = TlsOptions {
+            folder: options.tls_folder,
+            certificate: options.tls_certificate,
+            key: options.tls_key,
+            ca: options.tls_ca,
+        };
         for one in &listeners.0 {
             ports_fit(one.option(), one.listen.port(), shards)?;
             ports_fit("--advertise", one.advertised.port, shards)?;
-            serves(one)?;
         }
         let node = NodeConfig {
             data_dir: options.data_dir.unwrap_or_else(|| "duramen-data".into()),
@@ -84,6 +90,7 @@ impl Config {
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
             advertised: listeners.advertised(options.cluster.rack),
+            tls: TlsConfig::check(tls, &kafka, &listeners)?,
             listeners,
             plaintext_passwords: options.allow_plaintext_passwords,
             kafka,
@@ -131,6 +138,13 @@ impl Config {
             ("log", text(&self.log_filter)),
         ] {
             described += &format!("{key} = {value}\n");
+        }
+        if let Some(TlsConfig { paths, .. }) = &node.tls {
+            for (key, path) in
+                [("tls-certificate", &paths.certificate), ("tls-key", &paths.key), ("tls-ca", &paths.ca)]
+            {
+                described += &format!("{key} = {}\n", text(&path.display()));
+            }
         }
         described += &self.describe_cluster();
         described += "\n[kafka]\n";
@@ -277,15 +291,6 @@ fn segment_bytes(bytes: u64) -> Result<u64, Refusal> {
     Ok(bytes)
 }
 
-/// Listeners that are not served yet are refused, not left open.
-fn serves(one: &ListenerConfig) -> Result<(), Refusal> {
-    if !one.listener.protocol.is_encrypted() {
-        return Ok(());
-    }
-    let what = format!("--listener {}: {} is not served yet", one.described(), one.listener.protocol);
-    Err(Refusal::usage(what, "leave the listener out; PLAINTEXT and SASL_PLAINTEXT are served"))
-}
-
 fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {
     if first == 0 {
         let why = format!("{option}: port 0 cannot be the first of a range");
@@ -419,14 +424,14 @@ mod tests {
     }
 
     #[test]
-    fn listeners_are_apart_and_what_is_not_served_yet_is_refused() {
+    fn listeners_are_apart_and_have_what_they_need() {
         let with = |named: &[&str]| Options {
             listener: named.iter().map(|one| (*one).to_owned()).collect(),
             ..Options::default()
         };
         assert!(refused(with(&["A=PLAINTEXT://127.0.0.1:9093"])).contains("their ports overlap"));
         assert!(config(with(&["A=PLAINTEXT://127.0.0.1:9094"])).is_ok());
-        assert!(refused(with(&["A=SASL_SSL://127.0.0.1:9094"])).contains("SASL_SSL is not served yet"));
+        assert!(refused(with(&["A=SASL_SSL://127.0.0.1:9094"])).contains("needs certificates"));
         let described = config(with(&["A=PLAINTEXT://127.0.0.1:9094"])).expect("valid").describe();
         let (options, _) = parse_file(&described).expect("read again");
         assert_eq!(config(options).expect("valid").describe(), described);

@@ -2,6 +2,7 @@
 //! it, and the node's threads; it does not know what a shard or a client does.
 
 pub mod address;
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod data_folder;
@@ -22,3 +23,4 @@ pub mod secret_file;
 pub mod signals;
 pub mod start;
 pub mod system;
+pub mod tls_config;

@@ -10,6 +10,7 @@ use crate::process::entropy;
 use crate::process::node_config::NodeConfig;
 use crate::shard::mailbox;
 use crate::shard::shard_run::{self, ShardSetup};
+use crate::tls::live::LiveTls;
 use engine::ids::{NodeId, ShardId};
 use engine::shard::ShardConfig;
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
@@ -25,7 +26,12 @@ const RAFT_WINDOW_ENTRIES: usize = 8192;
 const BLOCKING_THREADS: usize = 1;
 
 /// Runs the node's shards until it is asked to stop or one of them cannot go on.
-pub fn run(config: NodeConfig, sasl: &SaslSetup, status: Arc<Status>) -> Result<(), NodeError> {
+pub fn run(
+    config: NodeConfig,
+    sasl: &SaslSetup,
+    tls: Option<Arc<LiveTls>>,
+    status: Arc<Status>,
+) -> Result<(), NodeError> {
     assert_eq!(config.cpus.len(), usize::from(config.shards));
     let end = Arc::new(End::default());
     // Zero is not told.
@@ -45,6 +51,7 @@ pub fn run(config: NodeConfig, sasl: &SaslSetup, status: Arc<Status>) -> Result<
             },
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             sasl: sasl.clone(),
+            tls: tls.clone(),
             status: Arc::clone(&status),
             descriptors: Arc::clone(&descriptors),
             end: Arc::clone(&end),

@@ -2,6 +2,7 @@
 
 use crate::peer::config::ClusterConfig;
 use crate::process::listeners::Listeners;
+use crate::process::tls_config::TlsConfig;
 use engine::ids::{BrokerIds, JournalId, NodeId};
 use engine::shard::Advertised;
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct NodeConfig {
     pub listeners: Listeners,
     /// Passwords and tokens are taken over connections that others can read, too.
     pub plaintext_passwords: bool,
+    /// Certificates, where there are some.
+    pub tls: Option<TlsConfig>,
     pub advertised: Advertised,
     pub kafka: Vec<(String, String)>,
     pub accept_loss: Vec<JournalId>,

@@ -49,6 +49,25 @@ pub struct Options {
     #[serde(default)]
     pub allow_plaintext_passwords: bool,
 
+    /// Folder with this node's certificates, as `duramen ca node` writes them: node.pem, node.key and
+    /// ca.pem. They are read again every 10 s, and on SIGHUP
+    #[arg(long, value_name = "DIR", global = true)]
+    pub tls_folder: Option<PathBuf>,
+
+    /// This node's certificate and those that lead from it to the authority, PEM [default: node.pem in
+    /// --tls-folder]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub tls_certificate: Option<PathBuf>,
+
+    /// The certificate's key, PEM; none but its owner may read it [default: node.key in --tls-folder]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// The authorities whose certificates count, of clients and of other nodes, PEM [default: ca.pem in
+    /// --tls-folder]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub tls_ca: Option<PathBuf>,
+
     /// Shards of this node, each a pinned thread and a broker to clients [default: the smaller of
     /// 8 and the cores this process may run on]
     #[arg(long, value_name = "N", global = true)]
@@ -125,13 +144,17 @@ pub enum LogFormat {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 15] = [
+pub const FILE_KEYS: [&str; 19] = [
     "data-dir",
     "node-id",
     "listen",
     "listener",
     "advertise",
     "allow-plaintext-passwords",
+    "tls-folder",
+    "tls-certificate",
+    "tls-key",
+    "tls-ca",
     "shards",
     "memory",
     "segment-bytes",
@@ -154,6 +177,10 @@ impl Options {
             listener: if self.listener.is_empty() { file.listener } else { self.listener },
             advertise: if self.advertise.is_empty() { file.advertise } else { self.advertise },
             allow_plaintext_passwords: self.allow_plaintext_passwords || file.allow_plaintext_passwords,
+            tls_folder: self.tls_folder.or(file.tls_folder),
+            tls_certificate: self.tls_certificate.or(file.tls_certificate),
+            tls_key: self.tls_key.or(file.tls_key),
+            tls_ca: self.tls_ca.or(file.tls_ca),
             shards: self.shards.or(file.shards),
             memory: self.memory.or(file.memory),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),

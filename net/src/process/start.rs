@@ -12,7 +12,9 @@ use crate::process::address::Address;
 use crate::process::config::Config;
 use crate::process::data_folder::{DataFolder, SegmentBytes};
 use crate::process::refusal::Refusal;
-use crate::process::{environment, node, signals};
+use crate::process::tls_config::TlsConfig;
+use crate::process::{certificates, environment, node, signals};
+use crate::tls::live::LiveTls;
 use engine::control::config::{BrokerSettings, Statics};
 use engine::ids::NodeId;
 use std::io::Write;
@@ -25,6 +27,7 @@ pub struct Prepared {
     folder: DataFolder,
     sasl: SaslSetup,
     status: Arc<Status>,
+    tls: Option<Arc<LiveTls>>,
 }
 
 /// Checks the machine and the folder, and prints what will be.
@@ -39,9 +42,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
     let open_files_max = environment::open_files(&folder.path, node.shards)?;
+    let tls = node.tls.as_ref().map(TlsConfig::load).transpose()?;
     let status = Status::new(node.shards);
     let http = http::start(config.http_listen, status.clone())?;
-    signals::watch(status.clone()).map_err(|error| {
+    signals::watch(status.clone(), tls.clone()).map_err(|error| {
         Refusal::environment(
             format!("no thread for signals: {error}"),
             "raise the limit of processes (ulimit -u)",
@@ -50,7 +54,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
     // Nobody has to read stdout.
     let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
-    Ok(Prepared { config: node, folder, sasl, status })
+    Ok(Prepared { config: node, folder, sasl, status, tls })
 }
 
 impl Prepared {
@@ -77,7 +81,17 @@ impl Prepared {
         {
             tracing::warn!("links to other nodes are plaintext without authentication (--insecure-peers)");
         }
-        let ended = node::run(self.config, &self.sasl, self.status);
+        if let Some(tls) = &self.tls {
+            if tls.current().has_rsa_key() {
+                tracing::warn!(
+                    "the certificate's key is RSA: each handshake holds a shard for milliseconds; ECDSA takes tens of microseconds"
+                );
+            }
+            let watched = certificates::watch(Arc::clone(tls), Arc::clone(&self.status));
+            watched
+                .map_err(|error| NodeError::Environment(format!("no thread for certificates: {error}")))?;
+        }
+        let ended = node::run(self.config, &self.sasl, self.tls, self.status);
         drop(self.folder);
         ended
     }

@@ -127,32 +127,35 @@ pub fn physical_memory() -> u64 {
     u64::try_from(pages).unwrap_or(0).saturating_mul(u64::try_from(page).unwrap_or(0))
 }
 
-fn stop_signals() -> libc::sigset_t {
+/// Those that ask a process to stop.
+pub const STOP_SIGNALS: &[i32] = &[libc::SIGTERM, libc::SIGINT];
+
+fn set_of(signals: &[i32]) -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: sigemptyset makes the set valid; the others add to a valid set.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
         set.assume_init()
     }
 }
 
-/// Blocks SIGTERM and SIGINT in this thread and those it starts, so that only
-/// [`wait_for_stop_signal`] sees them. SIGXFSZ is ignored: a file-size limit is then the error of
-/// the write that met it.
-pub fn block_stop_signals() -> io::Result<()> {
+/// Blocks signals in this thread and those it starts, so that only [`wait_for_signal`] sees them. SIGXFSZ is ignored: a
+/// file-size limit is then the error of the write that met it.
+pub fn block_signals(signals: &[i32]) -> io::Result<()> {
     // SAFETY: called before other threads exist; the set is valid; ignoring is async-signal-safe.
     unsafe {
-        let set = stop_signals();
+        let set = set_of(signals);
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         check(libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()))
     }
 }
 
-/// Waits for SIGTERM or SIGINT and returns its number.
-pub fn wait_for_stop_signal() -> i32 {
-    let set = stop_signals();
+/// Waits for one of these, which are blocked, and returns its number.
+pub fn wait_for_signal(signals: &[i32]) -> i32 {
+    let set = set_of(signals);
     let mut signal = 0;
     // SAFETY: the set is valid and `signal` outlives the call.
     while unsafe { libc::sigwait(&set, &mut signal) } != 0 {}

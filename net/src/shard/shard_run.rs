@@ -12,6 +12,7 @@ use crate::process::end::{End, NodeError};
 use crate::shard::mailbox::Ends;
 use crate::shard::shard_loop::peers::PeerSetup;
 use crate::shard::shard_loop::{ShardLoop, ShardPhase};
+use crate::tls::live::LiveTls;
 use engine::disk::BufferPool;
 use engine::disk::glommio_disk::GlommioDisk;
 use engine::entry::layout::LARGE_ENTRY_BYTES_MAX;
@@ -34,6 +35,8 @@ pub struct ShardSetup {
     /// Where this shard listens for other nodes, and where they are.
     pub peers: Option<(SocketAddr, Arc<Addresses>)>,
     pub sasl: SaslSetup,
+    /// Certificates, where a listener is within TLS.
+    pub tls: Option<Arc<LiveTls>>,
     pub status: Arc<Status>,
     pub descriptors: Arc<Descriptors>,
     pub end: Arc<End>,
@@ -52,8 +55,19 @@ const LINK_QUEUE_BYTES_MIN: usize = LARGE_ENTRY_BYTES_MAX + (4 << 20);
 
 /// Runs a shard to its end.
 pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
-    let ShardSetup { config, memory_bytes, data_dir, listeners, peers, sasl, status, descriptors, end, ends } =
-        setup;
+    let ShardSetup {
+        config,
+        memory_bytes,
+        data_dir,
+        listeners,
+        peers,
+        sasl,
+        tls,
+        status,
+        descriptors,
+        end,
+        ends,
+    } = setup;
     let disk = GlommioDisk::open_counted(&data_dir, Arc::clone(&descriptors.files)).await;
     let disk = disk.map_err(|error| NodeError::Environment(error.to_string()))?;
     let (shards, engine_bytes) = (config.shards, config.memory_bytes);
@@ -69,7 +83,8 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         linked.map_err(|error| NodeError::Environment(format!("cannot listen on {listen}: {error}")))?;
     }
     shard.start(ends);
-    let connections = Connections::new(Rc::clone(&shard), memory_bytes, sasl, Arc::clone(&descriptors));
+    let connections =
+        Connections::new(Rc::clone(&shard), memory_bytes, (sasl, tls), Arc::clone(&descriptors));
     let ticking = (Rc::clone(&shard), Rc::clone(&connections));
     glommio::spawn_local(async move { tick(ticking.0, &ticking.1).await }).detach();
 

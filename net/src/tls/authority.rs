@@ -3,6 +3,7 @@
 
 use super::files;
 use super::node_name::{self, NodeName};
+use crate::process::entropy;
 use engine::ids::NodeId;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -57,7 +58,9 @@ impl CertificateAuthority {
                 return Err(AuthorityError::Exists(path));
             }
         }
-        let mut params = params("Duramen CA", valid_for);
+        // Two authorities have two names: whoever trusts one is told of the other that it is not known.
+        let [number] = entropy::random();
+        let mut params = params(&format!("Duramen CA {:08x}", number as u32), valid_for);
         params.distinguished_name.push(DnType::OrganizationName, trust_domain);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

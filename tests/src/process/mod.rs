@@ -15,6 +15,7 @@ pub mod requests;
 pub mod sasl;
 pub mod small_disk;
 pub mod stream;
+pub mod tls;
 pub mod verify;
 pub mod wire;
 

@@ -80,6 +80,10 @@ const OWN: &[Setting] = &[
         "The largest message of a client that has not proven yet who it is."),
     own("socket.request.max.bytes", Kind::Int { min: 1024, max: 104_857_600 }, Some("104857600"),
         "The largest request that is read; a larger one closes its connection."),
+    own("ssl.client.auth", Kind::Choice(&["none", "requested", "required"]), Some("none"),
+        "Whether clients of listeners within TLS show certificates."),
+    own("ssl.principal.mapping.rules", Kind::Text, Some("DEFAULT"),
+        "Who a client is by the subject of its certificate: RULE:PATTERN/REPLACEMENT/[LU], the first that fits, with commas between."),
 ];
 
 /// All broker settings, not sorted.

@@ -14,6 +14,7 @@ const COMPACTION: &str = "compaction is not built";
 const TRANSACTIONS: &str = "transactions are not built";
 const TIERED: &str = "tiered storage is not built";
 const SECURITY: &str = "security is set by listeners (--listener NAME=PROTOCOL://HOST:PORT) and sasl.enabled.mechanisms; see OPERATIONS.md";
+const TLS: &str = "certificates are PEM files: start the node with --tls-folder, or --tls-certificate, --tls-key and --tls-ca";
 const QUOTAS: &str =
     "quotas are set per client, with kafka-configs --entity-type clients or AlterClientQuotas";
 const METRICS: &str = "metrics are at --http-listen under /metrics";
@@ -29,7 +30,7 @@ const PLACES: &[(&str, &str)] = &[
     ("inter.broker.", LISTEN), ("host.name", LISTEN), ("port", LISTEN), ("early.start.listeners", LISTEN),
     ("alter.config.policy.class.name", SECURITY), ("create.topic.policy.class.name", SECURITY),
     ("authorizer.class.name", SECURITY), ("early.start.", SECURITY), ("super.users", SECURITY), ("principal.builder.", SECURITY),
-    ("ssl.", SECURITY), ("sasl.", SECURITY), ("security.", SECURITY), ("password.encoder.", SECURITY), ("delegation.token.", SECURITY),
+    ("ssl.", TLS), ("sasl.", SECURITY), ("security.", SECURITY), ("password.encoder.", SECURITY), ("delegation.token.", SECURITY),
     ("connection.failed.authentication.delay.ms", SECURITY),
     ("allow.everyone.if.no.acl.found", SECURITY), ("zookeeper.", QUORUM),
     ("node.id", QUORUM), ("broker.id", QUORUM), ("reserved.broker.max.id", QUORUM), ("process.roles", QUORUM),
