@@ -7,7 +7,7 @@
 use crate::process::requests::{self, FETCH_VERSION, PRODUCE_VERSION};
 use engine::batch::validate::BatchError;
 use engine::batch::{
-    BatchBuilder, BatchHeader, Codec, EnvelopeLimits, NewRecord, Packing, TimeBounds, check_envelope,
+    BatchBuilder, BatchHeader, Codec, EnvelopeLimits, NewRecord, Packing, RecordBounds, check_envelope,
     check_records, repack,
 };
 use engine::control::credentials::{Credential, Mechanism};
@@ -110,11 +110,11 @@ fn of_clients() -> Vec<Target> {
                 right[17..21].copy_from_slice(&crc.to_be_bytes());
             }
             if check_envelope(&right, &limits).is_ok() {
-                let checked = check_records(&right, TimeBounds::ANY);
+                let checked = check_records(&right, RecordBounds::ANY);
                 // Whatever it holds: with another codec it is the same, or refused for the same reason.
                 let codec = Codec::ALL[right.len() % Codec::ALL.len()];
                 match (repack(&right, Packing::usual(codec), 1 << 20), checked) {
-                    (Ok(packed), checked) => assert_eq!(check_records(&packed, TimeBounds::ANY), checked),
+                    (Ok(packed), checked) => assert_eq!(check_records(&packed, RecordBounds::ANY), checked),
                     (Err(BatchError::TooLargeRepacked { .. }), _) => {}
                     (Err(error), checked) => assert_eq!(checked, Err(error)),
                 }

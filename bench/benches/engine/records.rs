@@ -5,7 +5,7 @@
 use super::made::{learnt, placed, stamp};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use engine::batch::{
-    BatchBuilder, BatchHeader, Codec, NewRecord, Packing, RecordWalk, TimeBounds, check_records, repack,
+    BatchBuilder, BatchHeader, Codec, NewRecord, Packing, RecordBounds, RecordWalk, check_records, repack,
 };
 use engine::disk::BufferPool;
 use engine::entry::builder::{OpenEntry, Placed, Times};
@@ -57,8 +57,8 @@ fn batch(codec: Codec, record_bytes: usize) -> Vec<u8> {
 fn times(batch: &[u8]) -> Times {
     let header = BatchHeader::of(batch).expect("a batch");
     match Codec::of(header.codec_number()) {
-        Some(Codec::None) => Times::Walk(RecordWalk::new(header, TimeBounds::ANY)),
-        _ => Times::Checked(check_records(batch, TimeBounds::ANY)),
+        Some(Codec::None) => Times::Walk(RecordWalk::new(header, RecordBounds::ANY)),
+        _ => Times::Checked(check_records(batch, RecordBounds::ANY)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::codec::{Codec, UnpackError};
 use super::header::{BATCH_HEADER_BYTES, BatchHeader};
 use super::unpack::Unpacked;
 use super::validate::BatchError;
-use super::walk::{RecordTimes, RecordWalk, TimeBounds};
+use super::walk::{RecordBounds, RecordTimes, RecordWalk};
 
 /// What a body may decompress to: as much as ListOffsets opens of one, so that what is taken can
 /// be looked up, and four times the longest batch.
@@ -23,7 +23,7 @@ pub struct RecordCheck<'a> {
 impl<'a> RecordCheck<'a> {
     /// For a batch whose envelope was checked, or that is to be refused for its envelope anyway:
     /// then what is found of its records does not matter. `None` when there is not even a header.
-    pub fn begin(batch: &'a [u8], bounds: TimeBounds) -> Option<Result<Self, BatchError>> {
+    pub fn begin(batch: &'a [u8], bounds: RecordBounds) -> Option<Result<Self, BatchError>> {
         let header = BatchHeader::of(batch)?;
         let number = header.codec_number();
         let unpacked = Codec::of(number)
@@ -47,7 +47,7 @@ impl<'a> RecordCheck<'a> {
 }
 
 /// All steps at once.
-pub fn check_records(batch: &[u8], bounds: TimeBounds) -> Checked {
+pub fn check_records(batch: &[u8], bounds: RecordBounds) -> Checked {
     let mut check = RecordCheck::begin(batch, bounds).ok_or(BatchError::Empty)??;
     loop {
         if let Some(verdict) = check.step() {
@@ -77,7 +77,7 @@ mod tests {
         let mut batch = batch(codec, 3, b"v");
         batch.truncate(BATCH_HEADER_BYTES);
         batch.extend_from_slice(body);
-        check_records(&batch, TimeBounds::ANY)
+        check_records(&batch, RecordBounds::ANY)
     }
 
     #[test]
@@ -86,8 +86,8 @@ mod tests {
             for value in [&b"v"[..], &[7; 100_000]] {
                 let batch = batch(codec, 30, value);
                 let times = RecordTimes { newest_ms: BASE_MS + 29, some_without: false };
-                assert_eq!(check_records(&batch, TimeBounds::ANY), Ok(times), "{codec:?}");
-                let bounds = TimeBounds { oldest_ms: 0, newest_ms: BASE_MS + 28 };
+                assert_eq!(check_records(&batch, RecordBounds::ANY), Ok(times), "{codec:?}");
+                let bounds = RecordBounds { newest_ms: BASE_MS + 28, ..RecordBounds::ANY };
                 assert!(matches!(check_records(&batch, bounds), Err(BatchError::Times(_))), "{codec:?}");
             }
         }
@@ -121,7 +121,7 @@ mod tests {
         let mut unknown = batch(Codec::None, 3, b"v");
         unknown[22] = 5;
         let error = Err(BatchError::Unpack(UnpackError::Unknown(5)));
-        assert_eq!(check_records(&unknown, TimeBounds::ANY), error);
+        assert_eq!(check_records(&unknown, RecordBounds::ANY), error);
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             let batch = batch(codec, 1, &body);
             assert!(batch.len() < 1 << 20, "{codec:?}: {} bytes", batch.len());
             let error = BatchError::Unpack(UnpackError::AboveCap(codec, UNPACKED_BYTES_MAX));
-            assert_eq!(check_records(&batch, TimeBounds::ANY), Err(error));
+            assert_eq!(check_records(&batch, RecordBounds::ANY), Err(error));
         }
     }
 }

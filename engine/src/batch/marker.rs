@@ -76,7 +76,7 @@ impl EndMarker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{TimeBounds, check_records};
+    use crate::batch::{RecordBounds, check_records};
 
     const MARKER: EndMarker =
         EndMarker { producer: 7, epoch: 3, ending: Ending::Commit, coordinator_epoch: 258 };
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!((header.base_sequence.get(), header.record_count.get()), (-1, 1));
         let record = [32, 0, 0, 0, 8, 0, 0, 0, 1, 12, 0, 0, 0, 0, 1, 2, 0];
         assert_eq!(bytes[BATCH_HEADER_BYTES..], record);
-        assert!(check_records(&bytes, TimeBounds::ANY).is_ok());
+        assert!(check_records(&bytes, RecordBounds::ANY).is_ok());
     }
 
     #[test]

@@ -30,4 +30,4 @@ pub use pack::{Packer, Packing, TooLong};
 pub use records::{Record, RecordsError, first_record_at_or_after, record_with_max_timestamp};
 pub use repack::{Repack, Repacked, repack};
 pub use validate::{BatchError, EnvelopeLimits, check_envelope};
-pub use walk::{RecordFault, RecordTimes, RecordWalk, TimeBounds};
+pub use walk::{RecordBounds, RecordFault, RecordTimes, RecordWalk};

@@ -210,7 +210,7 @@ impl Snappy {
 mod tests {
     use super::*;
     use crate::batch::records::Records;
-    use crate::batch::{BatchBuilder, NewRecord, TimeBounds, check_records};
+    use crate::batch::{BatchBuilder, NewRecord, RecordBounds, check_records};
 
     fn source(records: usize, bytes: usize) -> Vec<u8> {
         let mut builder = BatchBuilder::new(1_000);
@@ -247,7 +247,7 @@ mod tests {
                 same.crc = was.crc;
                 same.attributes.set(is.attributes.get() & !attribute::CODEC_MASK);
                 assert_eq!(same, *was);
-                assert!(check_records(&batch, TimeBounds::ANY).is_ok(), "{codec:?}");
+                assert!(check_records(&batch, RecordBounds::ANY).is_ok(), "{codec:?}");
                 let opened = Records::open(&batch, 1 << 20).unwrap();
                 let expected = Records::open(&source, 1 << 20).unwrap();
                 assert!(opened.iter().eq(expected.iter()), "{codec:?}");
@@ -262,7 +262,7 @@ mod tests {
         for codec in Codec::ALL {
             let batch = Packer::new(Packing::usual(codec), 1 << 20).finish(&header).unwrap();
             assert_eq!(Records::open(&batch, 1 << 20).unwrap().iter().count(), 0, "{codec:?}");
-            assert!(check_records(&batch, TimeBounds::ANY).is_ok(), "{codec:?}");
+            assert!(check_records(&batch, RecordBounds::ANY).is_ok(), "{codec:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::header::{BATCH_HEADER_BYTES, BatchHeader};
 use super::pack::{Packer, Packing, TooLong};
 use super::unpack::Unpacked;
 use super::validate::BatchError;
-use super::walk::{RecordTimes, RecordWalk, TimeBounds};
+use super::walk::{RecordBounds, RecordTimes, RecordWalk};
 
 /// A batch on its way into another codec.
 pub struct Repack<'a> {
@@ -35,7 +35,7 @@ impl<'a> Repack<'a> {
     pub fn begin(
         batch: &'a [u8],
         packing: Packing,
-        bounds: TimeBounds,
+        bounds: RecordBounds,
         bytes_max: u32,
     ) -> Result<Self, BatchError> {
         let header = BatchHeader::of(batch).ok_or(BatchError::Empty)?;
@@ -94,7 +94,7 @@ impl From<TooLong> for BatchError {
 
 /// All steps at once; for tests and tools.
 pub fn repack(batch: &[u8], packing: Packing, bytes_max: u32) -> Result<Vec<u8>, BatchError> {
-    let mut repack = Repack::begin(batch, packing, TimeBounds::ANY, bytes_max)?;
+    let mut repack = Repack::begin(batch, packing, RecordBounds::ANY, bytes_max)?;
     loop {
         if let Some(done) = repack.step() {
             return done.map(|repacked| repacked.batch);
@@ -138,7 +138,7 @@ mod tests {
         for to in Codec::ALL {
             let source = batch(Codec::Lz4, &values);
             let packing = Packing::usual(to);
-            let mut repack = Repack::begin(&source, packing, TimeBounds::ANY, BYTES_MAX).unwrap();
+            let mut repack = Repack::begin(&source, packing, RecordBounds::ANY, BYTES_MAX).unwrap();
             let mut steps = 0;
             let done = loop {
                 steps += 1;
@@ -158,14 +158,14 @@ mod tests {
         let mut cut = source.clone();
         cut.truncate(cut.len() - 5);
         let error = repack(&cut, Packing::PLAIN, BYTES_MAX).unwrap_err();
-        assert_eq!(error, crate::batch::check_records(&cut, TimeBounds::ANY).unwrap_err());
+        assert_eq!(error, crate::batch::check_records(&cut, RecordBounds::ANY).unwrap_err());
         assert!(matches!(error, BatchError::Unpack(_)));
         let mut counted = source.clone();
         counted[60] += 1;
         assert!(matches!(repack(&counted, Packing::PLAIN, BYTES_MAX), Err(BatchError::Records(_))));
         let error = repack(&source, Packing::PLAIN, source.len() as u32 + 500).unwrap_err();
         assert_eq!(error, BatchError::TooLargeRepacked { max: source.len() as u32 + 500 });
-        let bounds = TimeBounds { oldest_ms: 2_000, newest_ms: 3_000 };
+        let bounds = RecordBounds { oldest_ms: 2_000, newest_ms: 3_000, needs_keys: false };
         let mut late = Repack::begin(&source, Packing::PLAIN, bounds, BYTES_MAX).unwrap();
         let error = std::iter::repeat_with(|| late.step()).find_map(|step| step).unwrap();
         assert!(matches!(error, Err(BatchError::Times(_))));
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_bomb_ends_at_the_limit_of_the_batch_that_would_be_made() {
         let bomb = batch(Codec::Zstd, &[vec![0; 8 << 20]]);
-        let mut repack = Repack::begin(&bomb, Packing::PLAIN, TimeBounds::ANY, 1 << 20).unwrap();
+        let mut repack = Repack::begin(&bomb, Packing::PLAIN, RecordBounds::ANY, 1 << 20).unwrap();
         let error = std::iter::repeat_with(|| repack.step()).find_map(|step| step).unwrap();
         assert_eq!(error, Err(BatchError::TooLargeRepacked { max: 1 << 20 }));
         assert!(repack.held_bytes() < 4 << 20, "{}", repack.held_bytes());

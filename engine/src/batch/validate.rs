@@ -81,7 +81,9 @@ impl BatchError {
     /// The records that alone are at fault, each with the reason, where Kafka names them.
     pub fn records(&self) -> Vec<(i32, String)> {
         match self {
-            BatchError::Records(fault @ RecordFault::OffsetDelta { record, .. }) => {
+            BatchError::Records(
+                fault @ (RecordFault::OffsetDelta { record, .. } | RecordFault::Keyless(record)),
+            ) => {
                 vec![(*record, fault.to_string())]
             }
             BatchError::Times(faults) => {

@@ -16,15 +16,17 @@ pub struct RecordTimes {
     pub some_without: bool,
 }
 
-/// The times that records may have: both ends are allowed.
+/// What records may be: their times, both ends allowed, and whether each needs a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeBounds {
+pub struct RecordBounds {
     pub oldest_ms: i64,
     pub newest_ms: i64,
+    /// The topic is compacted: a record without a key would be lost.
+    pub needs_keys: bool,
 }
 
-impl TimeBounds {
-    pub const ANY: Self = Self { oldest_ms: i64::MIN, newest_ms: i64::MAX };
+impl RecordBounds {
+    pub const ANY: Self = Self { oldest_ms: i64::MIN, newest_ms: i64::MAX, needs_keys: false };
 
     fn allows(self, timestamp_ms: i64) -> bool {
         timestamp_ms == NO_TIME || (self.oldest_ms <= timestamp_ms && timestamp_ms <= self.newest_ms)
@@ -41,6 +43,8 @@ pub enum RecordFault {
     Malformed(i32),
     #[error("record {record} has offset delta {found}")]
     OffsetDelta { record: i32, found: i32 },
+    #[error("record {0} has no key, which a compacted topic does not take")]
+    Keyless(i32),
     #[error("the header says {expected} records, {found} are there")]
     TooFew { found: i32, expected: i32 },
     #[error("bytes follow the last of {0} records")]
@@ -67,8 +71,8 @@ pub struct TimeFaults {
 }
 
 impl TimeFaults {
-    fn none(bounds: TimeBounds) -> Self {
-        let TimeBounds { oldest_ms, newest_ms } = bounds;
+    fn none(bounds: RecordBounds) -> Self {
+        let RecordBounds { oldest_ms, newest_ms, .. } = bounds;
         Self { named: [EarlyOrLate::default(); NAMED_MAX], count: 0, oldest_ms, newest_ms }
     }
 
@@ -98,7 +102,7 @@ pub struct RecordWalk {
     /// From the header.
     count: i32,
     base_timestamp_ms: i64,
-    bounds: TimeBounds,
+    bounds: RecordBounds,
     /// Records that were seen whole.
     done: i32,
     times: RecordTimes,
@@ -120,8 +124,7 @@ struct CutRecord {
     /// The part of a varint that has come.
     raw: u64,
     shift: u32,
-    time_delta: i64,
-    offset_delta: i32,
+    seen: SeenRecord,
 }
 
 /// The field that comes next.
@@ -142,7 +145,7 @@ enum Field {
 
 impl RecordWalk {
     /// For the batch that begins with `header`; its records may lie within `bounds`.
-    pub fn new(header: &BatchHeader, bounds: TimeBounds) -> Self {
+    pub fn new(header: &BatchHeader, bounds: RecordBounds) -> Self {
         Self {
             count: header.record_count.get(),
             base_timestamp_ms: header.base_timestamp.get(),
@@ -197,8 +200,7 @@ impl RecordWalk {
             let malformed = RecordFault::Malformed(self.done);
             piece = self.cut.resume(piece).ok_or(malformed)?;
             if self.cut.is_whole() {
-                let CutRecord { time_delta, offset_delta, .. } = self.cut;
-                self.record(time_delta, offset_delta)?;
+                self.record(self.cut.seen)?;
                 self.cut = CutRecord::default();
             }
         }
@@ -212,8 +214,7 @@ impl RecordWalk {
             // One whose length is cut, or wrong, is found to be so field by field.
             let Some(bytes) = reader.length() else { break };
             let Some((record, rest)) = piece[reader.at..].split_at_checked(bytes) else { break };
-            let (time_delta, offset_delta) = deltas(record).ok_or(RecordFault::Malformed(self.done))?;
-            self.record(time_delta, offset_delta)?;
+            self.record(seen(record).ok_or(RecordFault::Malformed(self.done))?)?;
             piece = rest;
         }
         Ok(piece)
@@ -221,10 +222,14 @@ impl RecordWalk {
 
     /// One more record was there whole.
     #[inline]
-    fn record(&mut self, time_delta: i64, offset_delta: i32) -> Result<(), RecordFault> {
+    fn record(&mut self, seen: SeenRecord) -> Result<(), RecordFault> {
+        let SeenRecord { time_delta, offset_delta, has_key } = seen;
         let record = self.done;
         if offset_delta != record {
             return Err(RecordFault::OffsetDelta { record, found: offset_delta });
+        }
+        if self.bounds.needs_keys && !has_key {
+            return Err(RecordFault::Keyless(record));
         }
         let timestamp_ms =
             self.base_timestamp_ms.checked_add(time_delta).ok_or(RecordFault::Malformed(record))?;
@@ -238,13 +243,21 @@ impl RecordWalk {
     }
 }
 
-/// The two deltas of a record that lies whole in `bytes`; `None` when it is malformed.
+/// What is looked at of a record.
+#[derive(Clone, Copy, Debug, Default)]
+struct SeenRecord {
+    time_delta: i64,
+    offset_delta: i32,
+    has_key: bool,
+}
+
+/// A record that lies whole in `bytes`; `None` when it is malformed.
 #[inline]
-fn deltas(bytes: &[u8]) -> Option<(i64, i32)> {
+fn seen(bytes: &[u8]) -> Option<SeenRecord> {
     let mut reader = Reader { bytes, at: 1 };
     let time_delta = reader.varlong()?;
     let offset_delta = reader.varint()?;
-    reader.skip_nullable()?;
+    let has_key = reader.skip_nullable()?;
     reader.skip_nullable()?;
     let mut headers = reader.length()?;
     while headers > 0 {
@@ -253,7 +266,7 @@ fn deltas(bytes: &[u8]) -> Option<(i64, i32)> {
         reader.skip_nullable()?;
         headers -= 1;
     }
-    (reader.at == bytes.len()).then_some((time_delta, offset_delta))
+    (reader.at == bytes.len()).then_some(SeenRecord { time_delta, offset_delta, has_key })
 }
 
 /// A place in bytes that are at hand.
@@ -300,12 +313,12 @@ impl Reader<'_> {
         (self.at <= self.bytes.len()).then_some(())
     }
 
-    /// Passes over bytes with their length before them, or a null.
+    /// Passes over bytes with their length before them, or a null; whether there were any.
     #[inline]
-    fn skip_nullable(&mut self) -> Option<()> {
+    fn skip_nullable(&mut self) -> Option<bool> {
         match self.varint()? {
-            -1 => Some(()),
-            bytes => self.skip(usize::try_from(bytes).ok()?),
+            -1 => Some(false),
+            bytes => self.skip(usize::try_from(bytes).ok()?).map(|()| true),
         }
     }
 }
@@ -364,7 +377,7 @@ impl CutRecord {
         let number = zigzag(self.raw);
         (self.raw, self.shift) = (0, 0);
         if is_long {
-            self.time_delta = number;
+            self.seen.time_delta = number;
             self.field = Field::OffsetDelta;
             return Some(());
         }
@@ -378,10 +391,11 @@ impl CutRecord {
                 Field::Attributes
             }
             Field::OffsetDelta => {
-                self.offset_delta = number;
+                self.seen.offset_delta = number;
                 Field::KeyLength
             }
             Field::KeyLength => {
+                self.seen.has_key = number != -1;
                 self.pass_over_nullable(number)?;
                 Field::ValueLength
             }

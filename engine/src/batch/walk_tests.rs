@@ -29,14 +29,14 @@ fn header(count: i32) -> BatchHeader {
     *header
 }
 
-fn walk(count: i32, body: &[u8], bounds: TimeBounds) -> Result<RecordTimes, WalkError> {
+fn walk(count: i32, body: &[u8], bounds: RecordBounds) -> Result<RecordTimes, WalkError> {
     let mut walk = RecordWalk::new(&header(count), bounds);
     walk.feed(body);
     walk.finish()
 }
 
 fn fault(count: i32, body: &[u8]) -> RecordFault {
-    match walk(count, body, TimeBounds::ANY) {
+    match walk(count, body, RecordBounds::ANY) {
         Err(WalkError::Fault(fault)) => fault,
         other => panic!("no fault: {other:?}"),
     }
@@ -48,7 +48,7 @@ fn the_records_give_the_times_whatever_the_header_says() {
     for lie in [0, -1, i64::MAX, BASE_MS] {
         let mut header = header(3);
         header.max_timestamp.set(lie);
-        let mut walk = RecordWalk::new(&header, TimeBounds::ANY);
+        let mut walk = RecordWalk::new(&header, RecordBounds::ANY);
         walk.feed(&body);
         let times = RecordTimes { newest_ms: BASE_MS + 30, some_without: false };
         assert_eq!(walk.finish(), Ok(times), "header {lie}");
@@ -58,9 +58,9 @@ fn the_records_give_the_times_whatever_the_header_says() {
 #[test]
 fn records_without_a_time_are_told() {
     let none = -1 - BASE_MS;
-    let without = walk(2, &[record(none, 0, PLAIN), record(none, 1, PLAIN)].concat(), TimeBounds::ANY);
+    let without = walk(2, &[record(none, 0, PLAIN), record(none, 1, PLAIN)].concat(), RecordBounds::ANY);
     assert_eq!(without, Ok(RecordTimes { newest_ms: -1, some_without: true }));
-    let one = walk(2, &[record(none, 0, PLAIN), record(5, 1, PLAIN)].concat(), TimeBounds::ANY);
+    let one = walk(2, &[record(none, 0, PLAIN), record(5, 1, PLAIN)].concat(), RecordBounds::ANY);
     assert_eq!(one, Ok(RecordTimes { newest_ms: BASE_MS + 5, some_without: true }));
 }
 
@@ -99,7 +99,7 @@ fn lengths_within_a_record_are_looked_at() {
         &[0x81, 0x80, 0x80, 0x80, 0, 1, 0],
     ];
     for behind in good {
-        assert!(walk(1, &record(0, 0, behind), TimeBounds::ANY).is_ok(), "{behind:?}");
+        assert!(walk(1, &record(0, 0, behind), RecordBounds::ANY).is_ok(), "{behind:?}");
     }
     let bad: [(&str, &[u8]); 10] = [
         ("a key beyond the end", &[100, b'k', 1, 0]),
@@ -124,14 +124,14 @@ fn lengths_within_a_record_are_looked_at() {
 
 #[test]
 fn times_outside_the_bounds_are_counted_and_the_first_ones_named() {
-    let bounds = TimeBounds { oldest_ms: BASE_MS, newest_ms: BASE_MS + 9 };
+    let bounds = RecordBounds { oldest_ms: BASE_MS, newest_ms: BASE_MS + 9, needs_keys: false };
     let deltas = [0, 10, -1, 9, 11, 12, -1 - BASE_MS];
     let body: Vec<u8> = (0..).zip(deltas).flat_map(|(at, delta)| record(delta, at, PLAIN)).collect();
     let Err(WalkError::Times(faults)) = walk(7, &body, bounds) else { panic!("all are within") };
     let named: Vec<_> = faults.named().iter().map(|one| (one.record, one.timestamp_ms - BASE_MS)).collect();
     assert_eq!((faults.count, &named[..]), (4, &[(1, 10), (2, -1), (4, 11)][..]));
     assert_eq!((faults.oldest_ms, faults.newest_ms), (bounds.oldest_ms, bounds.newest_ms));
-    let far = walk(1, &record(i64::MAX, 0, PLAIN), TimeBounds::ANY);
+    let far = walk(1, &record(i64::MAX, 0, PLAIN), RecordBounds::ANY);
     assert_eq!(far, Err(WalkError::Fault(RecordFault::Malformed(0))), "beyond 64 bits");
 }
 
@@ -221,7 +221,7 @@ proptest! {
             body.truncate(cut.index(body.len()));
         }
         let count = (records.len() as i32 + wrong_count).max(1);
-        let mut walk = RecordWalk::new(&header(count), TimeBounds::ANY);
+        let mut walk = RecordWalk::new(&header(count), RecordBounds::ANY);
         let (mut rest, mut pieces) = (&body[..], pieces.iter().cycle());
         while !rest.is_empty() {
             let piece = rest.len().min(*pieces.next().unwrap());
@@ -237,8 +237,26 @@ proptest! {
         count in 1i32..4,
         piece in 1usize..20,
     ) {
-        let mut walk = RecordWalk::new(&header(count), TimeBounds::ANY);
+        let mut walk = RecordWalk::new(&header(count), RecordBounds::ANY);
         body.chunks(piece).for_each(|piece| walk.feed(piece));
         prop_assert_eq!(walk.finish().ok(), naive(count, BASE_MS, &body));
+    }
+}
+
+#[test]
+fn a_record_without_a_key_is_a_fault_where_keys_are_needed_however_it_is_cut() {
+    let mut builder = BatchBuilder::new(BASE_MS);
+    builder.push(NewRecord { key: Some(b""), ..NewRecord::value(b"an empty key is one") });
+    builder.push(NewRecord::value(b"none"));
+    let batch = builder.build();
+    let needing = RecordBounds { needs_keys: true, ..RecordBounds::ANY };
+    for piece_bytes in [1, 7, 1_000] {
+        for (bounds, expected) in
+            [(RecordBounds::ANY, None), (needing, Some(WalkError::Fault(RecordFault::Keyless(1))))]
+        {
+            let mut walk = RecordWalk::new(BatchHeader::of(&batch).unwrap(), bounds);
+            batch[BATCH_HEADER_BYTES..].chunks(piece_bytes).for_each(|piece| walk.feed(piece));
+            assert_eq!(walk.finish().err(), expected, "pieces of {piece_bytes}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How long what a journal holds lives, and what a topic says of it.
 
-use crate::batch::{EnvelopeLimits, Packing, TimeBounds};
+use crate::batch::{EnvelopeLimits, Packing, RecordBounds};
 
 /// What the partitions of a journal have in common; different lives never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,16 @@ pub struct TopicSettings {
     pub min_insync_is_own: bool,
     /// `cleanup.policy` without `delete`: DeleteRecords is refused.
     pub compacted: bool,
+    /// `cleanup.policy` with `compact`: of each key the last record stays. A record without a key is refused.
+    pub compacts: bool,
+    /// `min.cleanable.dirty.ratio`: how much of a partition must be new before it is compacted.
+    pub min_dirty_ppm: u32,
+    /// How old a record must be before it may go for a newer one of its key.
+    pub min_compaction_lag_ms: i64,
+    /// How old one that is not compacted may get.
+    pub max_compaction_lag_ms: i64,
+    /// How long tombstones and markers stay once they were met.
+    pub delete_retention_ms: i64,
 }
 
 impl TopicSettings {
@@ -60,12 +70,13 @@ impl TopicSettings {
         }
     }
 
-    /// The times that records may have which come at `wall_ms`.
-    pub fn time_bounds(&self, wall_ms: i64) -> TimeBounds {
+    /// What records may be that come at `wall_ms`.
+    pub fn record_bounds(&self, wall_ms: i64) -> RecordBounds {
         if self.log_append_time {
-            return TimeBounds::ANY;
+            return RecordBounds { needs_keys: self.compacts, ..RecordBounds::ANY };
         }
-        TimeBounds {
+        RecordBounds {
+            needs_keys: self.compacts,
             oldest_ms: wall_ms.saturating_sub(self.timestamp_before_max_ms),
             newest_ms: wall_ms.saturating_add(self.timestamp_after_max_ms),
         }

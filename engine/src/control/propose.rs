@@ -3,7 +3,7 @@
 
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::command_error::CommandError;
-use super::config::{BrokerSettings, Statics, apply_changes, brokers_changes, life_of};
+use super::config::{BrokerSettings, Statics, apply_changes, brokers_changes, check_proposed, life_of};
 use super::rules::{self, Existing, Wanted};
 use super::view::{TopicView, View};
 use crate::groups::OFFSETS_TOPIC;
@@ -55,6 +55,7 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
     let (name, configs, by_hand) = (&new.name, &new.configs, &new.by_hand);
     let wanted = Wanted { name, partitions, replication_factor, configs, by_hand };
     let configs = rules::check_new_topic(&existing(view), wanted)?;
+    check_proposed(&configs)?;
     Ok(Command::CreateTopic {
         life: life_of(&new.name, &configs, &view.broker_configs, statics),
         name: new.name,
@@ -96,7 +97,7 @@ pub fn add_partitions(
 pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
     let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
     let resource = Resource::Topic(topic.id);
-    apply_changes(&resource, &topic.configs, &changes)?;
+    check_proposed(&apply_changes(&resource, &topic.configs, &changes)?)?;
     Ok(Command::AlterConfigs { resource, changes })
 }
 

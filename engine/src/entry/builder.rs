@@ -396,7 +396,7 @@ fn seal_checksum(first: &mut [u8], secret: u64, head_bytes: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{BatchBuilder, NewRecord, RecordFault, TimeBounds};
+    use crate::batch::{BatchBuilder, NewRecord, RecordBounds, RecordFault};
     use crate::ids::{LeaderEpoch, Offset, PartitionId};
     use zerocopy::{FromBytes, FromZeros};
 
@@ -508,7 +508,7 @@ mod tests {
     fn placed_at_now(batch: &[u8]) -> Placed {
         let header = BatchHeader::of(batch).unwrap();
         let descriptor = header.descriptor(PartitionId(1), Offset(0), LeaderEpoch(1), 0);
-        let times = Times::Walk(RecordWalk::new(header, TimeBounds::ANY));
+        let times = Times::Walk(RecordWalk::new(header, RecordBounds::ANY));
         Placed { descriptor, append_ms: NOW_MS, log_append_time: false, times }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::batch::records::Records;
-use crate::batch::{BatchBuilder, EndMarker, Ending, NewRecord, TimeBounds, check_records};
+use crate::batch::{BatchBuilder, EndMarker, Ending, NewRecord, RecordBounds, check_records};
 use crate::rewrite::{AbortedRange, KeyScan, KeyScanned, ScanRange};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -261,7 +261,7 @@ fn the_batch_with_the_highest_offset_stays_emptied_if_need_be() {
     assert_eq!((is.producer_id, is.base_sequence), (was.producer_id, was.base_sequence));
     assert_eq!((is.record_count.get(), is.base_timestamp.get()), (0, -1));
     assert_eq!((is.max_timestamp, is.is_transactional()), (was.max_timestamp, true));
-    assert!(check_records(&left[1], TimeBounds::ANY).is_ok());
+    assert!(check_records(&left[1], RecordBounds::ANY).is_ok());
     // It goes once another batch is the last one.
     let more = [&left[..], &[batch(3, &[(B, VALUE)])]].concat();
     assert_eq!(pass(&more, rules(4), &ranges).0, [left[0].clone(), more[2].clone()]);

@@ -15,6 +15,28 @@ pub fn check_topic_configs(pairs: &[(String, String)]) -> Result<Configs, Comman
     replaced(setting_of_topic, pairs)
 }
 
+/// What a topic's settings must not be together, or could be when older versions took them. Asked before a command is
+/// made, never when one is applied: what was committed once is taken for ever.
+pub fn check_proposed(configs: &Configs) -> Result<(), CommandError> {
+    let number = |name: &str| -> i64 {
+        let default = topic::setting(name).and_then(|topic| topic.setting.default);
+        let value = configs.get(name).map(String::as_str).or(default).expect("a topic setting has a default");
+        value.trim().parse().expect("checked when it was set")
+    };
+    if number("compression.gzip.level") == 0 {
+        let reason = "compression.gzip.level is 1 to 9, or -1 for gzip's usual one".to_owned();
+        return Err(CommandError::InvalidConfig(reason));
+    }
+    let (min, max) = (number("min.compaction.lag.ms"), number("max.compaction.lag.ms"));
+    if min <= max {
+        return Ok(());
+    }
+    let reason = format!(
+        "conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})"
+    );
+    Err(CommandError::InvalidConfig(reason))
+}
+
 /// The settings after `changes`, all or none of them.
 pub fn apply_changes(
     resource: &Resource,
@@ -165,6 +187,20 @@ mod tests {
         assert!(change(&TOPIC, delete).unwrap().is_empty());
         let replace = ConfigChange::ReplaceAll { configs: vec![pair("retention.bytes", "7")] };
         assert_eq!(change(&TOPIC, replace).unwrap(), Configs::from([pair("retention.bytes", "7")]));
+    }
+
+    #[test]
+    fn what_settings_must_not_be_together_is_refused_before_it_is_proposed() {
+        let check = |pairs: &[(&str, &str)]| {
+            check_proposed(&pairs.iter().map(|(key, value)| pair(key, value)).collect())
+        };
+        let (min, max) = ("min.compaction.lag.ms", "max.compaction.lag.ms");
+        assert!(check(&[]).is_ok() && check(&[(min, "6")]).is_ok());
+        assert!(check(&[(min, "5"), (max, "5")]).is_ok());
+        let error = check(&[(min, "6"), (max, "5")]).unwrap_err().to_string();
+        assert!(error.contains("min.compaction.lag.ms (6) > max.compaction.lag.ms (5)"), "{error}");
+        assert!(check(&[("compression.gzip.level", "9")]).is_ok());
+        assert!(matches!(check(&[("compression.gzip.level", "0")]), Err(CommandError::InvalidConfig(_))));
     }
 
     #[test]

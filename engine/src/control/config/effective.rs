@@ -54,19 +54,30 @@ impl TopicSettings {
             topic_value(of, topic, brokers, statics).0
         };
         let number = |name| -> i64 { value(name).trim().parse().expect("checked when it was set") };
+        let policy = value("cleanup.policy");
+        let has = |wanted: &str| list_of(&policy).any(|policy| policy == wanted);
+        let (compacts, deletes) = (has("compact"), has("delete"));
+        let ratio: f64 = value("min.cleanable.dirty.ratio").trim().parse().expect("checked when it was set");
         Self {
-            retention_ms: number("retention.ms"),
+            // Without `delete` nothing goes because it is old, or too much.
+            retention_ms: if deletes { number("retention.ms") } else { -1 },
             // Kafka takes any negative number as no limit.
-            retention_bytes: number("retention.bytes").max(-1),
+            retention_bytes: if deletes { number("retention.bytes").max(-1) } else { -1 },
             max_message_bytes: u32::try_from(number("max.message.bytes")).expect("checked when set"),
             log_append_time: value("message.timestamp.type").trim() == "LogAppendTime",
             packing: packing_of(&value("compression.type"), |name| number(name) as i32),
-            trusts_header: value("duramen.validate.records").trim() == "header",
+            // Whether each record has a key is not in the header.
+            trusts_header: value("duramen.validate.records").trim() == "header" && !compacts,
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             min_insync_replicas: u16::try_from(number("min.insync.replicas")).expect("checked when set"),
             min_insync_is_own: topic.contains_key("min.insync.replicas"),
-            compacted: !list_of(&value("cleanup.policy")).any(|policy| policy == "delete"),
+            compacted: !deletes,
+            compacts,
+            min_dirty_ppm: (ratio * 1e6).round() as u32,
+            min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
+            delete_retention_ms: number("delete.retention.ms"),
         }
     }
 }
@@ -102,7 +113,7 @@ pub fn life_of(name: &str, topic: &Configs, brokers: &Configs, statics: &Statics
         return Life::Internal;
     }
     let settings = TopicSettings::effective(topic, brokers, statics);
-    if settings.compacted {
+    if settings.compacts {
         Life::Compacted
     } else if settings.retention_ms == -1 && settings.retention_bytes == -1 {
         Life::Infinite
@@ -220,7 +231,7 @@ fn static_number<T: TryFrom<i64>>(statics: &Statics, name: &str) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::TimeBounds;
+    use crate::batch::RecordBounds;
 
     fn configs(pairs: &[(&str, &str)]) -> Configs {
         pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
@@ -247,13 +258,20 @@ mod tests {
     fn records_may_be_as_far_from_our_clock_as_the_topic_says() {
         let bounds = |pairs: &[(&str, &str)]| {
             let settings = TopicSettings::effective(&configs(pairs), &configs(&[]), &Statics::default());
-            settings.time_bounds(1_000_000_000)
+            settings.record_bounds(1_000_000_000)
         };
-        let ahead = TimeBounds { oldest_ms: i64::MIN + 1_000_000_001, newest_ms: 1_003_600_000 };
+        let ahead =
+            RecordBounds { oldest_ms: i64::MIN + 1_000_000_001, newest_ms: 1_003_600_000, needs_keys: false };
         assert_eq!(bounds(&[]), ahead);
         let both = [("message.timestamp.before.max.ms", "5"), ("message.timestamp.after.max.ms", "7")];
-        assert_eq!(bounds(&both), TimeBounds { oldest_ms: 999_999_995, newest_ms: 1_000_000_007 });
-        assert_eq!(bounds(&[("message.timestamp.type", "LogAppendTime"), both[0]]), TimeBounds::ANY);
+        let near = RecordBounds { oldest_ms: 999_999_995, newest_ms: 1_000_000_007, needs_keys: false };
+        assert_eq!(bounds(&both), near);
+        let keyed = [("cleanup.policy", "compact"), both[0], both[1]];
+        assert_eq!(bounds(&keyed), RecordBounds { needs_keys: true, ..near });
+        assert!(
+            bounds(&[("cleanup.policy", "compact"), ("message.timestamp.type", "LogAppendTime")]).needs_keys
+        );
+        assert_eq!(bounds(&[("message.timestamp.type", "LogAppendTime"), both[0]]), RecordBounds::ANY);
         let far = "9223372036854775807";
         assert_eq!(bounds(&[("message.timestamp.after.max.ms", far)]).newest_ms, i64::MAX);
     }
@@ -301,5 +319,32 @@ mod tests {
         assert_eq!(life("a", &[("retention.ms", "-1")]), Life::Infinite);
         assert_eq!(life("a", &[("retention.ms", "-1"), ("retention.bytes", "9")]), Life::Finite);
         assert_eq!(life("__consumer_offsets", &[]), Life::Internal);
+        assert_eq!(life("a", &[("cleanup.policy", "compact")]), Life::Compacted);
+        assert_eq!(
+            life("a", &[("cleanup.policy", "compact,delete"), ("retention.ms", "-1")]),
+            Life::Compacted
+        );
+    }
+
+    #[test]
+    fn what_is_only_compacted_is_not_deleted_by_age_or_size_and_its_records_are_looked_at() {
+        let settings =
+            |topic: &[_]| TopicSettings::effective(&configs(topic), &configs(&[]), &Statics::default());
+        let header = ("duramen.validate.records", "header");
+        let limits = [("retention.ms", "5"), ("retention.bytes", "9"), header];
+        let of = |policy| settings(&[("cleanup.policy", policy), limits[0], limits[1], limits[2]]);
+        let (deleted, compacted, both) = (of("delete"), of("compact"), of("compact,delete"));
+        assert_eq!((deleted.retention_ms, compacted.retention_ms, both.retention_ms), (5, -1, 5));
+        assert_eq!((deleted.retention_bytes, compacted.retention_bytes, both.retention_bytes), (9, -1, 9));
+        assert_eq!([deleted.compacts, compacted.compacts, both.compacts], [false, true, true]);
+        assert_eq!([deleted.compacted, compacted.compacted, both.compacted], [false, true, false]);
+        assert_eq!(
+            [deleted.trusts_header, compacted.trusts_header, both.trusts_header],
+            [true, false, false]
+        );
+        assert_eq!((both.min_dirty_ppm, both.delete_retention_ms), (500_000, 86_400_000));
+        assert_eq!((both.min_compaction_lag_ms, both.max_compaction_lag_ms), (0, i64::MAX));
+        let set = settings(&[("min.cleanable.dirty.ratio", "0.123"), ("delete.retention.ms", "7")]);
+        assert_eq!((set.min_dirty_ppm, set.delete_retention_ms), (123_000, 7));
     }
 }

@@ -138,7 +138,6 @@ fn not_built(name: &str, value: &str) -> Option<&'static str> {
         "cleanup.policy" | "log.cleanup.policy" if list_of(value).next().is_none() => {
             Some("an empty policy is not built yet; retention.ms=-1 keeps records for ever")
         }
-        "compression.gzip.level" if value == "0" => Some("gzip's levels are 1 to 9, or -1 for its usual one"),
         "unclean.leader.election.enable" if on => {
             Some("a replica without all committed records never leads here")
         }

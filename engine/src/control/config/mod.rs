@@ -14,7 +14,7 @@ pub mod source;
 pub mod statics;
 pub mod topic;
 
-pub use change::{apply_changes, brokers_changes, check_topic_configs};
+pub use change::{apply_changes, brokers_changes, check_proposed, check_topic_configs};
 pub use describe::{BrokerConfigs, DescribedConfig, Synonym, describe_broker, describe_topic};
 pub use effective::{BrokerSettings, life_of};
 pub use source::Source;
@@ -50,7 +50,6 @@ mod tests {
         refused("cleanup.policy", "compact,delete", "compaction is not built");
         refused("cleanup.policy", "", "empty policy");
         refused("compression.type", "brotli", "producer");
-        refused("compression.gzip.level", "0", "1 to 9");
         refused("unclean.leader.election.enable", "TRUE", "never leads");
         refused("leader.replication.throttled.replicas", "0:1", "not built");
     }

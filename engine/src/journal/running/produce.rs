@@ -384,7 +384,7 @@ fn times_of(produce: &Produce<'_>, header: &BatchHeader, settings: &TopicSetting
     if settings.trusts_header && !matches!(produce.checked, Some(Err(_))) {
         return Times::Header;
     }
-    let bounds = settings.time_bounds(now.wall_ms);
+    let bounds = settings.record_bounds(now.wall_ms);
     match (Codec::of(header.codec_number()), produce.checked) {
         (_, Some(checked)) => Times::Checked(checked),
         (Some(Codec::None), None) => Times::Walk(RecordWalk::new(header, bounds)),

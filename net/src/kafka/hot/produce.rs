@@ -14,7 +14,7 @@ use crate::kafka::throttle;
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::results::ProduceResult;
-use engine::batch::{BatchHeader, Checked, Codec, TimeBounds};
+use engine::batch::{BatchHeader, Checked, Codec, RecordBounds};
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
@@ -134,7 +134,7 @@ impl Batch<'_> {
         let settings = self.settings?;
         let packing = settings.packing?;
         let is_as_wanted = BatchHeader::of(self.records)?.codec_number() == packing.codec as u8;
-        let bounds = if settings.trusts_header { TimeBounds::ANY } else { settings.time_bounds(wall_ms) };
+        let bounds = if settings.trusts_header { RecordBounds::ANY } else { settings.record_bounds(wall_ms) };
         (!is_as_wanted).then(|| Recompression { packing, limits: settings.envelope_limits(wall_ms), bounds })
     }
 
@@ -179,7 +179,7 @@ async fn prepare<'a>(
             }
         }
     } else if let Some(settings) = batch.settings_to_check() {
-        let bounds = settings.time_bounds(wall_ms);
+        let bounds = settings.record_bounds(wall_ms);
         prepared.checked = Some(context.record_checks.check(pace, sent, bounds, closed).await?);
     }
     Some(prepared)

@@ -8,7 +8,7 @@ use crate::client::budget::{FrameBudget, Share};
 use crate::shard::completion::Waiters;
 use crate::shard::pace::Pace;
 use engine::batch::{
-    BatchHeader, CRC_REGION_START, Checked, EnvelopeLimits, Packing, Repack, Repacked, TimeBounds,
+    BatchHeader, CRC_REGION_START, Checked, EnvelopeLimits, Packing, RecordBounds, Repack, Repacked,
     check_envelope,
 };
 use std::rc::Rc;
@@ -31,7 +31,7 @@ pub struct Recompressor {
 pub struct Recompression {
     pub packing: Packing,
     pub limits: EnvelopeLimits,
-    pub bounds: TimeBounds,
+    pub bounds: RecordBounds,
 }
 
 /// What the engine is to be given.
@@ -176,7 +176,7 @@ mod tests {
     };
 
     fn wanted(codec: Codec) -> Recompression {
-        Recompression { packing: Packing::usual(codec), limits: LIMITS, bounds: TimeBounds::ANY }
+        Recompression { packing: Packing::usual(codec), limits: LIMITS, bounds: RecordBounds::ANY }
     }
 
     fn batch(codec: Codec, bytes: usize) -> Vec<u8> {

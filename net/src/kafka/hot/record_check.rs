@@ -7,7 +7,7 @@
 use crate::shard::completion::Waiters;
 use crate::shard::pace::Pace;
 use engine::batch::validate::BatchError;
-use engine::batch::{Checked, RecordCheck, TimeBounds};
+use engine::batch::{Checked, RecordBounds, RecordCheck};
 use std::cell::Cell;
 
 /// Checks that did not end within a turn: each keeps its decompressor's window, at most 8 MiB,
@@ -31,7 +31,7 @@ impl RecordChecks {
         &self,
         pace: &mut Pace,
         batch: &[u8],
-        bounds: TimeBounds,
+        bounds: RecordBounds,
         closed: &impl Fn() -> bool,
     ) -> Option<Checked> {
         pace.rest_if_late().await;
