@@ -2,17 +2,28 @@
 
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A stream of which a read can be made to end in time.
+pub trait TimedStream: Read {
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()>;
+}
+
+impl TimedStream for TcpStream {
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        TcpStream::set_read_timeout(self, Some(timeout))
+    }
+}
 
 /// Fills `to`, however the bytes trickle in, or fails at the deadline.
-pub fn read_by(stream: &mut TcpStream, to: &mut [u8], deadline: Instant) -> io::Result<()> {
+pub fn read_by(stream: &mut impl TimedStream, to: &mut [u8], deadline: Instant) -> io::Result<()> {
     let mut filled = 0;
     while filled < to.len() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        stream.set_read_timeout(Some(left))?;
+        stream.set_read_timeout(left)?;
         match stream.read(&mut to[filled..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => filled += read,
@@ -28,7 +39,6 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::net::TcpListener;
-    use std::time::Duration;
 
     #[test]
     fn bytes_that_trickle_in_do_not_move_the_deadline() {

@@ -1,5 +1,6 @@
 //! The broker around the engine: sockets, the Kafka protocol, the process.
 
+pub mod access;
 pub mod admin;
 pub mod blocking;
 pub mod client;

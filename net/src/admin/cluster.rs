@@ -6,6 +6,7 @@ use super::reach::Reach;
 use super::side_by_side::{ask_all, first_of, left};
 use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
 use super::{broker_ids, health, topic_report};
+use crate::access::how::Access;
 use crate::observe::health_row::{self, HealthRow};
 use crate::process::address::Address;
 use crate::process::refusal::{EXIT_DATA, Refusal};
@@ -37,6 +38,8 @@ const DOWN_TIME_MAX: Duration = Duration::from_secs(1);
 
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
     let Verb::Status { metrics } = verb;
+    // Whoever is asked for a password may take his time.
+    reach.access()?;
     let deadline = Instant::now() + reach.timeout().min(STATUS_TIME_MAX);
     let report = ask(reach, metrics, deadline)?;
     out.show(&report, ClusterReport::text)?;
@@ -47,7 +50,9 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     let pages = metrics.iter().map(|text| Address::parse("--metrics", text));
     let pages: Vec<Address> = pages.collect::<Result<_, Refusal>>()?;
     let until = deadline - MARGIN.min(left(deadline) / 4);
-    let first = first_of(reach.bootstrap()?, deadline, move |address: Address| First::ask(&address, until));
+    let access = reach.access()?.clone();
+    let ask_first = move |address: Address| First::ask(&access, &address, until);
+    let first = first_of(reach.bootstrap()?, deadline, ask_first);
     let First { metadata, ids, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
     let mut brokers = all_brokers(&metadata, known);
     for broker in &mut brokers {
@@ -59,7 +64,8 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     let mut report = ClusterReport::of(&metadata, rows);
     let questions: Vec<Question> =
         brokers.into_iter().map(Question::Broker).chain(pages.into_iter().map(Question::Page)).collect();
-    let answers = ask_all(questions, deadline, move |question| question.ask(until));
+    let access = reach.access()?.clone();
+    let answers = ask_all(questions, deadline, move |question| question.ask(&access, until));
     let mut findings = told;
     let (of_brokers, of_pages) = answers.split_at(report.brokers.len());
     for (row, answer) in report.brokers.iter_mut().zip(of_brokers) {
@@ -95,9 +101,10 @@ struct First {
 }
 
 impl First {
-    fn ask(address: &Address, until: Instant) -> Result<Self, String> {
+    fn ask(access: &Access, address: &Address, until: Instant) -> Result<Self, String> {
         let failed = |refusal: Refusal| refusal.what;
-        let mut connection = Connection::open(&address.host, address.port, left(until)).map_err(failed)?;
+        let opened = Connection::open(access, &address.host, address.port, left(until));
+        let mut connection = opened.map_err(failed)?;
         connection.limit(left(until));
         let metadata = topic_report::metadata(&mut connection, None).map_err(failed)?;
         connection.limit(left(until));
@@ -175,20 +182,20 @@ enum Answer {
 }
 
 impl Question {
-    fn ask(self, until: Instant) -> Answer {
+    fn ask(self, access: &Access, until: Instant) -> Answer {
         match self {
             Self::Broker(broker) => {
                 let until = if broker.is_away { until.min(Instant::now() + DOWN_TIME_MAX) } else { until };
-                Answer::Broker(ask_broker(&broker, until))
+                Answer::Broker(ask_broker(access, &broker, until))
             }
             Self::Page(address) => Answer::Page(super::scrape::Page::get(&address, left(until))),
         }
     }
 }
 
-fn ask_broker(broker: &Broker, until: Instant) -> Option<(Option<Space>, Vec<HealthRow>)> {
+fn ask_broker(access: &Access, broker: &Broker, until: Instant) -> Option<(Option<Space>, Vec<HealthRow>)> {
     let port = u16::try_from(broker.port).ok()?;
-    let mut connection = Connection::open(&broker.host, port, left(until)).ok()?;
+    let mut connection = Connection::open(access, &broker.host, port, left(until)).ok()?;
     connection.limit(left(until));
     // It answers, whether or not it is a broker of this kind.
     let described = describe(&mut connection).ok()?;

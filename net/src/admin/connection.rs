@@ -1,6 +1,8 @@
 //! One blocking connection to a broker: versions are agreed on first, then one request and its
 //! answer at a time, each within the time-out.
 
+use crate::access::how::Access;
+use crate::access::stream::AccessStream;
 use crate::blocking::read_by;
 use crate::kafka::client::{self, ClientHead};
 use crate::kafka::codec::cursor::Malformed;
@@ -21,7 +23,7 @@ const API_VERSIONS_VERSION: i16 = 0;
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 pub struct Connection {
-    stream: TcpStream,
+    stream: AccessStream,
     /// As given, for messages.
     address: String,
     timeout: Duration,
@@ -32,11 +34,12 @@ pub struct Connection {
 
 impl Connection {
     /// Connects and asks which versions there are.
-    pub fn open(host: &str, port: u16, timeout: Duration) -> Result<Self, Refusal> {
+    pub fn open(access: &Access, host: &str, port: u16, timeout: Duration) -> Result<Self, Refusal> {
         let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let begun = Instant::now();
-        let stream =
-            dial(host, port, timeout).map_err(|error| no_answer(&address, "connect", timeout, &error))?;
+        let stream = dial(host, port, timeout)
+            .and_then(|tcp| AccessStream::open(tcp, host, access, CLIENT_ID, begun + timeout))
+            .map_err(|error| no_answer(&address, "connect", timeout, &error))?;
         let left = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
         let mut connection =
             Self { stream, address, timeout: left, correlation: 0, versions: BTreeMap::new() };
@@ -118,8 +121,9 @@ impl Connection {
 
     fn round_trip(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
         let deadline = Instant::now() + self.timeout;
-        self.stream.set_write_timeout(Some(self.timeout))?;
+        self.stream.set_write_timeout(self.timeout)?;
         self.stream.write_all(frame)?;
+        self.stream.flush()?;
         let mut length = [0; 4];
         read_by(&mut self.stream, &mut length, deadline)?;
         let bytes = u32::from_be_bytes(length) as usize;
@@ -167,6 +171,10 @@ fn no_answer(address: &str, doing: &str, timeout: Duration, error: &io::Error) -
         }
         _ => error.to_string(),
     };
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        let remedy = "check --user, its password and --sasl-mechanism; `duramen user list` names the users";
+        return Refusal::refused(format!("{address}: {why}"), remedy);
+    }
     let remedy = "check that the broker runs and that --brokers names its address; see --timeout";
     Refusal::environment(format!("{address}: {doing}: {why}"), remedy)
 }

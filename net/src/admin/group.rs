@@ -90,7 +90,7 @@ fn coordinator(connection: &mut Connection, reach: &Reach, name: &str) -> Result
     let found = response.coordinators.into_iter().next().ok_or_else(|| left_out(connection))?;
     check(&format!("group '{name}'"), found.error_code, found.error_message.as_deref())?;
     let port = u16::try_from(found.port).map_err(|_| left_out(connection))?;
-    Connection::open(&found.host, port, reach.timeout())
+    Connection::open(reach.access()?, &found.host, port, reach.timeout())
 }
 
 fn delete(coordinator: &mut Connection, name: &str) -> Result<(), Refusal> {

@@ -85,7 +85,7 @@ enum Noun {
 /// Runs a command line that begins with one of [`NOUNS`] to its exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match CommandLine::try_parse_from(arguments) {
-        Ok(line) => run(&line).unwrap_or_else(|refusal| {
+        Ok(line) => run(line).unwrap_or_else(|refusal| {
             let _ = writeln!(std::io::stderr(), "{refusal}");
             ExitCode::from(refusal.exit_code)
         }),
@@ -96,7 +96,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(line: &CommandLine) -> Result<ExitCode, Refusal> {
+fn run(mut line: CommandLine) -> Result<ExitCode, Refusal> {
+    if matches!(line.noun, Noun::User { verb: user::Verb::Create { .. } }) {
+        // That one is the new user's: who makes it has its own in a profile, or is asked.
+        line.reach.options.password_file = None;
+    }
     let out = Out { json: line.reach.json };
     match &line.noun {
         Noun::Topic { verb } => topic::run(verb, &line.reach, out),

@@ -75,7 +75,7 @@ fn leaders<'a>(
 /// A connection to a broker of a Metadata answer.
 pub fn connect(reach: &Reach, broker: &MetadataResponseBroker) -> Option<Connection> {
     let port = u16::try_from(broker.port).ok()?;
-    Connection::open(&broker.host, port, reach.timeout()).ok()
+    Connection::open(reach.access().ok()?, &broker.host, port, reach.timeout()).ok()
 }
 
 fn list_offsets(connection: &mut Connection, name: &str, led: &[i32], timestamp: i64) -> Vec<(i32, i64)> {

@@ -1,12 +1,15 @@
 //! How a command reaches the cluster: the options that all commands have.
 
 use super::connection::Connection;
+use crate::access::how::Access;
+use crate::access::options::AccessOptions;
 use crate::process::address::Address;
-use crate::process::refusal::{EXIT_ENVIRONMENT, Refusal};
+use crate::process::refusal::{EXIT_ENVIRONMENT, EXIT_REFUSED, Refusal};
 use clap::Args;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct Reach {
     /// Brokers to begin with, separated by commas; the first one that answers is asked
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092", global = true)]
@@ -16,6 +19,13 @@ pub struct Reach {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, global = true,
           value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub timeout: u32,
+
+    #[command(flatten)]
+    pub options: AccessOptions,
+
+    /// What they came to.
+    #[arg(skip)]
+    access: OnceLock<Access>,
 
     /// Write JSON instead of tables
     #[arg(long, global = true)]
@@ -49,12 +59,24 @@ impl Reach {
         Refusal { exit_code: EXIT_ENVIRONMENT, what, remedy: remedy.to_owned() }
     }
 
+    /// How brokers are reached; a password that is not given is asked for once.
+    pub fn access(&self) -> Result<&Access, Refusal> {
+        if let Some(access) = self.access.get() {
+            return Ok(access);
+        }
+        let access = self.options.resolve()?;
+        Ok(self.access.get_or_init(|| access))
+    }
+
     /// The first of the brokers that answers.
     pub fn connect(&self) -> Result<Connection, Refusal> {
         let mut failures = Vec::new();
+        let access = self.access()?;
         for address in self.bootstrap()? {
-            match Connection::open(&address.host, address.port, self.timeout()) {
+            match Connection::open(access, &address.host, address.port, self.timeout()) {
                 Ok(connection) => return Ok(connection),
+                // The others have the same users.
+                Err(why) if why.exit_code == EXIT_REFUSED => return Err(why),
                 Err(why) => failures.push(why.what),
             }
         }
@@ -63,12 +85,15 @@ impl Reach {
 }
 
 #[cfg(test)]
+impl Reach {
+    pub fn sample(brokers: &str) -> Self {
+        Self { brokers: brokers.to_owned(), timeout: 1, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn reach(brokers: &str) -> Reach {
-        Reach { brokers: brokers.to_owned(), timeout: 1, json: false }
-    }
 
     #[test]
     fn every_broker_that_did_not_answer_is_named() {
@@ -78,13 +103,14 @@ mod tests {
             listener.local_addr().expect("bound").port()
         };
         let (one, other) = (free(), free());
-        let refused = reach(&format!("127.0.0.1:{one}, 127.0.0.1:{other}")).connect().err().expect("nobody");
+        let refused =
+            Reach::sample(&format!("127.0.0.1:{one}, 127.0.0.1:{other}")).connect().err().expect("nobody");
         assert_eq!(refused.exit_code, EXIT_ENVIRONMENT);
         for port in [one, other] {
             assert!(refused.what.contains(&port.to_string()), "{refused}");
         }
-        assert_eq!(reach("broker").connect().err().expect("no port").exit_code, 1);
-        assert_eq!(reach(" , ").connect().err().expect("none").exit_code, EXIT_ENVIRONMENT);
+        assert_eq!(Reach::sample("broker").connect().err().expect("no port").exit_code, 1);
+        assert_eq!(Reach::sample(" , ").connect().err().expect("none").exit_code, EXIT_ENVIRONMENT);
     }
 
     #[test]
@@ -92,7 +118,7 @@ mod tests {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("bound").port();
         let begun = std::time::Instant::now();
-        let refused = reach(&format!("127.0.0.1:{port}")).connect().err().expect("no answer");
+        let refused = Reach::sample(&format!("127.0.0.1:{port}")).connect().err().expect("no answer");
         assert!(refused.what.contains("no answer within 1 s"), "{refused}");
         assert!(begun.elapsed() < Duration::from_secs(10));
     }

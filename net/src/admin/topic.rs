@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_topic_of_the_brokers_own_goes_by_force_only() {
-        let reach = Reach { brokers: " , ".to_owned(), timeout: 1, json: false };
+        let reach = Reach::sample(" , ");
         let delete = |name: &str, force| {
             let verb = Verb::Delete { name: name.to_owned(), yes: true, force };
             run(&verb, &reach, Out { json: false }).expect_err("there is no broker").exit_code
