@@ -38,10 +38,18 @@ pub enum Bug {
     OldCopyBelieved,
     /// A replica that founded its journal alone goes on as if it were, whoever joined since.
     AloneByFounders,
+    /// Who reads only what is committed is shown what nobody decided.
+    StableAboveOpen,
+    /// A sealed segment's index does not know which transactions were aborted.
+    AbortedForgotten,
+    /// A batch of an epoch that a marker ended is taken.
+    LateBatchTaken,
+    /// A silent producer is forgotten although its transaction is open.
+    OpenProducerForgotten,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 17] = [
+pub const ALL: [Bug; 21] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -59,6 +67,10 @@ pub const ALL: [Bug; 17] = [
     Bug::AmnesiacBelieved,
     Bug::OldCopyBelieved,
     Bug::AloneByFounders,
+    Bug::StableAboveOpen,
+    Bug::AbortedForgotten,
+    Bug::LateBatchTaken,
+    Bug::OpenProducerForgotten,
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -8,7 +8,7 @@ use engine::control::life::Life;
 use engine::disk::BufferPool;
 use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};
 use engine::entry::item::{Item, ProducerSnapshot};
-use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX, EntryHeader, EntryKind};
+use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX, EntryHeader, EntryKind, descriptors_of};
 use engine::entry::reader::{Expect, Link, check_body, check_chain, check_head};
 use engine::entry::{EntryBytes, MarkerFields};
 use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
@@ -65,19 +65,20 @@ fn layouts_in_code() -> BTreeMap<String, Layout> {
         }
         FrameHeader { magic, version, reserved, body_bytes, checksum, reserved_2 }
         IndexHeader {
-            cluster, journal, base, last, last_term, last_checksum, reserved, data_bytes, batches,
+            cluster, journal, base, last, last_term, last_checksum, markers, data_bytes, batches,
             batch_bytes, partitions, items, epochs, entries
         }
         IndexBlockHeader { checksum, number, section, reserved, rows, base_low }
         PartitionRow {
             partition, first_offset, next_offset, batch_bytes, max_timestamp, batches, first_epoch,
-            last_epoch, first_item, items, first_epoch_row, epoch_rows, reserved
+            last_epoch, first_item, items, first_epoch_row, epoch_rows, markers
         }
         InstallBody { cluster, journal, last, term, checksum, keeps }
         FenceRow { partition, first_offset, max_timestamp }
         ItemRow { partition, first_offset, max_timestamp, entry, position, entry_bytes, offsets }
         EpochRow { partition, start_offset, epoch, reserved }
         EntryRow { position, term, entry_bytes, checksum }
+        MarkerRow { partition, offset, producer_id, first_offset, stable, aborts, reserved }
         HardStateBody {
             cluster, journal, generation, term, vote, commit, synced_index, synced_term,
             synced_checksum, reserved, opened, good_index, good_term, good_checksum, in_doubt, end_index,
@@ -305,6 +306,14 @@ fn transactions() -> (EntryHeader, Vec<u8>) {
     (*entry.header(), entry.copy(0..entry.len()))
 }
 
+fn transactions_index() -> Vec<u8> {
+    let (header, bytes) = transactions();
+    let descriptors = descriptors_of(&bytes, header.count.get()).expect("a whole head");
+    let mut index = ActiveIndex::new(Index(1));
+    index.append(&header, descriptors);
+    index.encode_sealed(&IDENTITY)
+}
+
 fn transactions_folded() -> Fold {
     let (header, entry) = transactions();
     let opened = Item::PartitionOpened {
@@ -451,6 +460,7 @@ fn the_golden_files_are_what_is_written_today() {
     golden("later-span.seg", &later_span().1);
     golden("later-span.fold", &later_span_folded().encode());
     golden("transactions.seg", &transactions().1);
+    golden("transactions.idx", &transactions_index());
     golden("transactions.fold", &transactions_folded().encode());
     golden("install", &install().encode(&IDENTITY));
     golden("6.run", &run());

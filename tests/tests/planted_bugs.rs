@@ -3,7 +3,7 @@
 
 use engine::planted::{ALL, Bug, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tests::sim::{run, scenes};
+use tests::sim::{run, scenes, transaction_scenes};
 
 const SEEDS_MAX: u64 = 200;
 
@@ -23,6 +23,9 @@ fn act(bug: Bug, seed: u64) {
         Bug::OldCopyBelieved => scenes::an_old_copy(seed),
         Bug::AloneByFounders => scenes::a_lone_founder_that_grew(seed),
         Bug::AmnesiacBelieved => scenes::an_amnesiac_is_asked(seed),
+        Bug::StableAboveOpen | Bug::AbortedForgotten | Bug::LateBatchTaken | Bug::OpenProducerForgotten => {
+            transaction_scenes::decided(seed, 1)
+        }
         other => drop(run(seed, nodes_for(other), false)),
     }
 }

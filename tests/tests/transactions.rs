@@ -3,21 +3,9 @@
 use engine::batch::Ending;
 use engine::ids::{Offset, PartitionId};
 use engine::port::{BatchWriter, MarkerAnswer, Refusal, TransactionVersion};
-use tests::sim::cluster::{Cluster, SECOND};
+use tests::sim::cluster::SECOND;
 use tests::sim::transacting::Transactor;
-
-const SEGMENT_BYTES: u64 = 1 << 18;
-
-/// So many partitions of one journal.
-fn cluster(seed: u64, nodes: usize, partitions: i32) -> (Cluster, Vec<PartitionId>) {
-    let mut cluster = Cluster::new(seed, nodes, 1, SEGMENT_BYTES);
-    cluster.start_all();
-    let all = cluster.create_topic(0, "t", partitions * nodes as i32, nodes as i16);
-    let journal = cluster.journal_of(all[0]);
-    let together: Vec<_> = all.into_iter().filter(|one| cluster.journal_of(*one) == journal).collect();
-    assert_eq!(together.len(), partitions as usize, "partitions are spread evenly");
-    (cluster, together)
-}
+use tests::sim::transaction_scenes::{decided, together};
 
 fn transactor(producer: i64, version: TransactionVersion) -> Transactor {
     Transactor { producer, epoch: 0, version }
@@ -26,7 +14,7 @@ fn transactor(producer: i64, version: TransactionVersion) -> Transactor {
 #[test]
 fn a_transaction_holds_the_stable_offset_until_its_marker() {
     for version in [TransactionVersion::One, TransactionVersion::Two] {
-        let (mut cluster, partitions) = cluster(1, 3, 2);
+        let (mut cluster, partitions) = together(1, 3, 2);
         let who = transactor(7, version);
         for partition in &partitions {
             assert_eq!(cluster.transact(&who, *partition, &who.batch(0, 2)), Ok(Offset(0)));
@@ -44,7 +32,7 @@ fn a_transaction_holds_the_stable_offset_until_its_marker() {
 
 #[test]
 fn a_batch_whose_transaction_nobody_confirmed_is_refused() {
-    let (mut cluster, partitions) = cluster(2, 1, 1);
+    let (mut cluster, partitions) = together(2, 1, 1);
     let who = transactor(7, TransactionVersion::Two);
     let batch = who.batch(0, 1);
     let without = BatchWriter::Transactional { version: who.version, guard: None };
@@ -66,7 +54,7 @@ fn a_batch_whose_transaction_nobody_confirmed_is_refused() {
 #[test]
 fn a_marker_that_overtakes_the_coordinators_word_is_noticed() {
     for version in [TransactionVersion::One, TransactionVersion::Two] {
-        let (mut cluster, partitions) = cluster(3, 1, 1);
+        let (mut cluster, partitions) = together(3, 1, 1);
         let who = transactor(7, version);
         let batch = who.batch(0, 1);
         let guard = cluster.guard(partitions[0], &batch);
@@ -83,7 +71,7 @@ fn a_marker_that_overtakes_the_coordinators_word_is_noticed() {
 
 #[test]
 fn markers_are_fenced_by_epochs_and_repeats_are_done() {
-    let (mut cluster, partitions) = cluster(4, 3, 1);
+    let (mut cluster, partitions) = together(4, 3, 1);
     let who = transactor(7, TransactionVersion::Two);
     assert_eq!(cluster.transact(&who, partitions[0], &who.batch(0, 1)), Ok(Offset(0)));
     let markers = who.end(Ending::Commit, &partitions);
@@ -103,7 +91,7 @@ fn markers_are_fenced_by_epochs_and_repeats_are_done() {
 
 #[test]
 fn an_open_transaction_outlives_its_leader_and_its_checkpoints() {
-    let (mut cluster, partitions) = cluster(5, 3, 1);
+    let (mut cluster, partitions) = together(5, 3, 1);
     let who = transactor(7, TransactionVersion::Two);
     assert_eq!(cluster.transact(&who, partitions[0], &who.batch(0, 1)), Ok(Offset(0)));
     let journal = cluster.journal_of(partitions[0]);
@@ -124,4 +112,25 @@ fn an_open_transaction_outlives_its_leader_and_its_checkpoints() {
     assert_eq!(cluster.mark(who.end(Ending::Abort, &partitions)), [MarkerAnswer::Done]);
     assert_eq!(cluster.first_unstable(partitions[0]), None);
     cluster.check(&partitions);
+}
+
+#[test]
+fn who_reads_what_is_committed_is_shown_that_and_nothing_else() {
+    (0..10).for_each(|seed| decided(seed, 1));
+    (0..6).for_each(|seed| decided(seed, 3));
+}
+
+#[test]
+fn a_parked_reader_of_what_is_committed_wakes_with_the_marker() {
+    let (mut cluster, partitions) = together(6, 1, 1);
+    let who = transactor(7, TransactionVersion::Two);
+    assert_eq!(cluster.transact(&who, partitions[0], &who.batch(0, 2)), Ok(Offset(0)));
+    let read = cluster.read_committed(partitions[0], Offset(0));
+    assert_eq!((read.shown.len(), read.next, read.last_stable), (0, Offset(0), Offset(0)));
+    let parked = cluster.park_committed(partitions[0], Offset(0));
+    cluster.produce(partitions[0]);
+    cluster.run_for(SECOND);
+    assert!(!cluster.is_answered(parked), "nothing is decided yet");
+    assert_eq!(cluster.mark(who.end(Ending::Commit, &partitions)), [MarkerAnswer::Done]);
+    cluster.expect("the reader is answered", SECOND / 10, |cluster| cluster.is_answered(parked));
 }

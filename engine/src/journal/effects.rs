@@ -31,7 +31,7 @@ pub struct Effects {
     pub out: Vec<Output>,
     pub procedures: Vec<Procedure>,
     /// Partitions whose watermark rose, and by how many bytes.
-    pub raised: Vec<(PartitionId, u64)>,
+    pub raised: Vec<Raised>,
     /// Commands were applied.
     pub metadata_changed: bool,
     /// Partitions were opened or dropped, or the journal began to lead.
@@ -137,4 +137,14 @@ impl From<HealDone> for JournalDone {
     fn from(done: HealDone) -> Self {
         Self::Heal(done)
     }
+}
+
+/// What is shown of a partition grew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raised {
+    pub partition: PartitionId,
+    /// All ones for more than is known.
+    pub bytes: u64,
+    /// Also to those who read only what is committed.
+    pub is_stable: bool,
 }

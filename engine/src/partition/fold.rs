@@ -11,6 +11,7 @@ use crate::collections::Map;
 use crate::entry::item::{Item, ItemError};
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
 use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, SpanNumber, Term};
+use crate::planted::{Bug, is_planted};
 
 /// Layout of a checkpoint's body: 3 where there ever was a transaction, else 2 where a partition is in another span than
 /// its first, else 1.
@@ -310,6 +311,9 @@ impl Fold {
     pub fn expire_producers(&mut self) {
         let oldest = self.wall_ms.saturating_sub(EXPIRATION_MS);
         let mut known = 0;
+        if is_planted(Bug::OpenProducerForgotten) {
+            self.forget_open_producers();
+        }
         for partition in self.partitions.values_mut() {
             partition
                 .producers
@@ -326,6 +330,17 @@ impl Fold {
         self.partitions.values_mut().for_each(|partition| {
             partition.producers.retain(|_, producer| producer.open_since.is_some());
         });
+    }
+
+    /// What no broker does, either.
+    fn forget_open_producers(&mut self) {
+        for partition in self.partitions.values_mut() {
+            for (first, producer) in partition.transactions.open().collect::<Vec<_>>() {
+                partition.transactions.end(Some(first), first);
+                partition.producers.remove(&producer);
+                self.open_count -= 1;
+            }
+        }
     }
 
     fn forget_longest_silent(&mut self, surplus: usize) {

@@ -5,6 +5,7 @@ use crate::codec::{Reader, Short, Write};
 use crate::entry::item::ProducerSnapshot;
 use crate::entry::{BatchDescriptor, MarkerFields};
 use crate::ids::{Index, Offset};
+use crate::planted::{Bug, is_planted};
 use smallvec::SmallVec;
 
 /// As many batches as Kafka remembers: `max.in.flight.requests.per.connection` is at most this.
@@ -133,11 +134,11 @@ impl Producer {
         let base = batch.base_sequence.get();
         let last = last_sequence(base, batch.record_count.get());
         let epoch = batch.producer_epoch.get();
-        if epoch < known.epoch {
+        if epoch < known.epoch && !is_planted(Bug::LateBatchTaken) {
             return Verdict::OldEpoch;
         }
-        if epoch > known.epoch {
-            return if base == 0 { Verdict::Append } else { Verdict::OutOfOrder };
+        if epoch != known.epoch {
+            return if base == 0 || epoch < known.epoch { Verdict::Append } else { Verdict::OutOfOrder };
         }
         let same = |kept: &&Remembered| kept.base_sequence == base && kept.last_sequence == last;
         if let Some(kept) = known.recent.iter().find(same) {

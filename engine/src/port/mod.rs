@@ -10,9 +10,10 @@ mod writer;
 
 pub use input::{INPUT_NAMES, Input};
 pub use output::{
-    Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced, ProducerStatus, Refusal,
+    AbortedTransaction, Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced,
+    ProducerStatus, Refusal,
 };
 pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Settled, Torn};
-pub use request::{Acks, Fetch, FetchPartition, Produce, Query, QueryKind, RequestId};
+pub use request::{Acks, Fetch, FetchPartition, Isolation, Produce, Query, QueryKind, RequestId};
 pub use transaction::{JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion};
 pub use writer::{BatchWriter, Guard};

@@ -112,14 +112,25 @@ pub struct FetchedPartition {
     pub error: Option<Refusal>,
     /// −1 when not known here; likewise `log_start`.
     pub high_watermark: Offset,
+    /// Records below it are of transactions that were ended, or of none.
+    pub last_stable: Offset,
     pub log_start: Offset,
     /// KIP-595: the newest epoch both sides may share and where it ends, when the client's
     /// records part from ours.
     pub diverging: Option<(LeaderEpoch, Offset)>,
+    /// For who reads only what is committed: transactions with records here that were aborted.
+    pub aborted: Vec<AbortedTransaction>,
     /// Whole batches, as they lie in the entries.
     pub records: SmallVec<[Slice; 1]>,
     /// Bytes in `records`.
     pub bytes: usize,
+}
+
+/// A transaction that was aborted, as readers are told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    pub producer: ProducerId,
+    pub first_offset: Offset,
 }
 
 /// What a [`super::Query`] found.
@@ -160,6 +171,10 @@ pub struct ProducerStatus {
     pub epoch: i16,
     pub last_sequence: i32,
     pub last_timestamp_ms: i64,
+    /// −1 before its first marker.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction began.
+    pub open_since: Option<Offset>,
 }
 
 /// Why a request got no for an answer. Each has one Kafka error code, which `net` knows.

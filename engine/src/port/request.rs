@@ -42,11 +42,22 @@ pub struct Produce<'a> {
 pub struct Fetch {
     pub request: RequestId,
     pub partitions: Vec<FetchPartition>,
+    pub isolation: Isolation,
     pub min_bytes: u32,
     /// Reached by whole batches; the first batch found is given even when it is longer.
     pub max_bytes: u32,
     /// Monotonic nanoseconds.
     pub deadline_ns: u64,
+}
+
+/// What a reader is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// All below the watermark.
+    #[default]
+    ReadUncommitted,
+    /// What is below the stable offset, and which transactions there were aborted.
+    ReadCommitted,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +88,8 @@ pub enum QueryKind {
     Earliest,
     /// ListOffsets −1.
     Latest,
+    /// The same for those who read only what is committed.
+    Stable,
     /// ListOffsets −3 (KIP-734): the record with the highest timestamp.
     MaxTimestamp,
     /// ListOffsets: the first record at or after this time, milliseconds since 1970.

@@ -7,8 +7,9 @@
 use crate::clock::Now;
 use crate::collections::{Map, Set};
 use crate::ids::{JournalId, PartitionId};
+use crate::journal::effects::Raised;
 use crate::latency::Latency;
-use crate::port::{Fetch, FetchedPartition, RequestId};
+use crate::port::{Fetch, FetchedPartition, Isolation, RequestId};
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
@@ -72,13 +73,16 @@ impl Fetches {
         Some(fetch)
     }
 
-    /// A partition's watermark rose.
-    pub fn raise(&mut self, partition: PartitionId, bytes: u64) {
-        let Some(waiting) = self.by_partition.get(&partition) else { return };
+    /// What is shown of a partition grew.
+    pub fn raise(&mut self, raised: Raised) {
+        let Some(waiting) = self.by_partition.get(&raised.partition) else { return };
         for request in waiting {
             let parked = self.parked.get_mut(request).expect("what waits is parked");
+            if !raised.is_stable && parked.fetch.isolation == Isolation::ReadCommitted {
+                continue;
+            }
             let before = parked.missing;
-            parked.missing -= bytes as i64;
+            parked.missing = parked.missing.saturating_sub_unsigned(raised.bytes);
             if before > 0 && parked.missing <= 0 {
                 self.woken.push(*request);
             }
@@ -134,10 +138,15 @@ mod tests {
         Fetch {
             request: RequestId(request),
             partitions: partitions.iter().map(partition).collect(),
+            isolation: Isolation::ReadUncommitted,
             min_bytes: 1,
             max_bytes: 1 << 20,
             deadline_ns,
         }
+    }
+
+    fn raise(fetches: &mut Fetches, partition: u64, bytes: u64) {
+        fetches.raise(Raised { partition: PartitionId(partition), bytes, is_stable: true });
     }
 
     fn woken(fetches: &mut Fetches) -> Vec<u64> {
@@ -152,11 +161,26 @@ mod tests {
     fn a_fetch_wakes_once_enough_is_there() {
         let mut fetches = Fetches::default();
         fetches.park(fetch(1, &[7, 8], 1000), 300);
-        fetches.raise(PartitionId(9), 1000);
-        fetches.raise(PartitionId(7), 200);
+        raise(&mut fetches, 9, 1000);
+        raise(&mut fetches, 7, 200);
         assert!(woken(&mut fetches).is_empty());
-        fetches.raise(PartitionId(8), 100);
-        fetches.raise(PartitionId(8), 100);
+        raise(&mut fetches, 8, 100);
+        raise(&mut fetches, 8, 100);
+        assert_eq!(woken(&mut fetches), [1]);
+        assert!(is_clean(&fetches));
+    }
+
+    #[test]
+    fn who_reads_what_is_committed_wakes_with_the_marker() {
+        let mut fetches = Fetches::default();
+        fetches.park(Fetch { isolation: Isolation::ReadCommitted, ..fetch(1, &[7], 1000) }, 300);
+        fetches.park(fetch(2, &[7], 1000), 300);
+        fetches.raise(Raised { partition: PartitionId(7), bytes: 1000, is_stable: false });
+        assert_eq!(woken(&mut fetches), [2]);
+        raise(&mut fetches, 7, 100);
+        assert!(woken(&mut fetches).is_empty());
+        raise(&mut fetches, 7, u64::MAX);
+        raise(&mut fetches, 7, u64::MAX);
         assert_eq!(woken(&mut fetches), [1]);
         assert!(is_clean(&fetches));
     }
@@ -172,7 +196,7 @@ mod tests {
         assert_eq!(woken(&mut fetches), [1]);
         fetches.wake_all();
         // Woken twice, and given once.
-        fetches.raise(PartitionId(7), 500);
+        raise(&mut fetches, 7, 500);
         assert_eq!(woken(&mut fetches), [2]);
         assert!(is_clean(&fetches));
     }
@@ -183,7 +207,7 @@ mod tests {
         fetches.park(fetch(1, &[7], 1000), 300);
         fetches.cancel(RequestId(1));
         assert!(is_clean(&fetches));
-        fetches.raise(PartitionId(7), 500);
+        raise(&mut fetches, 7, 500);
         assert!(woken(&mut fetches).is_empty());
         fetches.cancel(RequestId(2));
         assert!(fetches.cancelled.is_empty(), "who was never here leaves nothing");

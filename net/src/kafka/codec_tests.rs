@@ -8,7 +8,8 @@ use crate::kafka::hot::fetch_codec::{self, AnsweredPartition, FetchAnswerHead, F
 use crate::kafka::hot::produce_codec::{self, ProduceRequest, ProducedPartition};
 use engine::disk::BufferPool;
 use engine::entry::Slice;
-use engine::ids::TopicId;
+use engine::ids::{Offset, ProducerId, TopicId};
+use engine::port::AbortedTransaction;
 use kafka_wire::{fetch_request, produce_request};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -115,7 +116,9 @@ fn answered(number: i32, records: &[u32]) -> AnsweredPartition {
         number,
         error_code: 0,
         high_watermark: 50,
+        last_stable: 40,
         log_start: 3,
+        aborted: vec![AbortedTransaction { producer: ProducerId(6), first_offset: Offset(7) }],
         diverging: None,
         leader: None,
         records: records.iter().map(|end| Slice { buffer: buffer.clone(), start: 0, end: *end }).collect(),
@@ -125,8 +128,9 @@ fn answered(number: i32, records: &[u32]) -> AnsweredPartition {
 
 #[test]
 fn fetch_answers_are_read_by_the_schema() {
-    for version in 4..=16 {
-        let head = FetchAnswerHead { version, correlation: 77, session_id: 4, ..Default::default() };
+    for (version, read_committed) in (4..=16).flat_map(|version| [(version, false), (version, true)]) {
+        let head =
+            FetchAnswerHead { version, correlation: 77, session_id: 4, read_committed, ..Default::default() };
         let mut other = answered(1, &[]);
         (other.topic, other.topic_id) = (Arc::from("u"), TopicId(9));
         let mut parted = answered(5, &[]);
@@ -142,7 +146,10 @@ fn fetch_answers_are_read_by_the_schema() {
         assert_eq!(response.responses.len(), 2);
         let first = &response.responses[0].partitions;
         assert_eq!(first[0].records.as_ref().map(|records| records.len()), Some(29_100));
-        assert_eq!((first[0].high_watermark, first[0].last_stable_offset), (50, 50));
+        assert_eq!((first[0].high_watermark, first[0].last_stable_offset), (50, 40));
+        let aborted = first[0].aborted_transactions.as_ref();
+        let aborted = aborted.map(|all| (all.len(), all[0].producer_id, all[0].first_offset));
+        assert_eq!(aborted, read_committed.then_some((1, 6, 7)), "version {version}");
         let diverging = (first[1].diverging_epoch.epoch, first[1].diverging_epoch.end_offset);
         assert_eq!(diverging, if version >= 12 { (2, 40) } else { (-1, -1) });
     }

@@ -8,7 +8,7 @@ use engine::control::View;
 use engine::coordinator::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::coordinator::{Figures, Host, StateMachine, Tenure, Vocabulary};
 use engine::ids::{Offset, PartitionId};
-use engine::port::{BatchWriter, Fetch, FetchPartition, Produce, QueryKind, RequestId};
+use engine::port::{BatchWriter, Fetch, FetchPartition, Isolation, Produce, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -222,6 +222,7 @@ impl<M: StateMachine + 'static> Hosting<M> {
         let fetching = self.shard.fetch(|request| Fetch {
             request,
             partitions: vec![wanted],
+            isolation: Isolation::ReadUncommitted,
             min_bytes: 1,
             max_bytes,
             deadline_ns,

@@ -18,8 +18,8 @@ use engine::entry::reader::{Expect, check_head};
 use engine::folder::{self, JournalFile};
 use engine::ids::{Index, JournalId, META_JOURNAL, Offset, PartitionId, TopicId};
 use engine::port::{
-    Acks, Answer, BatchWriter, Event, Fatal, Fetch, FetchPartition, Input, MarkerAnswer, Output, Produce,
-    Query, QueryKind, Refusal, RequestId,
+    Acks, Answer, BatchWriter, Event, Fatal, Fetch, FetchPartition, Input, Isolation, MarkerAnswer, Output,
+    Produce, Query, QueryKind, Refusal, RequestId,
 };
 use engine::raft::Change;
 use engine::rng::Rng;
@@ -474,7 +474,13 @@ impl Cluster {
         partitions[0].error.map_or(Ok(partitions[0].high_watermark), Err)
     }
 
-    fn fetch(&self, request: RequestId, node: usize, partition: PartitionId, offset: Offset) -> Fetch {
+    pub(super) fn fetch(
+        &self,
+        request: RequestId,
+        node: usize,
+        partition: PartitionId,
+        offset: Offset,
+    ) -> Fetch {
         let wanted = FetchPartition {
             partition,
             offset,
@@ -483,11 +489,12 @@ impl Cluster {
             last_fetched_epoch: -1,
         };
         let deadline_ns = self.world.clock(node).mono_ns;
-        Fetch { request, partitions: vec![wanted], min_bytes: 1, max_bytes: 1 << 20, deadline_ns }
+        let isolation = Isolation::default();
+        Fetch { request, partitions: vec![wanted], isolation, min_bytes: 1, max_bytes: 1 << 20, deadline_ns }
     }
 
     /// Gives a shard a request and waits for its answer.
-    fn asked(&mut self, node: usize, shard: u16, request: RequestId, input: Input<'_>) -> Output {
+    pub(super) fn asked(&mut self, node: usize, shard: u16, request: RequestId, input: Input<'_>) -> Output {
         self.input(node, shard, input);
         self.expect("the request is answered", 5 * SECOND, |cluster| cluster.answers.contains_key(&request));
         self.answers.remove(&request).expect("just seen")
@@ -528,6 +535,18 @@ impl Cluster {
                 assert_eq!(found.get(offset), Some(crc), "{partition} at {offset}: acknowledged");
             }
         }
+    }
+
+    /// Whether a request that nobody waited for has its answer.
+    pub fn is_answered(&self, request: RequestId) -> bool {
+        self.answers.contains_key(&request)
+    }
+
+    /// Whoever leads has folded all that was committed before.
+    pub fn is_settled(&self, journal: JournalId) -> bool {
+        let Some(leader) = self.leader(journal) else { return false };
+        let slot = &self.world.nodes[leader].shards[self.shard_of(journal) as usize];
+        slot.shard.journal(journal).is_some_and(|journal| journal.is_settled())
     }
 
     fn agrees(&self, partitions: &[PartitionId]) -> bool {

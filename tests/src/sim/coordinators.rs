@@ -6,7 +6,7 @@ use super::node::ShardSlot;
 use super::world::{Due, Happening, World};
 use engine::coordinator::host::{Append, Ticket};
 use engine::groups::Request;
-use engine::port::{BatchWriter, Fetch, FetchPartition, Input, Output, Produce, Query, RequestId};
+use engine::port::{BatchWriter, Fetch, FetchPartition, Input, Isolation, Output, Produce, Query, RequestId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -157,7 +157,14 @@ impl World {
                 };
                 let request = RequestId(HOSTS_FIRST + ticket.0);
                 let partitions = vec![wanted];
-                let fetch = Fetch { request, partitions, min_bytes: 1, max_bytes: bytes_max, deadline_ns };
+                let fetch = Fetch {
+                    request,
+                    partitions,
+                    isolation: Isolation::default(),
+                    min_bytes: 1,
+                    max_bytes: bytes_max,
+                    deadline_ns,
+                };
                 self.input(node, shard, Input::Fetch(fetch));
             }
             HostOutput::Query { ticket, partition, kind } => {

@@ -28,6 +28,7 @@ pub mod survey;
 mod tamper;
 pub mod trace;
 pub mod transacting;
+pub mod transaction_scenes;
 pub mod world;
 
 pub use counts::Counts;

@@ -3,7 +3,7 @@
 use super::{Client, Ctx};
 use crate::check::Fetched;
 use engine::ids::{Offset, PartitionId};
-use engine::port::{Fetch, FetchPartition, FetchedPartition, Input, Output, Refusal, RequestId};
+use engine::port::{Fetch, FetchPartition, FetchedPartition, Input, Isolation, Output, Refusal, RequestId};
 
 /// Longest wait of a long poll.
 const WAIT_NS_MAX: u64 = 20_000_000;
@@ -36,6 +36,7 @@ impl Fetcher {
         let fetch = Fetch {
             request,
             partitions,
+            isolation: Isolation::default(),
             min_bytes: if ctx.rng.one_in(3) { 1 + ctx.rng.below(20_000) as u32 } else { 1 },
             max_bytes: 1 + ctx.rng.below(300_000) as u32,
             deadline_ns: ctx.world.clock(place.node).mono_ns + ctx.rng.below(WAIT_NS_MAX),

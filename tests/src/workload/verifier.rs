@@ -7,7 +7,7 @@ use engine::batch::records::Records;
 use engine::control::View;
 use engine::groups::OFFSETS_TOPIC;
 use engine::ids::{Offset, PartitionId};
-use engine::port::{Answer, Fetch, FetchPartition, Input, Output, Query, QueryKind, Refusal};
+use engine::port::{Answer, Fetch, FetchPartition, Input, Isolation, Output, Query, QueryKind, Refusal};
 use std::collections::VecDeque;
 
 const DECOMPRESSED_BYTES_MAX: usize = 4 << 20;
@@ -55,7 +55,14 @@ impl Verifier {
             last_fetched_epoch: -1,
         };
         let deadline_ns = ctx.world.clock(place.node).mono_ns;
-        let fetch = Fetch { request, partitions: vec![part], min_bytes: 1, max_bytes: 200_000, deadline_ns };
+        let fetch = Fetch {
+            request,
+            partitions: vec![part],
+            isolation: Isolation::default(),
+            min_bytes: 1,
+            max_bytes: 200_000,
+            deadline_ns,
+        };
         ctx.send(place, Input::Fetch(fetch));
     }
 

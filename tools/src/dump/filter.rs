@@ -67,7 +67,7 @@ impl Filter {
 
     pub fn takes(&self, batch: &BatchDescriptor) -> bool {
         let (first, next) = (batch.base_offset().0, batch.next_offset().0);
-        let (from, to) = (batch.base_timestamp.get(), batch.max_timestamp.get());
+        let (from, to) = (oldest_ms(batch), batch.max_timestamp.get());
         self.takes_partition(batch.partition())
             && self.offsets.as_ref().is_none_or(|wanted| first < wanted.end && wanted.start < next)
             && self.times.as_ref().is_none_or(|wanted| from < wanted.end && wanted.start <= to)
@@ -79,4 +79,8 @@ impl Filter {
         self.offsets.as_ref().is_none_or(|wanted| wanted.contains(&offset))
             && self.times.as_ref().is_none_or(|wanted| wanted.contains(&timestamp_ms))
     }
+}
+/// The time of a batch's first record; a marker's descriptor has another thing in its place.
+pub fn oldest_ms(batch: &BatchDescriptor) -> i64 {
+    if batch.is_marker() { batch.max_timestamp.get() } else { batch.base_timestamp.get() }
 }

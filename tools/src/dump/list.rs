@@ -1,7 +1,7 @@
 //! `segments`, `entries` and `batches`: what the heads tell.
 
 use super::cli::Common;
-use super::filter::Filter;
+use super::filter::{Filter, oldest_ms};
 use super::journal::{Journal, Segment};
 use super::names::Names;
 use super::out::{Out, Row};
@@ -10,9 +10,9 @@ use super::scan::{Entry, Scanner, Step};
 use super::source::Source;
 use super::trouble::{Trouble, exit};
 use crate::row;
-use engine::batch::Codec;
+use engine::batch::{Codec, Ending};
 use engine::entry::item::Item;
-use engine::entry::{BatchDescriptor, EntryKind};
+use engine::entry::{BatchDescriptor, EntryKind, MarkerFields};
 use engine::raft::Change;
 use std::ops::ControlFlow;
 
@@ -65,7 +65,7 @@ impl Sums {
             self.batches += 1;
             self.records += u64::from(batch.record_count.get());
             let (first, last) = self.times.unwrap_or((i64::MAX, i64::MIN));
-            self.times = Some((first.min(batch.base_timestamp.get()), last.max(batch.max_timestamp.get())));
+            self.times = Some((first.min(oldest_ms(batch)), last.max(batch.max_timestamp.get())));
         }
     }
 }
@@ -283,6 +283,12 @@ pub fn batches(
     })
 }
 
+/// How a marker ends its producer's transaction, and where that began here.
+fn ending(marker: MarkerFields) -> String {
+    let ending = if marker.ending == Ending::Commit { "commit" } else { "abort" };
+    format!("{ending} from {}, coordinator epoch {}", marker.first_offset, marker.coordinator_epoch)
+}
+
 fn batch_row(
     journal: &Journal,
     segment: &Segment,
@@ -298,13 +304,14 @@ fn batch_row(
         "records" => batch.record_count.get(),
         "bytes" => batch.bytes.get(),
         "leader_epoch" => batch.leader_epoch().0,
-        "base_timestamp" => batch.base_timestamp.get(),
+        "base_timestamp" => oldest_ms(batch),
         "max_timestamp" => batch.max_timestamp.get(),
         "producer_id" => batch.producer_id().0,
         "producer_epoch" => batch.producer_epoch.get(),
-        "base_sequence" => batch.base_sequence.get(),
+        "base_sequence" => if batch.is_marker() { -1 } else { batch.base_sequence.get() },
         "compression" => codec_name(attributes),
         "transactional" => attributes & engine::batch::header::attribute::TRANSACTIONAL != 0,
+        "marker" => batch.marker().map_or(String::new(), ending),
         "crc" => format!("{:08x}", batch.crc.get()),
         "partition" => batch.partition().0,
         "journal" => journal.id().0,

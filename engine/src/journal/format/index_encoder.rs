@@ -2,8 +2,8 @@
 //! 100,000 partitions takes tens of milliseconds, and nobody shall wait for that.
 
 use super::index_file::{
-    EntryRow, EpochRow, FenceRow, INDEX_BLOCK_HEADER_BYTES, INDEX_KIND, IndexBlockHeader, IndexHeader,
-    ItemRow, PartitionRow, Section,
+    EntryRow, EpochRow, FenceRow, INDEX_BLOCK_HEADER_BYTES, INDEX_KIND, INDEX_KIND_FIRST, IndexBlockHeader,
+    IndexHeader, ItemRow, MarkerRow, PartitionRow, Section,
 };
 use crate::disk::BLOCK;
 use crate::framing::block_checksum;
@@ -28,6 +28,7 @@ struct Rows {
     item_fences: Vec<FenceRow>,
     epochs: Vec<EpochRow>,
     entries: Vec<EntryRow>,
+    markers: Vec<MarkerRow>,
 }
 
 /// The file in the making. [`Self::step`] until it is whole.
@@ -49,13 +50,14 @@ enum Stage<'a> {
 }
 
 /// The sections in the order of the file.
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     Section::Partitions,
     Section::PartitionFences,
     Section::Items,
     Section::ItemFences,
     Section::Epochs,
     Section::Entries,
+    Section::Markers,
 ];
 
 impl<'a> IndexEncoder<'a> {
@@ -115,7 +117,8 @@ impl<'a> IndexEncoder<'a> {
         rows.item_fences = first_of_blocks(&rows.items, Section::Items).map(FenceRow::of_item).collect();
         let header = self.file_header();
         self.file = Vec::with_capacity(header.file_bytes() as usize);
-        self.file.extend_from_slice(&INDEX_KIND.encode(self.identity.secret, header.as_bytes()));
+        let kind = if header.markers.get() == 0 { INDEX_KIND_FIRST } else { INDEX_KIND };
+        self.file.extend_from_slice(&kind.encode(self.identity.secret, header.as_bytes()));
         Stage::Writing(0, 0)
     }
 
@@ -134,6 +137,7 @@ impl<'a> IndexEncoder<'a> {
             Section::ItemFences => writer.some(section, &rows.item_fences, written),
             Section::Epochs => writer.some(section, &rows.epochs, written),
             Section::Entries => writer.some(section, &rows.entries, written),
+            Section::Markers => writer.some(section, &rows.markers, written),
         };
         written.map_or(Stage::Writing(at + 1, 0), |written| Stage::Writing(at, written))
     }
@@ -149,7 +153,7 @@ impl<'a> IndexEncoder<'a> {
             last: self.index.last().0.into(),
             last_term: last.term.0.into(),
             last_checksum: last.checksum.into(),
-            reserved: 0.into(),
+            markers: count(self.rows.markers.len()),
             data_bytes: totals.data_bytes.into(),
             batches: totals.batches.into(),
             batch_bytes: totals.batch_bytes.into(),
@@ -182,6 +186,9 @@ impl Rows {
         row.items.set(slots.items.len() as u32);
         row.first_epoch_row.set(first_epoch_row as u32);
         row.epoch_rows.set((self.epochs.len() - first_epoch_row) as u32);
+        let first_marker = self.markers.len();
+        self.markers.extend(MarkerRow::of_all(id, &slots.markers));
+        row.markers.set((self.markers.len() - first_marker) as u32);
         self.partitions.push(row);
     }
 }

@@ -8,18 +8,23 @@
 //!          item fences       first key of each block of items
 //!          epochs            of partitions whose leader epoch changes within the segment
 //!          entry table       one row per entry
+//!          markers           of aborted transactions, and the last one of each partition
 //! ```
 //! Each block proves itself (checksum over its bytes, seeded with the journal's secret, its
 //! number within), so that a look-up reads and trusts a few blocks alone.
 
 use crate::disk::BLOCK;
 use crate::framing::{FormatFault, FrameKind, block_checksum};
-use crate::ids::{Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, Term};
+use crate::ids::{Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, ProducerId, Term};
+use crate::journal::read::aborted::MarkerAt;
 use crate::journal::read::index::{PartitionFacts, PartitionSummary};
+use crate::planted::{Bug, is_planted};
 use zerocopy::little_endian::{I32, I64, U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-pub const INDEX_KIND: FrameKind = FrameKind { magic: *b"DURAMENI", version: 1 };
+pub const INDEX_KIND: FrameKind = FrameKind { magic: *b"DURAMENI", version: 2 };
+/// Where no transaction ends in the segment.
+pub const INDEX_KIND_FIRST: FrameKind = FrameKind { version: 1, ..INDEX_KIND };
 
 /// The body of block 0.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, PartialEq, Eq)]
@@ -33,8 +38,8 @@ pub struct IndexHeader {
     pub last: U64,
     pub last_term: U64,
     pub last_checksum: U32,
-    /// Zero.
-    pub reserved: U32,
+    /// Rows of section 7; zero in version 1.
+    pub markers: U32,
     /// The sealed segment's length.
     pub data_bytes: U64,
     pub batches: U64,
@@ -86,8 +91,8 @@ pub struct PartitionRow {
     /// Its epoch rows; none when the epoch does not change.
     pub first_epoch_row: U32,
     pub epoch_rows: U32,
-    /// Zero.
-    pub reserved: U32,
+    /// How many rows of section 7 it has; zero in version 1.
+    pub markers: U32,
 }
 
 /// The first key of a block of the partition table or of items.
@@ -139,6 +144,23 @@ pub struct EntryRow {
     pub checksum: U32,
 }
 
+/// A marker that aborts a transaction, or the last one of its partition in the segment.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, PartialEq, Eq)]
+#[repr(C)]
+pub struct MarkerRow {
+    pub partition: U64,
+    pub offset: I64,
+    pub producer_id: I64,
+    /// Where the transaction began that it ends.
+    pub first_offset: I64,
+    /// The first offset that is undecided behind it; −1 where that is not known.
+    pub stable: I64,
+    /// 1: it aborts.
+    pub aborts: U32,
+    /// Zero.
+    pub reserved: U32,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Section {
@@ -148,11 +170,19 @@ pub enum Section {
     ItemFences = 4,
     Epochs = 5,
     Entries = 6,
+    Markers = 7,
 }
 
 impl Section {
-    pub const ALL: [Section; 6] =
-        [Self::Partitions, Self::PartitionFences, Self::Items, Self::ItemFences, Self::Epochs, Self::Entries];
+    pub const ALL: [Section; 7] = [
+        Self::Partitions,
+        Self::PartitionFences,
+        Self::Items,
+        Self::ItemFences,
+        Self::Epochs,
+        Self::Entries,
+        Self::Markers,
+    ];
 
     pub fn row_bytes(self) -> usize {
         match self {
@@ -161,6 +191,7 @@ impl Section {
             Self::Items => size_of::<ItemRow>(),
             Self::Epochs => size_of::<EpochRow>(),
             Self::Entries => size_of::<EntryRow>(),
+            Self::Markers => size_of::<MarkerRow>(),
         }
     }
 
@@ -176,6 +207,7 @@ impl IndexHeader {
             Section::Items => self.items.get(),
             Section::Epochs => self.epochs.get(),
             Section::Entries => self.entries.get(),
+            Section::Markers => self.markers.get(),
             Section::PartitionFences => self.blocks(Section::Partitions),
             Section::ItemFences => self.blocks(Section::Items),
         }
@@ -298,7 +330,35 @@ impl PartitionRow {
             items: 0.into(),
             first_epoch_row: 0.into(),
             epoch_rows: 0.into(),
+            markers: 0.into(),
+        }
+    }
+}
+
+impl MarkerRow {
+    /// Those that abort, and the last one, which says how far all is decided.
+    pub(super) fn of_all(partition: PartitionId, markers: &[MarkerAt]) -> impl Iterator<Item = Self> {
+        let last = markers.len().saturating_sub(1);
+        let aborts = |marker: &MarkerAt| marker.aborts && !is_planted(Bug::AbortedForgotten);
+        let kept = markers.iter().enumerate().filter(move |(at, marker)| aborts(marker) || *at == last);
+        kept.map(move |(_, marker)| Self {
+            partition: partition.0.into(),
+            offset: marker.offset.0.into(),
+            producer_id: marker.producer.0.into(),
+            first_offset: marker.first_offset.0.into(),
+            stable: marker.stable.map_or(-1, |stable| stable.0).into(),
+            aborts: u32::from(aborts(marker)).into(),
             reserved: 0.into(),
+        })
+    }
+
+    pub fn marker(&self) -> MarkerAt {
+        MarkerAt {
+            offset: Offset(self.offset.get()),
+            producer: ProducerId(self.producer_id.get()),
+            first_offset: Offset(self.first_offset.get()),
+            stable: Some(Offset(self.stable.get())).filter(|stable| stable.0 >= 0),
+            aborts: self.aborts.get() != 0,
         }
     }
 }

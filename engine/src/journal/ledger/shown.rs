@@ -6,6 +6,7 @@
 
 use crate::ids::{Index, Offset, PartitionId};
 use crate::partition::{Fold, Partition, Tail};
+use crate::planted::{Bug, is_planted};
 use crate::port::Refusal;
 
 /// Whether the fold has all that readers were shown before.
@@ -41,13 +42,15 @@ impl From<NotShown> for Refusal {
 
 /// A partition as a reader may see it.
 ///
-/// `log_start ≤ watermark ≤ log_end`
+/// `log_start ≤ stable ≤ watermark ≤ log_end`
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
     pub partition: &'a Partition,
     pub log_start: Offset,
     /// Records below it are shown.
     pub watermark: Offset,
+    /// Records below it are shown to those who read only what is committed: the first that no marker decided is not below.
+    pub stable: Offset,
     /// Behind what the leader appended; a position above it is nobody's.
     pub log_end: Offset,
     /// The last entry of which anything is shown.
@@ -73,6 +76,10 @@ impl<'a> Shown<'a> {
         let log_end = tail.head(fold, id).map_or(watermark, |head| head.next_offset);
         assert!(log_start <= watermark, "{id:?} begins at {log_start:?}, behind its watermark {watermark:?}");
         assert!(watermark <= log_end, "{id:?} is committed to {watermark:?} and ends at {log_end:?}");
-        Some(Self { partition, log_start, watermark, log_end, committed: fold.applied })
+        let is_planted = is_planted(Bug::StableAboveOpen);
+        let unstable = partition.first_unstable().filter(|_| !is_planted);
+        let stable = unstable.map_or(watermark, |unstable| unstable.min(watermark));
+        assert!(log_start <= stable, "{id:?} begins at {log_start:?}, and is stable to {stable:?}");
+        Some(Self { partition, log_start, watermark, stable, log_end, committed: fold.applied })
     }
 }

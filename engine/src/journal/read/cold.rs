@@ -3,6 +3,7 @@
 //! A procedure asks the catalog for one container after the other; of segments that were in memory when it began it
 //! has the partition's items.
 
+use super::aborted::{AbortedSearch, MarkerAt};
 use super::catalog::Finder;
 use super::index::Spread;
 use super::sealed_index::IndexError;
@@ -16,6 +17,7 @@ use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use crate::journal::context::Context;
 use crate::journal::read::thin::is_thin;
 use crate::journal::read::want::{Admitted, Gathered, Located, ReadFault, Want};
+use crate::port::AbortedTransaction;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -63,6 +65,8 @@ pub struct Places {
     pub finder: Finder,
     /// Items of segments whose index is in memory.
     pub memory: Vec<Located>,
+    /// Markers of the segments whose index is in memory, where it is asked which transactions were aborted.
+    pub markers: Vec<MarkerAt>,
     /// Entries among them that this replica's disk may not have yet; for queries by time alone: a fetch
     /// finds those in the cache.
     pub not_durable: Vec<EntryBytes>,
@@ -92,8 +96,46 @@ pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool 
     gathered.bytes < want.bytes_max
 }
 
-/// Gathers one partition's batches from disk, or from what was read for others of the same fetch.
+/// Gathers one partition's batches from disk, or from what was read for others of the same fetch, and what of them was
+/// aborted.
 pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
+    let mut gathered = gather_batches(context, places, want, shelf).await;
+    if let Some(to) = gathered.next_offset.filter(|_| want.with_aborted) {
+        match aborted(places, want.partition, want.offset, to).await {
+            Ok(aborted) => gathered.aborted = aborted,
+            // Without it a reader would take what was aborted for committed.
+            Err(error) => gathered = Gathered { fault: Some(error.into()), ..Gathered::default() },
+        }
+    }
+    gathered
+}
+
+/// The aborted transactions with records in these offsets. Their markers may come much later.
+async fn aborted(
+    places: &Places,
+    partition: PartitionId,
+    from: Offset,
+    to: Offset,
+) -> Result<Vec<AbortedTransaction>, IndexError> {
+    let mut search = AbortedSearch::new(from, to);
+    let mut next = from;
+    while let Some((sealed, _)) = places.finder.items_from(partition, next, 1).await? {
+        sealed.index.search_aborted(partition, &mut search).await?;
+        if search.is_over() {
+            return Ok(search.found());
+        }
+        let here = sealed.index.partition(partition).await?.map(|here| here.next_offset);
+        next = here.filter(|end| *end > next).expect("it has the partition at that offset or behind");
+    }
+    for marker in &places.markers {
+        if !search.take(marker) {
+            break;
+        }
+    }
+    Ok(search.found())
+}
+
+async fn gather_batches(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
     let mut gathered = Gathered::default();
     loop {
         let from = gathered.next_offset.unwrap_or(want.offset);
@@ -304,6 +346,8 @@ mod tests {
             partition,
             offset: Offset(0),
             commit: Index(1),
+            end: Offset(i64::MAX),
+            with_aborted: false,
             bytes_max: 1 << 20,
             at_least_one: true,
             skipped_below: Offset(0),

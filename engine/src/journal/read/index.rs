@@ -5,6 +5,7 @@
 //! not monotonic. Kept in memory only here; a sealed segment's index is a file
 //! ([`crate::journal::format::index_file`]) with the same look-ups ([`super::sealed_index`]).
 
+use super::aborted::MarkerAt;
 use crate::collections::Map;
 use crate::entry::{BatchDescriptor, EntryHeader};
 use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, Term};
@@ -129,6 +130,8 @@ pub(in crate::journal) struct PartitionSlots {
     /// By entry and so by offset; never empty.
     pub items: Vec<Slot>,
     pub epochs: Vec<(LeaderEpoch, Offset)>,
+    /// By offset.
+    pub markers: Vec<MarkerAt>,
 }
 
 /// A segment's index in memory.
@@ -167,8 +170,10 @@ impl ActiveIndex {
     /// What it takes in memory, bytes.
     pub fn memory_bytes(&self) -> usize {
         let items: usize = self.partitions.values().map(|slots| slots.items.capacity()).sum();
+        let markers: usize = self.partitions.values().map(|slots| slots.markers.capacity()).sum();
         self.entries.capacity() * size_of::<EntrySlot>()
             + items * size_of::<Slot>()
+            + markers * size_of::<MarkerAt>()
             + self.partitions.len() * size_of::<PartitionSlots>()
     }
 
@@ -275,6 +280,12 @@ impl ActiveIndex {
         items[first..].iter().map(move |slot| self.item(partition, slot))
     }
 
+    /// The partition's markers from `offset` on.
+    pub fn markers_from(&self, partition: PartitionId, offset: Offset) -> &[MarkerAt] {
+        let markers = self.partitions.get(&partition).map_or(&[][..], |slots| &slots.markers);
+        &markers[markers.partition_point(|marker| marker.offset < offset)..]
+    }
+
     /// How the partition lies in its newest entries here; `None` when it has none.
     pub fn spread(&self, partition: PartitionId) -> Option<Spread> {
         const LOOKED_AT: usize = 16;
@@ -325,6 +336,7 @@ impl PartitionSlots {
         if self.epochs.last().is_none_or(|(epoch, _)| *epoch != descriptor.leader_epoch()) {
             self.epochs.push((descriptor.leader_epoch(), descriptor.base_offset()));
         }
+        self.markers.extend(MarkerAt::of(descriptor));
         match self.items.last_mut() {
             Some(slot) if slot.entry == entry => {
                 slot.next_offset = next_offset;
@@ -348,6 +360,7 @@ impl PartitionSlots {
         if let Some(gone) = self.items.get(keep) {
             let first_gone = Offset(gone.first_offset);
             self.epochs.retain(|(_, start)| *start < first_gone);
+            self.markers.retain(|marker| marker.offset < first_gone);
             self.items.truncate(keep);
         }
     }

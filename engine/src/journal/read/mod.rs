@@ -1,5 +1,6 @@
 //! Reading: where each batch is, what of it is in memory, and how the rest comes from the disk.
 
+pub mod aborted;
 pub mod block_cache;
 pub mod by_time;
 pub mod cache;

@@ -3,6 +3,7 @@
 //! An error says that the file is bad or cannot be read; the caller rebuilds the index from the
 //! segment. Nothing here reads a segment.
 
+use super::aborted::AbortedSearch;
 use super::block_cache::{Block, BlockCache, BlockKey};
 use super::index::{EntryAt, Item, PartitionFacts, PartitionSummary, Spread, Totals};
 use crate::disk::io::Io;
@@ -10,7 +11,8 @@ use crate::disk::{BLOCK, DiskError};
 use crate::framing::FormatError;
 use crate::ids::{FileId, Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, Term};
 use crate::journal::format::index_file::{
-    EntryRow, EpochRow, FenceRow, IndexHeader, ItemRow, PartitionRow, Section, check_block, rows_of,
+    EntryRow, EpochRow, FenceRow, IndexHeader, ItemRow, MarkerRow, PartitionRow, Section, check_block,
+    rows_of,
 };
 use core::cell::Cell;
 use std::rc::Rc;
@@ -196,6 +198,36 @@ impl SealedIndex {
         let spread =
             |row: PartitionRow| Spread::new(row.batch_bytes.get(), u64::from(row.items.get()), entries);
         Ok(row.map(spread).unwrap_or_default())
+    }
+
+    /// Takes the partition's markers from where the search begins on into it, until those behind do not matter.
+    pub async fn search_aborted(
+        &self,
+        partition: PartitionId,
+        search: &mut AbortedSearch,
+    ) -> Result<(), IndexError> {
+        let Some(row) = self.partition_row(partition).await? else { return Ok(()) };
+        if row.markers.get() == 0 || row.next_offset.get() <= search.from().0 {
+            return Ok(());
+        }
+        let wanted = (partition.0, search.from().0);
+        let (mut low, mut high) = (0, self.0.header.rows(Section::Markers));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row: MarkerRow = self.row(Section::Markers, middle).await?;
+            if (row.partition.get(), row.offset.get()) < wanted {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        for number in low..self.0.header.rows(Section::Markers) {
+            let row: MarkerRow = self.row(Section::Markers, number).await?;
+            if row.partition.get() != partition.0 || !search.take(&row.marker()) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn epochs(&self, row: &PartitionRow) -> Result<Vec<(LeaderEpoch, Offset)>, IndexError> {

@@ -7,6 +7,7 @@ use crate::entry::{BatchDescriptor, Slice};
 use crate::ids::{FileId, Index, Offset, PartitionId};
 use crate::journal::read::index::Item;
 use crate::journal::read::sealed_index::IndexError;
+use crate::port::AbortedTransaction;
 use smallvec::SmallVec;
 
 /// An index item and the file it speaks of.
@@ -24,6 +25,10 @@ pub struct Want {
     pub offset: Offset,
     /// Entries up to here may be shown.
     pub commit: Index,
+    /// Nor anything from this offset on.
+    pub end: Offset,
+    /// With the aborted transactions among what is given.
+    pub with_aborted: bool,
     pub bytes_max: usize,
     /// Give the first batch even when it is longer.
     pub at_least_one: bool,
@@ -41,6 +46,8 @@ pub struct Gathered {
     /// The offset after the last batch gathered.
     pub next_offset: Option<Offset>,
     pub fault: Option<ReadFault>,
+    /// Transactions that were aborted, with records among those gathered.
+    pub aborted: Vec<AbortedTransaction>,
 }
 
 /// Why an entry cannot be given.
@@ -85,6 +92,9 @@ impl Gathered {
         let from = self.next_offset.unwrap_or(want.offset);
         if batch.partition() != want.partition || batch.next_offset() <= from {
             return Admitted::No;
+        }
+        if batch.base_offset() >= want.end {
+            return Admitted::Full;
         }
         let is_first = self.bytes == 0 && want.at_least_one;
         if self.bytes + batch.bytes.get() as usize > want.bytes_max && !is_first {

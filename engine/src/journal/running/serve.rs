@@ -8,6 +8,7 @@ use crate::journal::effects::{Done, Effects};
 use crate::journal::ledger::shown::{NotShown, Shown};
 use crate::journal::ledger::waiters::{Waiter, Waiting};
 use crate::journal::phase::Phase;
+use crate::journal::read::aborted::{AbortedSearch, MarkerAt};
 use crate::journal::read::by_time;
 use crate::journal::read::cold::{Places, gather};
 use crate::journal::read::index::{Item, Spread};
@@ -15,8 +16,8 @@ use crate::journal::read::want::{Gathered, Located, ReadFault, Want};
 use crate::journal::running::Journal;
 use crate::partition::Partition;
 use crate::port::{
-    Acks, Answer, FetchPartition, FetchedPartition, PartitionStatus, ProducerStatus, Query, QueryKind,
-    Refusal,
+    AbortedTransaction, Acks, Answer, FetchPartition, FetchedPartition, Isolation, PartitionStatus,
+    ProducerStatus, Query, QueryKind, Refusal,
 };
 use std::rc::Rc;
 
@@ -41,8 +42,10 @@ pub fn refused(refusal: Refusal) -> FetchedPartition {
     FetchedPartition {
         error: Some(refusal),
         high_watermark: Offset(-1),
+        last_stable: Offset(-1),
         log_start: Offset(-1),
         diverging: None,
+        aborted: Vec::new(),
         records: Default::default(),
         bytes: 0,
     }
@@ -71,7 +74,13 @@ impl Journal {
     }
 
     /// One partition of a fetch.
-    pub fn fetch(&mut self, fetch: &FetchPartition, bytes_max: usize, at_least_one: bool) -> Part {
+    pub fn fetch(
+        &mut self,
+        fetch: &FetchPartition,
+        isolation: Isolation,
+        bytes_max: usize,
+        at_least_one: bool,
+    ) -> Part {
         let shown = match self.shown(fetch.partition, fetch.leader_epoch) {
             Ok(shown) => shown,
             Err(refusal) => return Part::Done(refused(refusal)),
@@ -79,8 +88,10 @@ impl Journal {
         let mut part = FetchedPartition {
             error: None,
             high_watermark: shown.watermark,
+            last_stable: shown.stable,
             log_start: shown.log_start,
             diverging: None,
+            aborted: Vec::new(),
             records: Default::default(),
             bytes: 0,
         };
@@ -94,9 +105,13 @@ impl Journal {
             part.error = Some(Refusal::OffsetOutOfRange);
             return Part::Done(part);
         }
-        if fetch.offset >= shown.watermark {
+        let is_committed = isolation == Isolation::ReadCommitted;
+        let end = if is_committed { shown.stable } else { shown.watermark };
+        if fetch.offset >= end {
             return Part::Done(part);
         }
+        let transactions = &shown.partition.transactions;
+        let with_aborted = is_committed && transactions.may_concern(fetch.offset, end);
         if bytes_max == 0 && !at_least_one {
             // Others took all that the answer may hold: nothing is read in vain.
             return Part::Done(part);
@@ -105,13 +120,18 @@ impl Journal {
             partition: fetch.partition,
             offset: fetch.offset,
             commit: shown.committed,
+            end,
+            with_aborted,
             bytes_max,
             at_least_one,
             skipped_below: shown.partition.skipped_below,
             together: 1,
         };
         match self.gather_hot(&want) {
-            Some(gathered) => {
+            Some(mut gathered) => {
+                if let Some(to) = gathered.next_offset.filter(|_| want.with_aborted) {
+                    gathered.aborted = self.aborted_in_memory(&want, to);
+                }
                 fill(&mut part, gathered);
                 Part::Done(part)
             }
@@ -140,12 +160,50 @@ impl Journal {
         (gathered.bytes > 0).then_some(gathered)
     }
 
+    /// Of what is in memory, all that is behind it is there, too.
+    fn aborted_in_memory(&self, want: &Want, to: Offset) -> Vec<AbortedTransaction> {
+        let mut search = AbortedSearch::new(want.offset, to);
+        for marker in self.markers_in_memory(want.partition, want.offset) {
+            if !search.take(marker) {
+                break;
+            }
+        }
+        search.found()
+    }
+
+    fn markers_in_memory(&self, partition: PartitionId, offset: Offset) -> impl Iterator<Item = &MarkerAt> {
+        let indexes = self.log.segments.indexes();
+        indexes.flat_map(move |(_, _, index)| index.markers_from(partition, offset))
+    }
+
+    /// Those of them that matter to a reader of what is below `end`.
+    fn markers_for(&self, want: &Want) -> Vec<MarkerAt> {
+        let mut markers = Vec::new();
+        for marker in self.markers_in_memory(want.partition, want.offset) {
+            let decides_all = marker.stable.is_some_and(|stable| stable >= want.end);
+            if marker.aborts || decides_all {
+                markers.push(*marker);
+            }
+            if decides_all {
+                break;
+            }
+        }
+        markers
+    }
+
+    /// Where the batches of a cold read are.
+    pub fn places_for(&self, want: &Want) -> Places {
+        let markers = if want.with_aborted { self.markers_for(want) } else { Vec::new() };
+        Places { markers, ..self.places(want.partition, want.offset) }
+    }
+
     /// Where a partition's entries are, from `offset` on.
     pub fn places(&self, partition: PartitionId, offset: Offset) -> Places {
         Places {
             identity: self.meta.identity(),
             finder: self.catalog.finder(),
             memory: self.items(partition, offset).take(MEMORY_ITEMS_MAX).collect(),
+            markers: Vec::new(),
             memory_spread: self.spread(partition),
             not_durable: Vec::new(),
             reader: Rc::clone(&self.log.readers),
@@ -167,6 +225,7 @@ impl Journal {
         if let Some(shown) = self.ledger.committed(id)
             && part.error.is_none()
         {
+            part.last_stable = shown.stable;
             part.high_watermark = shown.watermark;
             part.log_start = shown.log_start;
         }
@@ -216,11 +275,11 @@ impl Journal {
         now: Now,
         fx: &mut Effects,
     ) -> Result<Option<Answer>, Refusal> {
-        let is_latest = query.kind == QueryKind::Latest;
+        let is_latest = matches!(query.kind, QueryKind::Latest | QueryKind::Stable);
         if is_latest && self.ledger.shown(query.partition).is_err_and(|why| why == NotShown::NotSettled) {
             return Err(Refusal::OffsetNotAvailable);
         }
-        let Shown { partition, log_start, watermark, log_end, .. } =
+        let Shown { partition, log_start, watermark, stable, log_end, .. } =
             self.shown(query.partition, query.leader_epoch)?;
         let epoch = self.epoch(partition);
         Ok(Some(match query.kind {
@@ -228,6 +287,7 @@ impl Journal {
                 let leader_epoch = partition.epoch_at(log_start).unwrap_or(epoch);
                 Answer::Offset { offset: log_start, timestamp_ms: -1, leader_epoch }
             }
+            QueryKind::Stable => Answer::Offset { offset: stable, timestamp_ms: -1, leader_epoch: epoch },
             QueryKind::Latest => Answer::Offset { offset: watermark, timestamp_ms: -1, leader_epoch: epoch },
             QueryKind::EpochEnd(asked) => epoch_end(partition, epoch, LeaderEpoch(asked)),
             QueryKind::Describe => Answer::Described(PartitionStatus {
@@ -350,6 +410,7 @@ fn fill(part: &mut FetchedPartition, gathered: Gathered) {
     if gathered.bytes == 0 && gathered.fault.is_some() {
         part.error = Some(Refusal::Storage);
     }
+    part.aborted = gathered.aborted;
     part.records = gathered.slices;
     part.bytes = gathered.bytes;
 }
@@ -379,6 +440,8 @@ fn producers(partition: &Partition) -> Vec<ProducerStatus> {
             epoch: state.epoch,
             last_sequence: state.last_sequence(),
             last_timestamp_ms: state.recent.last().map_or(-1, |newest| newest.max_timestamp_ms),
+            coordinator_epoch: state.coordinator_epoch,
+            open_since: state.open_since,
         })
         .collect();
     producers.sort_unstable_by_key(|status| status.producer);

@@ -4,10 +4,10 @@
 use crate::clock::Now;
 use crate::entry::builder::{Stamp, head_only};
 use crate::entry::item::Item;
-use crate::entry::{EntryBytes, EntryKind};
+use crate::entry::{BatchDescriptor, EntryBytes, EntryKind};
 use crate::folder;
 use crate::ids::Index;
-use crate::journal::effects::Effects;
+use crate::journal::effects::{Effects, Raised};
 use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::state::is_understood;
 use crate::journal::log::segment::{Active, Next, Rolled, Sealing};
@@ -173,8 +173,7 @@ impl Journal {
                     self.digests_told(&applied.items, fx);
                     self.losses_accepted(&applied.items);
                     if let Head::Entry(entry) = &head {
-                        let bytes_of = |batch: &crate::entry::BatchDescriptor| u64::from(batch.bytes.get());
-                        fx.raised.extend(entry.descriptors().iter().map(|b| (b.partition(), bytes_of(b))));
+                        self.tell_raised(entry.descriptors(), fx);
                     }
                     fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
                     fx.partitions_changed |= !applied.items.is_empty();
@@ -197,6 +196,19 @@ impl Journal {
         }
         self.seal_rolled(now, fx);
         changes.into_iter().for_each(|change| self.change_members(change, fx));
+    }
+
+    /// Tells those who wait for records what came.
+    fn tell_raised(&self, batches: &[BatchDescriptor], fx: &mut Effects) {
+        let fold = &self.ledger.state.fold;
+        let has_open = fold.open_transactions() > 0;
+        let is_held = |id| fold.partition(id).is_some_and(|partition| partition.first_unstable().is_some());
+        fx.raised.extend(batches.iter().map(|batch| {
+            let partition = batch.partition();
+            // With a marker all that it decided is shown: how much that is nobody counted.
+            let bytes = if batch.is_marker() { u64::MAX } else { u64::from(batch.bytes.get()) };
+            Raised { partition, bytes, is_stable: batch.is_marker() || !has_open || !is_held(partition) }
+        }));
     }
 
     /// What the operator accepted as lost is no damage any more.

@@ -27,10 +27,10 @@ impl Shard {
             // The others are told without records: the client asks for them again.
             let bytes_max = if cold.len() < COLD_MAX { bytes_max } else { 0 };
             let part = match self.route(wanted.partition) {
-                Ok(journal) => match journal.fetch(wanted, bytes_max, at_least_one) {
+                Ok(journal) => match journal.fetch(wanted, fetch.isolation, bytes_max, at_least_one) {
                     Part::Done(part) => part,
                     Part::Cold(part, want) => {
-                        let places = journal.places(wanted.partition, want.offset);
+                        let places = journal.places_for(&want);
                         cold.push((slot, journal.id, journal.context(), places, want));
                         // What it will take is known only when it is read.
                         found += 1;

@@ -192,8 +192,8 @@ impl Shard {
                     self.done(done, now, fx);
                 }
             }
-            for (partition, bytes) in core::mem::take(&mut fx.raised) {
-                self.fetches.raise(partition, bytes);
+            for raised in core::mem::take(&mut fx.raised) {
+                self.fetches.raise(raised);
             }
             if core::mem::take(&mut fx.leaders_changed) {
                 self.tell_leaders(now, fx);

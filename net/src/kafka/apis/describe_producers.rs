@@ -1,4 +1,4 @@
-//! DescribeProducers: the idempotent producers that partitions remember.
+//! DescribeProducers: the producers that partitions remember, and which of them have a transaction open.
 
 use super::partition_questions::{PartitionQuestions, find_partition};
 use crate::kafka::codec::wire::describe_producers_response::{
@@ -83,21 +83,30 @@ fn producer(status: ProducerStatus) -> ProducerState {
     state.producer_epoch = i32::from(status.epoch);
     state.last_sequence = status.last_sequence;
     state.last_timestamp = status.last_timestamp_ms;
-    // Only transactions have these.
-    (state.coordinator_epoch, state.current_txn_start_offset) = (-1, -1);
+    state.coordinator_epoch = status.coordinator_epoch;
+    state.current_txn_start_offset = status.open_since.map_or(-1, |first| first.0);
     state
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::ids::ProducerId;
+    use engine::ids::{Offset, ProducerId};
 
     #[test]
     fn a_producer_without_a_transaction_says_so() {
-        let status =
-            ProducerStatus { producer: ProducerId(7), epoch: 2, last_sequence: 9, last_timestamp_ms: 5 };
-        let answered = partition(1, Ok(Answer::Producers(vec![status])));
+        let status = ProducerStatus {
+            producer: ProducerId(7),
+            epoch: 2,
+            last_sequence: 9,
+            last_timestamp_ms: 5,
+            coordinator_epoch: -1,
+            open_since: None,
+        };
+        let open = ProducerStatus { coordinator_epoch: 3, open_since: Some(Offset(40)), ..status };
+        let answered = partition(1, Ok(Answer::Producers(vec![status, open])));
+        let state = &answered.active_producers[1];
+        assert_eq!((state.coordinator_epoch, state.current_txn_start_offset), (3, 40));
         let state = &answered.active_producers[0];
         assert_eq!((state.producer_id, state.producer_epoch, state.last_sequence), (7, 2, 9));
         assert_eq!((state.coordinator_epoch, state.current_txn_start_offset), (-1, -1));

@@ -10,6 +10,7 @@ use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::request_context::RequestContext;
 use crate::shard::results::{QueryResult, Question};
 use core::ops::RangeInclusive;
+use engine::ids::{LeaderEpoch, Offset};
 use engine::port::{Answer, QueryKind};
 use kafka_wire::{ListOffsetsRequest, ListOffsetsResponse};
 
@@ -33,6 +34,7 @@ impl Handler for ListOffsets {
             topic.partitions.iter().map(|wanted| (topic.name.as_str(), wanted.partition_index))
         });
         let repeated = admin::repeated(named);
+        let is_committed = request.isolation_level == 1;
         let mut questions = Vec::new();
         // One for each partition wanted: its question's number, or the error.
         let mut asked = Vec::new();
@@ -47,9 +49,12 @@ impl Handler for ListOffsets {
                     (None, _) => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
                     (_, None) => Err(code::UNSUPPORTED_VERSION),
                     (Some(found), Some(kind)) => {
-                        let leader_epoch = wanted.current_leader_epoch;
-                        questions.push(Question { partition: found.id, leader_epoch, kind });
-                        Ok(questions.len() - 1)
+                        let (partition, leader_epoch) = (found.id, wanted.current_leader_epoch);
+                        let (kind, bound) = if is_committed { bounded(kind) } else { (kind, None) };
+                        let first = questions.len();
+                        let kinds = [kind].into_iter().chain(bound);
+                        questions.extend(kinds.map(|kind| Question { partition, leader_epoch, kind }));
+                        Ok((first, bound.map(|_| first + 1)))
                     }
                 });
             }
@@ -60,8 +65,13 @@ impl Handler for ListOffsets {
         for topic in request.topics {
             let mut answered = ListOffsetsTopicResponse::default();
             for wanted in &topic.partitions {
-                let outcome = asked.next().expect("one for each partition").map(|at| &answers[at]);
-                answered.partitions.push(partition(version, wanted.partition_index, outcome));
+                let outcome = asked.next().expect("one for each partition");
+                let outcome = outcome.map(|(at, bound)| below(&answers[at], bound.map(|at| &answers[at])));
+                answered.partitions.push(partition(
+                    version,
+                    wanted.partition_index,
+                    outcome.as_ref().map_err(|code| *code),
+                ));
             }
             answered.name = topic.name;
             response.topics.push(answered);
@@ -78,6 +88,29 @@ fn kind(timestamp: i64, version: i16) -> Option<QueryKind> {
         -3 if version >= 7 => Some(QueryKind::MaxTimestamp),
         0.. => Some(QueryKind::AtTime(timestamp)),
         _ => None,
+    }
+}
+
+/// What who reads only what is committed asks instead, and what bounds the answer.
+fn bounded(kind: QueryKind) -> (QueryKind, Option<QueryKind>) {
+    match kind {
+        QueryKind::Latest => (QueryKind::Stable, None),
+        QueryKind::AtTime(_) | QueryKind::MaxTimestamp => (kind, Some(QueryKind::Stable)),
+        other => (other, None),
+    }
+}
+
+/// An answer that lies below the stable offset, or that there is none.
+fn below(answer: &QueryResult, stable: Option<&QueryResult>) -> QueryResult {
+    match (answer, stable) {
+        (Ok(Answer::Offset { offset, .. }), Some(Ok(Answer::Offset { offset: stable, .. })))
+            if offset >= stable =>
+        {
+            let leader_epoch = LeaderEpoch(-1);
+            Ok(Answer::Offset { offset: Offset(-1), timestamp_ms: -1, leader_epoch })
+        }
+        (Ok(_), Some(Err(refusal))) => Err(*refusal),
+        _ => answer.clone(),
     }
 }
 
@@ -102,7 +135,24 @@ fn partition(version: i16, number: i32, outcome: Result<&QueryResult, i16>) -> L
 mod tests {
     use super::*;
     use crate::kafka::codec::wire;
-    use engine::ids::{LeaderEpoch, Offset};
+    use engine::port::Refusal;
+
+    #[test]
+    fn who_reads_what_is_committed_is_told_of_nothing_above() {
+        let at = |offset| {
+            Ok(Answer::Offset { offset: Offset(offset), timestamp_ms: 6, leader_epoch: LeaderEpoch(7) })
+        };
+        assert_eq!(bounded(QueryKind::Latest), (QueryKind::Stable, None));
+        assert_eq!(bounded(QueryKind::AtTime(5)).1, Some(QueryKind::Stable));
+        assert_eq!(below(&at(4), Some(&at(5))), at(4));
+        assert!(matches!(below(&at(5), Some(&at(5))), Ok(Answer::Offset { offset: Offset(-1), .. })));
+        assert_eq!(below(&at(5), None), at(5));
+        let refused = Err(Refusal::NotLeader);
+        assert_eq!(
+            (below(&at(5), Some(&refused)), below(&refused, Some(&at(5)))),
+            (refused.clone(), refused.clone())
+        );
+    }
 
     #[test]
     fn every_version_carries_an_answer() {

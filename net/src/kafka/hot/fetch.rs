@@ -17,7 +17,7 @@ use crate::shard::shard_loop::FetchTicket;
 use engine::control::View;
 use engine::control::quotas::QuotaKind;
 use engine::ids::{Offset, PartitionId, TopicId};
-use engine::port::{Fetch, FetchPartition, FetchedPartition, Refusal};
+use engine::port::{Fetch, FetchPartition, FetchedPartition, Isolation, Refusal};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -119,7 +119,9 @@ fn ask(
     let max_bytes = (request.max_bytes.max(0) as u32).min(u32::try_from(bytes_max).unwrap_or(u32::MAX));
     // More than may be sent cannot be waited for.
     let min_bytes = (request.min_bytes.max(0) as u32).min(max_bytes);
-    let fetch = |request| Fetch { request, partitions, min_bytes, max_bytes, deadline_ns };
+    let isolation =
+        if request.read_committed { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    let fetch = |request| Fetch { request, partitions, isolation, min_bytes, max_bytes, deadline_ns };
     Some(context.shard.fetch(fetch))
 }
 
@@ -298,7 +300,9 @@ fn found(
 ) -> AnsweredPartition {
     let mut partition = failed(followed, fetched.error.map_or(code::NONE, refusal_code));
     partition.high_watermark = fetched.high_watermark.0;
+    partition.last_stable = fetched.last_stable.0;
     partition.log_start = fetched.log_start.0;
+    partition.aborted = fetched.aborted;
     partition.diverging = fetched.diverging.map(|(epoch, offset)| (epoch.0, offset.0));
     partition.record_bytes = fetched.bytes;
     partition.records = fetched.records;
@@ -315,7 +319,9 @@ fn failed(followed: &Followed, error_code: i16) -> AnsweredPartition {
         number: followed.number,
         error_code,
         high_watermark: -1,
+        last_stable: -1,
         log_start: -1,
+        aborted: Vec::new(),
         diverging: None,
         leader: None,
         records: SmallVec::new(),

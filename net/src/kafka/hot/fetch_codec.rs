@@ -6,6 +6,7 @@ use crate::kafka::codec::cursor::{Cursor, Parsed, Writer};
 use crate::kafka::codec::outgoing::Outgoing;
 use engine::entry::Slice;
 use engine::ids::TopicId;
+use engine::port::AbortedTransaction;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -120,7 +121,9 @@ pub struct AnsweredPartition {
     pub number: i32,
     pub error_code: i16,
     pub high_watermark: i64,
+    pub last_stable: i64,
     pub log_start: i64,
+    pub aborted: Vec<AbortedTransaction>,
     pub diverging: Option<(i32, i64)>,
     pub leader: Option<LeaderHint>,
     pub records: SmallVec<[Slice; 1]>,
@@ -189,15 +192,14 @@ fn encode_partition(out: &mut Outgoing, head: FetchAnswerHead, partition: Answer
     writer.i32(partition.number);
     writer.i16(partition.error_code);
     writer.i64(partition.high_watermark);
-    // Without transactions all below the watermark is stable and nothing was aborted.
-    writer.i64(partition.high_watermark);
+    writer.i64(partition.last_stable);
     if version >= 5 {
         writer.i64(partition.log_start);
     }
     if head.read_committed {
-        writer.length(0)
+        write_aborted(&mut writer, &partition.aborted);
     } else {
-        writer.null()
+        writer.null();
     }
     if version >= 11 {
         writer.i32(-1);
@@ -213,6 +215,15 @@ fn encode_partition(out: &mut Outgoing, head: FetchAnswerHead, partition: Answer
         (Some((epoch, end)), _) if version >= 12 => write_diverging(&mut writer, epoch, end),
         (None, Some(leader)) if version >= 12 => write_leader_tag(&mut writer, 1, leader),
         _ => writer.no_tags(),
+    }
+}
+
+fn write_aborted(writer: &mut Writer<'_>, aborted: &[AbortedTransaction]) {
+    writer.length(aborted.len());
+    for one in aborted {
+        writer.i64(one.producer.0);
+        writer.i64(one.first_offset.0);
+        writer.no_tags();
     }
 }
 
