@@ -2,6 +2,7 @@
 //! questions about partitions that this shard leads.
 
 use super::throttle::{Quota, Throttles};
+use crate::kafka::authorizer::Authorizer;
 use crate::kafka::broker::Broker;
 use crate::kafka::hot::leader_hint::LeaderHint;
 use crate::kafka::hot::recompress::Recompressor;
@@ -43,6 +44,8 @@ pub struct Context {
     pub settings: BrokerSettings,
     pub(crate) sessions: RefCell<Sessions>,
     throttles: RefCell<Throttles>,
+    /// None where everybody may do everything.
+    pub authorizer: Option<Authorizer>,
     pub(crate) record_checks: RecordChecks,
     pub(crate) recompressor: Recompressor,
     /// The consumer groups that this shard coordinates.
@@ -54,6 +57,7 @@ impl Context {
     pub fn new(shard: Rc<ShardLoop>, recompress_bytes: usize) -> Self {
         let statics = Statics::new(&shard.config.kafka).expect("checked when the process started");
         let settings = BrokerSettings::effective(&statics);
+        let authorizer = Authorizer::of(&settings);
         let producer_ids = Cell::new((0, 0));
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
         let groups = Hosting::start(Rc::clone(&shard), settings.groups.clone(), |_, effect| match effect {});
@@ -66,6 +70,7 @@ impl Context {
             statics,
             settings,
             throttles,
+            authorizer,
             record_checks,
             recompressor,
             groups,

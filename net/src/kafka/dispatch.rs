@@ -1,6 +1,7 @@
 //! From a request's header to its handler, for all APIs off the hot path.
 
 use super::audit::Audit;
+use super::authorizer::{Admission, Admit, Judge};
 use super::codec::wire::NAMED_MAX;
 use super::context::Context;
 use super::request_context::RequestContext;
@@ -12,7 +13,7 @@ use core::ops::RangeInclusive;
 /// One API. Handlers run one after the other on a connection; produce and fetch have their own
 /// way (`produce`, `fetch`).
 pub(crate) trait Handler {
-    type Request: RequestResponsePair + 'static;
+    type Request: Admit + 'static;
     /// The versions answered, all of which are advertised.
     const VERSIONS: RangeInclusive<i16>;
 
@@ -61,11 +62,7 @@ where
     }
     H::merge(&mut request);
     decoded();
-    let audit = Audit::of(asked, &request);
-    let response = H::handle(context, asked, request).await;
-    if let Some(audit) = audit {
-        audit.log(&response);
-    }
+    let response = judged::<H>(context, asked, request).await;
     let mut bytes = BytesMut::new();
     if is_flexible::<H>(version) {
         // The response header's tagged fields: none.
@@ -73,6 +70,34 @@ where
     }
     wire::encode(&mut bytes, &response, version)?;
     Ok(bytes)
+}
+
+/// Carries out what of the request may be asked.
+async fn judged<H>(
+    context: &Context,
+    asked: &RequestContext,
+    mut request: H::Request,
+) -> <H::Request as RequestResponsePair>::Response
+where
+    H: Handler,
+    <H::Request as RequestResponsePair>::Response: 'static,
+{
+    let judge = Judge::of(context, asked);
+    let admission = judge.map_or(Admission::Whole, |judge| request.admit(&judge, asked.version));
+    let after = match admission {
+        Admission::Whole => None,
+        Admission::Part(after) => Some(after),
+        Admission::Denied(response) => return response,
+    };
+    let audit = Audit::of(asked, &request);
+    let mut response = H::handle(context, asked, request).await;
+    if let Some(audit) = audit {
+        audit.log(&response);
+    }
+    if let Some(after) = after {
+        after(&mut response);
+    }
+    response
 }
 
 /// True when the request header of this version has tagged fields, too.

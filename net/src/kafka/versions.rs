@@ -8,11 +8,14 @@ use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
 use crate::kafka::apis::alter_user_scram_credentials::AlterUserScramCredentials;
+use crate::kafka::apis::create_acls::CreateAcls;
 use crate::kafka::apis::create_partitions::CreatePartitions;
 use crate::kafka::apis::create_topics::CreateTopics;
+use crate::kafka::apis::delete_acls::DeleteAcls;
 use crate::kafka::apis::delete_groups::DeleteGroups;
 use crate::kafka::apis::delete_records::DeleteRecords;
 use crate::kafka::apis::delete_topics::DeleteTopics;
+use crate::kafka::apis::describe_acls::DescribeAcls;
 use crate::kafka::apis::describe_client_quotas::DescribeClientQuotas;
 use crate::kafka::apis::describe_cluster::DescribeCluster;
 use crate::kafka::apis::describe_configs::DescribeConfigs;
@@ -99,11 +102,14 @@ surface! {
     AlterPartitionReassignments,
     AlterReplicaLogDirs,
     AlterUserScramCredentials,
+    CreateAcls,
     CreatePartitions,
     CreateTopics,
+    DeleteAcls,
     DeleteGroups,
     DeleteRecords,
     DeleteTopics,
+    DescribeAcls,
     DescribeClientQuotas,
     DescribeCluster,
     DescribeConfigs,

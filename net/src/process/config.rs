@@ -3,6 +3,7 @@
 
 use super::node_config::NodeConfig;
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
+use crate::process::access;
 use crate::process::address::Address;
 use crate::process::kafka_settings;
 use crate::process::likeness::nearest;
@@ -66,6 +67,7 @@ impl Config {
         if cluster.as_ref().is_some_and(ClusterConfig::has_others) {
             kafka_settings::add_default(&mut kafka, "default.replication.factor", "3");
         }
+        access::settings(&options, &mut kafka)?;
         let listeners = Listeners::parse(options.listen.as_deref(), &options.listener, &options.advertise)?;
         let tls = TlsOptions {
             folder: options.tls_folder,
@@ -98,6 +100,7 @@ impl Config {
             cluster,
         };
         ports_are_apart(&node)?;
+        access::check(&node)?;
         Ok(Config {
             segment_bytes_given: options.segment_bytes,
             http_listen: http_listen(options.http_listen.as_deref(), &node)?,
@@ -435,6 +438,21 @@ mod tests {
         let described = config(with(&["A=PLAINTEXT://127.0.0.1:9094"])).expect("valid").describe();
         let (options, _) = parse_file(&described).expect("read again");
         assert_eq!(config(options).expect("valid").describe(), described);
+    }
+
+    #[test]
+    fn an_authorizer_without_anybody_who_could_give_rights_does_not_start() {
+        use crate::process::options::Switch;
+        let on = || Options { authorizer: Some(Switch::On), ..Options::default() };
+        assert!(config(on()).is_ok(), "who is on this machine may");
+        let alone = Options { no_local_admin: Some(true), ..on() };
+        assert!(refused(alone.clone()).contains("no super user"));
+        let elsewhere = Options { listen: Some("10.0.0.1:9092".into()), ..on() };
+        assert!(refused(elsewhere).contains("no super user"));
+        let named = Options { super_user: vec!["User:a".into()], ..alone };
+        assert!(config(named).is_ok());
+        let off = Options { no_local_admin: Some(true), ..Options::default() };
+        assert!(refused(off).contains("--no-local-admin without an authorizer"));
     }
 
     #[test]

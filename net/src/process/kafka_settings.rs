@@ -20,6 +20,12 @@ pub fn merge(file: Vec<(String, String)>, set: &[String]) -> Result<Vec<(String,
     Ok(all)
 }
 
+/// Gives a setting, whatever the operator gave.
+pub fn set(settings: &mut Vec<(String, String)>, key: &str, value: &str) {
+    settings.retain(|(known, _)| known != key);
+    settings.push((key.to_owned(), value.to_owned()));
+}
+
 /// Gives a setting where the operator gave none.
 pub fn add_default(settings: &mut Vec<(String, String)>, key: &str, value: &str) {
     if settings.iter().all(|(known, _)| known != key) {

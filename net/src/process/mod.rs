@@ -1,6 +1,7 @@
 //! The process from its options to its end: what the operator asks for, whether the machine and the data folder allow
 //! it, and the node's threads; it does not know what a shard or a client does.
 
+pub mod access;
 pub mod address;
 pub mod certificates;
 pub mod cli;

@@ -114,6 +114,23 @@ pub struct Options {
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub http_listen: Option<String>,
 
+    /// Whether what clients ask is judged by the cluster's access rules [default: on where --super-user
+    /// is given, else off]
+    #[arg(long, value_name = "ON|OFF", global = true)]
+    pub authorizer: Option<Switch>,
+
+    /// Who may do everything, whatever the access rules say, such as User:alice. May be given more
+    /// than once
+    #[arg(long, value_name = "User:NAME", global = true)]
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub super_user: Vec<String>,
+
+    /// Judge those, too, who come from this machine on a plaintext listener; else they may do
+    /// everything
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          value_name = "true|false")]
+    pub no_local_admin: Option<bool>,
+
     /// How log lines look, on stderr [default: text]
     #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
@@ -143,8 +160,15 @@ pub enum LogFormat {
     Json,
 }
 
+#[derive(ValueEnum, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    On,
+    Off,
+}
+
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 19] = [
+pub const FILE_KEYS: [&str; 22] = [
     "data-dir",
     "node-id",
     "listen",
@@ -162,6 +186,9 @@ pub const FILE_KEYS: [&str; 19] = [
     "scrub-bytes-per-second",
     "catch-up-rate",
     "http-listen",
+    "authorizer",
+    "super-user",
+    "no-local-admin",
     "log-format",
     "log",
 ];
@@ -189,6 +216,9 @@ impl Options {
             catch_up_rate: self.catch_up_rate.or(file.catch_up_rate),
             accept_loss: self.accept_loss,
             http_listen: self.http_listen.or(file.http_listen),
+            authorizer: self.authorizer.or(file.authorizer),
+            super_user: if self.super_user.is_empty() { file.super_user } else { self.super_user },
+            no_local_admin: self.no_local_admin.or(file.no_local_admin),
             log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
             set: self.set,

@@ -7,11 +7,18 @@ const fn own(name: &'static str, kind: Kind, default: Option<&'static str>, doc:
     Setting { name, kind, default, doc }
 }
 
+/// Kafka's own authorizer, whose rules are kept here.
+pub const AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+
 const ANY_INT_FROM_1: Kind = Kind::Int { min: 1, max: i32::MAX };
 
 /// Those that are no topic's default under the same unit. Sorted by name.
 #[rustfmt::skip]
 const OWN: &[Setting] = &[
+    own("allow.everyone.if.no.acl.found", Kind::Boolean, Some("false"),
+        "Whether everybody may do what is about no resource with an access rule, where there is an authorizer."),
+    own("authorizer.class.name", Kind::Choice(&["", AUTHORIZER]), Some(""),
+        "Turns the authorizer on, as --authorizer on does."),
     own("auto.create.topics.enable", Kind::Boolean, Some("true"),
         "Whether a topic is made when a client asks for one that is not there."),
     own("connections.max.idle.ms", Kind::Long { min: 1_000, max: i64::MAX }, Some("600000"),
@@ -22,6 +29,8 @@ const OWN: &[Setting] = &[
         "Replicas of a topic whose maker gives no number."),
     own("delete.topic.enable", Kind::Boolean, Some("true"),
         "Whether topics may be deleted."),
+    own("duramen.local.admin", Kind::Boolean, Some("true"),
+        "Whether who comes from the broker's own machine, in the clear, may do everything."),
     own("fetch.max.bytes", Kind::Int { min: 1024, max: i32::MAX }, Some("57671680"),
         "The most bytes that one fetch is answered with."),
     own("group.initial.rebalance.delay.ms", Kind::Int { min: 0, max: i32::MAX }, Some("3000"),
@@ -84,6 +93,8 @@ const OWN: &[Setting] = &[
         "Whether clients of listeners within TLS show certificates."),
     own("ssl.principal.mapping.rules", Kind::Text, Some("DEFAULT"),
         "Who a client is by the subject of its certificate: RULE:PATTERN/REPLACEMENT/[LU], the first that fits, with commas between."),
+    own("super.users", Kind::Text, Some(""),
+        "Who may do everything whatever the access rules say, such as User:alice;User:bob."),
 ];
 
 /// All broker settings, not sorted.

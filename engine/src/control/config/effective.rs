@@ -125,6 +125,11 @@ pub fn life_of(name: &str, topic: &Configs, brokers: &Configs, statics: &Statics
 /// A node's own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerSettings {
+    pub authorizer: bool,
+    /// Type and name.
+    pub super_users: Vec<String>,
+    pub allow_without_rule: bool,
+    pub local_admin: bool,
     pub auto_create_topics: bool,
     pub delete_topic: bool,
     pub num_partitions: i32,
@@ -163,6 +168,10 @@ impl BrokerSettings {
     /// From the node's file; none of these change while it runs.
     pub fn effective(statics: &Statics) -> Self {
         Self {
+            authorizer: !static_value(statics, "authorizer.class.name").is_empty(),
+            super_users: super_users(static_value(statics, "super.users")),
+            allow_without_rule: static_bool(statics, "allow.everyone.if.no.acl.found"),
+            local_admin: static_bool(statics, "duramen.local.admin"),
             auto_create_topics: static_bool(statics, "auto.create.topics.enable"),
             delete_topic: static_bool(statics, "delete.topic.enable"),
             num_partitions: static_number(statics, "num.partitions"),
@@ -212,6 +221,11 @@ fn group_config(statics: &Statics) -> GroupConfig {
         retention_check_interval_ms: static_number(statics, "offsets.retention.check.interval.ms"),
         history_bytes_min: static_number(statics, "offsets.topic.segment.bytes"),
     }
+}
+
+/// Kafka's list: with semicolons between, since names have commas.
+fn super_users(list: &str) -> Vec<String> {
+    list.split(';').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
 }
 
 fn static_value<'a>(statics: &'a Statics, name: &str) -> &'a str {

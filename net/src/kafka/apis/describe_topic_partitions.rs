@@ -99,7 +99,7 @@ fn cursor(topic: &str, partition: usize) -> Cursor {
     cursor
 }
 
-fn failed(name: &str, error_code: i16) -> DescribeTopicPartitionsResponseTopic {
+pub fn failed(name: &str, error_code: i16) -> DescribeTopicPartitionsResponseTopic {
     let mut topic = DescribeTopicPartitionsResponseTopic::default();
     topic.error_code = error_code;
     topic.name = Some(StrBytes::from(name));

@@ -235,7 +235,7 @@ fn partition(
     partition
 }
 
-fn failed(name: Option<&str>, id: TopicId, error_code: i16) -> MetadataResponseTopic {
+pub fn failed(name: Option<&str>, id: TopicId, error_code: i16) -> MetadataResponseTopic {
     let mut topic = MetadataResponseTopic::default();
     topic.error_code = error_code;
     topic.name = name.map(StrBytes::from);

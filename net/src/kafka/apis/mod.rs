@@ -1,6 +1,7 @@
 //! All APIs but Produce and Fetch, one file each, and what several of them share; it does not choose between them, which
 //! is `dispatch`'s.
 
+pub mod acl_fields;
 pub mod admin;
 pub mod alter_client_quotas;
 pub mod alter_configs;
@@ -8,11 +9,14 @@ pub mod alter_replica_log_dirs;
 pub mod alter_user_scram_credentials;
 pub mod api_versions;
 pub mod config_resource;
+pub mod create_acls;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_acls;
 pub mod delete_groups;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_acls;
 pub mod describe_client_quotas;
 pub mod describe_cluster;
 pub mod describe_configs;

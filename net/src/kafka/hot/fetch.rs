@@ -5,6 +5,7 @@ use super::fetch_codec::{
     self, AnsweredPartition, FetchAnswerHead, FetchRequest, IDS_FROM, WantedPartition, WireTopic,
 };
 use super::sessions::{Followed, Key, SessionError, Told};
+use crate::kafka::authorizer::Judge;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::outgoing::Outgoing;
 use crate::kafka::context::Context;
@@ -15,6 +16,7 @@ use crate::kafka::throttle::{self, Quota};
 use crate::shard::completion::Slots;
 use crate::shard::shard_loop::FetchTicket;
 use engine::control::View;
+use engine::control::acls::Operation;
 use engine::control::quotas::QuotaKind;
 use engine::ids::{Offset, PartitionId, TopicId};
 use engine::port::{Fetch, FetchPartition, FetchedPartition, Isolation, Refusal};
@@ -80,12 +82,34 @@ pub fn begin(
         }
     };
     let resolve = |followed| resolve(&view, asked.version, followed);
-    let wanted: Vec<Wanted> = followed.into_iter().map(resolve).collect();
+    let mut wanted: Vec<Wanted> = followed.into_iter().map(resolve).collect();
+    if let Some(judge) = Judge::of(context, asked) {
+        deny(&judge, &mut wanted);
+    }
     let quota = Quota::of(&view.quotas, &asked.client_id, QuotaKind::Fetch);
     let bytes_max = quota.as_ref().map_or(bytes_max, |quota| bytes_max.min(quota.answer_bytes_max()));
     let deadline_ns = deadline_ns(context, &request, &wanted);
     let ticket = ask(context, &request, &wanted, (bytes_max, deadline_ns));
     Ok(FetchWork { head, incremental, wanted, ticket, deadline_ns, quota })
+}
+
+/// Refuses what may not be read, whether it is there or not. An id that is not there is no secret.
+fn deny(judge: &Judge, wanted: &mut [Wanted]) {
+    let mut last: Option<(Arc<str>, bool)> = None;
+    for Wanted { followed, resolved } in wanted {
+        // A session may have been opened when its id was not there yet.
+        let name =
+            if followed.topic.is_empty() { judge.topic_of(followed.topic_id) } else { Some(&followed.topic) };
+        let Some(name) = name else { continue };
+        let may = match &last {
+            Some((known, may)) if known == name => *may,
+            _ => judge.topic(Operation::Read, name),
+        };
+        if !may {
+            *resolved = Err(code::TOPIC_AUTHORIZATION_FAILED);
+        }
+        last = Some((Arc::clone(name), may));
+    }
 }
 
 /// An error is told at once.

@@ -3,6 +3,7 @@
 
 use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
 use super::recompress::{Recompressed, Recompression, ToEngine};
+use crate::kafka::authorizer::Judge;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::header::{self};
 use crate::kafka::codec::outgoing::Outgoing;
@@ -15,6 +16,7 @@ use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::results::ProduceResult;
 use engine::batch::{BatchHeader, Checked, Codec, RecordBounds};
+use engine::control::acls::Operation;
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::PartitionId;
@@ -78,6 +80,9 @@ pub async fn begin(
     let view = context.view();
     let refused = refused_whole(&request, asked.version);
     let mut partitions = resolve(&view, &request, refused);
+    if let Some(judge) = Judge::of(context, asked) {
+        deny(&judge, &request, &mut partitions);
+    }
     let throttle = context.charge_produce(&view, &asked.client_id, body.len());
     let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
     if request.acks == 0 {
@@ -93,6 +98,22 @@ pub async fn begin(
     let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
     let (version, correlation) = (asked.version, asked.correlation);
     Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots, throttle }))
+}
+
+/// Refuses what may not be written, whether it is there or not.
+fn deny(judge: &Judge, request: &ProduceRequest<'_>, parts: &mut [Part]) {
+    let of_id = request.transactional_id.map_or(true, |id| judge.transaction(Operation::Write, id));
+    let mut parts = parts.iter_mut();
+    for (topic, count) in &request.topics {
+        let refused = match (of_id, judge.topic(Operation::Write, topic)) {
+            (false, _) => Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
+            (true, false) => Some(code::TOPIC_AUTHORIZATION_FAILED),
+            (true, true) => None,
+        };
+        for part in parts.by_ref().take(*count) {
+            part.refused = refused.or(part.refused);
+        }
+    }
 }
 
 /// Gives the engine, in order, every batch that is not refused already.
