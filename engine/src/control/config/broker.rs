@@ -93,7 +93,7 @@ const OWN: &[Setting] = &[
         "Whether clients of listeners within TLS show certificates."),
     own("ssl.principal.mapping.rules", Kind::Text, Some("DEFAULT"),
         "Who a client is by the subject of its certificate: RULE:PATTERN/REPLACEMENT/[LU], the first that fits, with commas between."),
-    own("super.users", Kind::Text, Some(""),
+    own("super.users", Kind::Text, None,
         "Who may do everything whatever the access rules say, such as User:alice;User:bob."),
 ];
 

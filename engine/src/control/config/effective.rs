@@ -169,7 +169,7 @@ impl BrokerSettings {
     pub fn effective(statics: &Statics) -> Self {
         Self {
             authorizer: !static_value(statics, "authorizer.class.name").is_empty(),
-            super_users: super_users(static_value(statics, "super.users")),
+            super_users: super_users(statics.get("super.users").unwrap_or_default()),
             allow_without_rule: static_bool(statics, "allow.everyone.if.no.acl.found"),
             local_admin: static_bool(statics, "duramen.local.admin"),
             auto_create_topics: static_bool(statics, "auto.create.topics.enable"),

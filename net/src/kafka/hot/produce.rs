@@ -102,7 +102,7 @@ pub async fn begin(
 
 /// Refuses what may not be written, whether it is there or not.
 fn deny(judge: &Judge, request: &ProduceRequest<'_>, parts: &mut [Part]) {
-    let of_id = request.transactional_id.map_or(true, |id| judge.transaction(Operation::Write, id));
+    let of_id = request.transactional_id.is_none_or(|id| judge.transaction(Operation::Write, id));
     let mut parts = parts.iter_mut();
     for (topic, count) in &request.topics {
         let refused = match (of_id, judge.topic(Operation::Write, topic)) {
