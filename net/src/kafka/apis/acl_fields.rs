@@ -27,7 +27,7 @@ fn known<T>(what: &str, number: i8, of: impl Fn(u8) -> Option<T>) -> Result<T, F
 }
 
 /// The parts of a rule, in the order of CreateAcls.
-pub struct Fields<'a> {
+pub struct AclFields<'a> {
     pub kind: i8,
     pub name: &'a str,
     pub pattern: i8,
@@ -37,7 +37,7 @@ pub struct Fields<'a> {
     pub permission: i8,
 }
 
-pub fn acl(fields: &Fields<'_>) -> Result<Acl, Failure> {
+pub fn acl(fields: &AclFields<'_>) -> Result<Acl, Failure> {
     Ok(Acl {
         pattern: Pattern {
             kind: known("resourceType", fields.kind, ResourceType::of)?,
@@ -52,7 +52,7 @@ pub fn acl(fields: &Fields<'_>) -> Result<Acl, Failure> {
 }
 
 /// The parts of a filter, in the order of DescribeAcls.
-pub struct FilterFields<'a> {
+pub struct AclFilterFields<'a> {
     pub kind: i8,
     pub name: Option<&'a StrBytes>,
     pub pattern: i8,
@@ -62,7 +62,7 @@ pub struct FilterFields<'a> {
     pub permission: i8,
 }
 
-pub fn filter(fields: &FilterFields<'_>) -> Result<AclFilter, Failure> {
+pub fn filter(fields: &AclFilterFields<'_>) -> Result<AclFilter, Failure> {
     let owned = |text: Option<&StrBytes>| text.map(|text| text.as_str().to_owned());
     Ok(AclFilter {
         kind: unless_any("resourceType", fields.kind, ResourceType::of)?,
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_are_refused_by_name() {
-        let good = || Fields {
+        let good = || AclFields {
             kind: 2,
             name: "t",
             pattern: 4,
@@ -101,12 +101,12 @@ mod tests {
         let made = acl(&good()).expect("a rule");
         assert_eq!((made.host, made.operation), (AclHost::Any, Operation::Read));
         let wrong = [
-            (Fields { kind: ANY, ..good() }, "resourceType"),
-            (Fields { kind: 8, ..good() }, "resourceType"),
-            (Fields { pattern: MATCH, ..good() }, "patternType"),
-            (Fields { operation: ANY, ..good() }, "operation"),
-            (Fields { operation: -1, ..good() }, "operation"),
-            (Fields { permission: 0, ..good() }, "permissionType"),
+            (AclFields { kind: ANY, ..good() }, "resourceType"),
+            (AclFields { kind: 8, ..good() }, "resourceType"),
+            (AclFields { pattern: MATCH, ..good() }, "patternType"),
+            (AclFields { operation: ANY, ..good() }, "operation"),
+            (AclFields { operation: -1, ..good() }, "operation"),
+            (AclFields { permission: 0, ..good() }, "permissionType"),
         ];
         for (fields, what) in wrong {
             assert!(acl(&fields).expect_err("refused").message.contains(what), "{what}");
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_filter_asks_what_is_not_any() {
-        let any = FilterFields {
+        let any = AclFilterFields {
             kind: ANY,
             name: None,
             pattern: ANY,
@@ -126,7 +126,7 @@ mod tests {
         };
         assert_eq!(filter(&any), Ok(AclFilter::any()));
         let host = StrBytes::from("0:0:0:0:0:0:0:1");
-        let made = filter(&FilterFields { pattern: MATCH, host: Some(&host), permission: 2, ..any });
+        let made = filter(&AclFilterFields { pattern: MATCH, host: Some(&host), permission: 2, ..any });
         let made = made.expect("a filter");
         assert_eq!((made.pattern, made.permission), (PatternFilter::Match, Some(Permission::Deny)));
         assert_eq!(made.host, Some(AclHost::of("::1")));

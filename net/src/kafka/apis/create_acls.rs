@@ -1,6 +1,6 @@
 //! CreateAcls: the rules that can be are made by as few commands as carry them.
 
-use super::acl_fields::{self, Fields};
+use super::acl_fields::{self, AclFields};
 use super::admin::{self, Failure};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
@@ -38,7 +38,7 @@ impl Handler for CreateAcls {
 }
 
 fn plan(creation: &AclCreation) -> Result<Acl, Failure> {
-    let acl = acl_fields::acl(&Fields {
+    let acl = acl_fields::acl(&AclFields {
         kind: creation.resource_type,
         name: &creation.resource_name,
         pattern: creation.resource_pattern_type,

@@ -1,6 +1,6 @@
 //! DeleteAcls: the rules that each filter means, by commands of a bounded number each, until none is left.
 
-use super::acl_fields::{self, FilterFields};
+use super::acl_fields::{self, AclFilterFields};
 use super::admin::{Failure, error_fields};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
@@ -43,7 +43,7 @@ impl Handler for DeleteAcls {
 }
 
 fn read(filter: &DeleteAclsFilter) -> Result<AclFilter, Failure> {
-    acl_fields::filter(&FilterFields {
+    acl_fields::filter(&AclFilterFields {
         kind: filter.resource_type_filter,
         name: filter.resource_name_filter.as_ref(),
         pattern: filter.pattern_type_filter,

@@ -1,6 +1,6 @@
 //! DescribeAcls: the rules that a filter means, by resource.
 
-use super::acl_fields::{self, FilterFields};
+use super::acl_fields::{self, AclFilterFields};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::request_context::RequestContext;
@@ -21,7 +21,7 @@ impl Handler for DescribeAcls {
         request: DescribeAclsRequest,
     ) -> DescribeAclsResponse {
         let wanted = match &context.authorizer {
-            Some(_) => acl_fields::filter(&FilterFields {
+            Some(_) => acl_fields::filter(&AclFilterFields {
                 kind: request.resource_type_filter,
                 name: request.resource_name_filter.as_ref(),
                 pattern: request.pattern_type_filter,
