@@ -118,6 +118,7 @@ pub fn change(
     match credential {
         Some(credential) => {
             assert_eq!(credential.stored_key.len(), mechanism.digest_bytes());
+            assert_eq!(credential.server_key.len(), mechanism.digest_bytes());
             of.insert(mechanism, credential.clone());
         }
         None => {
@@ -127,6 +128,7 @@ pub fn change(
     if of.is_empty() {
         credentials.remove(user);
     }
+    assert!(credentials.len() <= CREDENTIALS_MAX, "{} users: they were checked", credentials.len());
 }
 
 /// A user with the shortest name and no credential.

@@ -392,6 +392,7 @@ impl MetaState {
             return Outcome::AclsDeleted { acls: Vec::new(), more: false };
         }
         let (acls, more) = Arc::make_mut(&mut self.acls).delete(filter, at_most.min(ACLS_AT_ONCE));
+        assert!(acls.len() <= ACLS_AT_ONCE, "{} rules do not fit into a message", acls.len());
         Outcome::AclsDeleted { acls, more }
     }
 

@@ -45,6 +45,7 @@ impl ViewBuilder {
         if !Arc::ptr_eq(view.acls.acls(), &state.acls) {
             view.acls = Arc::new(AclIndex::new(state.acls.clone()));
         }
+        assert!(Arc::ptr_eq(view.acls.acls(), &state.acls), "the index is of these rules");
         view.next_partition = crate::ids::PartitionId(state.next_partition);
         let brokers_changed = self.brokers != state.broker_configs;
         self.brokers = state.broker_configs.clone();

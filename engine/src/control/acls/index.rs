@@ -193,6 +193,10 @@ impl KindIndex {
             PatternType::Prefixed => {
                 assert!(self.prefixed.last().is_none_or(|last| last.name < name), "patterns are sorted");
                 let parent = self.chain(self.prefixed.len().checked_sub(1), &name).next();
+                assert!(
+                    parent.is_none_or(|at| self.prefixed[at].name.len() < name.len()),
+                    "a parent is shorter"
+                );
                 self.prefixed.push(Prefix { name, parent: parent.map(|at| at as u32), rules });
             }
         }

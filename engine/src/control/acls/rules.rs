@@ -97,6 +97,7 @@ impl Acls {
         for acl in &found {
             self.remove(acl);
         }
+        assert!(found.iter().all(|acl| !self.contains(acl)), "what was taken away is gone");
         (found, more)
     }
 
@@ -106,6 +107,7 @@ impl Acls {
         let bits = hosts.get_mut(&acl.host).expect("it was listed");
         let of = bits.of(acl.permission);
         assert!(*of & acl.operation.bit() != 0, "{acl:?} was listed");
+        assert!(self.count > 0, "{acl:?} was counted");
         *of &= !acl.operation.bit();
         self.count -= 1;
         // What says nothing is not kept: two states with the same rules are the same.
