@@ -1,5 +1,6 @@
 //! The command line: commands, help, and the way from a command to an exit code.
 
+use crate::cluster::bootstrap::Bootstrap;
 use crate::options::Options;
 use crate::output::Output;
 use crate::plan::Plan;
@@ -8,6 +9,7 @@ use crate::verify::command as verify;
 use crate::workload::{Defaults, FOR_EVER, Purpose, Workload};
 use crate::{interrupt, report, run, search};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use net::access::options::AccessOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,6 +69,8 @@ struct Run {
     /// Brokers to begin with; all others are learned from them
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',', default_value = "127.0.0.1:9092")]
     brokers: Vec<String>,
+    #[command(flatten)]
+    access: AccessOptions,
     /// Write a line of JSON for each second and for the result; - is stdout
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -78,6 +82,13 @@ struct Run {
     quiet: bool,
     #[command(flatten)]
     options: Options,
+}
+
+impl Run {
+    fn bootstrap(&self) -> Outcome<Bootstrap> {
+        let access = self.access.resolve().map_err(|refusal| Trouble::Usage(refusal.to_string()))?;
+        Ok(Bootstrap { brokers: self.brokers.clone(), access })
+    }
 }
 
 /// The command line with the defaults that each command has.
@@ -161,12 +172,12 @@ fn run(command: Command) -> Outcome<()> {
         Command::Search { run, bound } => {
             let workload = Workload::resolve(run.options.clone(), Purpose::Produce)?;
             bound.check()?;
-            search::run(run.brokers.clone(), workload, &bound, &mut output(&run)?)
+            search::run(run.bootstrap()?, workload, &bound, &mut output(&run)?)
         }
         Command::Verify { run, acked, resume } => {
             let workload = Workload::resolve(run.options.clone(), Purpose::Verify)?;
             let mut output = output(&run)?;
-            let request = verify::Request { brokers: run.brokers, workload, acked: &acked, resume };
+            let request = verify::Request { bootstrap: run.bootstrap()?, workload, acked: &acked, resume };
             verify::run(request, &mut output)
         }
         Command::Report(request) => report::run(&request),
@@ -182,7 +193,7 @@ fn load(run: Run, command: &'static str, purpose: Purpose, to_the_end: bool) -> 
     let mut output = output(&run)?;
     let plan = Plan {
         command,
-        brokers: run.brokers,
+        bootstrap: run.bootstrap()?,
         workload,
         produce: purpose != Purpose::Consume,
         consume: purpose != Purpose::Produce,

@@ -1,12 +1,13 @@
 //! What a run is to do.
 
+use crate::cluster::bootstrap::Bootstrap;
 use crate::threads::{Proving, SinkMaker};
 use crate::workload::Workload;
 
 /// What to run.
 pub struct Plan {
     pub command: &'static str,
-    pub brokers: Vec<String>,
+    pub bootstrap: Bootstrap,
     pub workload: Workload,
     pub produce: bool,
     pub consume: bool,

@@ -35,7 +35,7 @@ pub trait Watcher {
 
 /// Connects, makes topics, and runs the plan to its end.
 pub fn execute(plan: Plan, watcher: &mut dyn Watcher) -> Outcome<RunResult> {
-    let directory = Directory::new(plan.brokers.clone(), &plan.workload);
+    let directory = Directory::new(plan.bootstrap.clone(), &plan.workload);
     if plan.produce {
         topics::prepare(&directory, &plan.workload)?;
     } else {

@@ -1,6 +1,7 @@
 //! `search`: the highest rate whose 99th percentile stays under a bound, counted from the intended
 //! send times. Rates are doubled until one fails, then the gap is halved.
 
+use crate::cluster::bootstrap::Bootstrap;
 use crate::options::Rate;
 use crate::output::Output;
 use crate::plan::Plan;
@@ -72,12 +73,12 @@ impl Range {
     }
 }
 
-pub fn run(brokers: Vec<String>, workload: Workload, bound: &Bound, output: &mut Output) -> Outcome<()> {
+pub fn run(bootstrap: Bootstrap, workload: Workload, bound: &Bound, output: &mut Output) -> Outcome<()> {
     let mut range = Range::default();
     let mut best = None;
     for _ in 0..TRIES_MAX {
         let Some(rate) = range.next(bound.first_rate, bound.precision) else { break };
-        let result = one_try(&brokers, &workload, rate, output)?;
+        let result = one_try(&bootstrap, &workload, rate, output)?;
         if result.interrupted {
             return Err(Trouble::Run("the search was interrupted".into()));
         }
@@ -105,10 +106,10 @@ pub fn run(brokers: Vec<String>, workload: Workload, bound: &Bound, output: &mut
     Ok(())
 }
 
-fn one_try(brokers: &[String], workload: &Workload, rate: f64, output: &mut Output) -> Outcome<RunResult> {
+fn one_try(bootstrap: &Bootstrap, workload: &Workload, rate: f64, output: &mut Output) -> Outcome<RunResult> {
     let plan = Plan {
         command: "search",
-        brokers: brokers.to_vec(),
+        bootstrap: bootstrap.clone(),
         workload: Workload { rate: Rate::PerSecond(rate), ..workload.clone() },
         produce: true,
         consume: false,

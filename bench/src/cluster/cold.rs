@@ -1,5 +1,7 @@
 //! One blocking connection for everything that is asked once: metadata, topics, producer ids.
 
+use net::access::how::Access;
+use net::access::stream::AccessStream;
 use net::blocking::read_by;
 use net::kafka::client::{ClientHead, read_response, write_request};
 use net::kafka::codec::other_protocol::OtherProtocol;
@@ -17,7 +19,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug)]
 pub struct Cold {
     address: SocketAddr,
-    stream: TcpStream,
+    stream: AccessStream,
     correlation: i32,
     frame: Vec<u8>,
     /// For a request and its answer.
@@ -25,10 +27,16 @@ pub struct Cold {
 }
 
 impl Cold {
-    /// Connects; each answer may take so long.
-    pub fn connect(address: &SocketAddr, answer_max: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(address, CONNECT_MAX.min(answer_max))?;
-        stream.set_nodelay(true)?;
+    /// Connects to what is called `host`; each answer may take so long.
+    pub fn connect(
+        address: &SocketAddr,
+        host: &str,
+        access: &Access,
+        answer_max: Duration,
+    ) -> io::Result<Self> {
+        let tcp = TcpStream::connect_timeout(address, CONNECT_MAX.min(answer_max))?;
+        tcp.set_nodelay(true)?;
+        let stream = AccessStream::open(tcp, host, access, CLIENT_ID, Instant::now() + answer_max)?;
         Ok(Self { address: *address, stream, correlation: 0, frame: Vec::new(), answer_max })
     }
 
@@ -67,8 +75,9 @@ impl Cold {
         let head = ClientHead { correlation: self.correlation, client_id: CLIENT_ID };
         write_request(&mut self.frame, head, version, request);
         let deadline = Instant::now() + self.answer_max;
-        self.stream.set_write_timeout(Some(self.answer_max))?;
+        self.stream.set_write_timeout(self.answer_max)?;
         self.stream.write_all(&self.frame)?;
+        self.stream.flush()?;
         let mut length = [0; 4];
         read_by(&mut self.stream, &mut length, deadline)?;
         let bytes = u32::from_be_bytes(length) as usize;

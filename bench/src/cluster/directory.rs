@@ -1,7 +1,8 @@
 //! Who leads which partition, kept by a thread of its own that asks the brokers when somebody
 //! finds that it is no longer so. It hands out producer ids, too.
 
-use super::cold::{Cold, resolve};
+use super::bootstrap::Bootstrap;
+use super::cold::{self, Cold};
 use super::errors;
 use crate::clock::backoff;
 use crate::trouble::{Outcome, Trouble};
@@ -9,6 +10,7 @@ use crate::workload::Workload;
 use kafka_wire::metadata_request::MetadataRequestTopic;
 use kafka_wire::metadata_response::MetadataResponseTopic;
 use kafka_wire::{InitProducerIdRequest, MetadataRequest, MetadataResponse};
+use net::access::how::Access;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -80,7 +82,9 @@ struct Wanted {
 /// Shared by all threads of a run.
 #[derive(Debug)]
 pub struct Directory {
-    bootstrap: Vec<String>,
+    bootstrap: Bootstrap,
+    /// What each address is called, as certificates must say.
+    hosts: Mutex<BTreeMap<SocketAddr, String>>,
     /// How long an answer may take.
     answer_max: Duration,
     topics: Vec<String>,
@@ -99,9 +103,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Directory {
-    pub fn new(bootstrap: Vec<String>, workload: &Workload) -> Arc<Self> {
+    pub fn new(bootstrap: Bootstrap, workload: &Workload) -> Arc<Self> {
         Arc::new(Self {
             bootstrap,
+            hosts: Mutex::default(),
             answer_max: Duration::from_secs_f64(workload.timeout_seconds.min(1e6)),
             topics: (0..workload.topics).map(|topic| workload.topic_name(topic)).collect(),
             partitions: workload.partitions,
@@ -191,14 +196,32 @@ impl Directory {
 
     /// A connection on which answers come in time.
     pub fn connect(&self, address: &SocketAddr) -> io::Result<Cold> {
-        Cold::connect(address, self.answer_max)
+        Cold::connect(address, &self.host_of(address), &self.bootstrap.access, self.answer_max)
+    }
+
+    /// The first address of `HOST:PORT`.
+    pub fn resolve(&self, text: &str) -> io::Result<SocketAddr> {
+        let address = cold::resolve(text)?;
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        lock(&self.hosts).insert(address, host);
+        Ok(address)
+    }
+
+    /// What an address is called.
+    pub fn host_of(&self, address: &SocketAddr) -> String {
+        lock(&self.hosts).get(address).cloned().unwrap_or_else(|| address.ip().to_string())
+    }
+
+    pub fn access(&self) -> &Access {
+        &self.bootstrap.access
     }
 
     /// A connection to any broker: those of the command line, then those that they named, from whose turn it is.
     pub fn any_broker(&self) -> io::Result<Cold> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no broker is named");
         let known = self.leaders();
-        let named = self.bootstrap.iter().map(|text| (text.clone(), resolve(text)));
+        let named = self.bootstrap.brokers.iter().map(|text| (text.clone(), self.resolve(text)));
         let learned = known.brokers.values().map(|address| (address.to_string(), Ok(*address)));
         let mut order: Vec<_> = named.chain(learned).collect();
         let turn = self.turn.load(Ordering::Relaxed);
@@ -235,7 +258,7 @@ impl Directory {
     fn read(&self, response: &MetadataResponse) -> io::Result<Leaders> {
         let mut leaders = Leaders::default();
         for broker in &response.brokers {
-            let address = resolve(&format!("{}:{}", bracketed(broker.host.as_str()), broker.port))?;
+            let address = self.resolve(&format!("{}:{}", bracketed(broker.host.as_str()), broker.port))?;
             leaders.brokers.insert(broker.node_id, address);
         }
         leaders.leader.resize(self.topics.len() * self.partitions as usize, None);
@@ -352,7 +375,7 @@ mod tests {
     fn of(bootstrap: Vec<String>) -> Arc<Directory> {
         let options = Options { topic: Some("t".into()), partitions: Some(2), ..Options::default() };
         let workload = Workload::resolve(options, Purpose::Produce).expect("a workload");
-        Directory::new(bootstrap, &workload)
+        Directory::new(Bootstrap { brokers: bootstrap, ..Bootstrap::default() }, &workload)
     }
 
     /// Takes one connection and closes it; false when none comes for long.

@@ -124,7 +124,7 @@ fn controller(directory: &Directory) -> Outcome<Cold> {
     let found = response.brokers.iter().find(|broker| broker.node_id == response.controller_id);
     match found {
         Some(broker) => {
-            let address = super::cold::resolve(&format!("{}:{}", broker.host.as_str(), broker.port));
+            let address = directory.resolve(&format!("{}:{}", broker.host.as_str(), broker.port));
             address.and_then(|address| directory.connect(&address)).map_err(cluster)
         }
         None => directory.any_broker().map_err(cluster),

@@ -5,9 +5,9 @@ use super::batches::{Batches, next_offset};
 use super::{Consumer, Position};
 use crate::clock::{backoff, now_ns};
 use crate::cluster::cold::CLIENT_ID;
+use crate::cluster::dial::dial;
 use crate::cluster::errors;
-use glommio::net::TcpStream;
-use net::client::socket::Socket;
+use net::client::client_socket::ClientSocket;
 use net::kafka::client::{ClientHead, FetchAsk, FetchBounds, FetchedPart, batch, read_fetched, write_fetch};
 use std::rc::Rc;
 use std::time::Duration;
@@ -83,14 +83,7 @@ impl Link {
         let workload = &self.consumer.shared.workload;
         let waiting = Duration::from_millis(workload.fetch_wait_ms.max(0) as u64);
         let in_time = Duration::from_nanos(workload.timeout_ns()) + waiting;
-        let connect = async {
-            TcpStream::connect(address)
-                .await
-                .map_err(|error| format!("connect: {}", std::io::Error::from(error).kind()))
-        };
-        let stream = within(in_time, connect).await?;
-        let _ = stream.set_nodelay(true);
-        let socket = Socket::new(stream);
+        let socket = within(in_time, dial(&self.consumer.shared.directory, address)).await?;
         let mut correlation = 0;
         while !self.consumer.is_over() && self.choose() {
             correlation += 1;
@@ -231,7 +224,7 @@ async fn within<T>(in_time: Duration, done: impl Future<Output = Result<T, Strin
 }
 
 /// Reads one answer with its length in front; gives its length.
-async fn receive(socket: &Socket, buffer: &mut Vec<u8>) -> Result<usize, String> {
+async fn receive(socket: &ClientSocket, buffer: &mut Vec<u8>) -> Result<usize, String> {
     let (mut filled, mut wanted) = (0, 4);
     while filled < wanted {
         let read = socket.read(&mut buffer[filled..], || {}).await;

@@ -6,10 +6,10 @@ use super::{Producer, answers};
 use crate::batch::spec::{Body, Composed};
 use crate::clock::{backoff, now_ns};
 use crate::cluster::cold::CLIENT_ID;
+use crate::cluster::dial::dial;
 use crate::producer::Link;
 use crate::producer::in_flight::Request;
-use glommio::net::TcpStream;
-use net::client::socket::Socket;
+use net::client::client_socket::ClientSocket;
 use net::kafka::client::{ClientHead, ProduceEncoder};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ pub async fn run(producer: Rc<Producer>, link: Rc<Link>) {
             continue;
         }
         let address = producer.shared.directory.leaders().brokers.get(&link.broker).copied();
-        match connect(address).await {
+        match connect(&producer, address).await {
             Ok(socket) => {
                 failures = 0;
                 link.down_since_ns.set(0);
@@ -43,20 +43,14 @@ pub async fn run(producer: Rc<Producer>, link: Rc<Link>) {
     }
 }
 
-async fn connect(address: Option<SocketAddr>) -> Result<Socket, String> {
+async fn connect(producer: &Producer, address: Option<SocketAddr>) -> Result<ClientSocket, String> {
     let address = address.ok_or("connect: the broker is not known")?;
-    let stream = TcpStream::connect(address).await.map_err(|error| {
-        let kind = std::io::Error::from(error).kind();
-        format!("connect: {kind}")
-    })?;
-    // Requests are written whole; nothing is gained by waiting for more.
-    let _ = stream.set_nodelay(true);
-    Ok(Socket::new(stream))
+    dial(&producer.shared.directory, address).await
 }
 
 /// Sends until the connection is lost or the producer is over; then everything without an answer
 /// is to be sent again.
-async fn serve(producer: &Rc<Producer>, link: &Rc<Link>, socket: Rc<Socket>) {
+async fn serve(producer: &Rc<Producer>, link: &Rc<Link>, socket: Rc<ClientSocket>) {
     link.lost.set(false);
     *link.socket.borrow_mut() = Some(Rc::clone(&socket));
     let reader = answers::read(Rc::clone(producer), Rc::clone(link), Rc::clone(&socket));
@@ -168,7 +162,7 @@ impl Writer<'_> {
         None
     }
 
-    async fn send(&mut self, socket: &Socket, bodies: &Bodies) -> std::io::Result<()> {
+    async fn send(&mut self, socket: &ClientSocket, bodies: &Bodies) -> std::io::Result<()> {
         let (text, cuts) = self.encoder.finish();
         let mut pieces: Vec<&[u8]> = Vec::with_capacity(2 * cuts.len() + 1);
         let mut from = 0;

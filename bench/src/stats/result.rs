@@ -133,7 +133,7 @@ impl RunResult {
     pub fn new(plan: &Plan, fsync: String) -> Self {
         Self {
             command: plan.command,
-            brokers: plan.brokers.clone(),
+            brokers: plan.bootstrap.brokers.clone(),
             workload: plan.workload.clone(),
             fsync,
             totals: Interval::default(),

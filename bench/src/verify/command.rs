@@ -2,6 +2,7 @@
 
 use super::acked::{self, AckLog, Title};
 use super::judge::{Findings, Readback, Reader};
+use crate::cluster::bootstrap::Bootstrap;
 use crate::cluster::directory::Directory;
 use crate::options::{From, Rate};
 use crate::output::Output;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 /// What `verify` was asked to do.
 pub struct Request<'a> {
-    pub brokers: Vec<String>,
+    pub bootstrap: Bootstrap,
     pub workload: Workload,
     pub acked: &'a Path,
     pub resume: bool,
@@ -47,7 +48,7 @@ pub fn run(request: Request<'_>, output: &mut Output) -> Outcome<()> {
         partitions: title.partitions,
         ..request.workload
     };
-    let readback = read_back(request.brokers, workload, title.run, output)?;
+    let readback = read_back(request.bootstrap, workload, title.run, output)?;
     let findings = readback.judge(&acked);
     let clean = findings.is_clean(title.idempotence);
     let line =
@@ -69,7 +70,7 @@ fn produce(request: &Request<'_>, output: &mut Output) -> Outcome<RunResult> {
     let acks = AckLog::create(request.acked, &title)?;
     let plan = Plan {
         command: "verify",
-        brokers: request.brokers.clone(),
+        bootstrap: request.bootstrap.clone(),
         workload: request.workload.clone(),
         produce: true,
         consume: false,
@@ -85,7 +86,7 @@ fn produce(request: &Request<'_>, output: &mut Output) -> Outcome<RunResult> {
     Ok(result)
 }
 
-fn read_back(brokers: Vec<String>, workload: Workload, run: u64, output: &mut Output) -> Outcome<Readback> {
+fn read_back(bootstrap: Bootstrap, workload: Workload, run: u64, output: &mut Output) -> Outcome<Readback> {
     let workload = Workload {
         from: From::Earliest,
         records: None,
@@ -95,7 +96,7 @@ fn read_back(brokers: Vec<String>, workload: Workload, run: u64, output: &mut Ou
         ..workload
     };
     // The brokers may still be on their way back.
-    let directory = Directory::new(brokers.clone(), &workload);
+    let directory = Directory::new(bootstrap.clone(), &workload);
     directory.wait_for_leaders(Duration::from_secs_f64(workload.retry_seconds.min(1e6)))?;
     let readback = Arc::new(Mutex::new(Readback::default()));
     let sink: SinkMaker = {
@@ -108,7 +109,7 @@ fn read_back(brokers: Vec<String>, workload: Workload, run: u64, output: &mut Ou
     };
     let plan = Plan {
         command: "verify",
-        brokers,
+        bootstrap,
         workload,
         produce: false,
         consume: true,
