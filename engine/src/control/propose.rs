@@ -8,10 +8,11 @@ use super::rules::{self, Existing, Wanted};
 use super::view::{TopicView, View};
 use crate::groups::OFFSETS_TOPIC;
 use crate::ids::TopicId;
+use crate::transactions::TRANSACTIONS_TOPIC;
 use std::sync::Arc;
 
-/// What the topic of committed offsets must have: a group is one record, however many members.
-const OFFSETS_CONFIGS: [(&str, &str); 3] =
+/// What a coordinator's topic must have: a group is one record, however many members.
+const COORDINATED_CONFIGS: [(&str, &str); 3] =
     [("retention.ms", "-1"), ("retention.bytes", "-1"), ("max.message.bytes", "16777216")];
 
 /// A topic that a client asks for.
@@ -31,17 +32,22 @@ pub struct NewTopic {
     pub by_hand: Vec<Place>,
 }
 
-/// CreateTopics, and auto-creation with −1 and −1. The topic of committed offsets has defaults
-/// of its own, whoever makes it: its records stay until the coordinator moves the log start.
+/// CreateTopics, and auto-creation with −1 and −1. The topics of coordinators have defaults of
+/// their own, whoever makes them: their records stay until the coordinator moves the log start.
 pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result<Command, CommandError> {
     let broker = BrokerSettings::effective(statics);
     let mut defaults = (broker.num_partitions, broker.default_replication_factor);
-    if new.name == OFFSETS_TOPIC {
-        // All groups depend on it: it is worth its copies where they can be.
+    let coordinated = match new.name.as_str() {
+        OFFSETS_TOPIC => Some((broker.offsets_partitions, broker.offsets_replication_factor)),
+        TRANSACTIONS_TOPIC => Some((broker.transactions_partitions, broker.transactions_replication_factor)),
+        _ => None,
+    };
+    if let Some((partitions, factor)) = coordinated {
+        // All groups or transactions depend on it: it is worth its copies where they can be.
         let usual = if view.nodes.len() >= 3 { defaults.1.max(3) } else { defaults.1 };
-        defaults = (broker.offsets_partitions, broker.offsets_replication_factor.unwrap_or(usual));
-        new.configs.retain(|(key, _)| OFFSETS_CONFIGS.iter().all(|(own, _)| own != key));
-        new.configs.extend(OFFSETS_CONFIGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        defaults = (partitions, factor.unwrap_or(usual));
+        new.configs.retain(|(key, _)| COORDINATED_CONFIGS.iter().all(|(own, _)| own != key));
+        new.configs.extend(COORDINATED_CONFIGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
     if let Some(first) = new.by_hand.first() {
         new.partitions = i32::try_from(new.by_hand.len()).unwrap_or(i32::MAX);
@@ -83,8 +89,9 @@ pub fn add_partitions(
     by_hand: Vec<Place>,
 ) -> Result<Command, CommandError> {
     let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
-    if name == OFFSETS_TOPIC {
-        let reason = "A group's partition follows from their number: it cannot change.".to_owned();
+    if matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC) {
+        let reason =
+            "A group's or transaction's partition follows from their number: it cannot change.".to_owned();
         return Err(CommandError::InvalidPartitions(reason));
     }
     let total = u32::try_from(total).unwrap_or(0);

@@ -5,13 +5,14 @@
 
 use super::decode::{DecodeError, PEER_VERSION, flag};
 use super::doubt::DoubtMessage;
+use super::errand;
 use super::install::InstallMessage;
 use super::message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space, is_heartbeat};
 use crate::codec::{Reader, Write};
 use crate::control::acls::{Acl, encoding as acls_encoding};
 use crate::control::{CommandError, ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
-use crate::ids::{Incarnation, Index, JournalId, NodeId, PartitionId, RaftId, Term, TopicId};
+use crate::ids::{Incarnation, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, Term, TopicId};
 
 const RAFT: u8 = 1;
 const HINT: u8 = 2;
@@ -25,6 +26,8 @@ const HEARTBEATS: u8 = 7;
 const HEARTBEAT_BYTES: usize = 8 + 24 + 2 + 32;
 const INSTALL: u8 = 8;
 const DOUBT: u8 = 9;
+const ERRAND: u8 = 21;
+const ERRAND_DONE: u8 = 22;
 
 impl PeerMessage {
     /// The body; the entry's bytes follow behind it.
@@ -67,6 +70,17 @@ impl PeerMessage {
             Self::Elect { journal } => {
                 to.put_u8(ELECT);
                 to.put_u64(journal.0);
+            }
+            Self::Errand { id, lane, errand } => {
+                to.put_u8(ERRAND);
+                to.put_u64(*id);
+                to.put_u16(lane.0);
+                errand::write(&mut to, errand);
+            }
+            Self::ErrandDone { id, answer } => {
+                to.put_u8(ERRAND_DONE);
+                to.put_u64(*id);
+                errand::write_answer(&mut to, answer);
             }
             Self::Install { journal, message } => {
                 to.put_u8(INSTALL);
@@ -123,6 +137,10 @@ impl PeerMessage {
             CONTROL => Self::Control { id: from.u64()?, command: from.sized()?.to_vec() },
             CONTROL_DONE => Self::ControlDone { id: from.u64()?, result: read_result(&mut from)? },
             ELECT => Self::Elect { journal: JournalId(from.u64()?) },
+            ERRAND => {
+                Self::Errand { id: from.u64()?, lane: LaneId(from.u16()?), errand: errand::read(&mut from)? }
+            }
+            ERRAND_DONE => Self::ErrandDone { id: from.u64()?, answer: errand::read_answer(&mut from)? },
             INSTALL => {
                 let journal = JournalId(from.u64()?);
                 Self::Install { journal, message: InstallMessage::read(&mut from)? }

@@ -7,7 +7,8 @@ use super::doubt::DoubtMessage;
 use super::install::InstallMessage;
 use crate::control::{ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
-use crate::ids::{Index, JournalId, NodeId, RaftId, Term};
+use crate::ids::{Index, JournalId, LaneId, NodeId, RaftId, Term};
+use crate::port::{Errand, ErrandAnswer};
 
 /// One message to the shard of the same lane on another node.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ pub enum PeerMessage {
     ControlDone { id: u64, result: Result<Committed, ControlRefusal> },
     /// An operator wants the preferred node to lead a journal: to whoever leads it.
     Elect { journal: JournalId },
+    /// An errand for the shard that leads a journal of this lane. `id` comes back.
+    Errand { id: u64, lane: LaneId, errand: Errand },
+    /// What came of it.
+    ErrandDone { id: u64, answer: ErrandAnswer },
     /// A replica cannot show what it may have acknowledged, and asks what the others have.
     Doubt { journal: JournalId, message: DoubtMessage },
     /// A replica gets the start of the leader's log.

@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod doubt;
 pub mod encoding;
+pub mod errand;
 pub mod install;
 pub mod message;
 

@@ -1,6 +1,7 @@
 //! The port of the engine: every word in which a shard is told something and says something. A closed list, below
 //! everything that handles it.
 
+mod errand;
 mod input;
 mod output;
 mod report;
@@ -8,6 +9,7 @@ mod request;
 mod transaction;
 mod writer;
 
+pub use errand::{Errand, ErrandAnswer};
 pub use input::{INPUT_NAMES, Input};
 pub use output::{
     AbortedTransaction, Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced,

@@ -1,5 +1,6 @@
 //! What a shard asks for and answers: a closed list.
 
+use super::errand::{Errand, ErrandAnswer};
 use super::report::{Damage, RecoveryReport, Settled};
 use super::request::RequestId;
 use super::transaction::MarkerAnswer;
@@ -65,6 +66,19 @@ pub enum Output {
         to: NodeId,
         lane: LaneId,
         message: PeerMessage,
+    },
+    /// Another node asks this shard to do something that no journal's replica does by itself; the answer goes back as a
+    /// [`PeerMessage::ErrandDone`] with this number, over this lane.
+    Errand {
+        from: NodeId,
+        id: u64,
+        lane: LaneId,
+        errand: Errand,
+    },
+    /// The answer to an errand of this shard's, by its number.
+    ErrandDone {
+        id: u64,
+        answer: ErrandAnswer,
     },
     /// Who leads a journal, as far as this shard knows; nobody, when that is not known.
     Leader {

@@ -9,6 +9,7 @@ use crate::kafka::hot::recompress::Recompressor;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
 use crate::kafka::listener::Listener;
+use crate::shard::coordinating;
 use crate::shard::hosting::Hosting;
 use crate::shard::results::{ControlResult, QueryResult, Question};
 use crate::shard::shard_loop::ShardLoop;
@@ -19,6 +20,7 @@ use engine::control::{Command, View};
 use engine::groups::Groups;
 use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId};
 use engine::shard::Advertised;
+use engine::transactions::TransactionalIds;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct Context {
     pub(crate) recompressor: Recompressor,
     /// The consumer groups that this shard coordinates.
     pub groups: Rc<Hosting<Groups>>,
+    /// The transactional ids that it coordinates.
+    pub transactions: Rc<Hosting<TransactionalIds>>,
 }
 
 impl Context {
@@ -60,7 +64,9 @@ impl Context {
         let authorizer = Authorizer::of(&settings);
         let producer_ids = Cell::new((0, 0));
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
-        let groups = Hosting::start(Rc::clone(&shard), settings.groups.clone(), |_, effect| match effect {});
+        let groups =
+            Hosting::start(Rc::clone(&shard), settings.groups.clone(), |_, _, effect| match effect {});
+        let transactions = coordinating::start(&shard, settings.transactions.clone(), Rc::new(|_, _| {}));
         let (throttles, record_checks) = (RefCell::default(), RecordChecks::default());
         let recompressor = Recompressor::new(recompress_bytes);
         Self {
@@ -74,6 +80,7 @@ impl Context {
             record_checks,
             recompressor,
             groups,
+            transactions,
         }
     }
 

@@ -4,6 +4,7 @@ use engine::batch::validate::BatchError;
 use engine::control::{CommandError, ControlRefusal};
 use engine::groups::GroupError;
 use engine::port::Refusal;
+use engine::transactions::TransactionError;
 
 /// The codes that this broker gives, by Kafka's names.
 pub mod code {
@@ -51,8 +52,11 @@ pub mod code {
     pub const INVALID_PRODUCER_EPOCH: i16 = 47;
     pub const INVALID_TXN_STATE: i16 = 48;
     pub const CONCURRENT_TRANSACTIONS: i16 = 51;
+    pub const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
+    pub const INVALID_TRANSACTION_TIMEOUT: i16 = 50;
     pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
     pub const SECURITY_DISABLED: i16 = 54;
+    pub const OPERATION_NOT_ATTEMPTED: i16 = 55;
     pub const KAFKA_STORAGE_ERROR: i16 = 56;
     pub const LOG_DIR_NOT_FOUND: i16 = 57;
     pub const SASL_AUTHENTICATION_FAILED: i16 = 58;
@@ -78,10 +82,13 @@ pub mod code {
     pub const NO_REASSIGNMENT_IN_PROGRESS: i16 = 85;
     pub const INVALID_RECORD: i16 = 87;
     pub const UNSTABLE_OFFSET_COMMIT: i16 = 88;
+    pub const PRODUCER_FENCED: i16 = 90;
     pub const RESOURCE_NOT_FOUND: i16 = 91;
     pub const DUPLICATE_RESOURCE: i16 = 92;
     pub const UNACCEPTABLE_CREDENTIAL: i16 = 93;
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
+    pub const TRANSACTIONAL_ID_NOT_FOUND: i16 = 105;
+    pub const TRANSACTION_ABORTABLE: i16 = 120;
     pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
     pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 }
@@ -160,6 +167,27 @@ pub fn group_code(error: GroupError) -> i16 {
         GroupError::GroupSubscribedToTopic => code::GROUP_SUBSCRIBED_TO_TOPIC,
         // As Kafka says of a group that does not fit a batch.
         GroupError::GroupTooLarge => code::UNKNOWN_SERVER_ERROR,
+    }
+}
+
+/// The code of a refusal by a coordinator of transactions. Clients before PRODUCER_FENCED know that as
+/// INVALID_PRODUCER_EPOCH.
+pub fn transaction_code(error: TransactionError, knows_fenced: bool) -> i16 {
+    match error {
+        TransactionError::CoordinatorLoadInProgress => code::COORDINATOR_LOAD_IN_PROGRESS,
+        TransactionError::CoordinatorNotAvailable => code::COORDINATOR_NOT_AVAILABLE,
+        TransactionError::NotCoordinator => code::NOT_COORDINATOR,
+        TransactionError::InvalidRequest => code::INVALID_REQUEST,
+        TransactionError::InvalidTransactionTimeout => code::INVALID_TRANSACTION_TIMEOUT,
+        TransactionError::ConcurrentTransactions => code::CONCURRENT_TRANSACTIONS,
+        TransactionError::InvalidProducerIdMapping => code::INVALID_PRODUCER_ID_MAPPING,
+        TransactionError::ProducerFenced if knows_fenced => code::PRODUCER_FENCED,
+        TransactionError::ProducerFenced => code::INVALID_PRODUCER_EPOCH,
+        TransactionError::InvalidTxnState => code::INVALID_TXN_STATE,
+        TransactionError::TransactionAbortable => code::TRANSACTION_ABORTABLE,
+        TransactionError::TransactionalIdNotFound => code::TRANSACTIONAL_ID_NOT_FOUND,
+        // Kafka has none for it; one that can be tried again would be tried for ever.
+        TransactionError::TooMany => code::POLICY_VIOLATION,
     }
 }
 

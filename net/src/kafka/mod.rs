@@ -19,6 +19,7 @@ pub mod request_context;
 pub mod scram_keys;
 pub mod security_protocol;
 pub mod throttle;
+pub mod transactions;
 pub mod versions;
 
 #[cfg(test)]

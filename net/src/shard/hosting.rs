@@ -7,7 +7,7 @@ use crate::shard::shard_loop::ShardLoop;
 use engine::control::View;
 use engine::coordinator::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::coordinator::{Figures, Host, StateMachine, Tenure, Vocabulary};
-use engine::ids::{Offset, PartitionId};
+use engine::ids::{Offset, PartitionId, Term};
 use engine::port::{BatchWriter, Fetch, FetchPartition, Isolation, Produce, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ type Request<M> = <Words<M> as Vocabulary>::Request;
 type Effect<M> = <Words<M> as Vocabulary>::Effect;
 type Answer<M> = <Words<M> as Vocabulary>::Answer;
 
+type Outside<M> = Box<dyn Fn(&Rc<Hosting<M>>, Tenure, Effect<M>)>;
+
 /// One per shard and kind of coordinator. Shared by tasks of one executor; no borrow is held across an await.
 pub struct Hosting<M: StateMachine> {
     shard: Rc<ShardLoop>,
@@ -30,7 +32,7 @@ pub struct Hosting<M: StateMachine> {
     /// What the host followed last: metadata, and the count of changes of leaders.
     followed: RefCell<(Arc<View>, u64)>,
     /// Carries out what the machine wants done outside.
-    outside: Box<dyn Fn(Tenure, Effect<M>)>,
+    outside: Outside<M>,
     /// The timer that is waited for by itself; `u64::MAX` while none is.
     awaited_ns: Cell<u64>,
 }
@@ -43,7 +45,7 @@ impl<M: StateMachine + 'static> Hosting<M> {
     pub fn start(
         shard: Rc<ShardLoop>,
         config: <Words<M> as Vocabulary>::Config,
-        outside: impl Fn(Tenure, Effect<M>) + 'static,
+        outside: impl Fn(&Rc<Self>, Tenure, Effect<M>) + 'static,
     ) -> Rc<Self> {
         let hosting = Rc::new(Self {
             shard,
@@ -77,6 +79,16 @@ impl<M: StateMachine + 'static> Hosting<M> {
     /// For the metrics page.
     pub fn figures(&self) -> Figures<<Words<M> as Vocabulary>::Figures> {
         self.host.borrow().figures(self.shard.now())
+    }
+
+    /// What came of an effect.
+    pub fn tell(self: &Rc<Self>, tenure: Tenure, news: <Words<M> as Vocabulary>::News) {
+        self.step(Input::Told { tenure, news });
+    }
+
+    /// In which term this stay leads its partition, while it lasts.
+    pub fn term_of(&self, tenure: Tenure) -> Option<Term> {
+        self.host.borrow().term_of(tenure)
     }
 
     /// All that wait are sent on, and nothing is led any more: the node stops.
@@ -187,7 +199,7 @@ impl<M: StateMachine + 'static> Hosting<M> {
                     "a coordinator's partition is not read back yet"
                 );
             }
-            Output::Effect { tenure, effect } => (self.outside)(tenure, effect),
+            Output::Effect { tenure, effect } => (self.outside)(self, tenure, effect),
             Output::Trimmed { partition, before, refusal: None } => {
                 tracing::debug!(shard, topic, partition, before = before.0, "a coordinator's history freed");
             }

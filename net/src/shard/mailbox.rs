@@ -8,8 +8,8 @@
 use crate::peer::links::Identity;
 use crate::shard::leaders::Leadership;
 use engine::control::{Command, ControlRefusal, Outcome, View};
-use engine::ids::{JournalId, NodeId, ShardId, TopicId};
-use engine::port::Entry;
+use engine::ids::{JournalId, LaneId, NodeId, ShardId, TopicId};
+use engine::port::{Entry, Errand, ErrandAnswer};
 use engine::register::Register;
 use glommio::channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender};
 use std::cell::RefCell;
@@ -55,6 +55,17 @@ pub enum Mail {
     /// An operator wants the preferred node to lead a journal of the receiver's lanes.
     Elect {
         journal: JournalId,
+    },
+    /// An errand for the shard that leads a journal of a lane of the receiver's: on this node, or another.
+    Errand {
+        id: u64,
+        node: NodeId,
+        lane: LaneId,
+        errand: Errand,
+    },
+    ErrandDone {
+        id: u64,
+        answer: ErrandAnswer,
     },
     /// Who leads a journal of the sender's lanes.
     Leader {

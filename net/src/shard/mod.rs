@@ -2,10 +2,12 @@
 //! node; what a client's request means is not decided here.
 
 pub mod completion;
+pub mod coordinating;
 pub mod hosting;
 pub mod just_deleted;
 pub mod leaders;
 pub mod mailbox;
+pub mod marking;
 pub mod pace;
 pub mod publication;
 pub mod requests;

@@ -4,6 +4,7 @@
 //! Whatever steps the engine within a turn of the executor wakes the turn task; that one runs
 //! after the tasks that are runnable now and ends the turn, which is when entries are sealed.
 
+pub mod errands;
 pub mod peers;
 mod settling;
 
@@ -31,6 +32,7 @@ use engine::port::{
     RequestId,
 };
 use engine::shard::{Shard, ShardConfig};
+use errands::Errands;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -65,6 +67,7 @@ pub struct ShardLoop {
     slow_disk: RefCell<SlowDisk>,
     mailbox: RefCell<Option<Mailbox>>,
     requests: RefCell<Requests>,
+    errands: RefCell<Errands>,
     /// Commands that were carried out in this turn.
     done: RefCell<Vec<(RequestId, ControlResult)>>,
     publication: RefCell<Publication<(Asker, ControlResult)>>,
@@ -110,6 +113,7 @@ impl ShardLoop {
             slow_disk: RefCell::default(),
             mailbox: RefCell::default(),
             requests: RefCell::default(),
+            errands: RefCell::default(),
             done: RefCell::default(),
             turn_open: Cell::new(false),
             turns: Waiters::default(),
@@ -165,6 +169,7 @@ impl ShardLoop {
         self.with_mailbox(Mailbox::flush);
         self.tick_links();
         self.requests.borrow_mut().expire(self.now().mono_ns);
+        self.expire_errands();
         self.changes.notify();
     }
 
@@ -235,6 +240,8 @@ impl ShardLoop {
             }
             Output::Peer { to, lane, message } => self.send_to_peer(to, lane, &message),
             Output::Formation { to, report } => self.report_to_peer(to, &report),
+            Output::Errand { from, id, lane, errand } => self.errand_of_peer((from, id), lane, errand),
+            Output::ErrandDone { id, answer } => self.errand_done(id, answer),
             Output::Leader { journal, term, leader, in_sync } => {
                 self.learn_leader(journal, Leadership { term, leader, in_sync });
             }
@@ -337,6 +344,8 @@ impl ShardLoop {
                 self.leaders.borrow_mut().learn(journal, leadership);
                 self.changes.notify();
             }
+            Mail::Errand { id, node, lane, errand } => self.errand_of_shard((from, id), node, lane, errand),
+            Mail::ErrandDone { id, answer } => self.errand_done(id, answer),
             Mail::Elect { journal } => self.step(Input::Elect { journal }),
             Mail::Living { nodes } => self.learn_living(nodes),
             Mail::Identity(identity) => self.learn_identity(identity),

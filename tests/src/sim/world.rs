@@ -410,6 +410,7 @@ impl World {
             }
             Output::Formation { to, report } => self.send_report(node, to, &report),
             Output::Leader { journal, term, leader, .. } => self.leader_known(node, journal, term, leader),
+            Output::Errand { .. } | Output::ErrandDone { .. } => panic!("nobody sends errands here"),
             Output::Health(_) => {}
             Output::Room => self.happened.push(Happening::Room { node, shard }),
             output if self.is_hosts(node, shard, &output) => {}

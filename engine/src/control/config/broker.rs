@@ -95,6 +95,18 @@ const OWN: &[Setting] = &[
         "Who a client is by the subject of its certificate: RULE:PATTERN/REPLACEMENT/[LU], the first that fits, with commas between."),
     own("super.users", Kind::Text, None,
         "Who may do everything whatever the access rules say, such as User:alice;User:bob."),
+    own("transaction.max.timeout.ms", ANY_INT_FROM_1, Some("900000"),
+        "The longest time that a producer may ask for its transactions; then they are aborted."),
+    own("transaction.remove.expired.transaction.cleanup.interval.ms", Kind::Int { min: 1, max: i32::MAX }, Some("3600000"),
+        "How often transactional ids are looked at for expiry."),
+    own("transaction.state.log.num.partitions", Kind::Int { min: 1, max: 10_000 }, Some("50"),
+        "Partitions of the topic of transactions, when it is made."),
+    own("transaction.state.log.replication.factor", Kind::Int { min: 1, max: 32_767 }, None,
+        "Replicas of the topic of transactions, when it is made; not set: 3 where there are as many nodes, else default.replication.factor."),
+    own("transaction.state.log.segment.bytes", Kind::Int { min: 4096, max: i32::MAX }, Some("4194304"),
+        "A partition of the topic of transactions that grows above this, and above twice what lives in it, is written again at its tail."),
+    own("transactional.id.expiration.ms", ANY_INT_FROM_1, Some("604800000"),
+        "How long a transactional id is remembered that no producer uses."),
 ];
 
 /// All broker settings, not sorted.

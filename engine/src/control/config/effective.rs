@@ -8,6 +8,7 @@ use super::{Source, broker};
 use crate::batch::{Codec, Packing};
 use crate::control::life::{Life, TopicSettings};
 use crate::groups::GroupConfig;
+use crate::transactions::TransactionConfig;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -145,6 +146,10 @@ pub struct BrokerSettings {
     /// `None`: not set.
     pub offsets_replication_factor: Option<i16>,
     pub groups: GroupConfig,
+    pub transactions_partitions: i32,
+    /// `None`: not set.
+    pub transactions_replication_factor: Option<i16>,
+    pub transactions: TransactionConfig,
     pub sasl: SaslSettings,
 }
 
@@ -188,6 +193,11 @@ impl BrokerSettings {
                 .get("offsets.topic.replication.factor")
                 .map(|factor| factor.parse().expect("checked when it was set")),
             groups: group_config(statics),
+            transactions_partitions: static_number(statics, "transaction.state.log.num.partitions"),
+            transactions_replication_factor: statics
+                .get("transaction.state.log.replication.factor")
+                .map(|factor| factor.parse().expect("checked when it was set")),
+            transactions: transaction_config(statics),
             sasl: sasl_settings(statics),
         }
     }
@@ -226,6 +236,19 @@ fn group_config(statics: &Statics) -> GroupConfig {
 /// Kafka's list: with semicolons between, since names have commas.
 fn super_users(list: &str) -> Vec<String> {
     list.split(';').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+}
+
+fn transaction_config(statics: &Statics) -> TransactionConfig {
+    TransactionConfig {
+        timeout_max_ms: static_number(statics, "transaction.max.timeout.ms"),
+        id_expiration_ms: static_number(statics, "transactional.id.expiration.ms"),
+        expiry_interval_ms: static_number(
+            statics,
+            "transaction.remove.expired.transaction.cleanup.interval.ms",
+        ),
+        history_bytes_min: static_number(statics, "transaction.state.log.segment.bytes"),
+        ..TransactionConfig::default()
+    }
 }
 
 fn static_value<'a>(statics: &'a Statics, name: &str) -> &'a str {

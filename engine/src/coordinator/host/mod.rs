@@ -19,8 +19,9 @@ use super::machine::StateMachine;
 use super::output::{Figures, Output as Asked};
 use crate::clock::Now;
 use crate::control::View;
+use crate::coordinator::Tenure;
 use crate::coordinator::vocabulary::Vocabulary;
-use crate::ids::{Offset, PartitionId};
+use crate::ids::{Offset, PartitionId, Term};
 use crate::port::QueryKind;
 use appends::Appends;
 use read_back::ReadBack;
@@ -56,6 +57,13 @@ impl<M: StateMachine> Host<M> {
     /// For the metrics page.
     pub fn figures(&self, now: Now) -> Figures<<M::Words as Vocabulary>::Figures> {
         self.coordinator.figures(now)
+    }
+
+    /// In which term this stay leads its partition, while it lasts.
+    pub fn term_of(&self, tenure: Tenure) -> Option<Term> {
+        let is_current = self.coordinator.is_current(tenure);
+        let mut led = self.coordinator.led().filter(|(partition, _)| *partition == tenure.partition);
+        led.next().filter(|_| is_current).map(|(_, term)| term)
     }
 
     /// When a tick is wanted at the latest.

@@ -65,6 +65,10 @@ impl Shard {
             PeerMessage::Control { id, command } => self.control_for(from, id, &command, now, fx),
             PeerMessage::ControlDone { id, result } => self.control_came(id, result, now, fx),
             PeerMessage::Elect { journal } => self.elect(journal, Asking::Peer, now, fx),
+            PeerMessage::Errand { id, lane, errand } => {
+                fx.out.push(Output::Errand { from, id, lane, errand });
+            }
+            PeerMessage::ErrandDone { id, answer } => fx.out.push(Output::ErrandDone { id, answer }),
             PeerMessage::Install { journal, message } => {
                 if self.install_closed(journal, from, &message, now, fx) {
                     return;

@@ -1,0 +1,173 @@
+//! Errands on their way: from a shard that asks, by the node's shard of a journal's lane, to the shard that leads
+//! the journal, on this node or another; and the answers back. A link may lose either: whoever asks waits for a time.
+
+use super::ShardLoop;
+use crate::shard::completion::Slots;
+use crate::shard::mailbox::Mail;
+use engine::collections::Map;
+use engine::ids::{JournalId, LaneId, NodeId, ShardId};
+use engine::peer::PeerMessage;
+use engine::port::{Errand, ErrandAnswer};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A longer way through other nodes' queues is not waited for: whoever asks asks again.
+pub const ERRAND_WAIT: Duration = Duration::from_secs(5);
+
+/// Does an errand that this shard is asked to do, and gives the answer when it is done.
+pub type Doer = Rc<dyn Fn(Errand, Answering)>;
+
+/// Where an answer goes.
+pub struct Answering(Box<dyn FnOnce(ErrandAnswer)>);
+
+impl Answering {
+    pub fn answer(self, answer: ErrandAnswer) {
+        (self.0)(answer);
+    }
+}
+
+/// Who asked.
+enum Origin {
+    Here(Rc<Slots<ErrandAnswer>>),
+    /// Another shard of the node, by its number.
+    Shard(ShardId, u64),
+    /// A shard of another node, by its number, over the link of this lane.
+    Peer(NodeId, LaneId, u64),
+}
+
+/// An errand on its way.
+pub struct ErrandTicket {
+    slots: Rc<Slots<ErrandAnswer>>,
+    until_ns: u64,
+}
+
+/// Errands of this shard, or that it passed on, without an answer.
+#[derive(Default)]
+pub struct Errands {
+    last: u64,
+    /// With when they are given up.
+    waiting: Map<u64, (Origin, u64)>,
+    doer: Option<Doer>,
+}
+
+impl Errands {
+    fn add(&mut self, origin: Origin, until_ns: u64) -> u64 {
+        self.last += 1;
+        self.waiting.insert(self.last, (origin, until_ns));
+        self.last
+    }
+
+    /// Forgets those whose time is over.
+    pub fn expire(&mut self, now_ns: u64) {
+        self.waiting.retain(|_, (_, until_ns)| *until_ns > now_ns);
+    }
+}
+
+impl ShardLoop {
+    /// Who does the errands that come to this shard.
+    pub fn does_errands(&self, doer: Doer) {
+        self.errands.borrow_mut().doer = Some(doer);
+    }
+
+    /// Asks the leader of a journal and waits for the answer; none when nobody leads it, or none came in time.
+    pub async fn errand(self: &Rc<Self>, journal: JournalId, errand: Errand) -> Option<ErrandAnswer> {
+        self.end_errand(self.begin_errand(journal, errand)?).await
+    }
+
+    /// Asks the leader of a journal, if it is known.
+    pub fn begin_errand(self: &Rc<Self>, journal: JournalId, errand: Errand) -> Option<ErrandTicket> {
+        let lane = self.view.borrow().journals.get(&journal)?.lane;
+        let node = self.leaders.borrow().get(journal)?.leader?;
+        let slots = Slots::new(1);
+        let until_ns = self.now().plus(ERRAND_WAIT);
+        let shard = lane.shard(self.config.shards);
+        if shard == self.shard() {
+            self.pass_on(Origin::Here(Rc::clone(&slots)), node, lane, errand);
+        } else {
+            let id = self.errands.borrow_mut().add(Origin::Here(Rc::clone(&slots)), until_ns);
+            self.with_mailbox(|mailbox| mailbox.send(shard, Mail::Errand { id, node, lane, errand }));
+        }
+        Some(ErrandTicket { slots, until_ns })
+    }
+
+    /// The answer; none when there was none in time.
+    pub async fn end_errand(&self, ticket: ErrandTicket) -> Option<ErrandAnswer> {
+        let ErrandTicket { slots, until_ns } = ticket;
+        self.in_time(&slots, until_ns).await.then(|| slots.take().pop().expect("one slot"))
+    }
+
+    /// This shard has the journal's lane: it does the errand, or sends it to the node.
+    fn pass_on(self: &Rc<Self>, origin: Origin, node: NodeId, lane: LaneId, errand: Errand) {
+        if node == self.config.node {
+            return self.do_errand(origin, errand);
+        }
+        let until_ns = self.now().plus(ERRAND_WAIT);
+        let id = self.errands.borrow_mut().add(origin, until_ns);
+        self.send_to_peer(node, lane, &PeerMessage::Errand { id, lane, errand });
+    }
+
+    fn do_errand(self: &Rc<Self>, origin: Origin, errand: Errand) {
+        // Before the shard serves there is nobody: whoever asks asks again.
+        let Some(doer) = self.errands.borrow().doer.clone() else { return };
+        let this = Rc::clone(self);
+        doer(errand, Answering(Box::new(move |answer| this.answer_errand(origin, answer))));
+    }
+
+    fn answer_errand(&self, origin: Origin, answer: ErrandAnswer) {
+        match origin {
+            // Nobody waits for it twice: a slot is filled by one answer.
+            Origin::Here(slots) => {
+                slots.fill(0, answer);
+            }
+            Origin::Shard(shard, id) => {
+                self.with_mailbox(|mailbox| mailbox.send(shard, Mail::ErrandDone { id, answer }));
+            }
+            Origin::Peer(node, lane, id) => {
+                self.send_to_peer(node, lane, &PeerMessage::ErrandDone { id, answer });
+            }
+        }
+    }
+
+    pub(super) fn errand_of_shard(
+        self: &Rc<Self>,
+        (from, id): (ShardId, u64),
+        node: NodeId,
+        lane: LaneId,
+        errand: Errand,
+    ) {
+        self.pass_on(Origin::Shard(from, id), node, lane, errand);
+    }
+
+    pub(super) fn errand_of_peer(self: &Rc<Self>, (from, id): (NodeId, u64), lane: LaneId, errand: Errand) {
+        self.do_errand(Origin::Peer(from, lane, id), errand);
+    }
+
+    /// An answer came from another shard or node; one that nobody waits for any more is for nobody.
+    pub(super) fn errand_done(&self, id: u64, answer: ErrandAnswer) {
+        let origin = self.errands.borrow_mut().waiting.remove(&id);
+        if let Some((origin, _)) = origin {
+            self.answer_errand(origin, answer);
+        }
+    }
+
+    pub(super) fn expire_errands(&self) {
+        self.errands.borrow_mut().expire(self.now().mono_ns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errand_that_is_never_answered_is_forgotten() {
+        let mut errands = Errands::default();
+        let first = errands.add(Origin::Here(Slots::new(1)), 10);
+        let second = errands.add(Origin::Shard(ShardId(1), 5), 11);
+        assert_ne!(first, second);
+        errands.expire(9);
+        assert_eq!(errands.waiting.len(), 2);
+        errands.expire(10);
+        assert!(!errands.waiting.contains_key(&first) && errands.waiting.contains_key(&second));
+    }
+}
