@@ -50,7 +50,7 @@ pub fn rewrite<M: StateMachine>(
     }
     log.begin_rewrite(batches.len(), live_bytes, shard_bytes);
     for batch in batches {
-        log.append(Pending::Rewrite, &batch, now, out);
+        log.append(Pending::Rewrite, &batch, None, now, out);
     }
     log.release(out);
 }

@@ -40,6 +40,11 @@ pub enum Input<'a, V: Vocabulary> {
     Loaded {
         tenure: Tenure,
     },
+    /// News for whoever leads this partition here.
+    Heard {
+        partition: i32,
+        news: V::News,
+    },
     /// An append was committed at this offset, or was not. Outcomes come in the order of the
     /// appends.
     Appended {
@@ -131,6 +136,11 @@ impl<M: StateMachine> Coordinator<M> {
             Input::TopicDeleted { topic } => {
                 for led in self.led.values_mut() {
                     M::topic_deleted(&topic).into_iter().for_each(|news| led.told(news, &mut stage));
+                }
+            }
+            Input::Heard { partition, news } => {
+                if let Some(led) = self.led.get_mut(&partition) {
+                    led.told(news, &mut stage);
                 }
             }
             Input::Told { tenure, news } => {

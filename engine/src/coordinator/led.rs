@@ -1,6 +1,6 @@
 //! One partition, while this shard leads it: its machine, its timers, its log.
 
-use super::append::{AppendError, Tenure};
+use super::append::{AppendError, InTransaction, Tenure};
 use super::history;
 use super::log::{Log, Pending};
 use super::machine::{StateMachine, Unready};
@@ -8,8 +8,8 @@ use super::output::{Figures, LoadReport, Output};
 use super::timers::Timers;
 use super::turn::Turn;
 use super::vocabulary::Vocabulary;
-use crate::batch::BatchHeader;
 use crate::batch::records::{Record, Records};
+use crate::batch::{BatchHeader, EndMarker};
 use crate::clock::Now;
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
@@ -81,18 +81,27 @@ impl<M: StateMachine> Led<M> {
         while let Some(header) = BatchHeader::of(batches) {
             let bytes = usize::try_from(header.declared_bytes()).unwrap_or(usize::MAX);
             let Some((batch, rest)) = batches.split_at_checked(bytes) else { break };
-            match Records::open(batch, BATCH_BODY_BYTES_MAX) {
-                Ok(records) => records.iter().for_each(|record| self.load_record(record.ok(), now)),
-                Err(_) => self.load_record(None, now),
-            }
+            self.load_batch(header, batch, now);
             batches = rest;
         }
     }
 
-    fn load_record(&mut self, record: Option<Record<'_>>, now: Now) {
+    fn load_batch(&mut self, header: &BatchHeader, batch: &[u8], now: Now) {
+        if header.is_control() {
+            return EndMarker::decode(batch).into_iter().for_each(|marker| self.machine.load_end(marker));
+        }
+        let (producer, epoch) = (header.producer_id.get(), header.producer_epoch.get());
+        let within = header.is_transactional().then_some(InTransaction { producer, epoch, guard: None });
+        match Records::open(batch, BATCH_BODY_BYTES_MAX) {
+            Ok(records) => records.iter().for_each(|record| self.load_record(record.ok(), within, now)),
+            Err(_) => self.load_record(None, within, now),
+        }
+    }
+
+    fn load_record(&mut self, record: Option<Record<'_>>, within: Option<InTransaction>, now: Now) {
         let loading = self.loading.as_mut().expect("only while it is read back");
         loading.records += u64::from(record.is_some());
-        if record.is_none_or(|record| self.machine.load(&record, now).is_err()) {
+        if record.is_none_or(|record| self.machine.load(&record, within, now).is_err()) {
             loading.bad_records += 1;
         }
     }
@@ -178,6 +187,8 @@ impl<M: StateMachine> Led<M> {
             Pending::Rewrite => {
                 if let Some(before) = self.log.rewritten(result, stage.now) {
                     let partition = self.log.tenure.partition;
+                    // What is before is freed with a later rewrite.
+                    let before = self.machine.first_needed().map_or(before, |needed| before.min(needed));
                     stage.out.push(Output::Trim { partition, before });
                 }
             }

@@ -1,12 +1,14 @@
 //! The log side of one led partition: what was appended and is not committed,
 //! what follows when it is, and how much history there is.
 
-use super::append::{AppendError, AppendId, Tenure};
+use super::append::{AppendError, AppendId, InTransaction, Tenure};
 use super::output::Output;
 use super::vocabulary::{KeyValue, Vocabulary};
+use crate::batch::header::attribute;
 use crate::batch::{BatchBuilder, NewRecord};
 use crate::clock::Now;
 use crate::ids::Offset;
+use crate::port::Guard;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,7 +34,7 @@ pub struct Log<V: Vocabulary> {
     /// Without outcome, by number: in the order of the log.
     pending: BTreeMap<u64, Pending<V::Pending>>,
     /// Those of `pending` that were not sent: they wait until the history is written again.
-    held: VecDeque<(u64, Vec<u8>)>,
+    held: VecDeque<(u64, Vec<u8>, Option<Guard>)>,
     draining: bool,
     /// Bytes of batches from the log start on.
     history_bytes: u64,
@@ -76,6 +78,7 @@ impl<V: Vocabulary> Log<V> {
         &mut self,
         pending: Pending<V::Pending>,
         records: &[KeyValue],
+        within: Option<InTransaction>,
         now: Now,
         out: &mut Vec<Output<V>>,
     ) {
@@ -84,20 +87,24 @@ impl<V: Vocabulary> Log<V> {
         for (key, value) in records {
             batch.push(NewRecord { key: Some(key), value: value.as_deref(), ..NewRecord::default() });
         }
+        if let Some(within) = within {
+            batch.producer(within.producer, within.epoch, -1).attributes(attribute::TRANSACTIONAL);
+        }
+        let guard = within.and_then(|within| within.guard);
         let number = self.next;
         self.next += 1;
         self.pending.insert(number, pending);
         if self.draining {
-            self.held.push_back((number, batch.build()));
+            self.held.push_back((number, batch.build(), guard));
         } else {
-            self.send(number, batch.build(), out);
+            self.send(number, batch.build(), guard, out);
         }
     }
 
-    fn send(&mut self, number: u64, batch: Vec<u8>, out: &mut Vec<Output<V>>) {
+    fn send(&mut self, number: u64, batch: Vec<u8>, guard: Option<Guard>, out: &mut Vec<Output<V>>) {
         self.history_bytes += batch.len() as u64;
         let append = AppendId { tenure: self.tenure, number };
-        out.push(Output::Append { append, batch });
+        out.push(Output::Append { append, batch, guard });
     }
 
     /// An append has its outcome: what was to follow.
@@ -144,8 +151,8 @@ impl<V: Vocabulary> Log<V> {
 
     /// The batches were sent: what was held follows them.
     pub fn release(&mut self, out: &mut Vec<Output<V>>) {
-        while let Some((number, batch)) = self.held.pop_front() {
-            self.send(number, batch, out);
+        while let Some((number, batch, guard)) = self.held.pop_front() {
+            self.send(number, batch, guard, out);
         }
     }
 

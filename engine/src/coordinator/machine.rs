@@ -1,11 +1,12 @@
 //! What a kind of coordinator has to say for itself: how it reads its records, what it answers,
 //! what lives. One machine stands for one led partition of its topic.
 
-use super::append::AppendError;
+use super::append::{AppendError, InTransaction};
 use super::fields::BadRecord;
 use super::output::Output;
 use super::turn::Turn;
 use super::vocabulary::{KeyValue, Vocabulary};
+use crate::batch::EndMarker;
 use crate::batch::records::Record;
 use crate::clock::Now;
 use crate::ids::Offset;
@@ -53,8 +54,17 @@ pub trait StateMachine: Default {
     /// The news that a topic is gone, or was made anew, where that concerns it.
     fn topic_deleted(topic: &Arc<str>) -> Option<<Self::Words as Vocabulary>::News>;
 
-    /// Takes in a record while the partition is read back.
-    fn load(&mut self, record: &Record<'_>, now: Now) -> Result<(), BadRecord>;
+    /// Takes in a record while the partition is read back; `within` names the transaction that it is part of.
+    fn load(&mut self, record: &Record<'_>, within: Option<InTransaction>, now: Now)
+    -> Result<(), BadRecord>;
+
+    /// A transaction was ended here.
+    fn load_end(&mut self, _marker: EndMarker) {}
+
+    /// The first record that is needed to know again what the live ones do not say.
+    fn first_needed(&self) -> Option<Offset> {
+        None
+    }
 
     /// All was read.
     fn loaded(&mut self, turn: &mut Turn<'_, Self::Words>);

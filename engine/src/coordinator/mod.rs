@@ -28,7 +28,7 @@ pub mod vocabulary;
 #[cfg(test)]
 mod tests;
 
-pub use append::{AppendError, AppendId, Tenure};
+pub use append::{AppendError, AppendId, InTransaction, Tenure};
 pub use host::Host;
 pub use leading::{Coordinator, Input};
 pub use machine::{StateMachine, Unready};

@@ -3,7 +3,7 @@
 use super::append::{AppendId, Tenure};
 use super::vocabulary::Vocabulary;
 use crate::ids::Offset;
-use crate::port::RequestId;
+use crate::port::{Guard, RequestId};
 
 #[derive(Debug)]
 pub enum Output<V: Vocabulary> {
@@ -15,6 +15,7 @@ pub enum Output<V: Vocabulary> {
     Append {
         append: AppendId,
         batch: Vec<u8>,
+        guard: Option<Guard>,
     },
     /// Move the partition's log start here.
     Trim {

@@ -1,7 +1,7 @@
 //! The runtime with a machine that keeps counts: "add" is a record, "sum" is read, "later" is a
 //! timer, "shout" an effect.
 
-use super::append::{AppendError, AppendId, Tenure};
+use super::append::{AppendError, AppendId, InTransaction, Tenure};
 use super::fields::BadRecord;
 use super::leading::{Coordinator, Input};
 use super::machine::{StateMachine, Unready};
@@ -93,7 +93,7 @@ impl StateMachine for Counts {
         Some(topic.to_string())
     }
 
-    fn load(&mut self, record: &Record<'_>, _: Now) -> Result<(), BadRecord> {
+    fn load(&mut self, record: &Record<'_>, _: Option<InTransaction>, _: Now) -> Result<(), BadRecord> {
         let name = core::str::from_utf8(record.key.unwrap_or_default()).map_err(|_| BadRecord::Text)?;
         let by = record.value.unwrap_or_default().try_into().map_err(|_| BadRecord::Short)?;
         *self.0.entry(name.to_owned()).or_default() += i64::from_be_bytes(by);
@@ -204,7 +204,7 @@ impl World {
                 Output::Answer { request, answer } => {
                     assert!(self.answers.insert(request.0, answer).is_none(), "{request:?} answered twice");
                 }
-                Output::Append { append, batch } => self.appends.push_back((append, batch)),
+                Output::Append { append, batch, .. } => self.appends.push_back((append, batch)),
                 Output::Trim { before, .. } => self.log.retain(|(base, _)| *base >= before.0),
                 Output::Read { tenure } => self.tenure = tenure,
                 Output::Loaded { .. } => {}

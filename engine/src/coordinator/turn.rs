@@ -1,6 +1,6 @@
 //! What a machine may use while it takes one input.
 
-use super::append::Tenure;
+use super::append::{InTransaction, Tenure};
 use super::log::{Log, Pending};
 use super::output::Output;
 use super::timers::Timers;
@@ -25,7 +25,12 @@ impl<V: Vocabulary> Turn<'_, V> {
 
     /// Appends one batch of these records.
     pub fn append(&mut self, pending: V::Pending, records: &[KeyValue]) {
-        self.log.append(Pending::Machine(pending), records, self.now, self.out);
+        self.log.append(Pending::Machine(pending), records, None, self.now, self.out);
+    }
+
+    /// The same, as part of a client's transaction: the records count once that is committed.
+    pub fn append_in(&mut self, within: InTransaction, pending: V::Pending, records: &[KeyValue]) {
+        self.log.append(Pending::Machine(pending), records, Some(within), self.now, self.out);
     }
 
     pub fn effect(&mut self, effect: V::Effect) {

@@ -42,6 +42,8 @@ impl Group {
     pub fn delete(&mut self, request: RequestId, turn: &mut Turn<'_>) {
         let error = match self.state {
             State::Dead => GroupError::GroupIdNotFound,
+            // A transaction may still commit offsets of it.
+            State::Empty if !self.undecided.is_empty() => GroupError::NonEmptyGroup,
             State::Empty => {
                 let offsets = self.offsets.iter().map(|(topic, partition, _)| (Arc::clone(topic), partition));
                 return self.forget(offsets.collect(), true, Some(ForgetAnswer::Group(request)), turn);

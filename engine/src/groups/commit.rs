@@ -5,15 +5,27 @@ use super::group::{CONSUMER, Group};
 use super::offsets::Committed;
 use super::pending::{ForgetAnswer, Pending};
 use super::record::{OffsetValue, group_key, offset_key};
-use super::request::{Answer, Commit, DeleteOffsets, FetchOffsets, FetchedOffset};
+use super::request::{
+    Answer, Commit, CommitInTransaction, DeleteOffsets, FetchOffsets, FetchedOffset, Identity,
+};
 use super::state::State;
 use super::words::Turn;
+use crate::batch::Ending;
 use crate::coordinator::AppendError;
+use crate::coordinator::{InTransaction, KeyValue};
 use crate::ids::Offset;
 use crate::port::RequestId;
 use std::sync::Arc;
 
 type Results = Vec<Result<(), GroupError>>;
+
+/// A commit that is about to be appended.
+struct New {
+    /// Of all the request's offsets, those refused included.
+    results: Results,
+    offsets: Vec<(Arc<str>, i32, OffsetValue)>,
+    records: Vec<KeyValue>,
+}
 
 impl Group {
     /// Answered when the offsets are committed.
@@ -21,6 +33,31 @@ impl Group {
         if let Err(error) = self.check_commit(&commit, turn) {
             return turn.answer(request, Answer::Committed(Err(error)));
         }
+        let New { results, offsets, records } = self.begin_commit(commit, turn);
+        if records.is_empty() {
+            return turn.answer(request, Answer::Committed(Ok(results)));
+        }
+        let pending = Pending::Commit { request, group: Arc::clone(&self.id), results, offsets };
+        turn.append(pending, &records);
+    }
+
+    /// Answered when the offsets are committed as part of the transaction; they count once that is.
+    pub fn commit_in(&mut self, request: RequestId, commit: CommitInTransaction, turn: &mut Turn<'_>) {
+        let CommitInTransaction { commit, within } = commit;
+        if let Err(error) = self.check_commit_in(&commit.member, turn) {
+            return turn.answer(request, Answer::Committed(Err(error)));
+        }
+        let New { results, offsets, records } = self.begin_commit(commit, turn);
+        if records.is_empty() {
+            return turn.answer(request, Answer::Committed(Ok(results)));
+        }
+        let (group, InTransaction { producer, epoch, .. }) = (Arc::clone(&self.id), within);
+        self.undecided.begin(producer);
+        let pending = Pending::CommitInTransaction { request, group, results, offsets, producer, epoch };
+        turn.append_in(within, pending, &records);
+    }
+
+    fn begin_commit(&mut self, commit: Commit, turn: &Turn<'_>) -> New {
         let now_ms = turn.now.wall_ms;
         let mut results = Results::with_capacity(commit.offsets.len());
         let (mut offsets, mut records) = (Vec::new(), Vec::new());
@@ -41,11 +78,22 @@ impl Group {
             offsets.push((new.topic, new.partition, value));
             results.push(Ok(()));
         }
-        if records.is_empty() {
-            return turn.answer(request, Answer::Committed(Ok(results)));
+        New { results, offsets, records }
+    }
+
+    /// Who may commit in a transaction: a member of this generation, or a producer that claims no
+    /// membership (KIP-447: before that nobody could).
+    fn check_commit_in(&mut self, member: &Identity, turn: &mut Turn<'_>) -> Result<(), GroupError> {
+        if self.state == State::Dead {
+            return Err(GroupError::CoordinatorNotAvailable);
         }
-        let pending = Pending::Commit { request, group: Arc::clone(&self.id), results, offsets };
-        turn.append(pending, &records);
+        let claims_nothing = member.generation < 0 && member.member.is_empty() && member.instance.is_none();
+        if claims_nothing || (member.generation < 0 && self.state == State::Empty) {
+            return Ok(());
+        }
+        let id = self.check_identity(member)?;
+        self.renew_session(&id, turn);
+        Ok(())
     }
 
     /// Who may commit: a member of this generation; without members anybody who claims no
@@ -90,9 +138,53 @@ impl Group {
         Answer::Committed(Ok(results))
     }
 
+    /// A commit within a transaction has its outcome: it counts later, or at once where the transaction was
+    /// committed meanwhile.
+    pub fn committed_in(
+        &mut self,
+        (producer, epoch): (i64, i16),
+        offsets: Vec<(Arc<str>, i32, OffsetValue)>,
+        mut results: Results,
+        result: Result<Offset, AppendError>,
+    ) -> Answer {
+        offsets.iter().for_each(|(topic, partition, _)| self.offsets.end(topic, *partition));
+        match result {
+            Ok(base) => {
+                let written = (0..).zip(offsets).map(|(at, (topic, partition, value))| {
+                    ((topic, partition), Committed { value, at: base.plus(at) })
+                });
+                let counting = self.undecided.written(producer, epoch, written);
+                self.put_all(counting);
+            }
+            Err(error) => {
+                self.undecided.failed(producer);
+                let error = error.group_error(GroupError::InvalidCommitOffsetSize);
+                results.iter_mut().filter(|result| result.is_ok()).for_each(|result| *result = Err(error));
+            }
+        }
+        Answer::Committed(Ok(results))
+    }
+
+    /// A transaction of this producer was ended.
+    pub fn transaction_ended(&mut self, producer: i64, epoch: i16, ending: Ending) {
+        let counting = self.undecided.end(producer, epoch, ending);
+        self.put_all(counting);
+    }
+
+    fn put_all(&mut self, counting: Vec<((Arc<str>, i32), Committed)>) {
+        for ((topic, partition), committed) in counting {
+            self.offsets.put(&topic, partition, committed);
+        }
+    }
+
+    /// Whether a commit of this partition is on its way, or waits for the end of a transaction.
+    fn is_unstable(&self, topic: &Arc<str>, partition: i32) -> bool {
+        self.offsets.is_unstable(topic, partition) || self.undecided.contains(topic, partition)
+    }
+
     pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Vec<FetchedOffset> {
         let one = |topic: &Arc<str>, partition: i32| {
-            let unstable = fetch.require_stable && self.offsets.is_unstable(topic, partition);
+            let unstable = fetch.require_stable && self.is_unstable(topic, partition);
             let committed = self.offsets.get(topic, partition).filter(|_| !unstable);
             let error = unstable.then_some(GroupError::UnstableOffsetCommit);
             fetched(topic, partition, committed.map(|committed| &committed.value), error)
@@ -171,7 +263,7 @@ impl Group {
                 _ => value.commit_ms,
             };
             let end_ms = value.expire_ms.unwrap_or(since_ms.saturating_add(retention_ms));
-            now_ms >= end_ms && !self.offsets.is_unstable(topic, partition) && !self.is_subscribed(topic)
+            now_ms >= end_ms && !self.is_unstable(topic, partition) && !self.is_subscribed(topic)
         };
         let over: Vec<(Arc<str>, i32)> = self
             .offsets
@@ -180,7 +272,8 @@ impl Group {
             .map(|(topic, partition, _)| (Arc::clone(topic), partition))
             .collect();
         let none_left = over.len() == self.offsets.iter().count();
-        let whole = self.state == State::Empty && none_left && self.given.is_empty();
+        let whole =
+            self.state == State::Empty && none_left && self.given.is_empty() && self.undecided.is_empty();
         if whole || !over.is_empty() {
             self.forget(over, whole, None, turn);
         }

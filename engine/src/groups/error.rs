@@ -41,6 +41,8 @@ pub enum GroupError {
     UnstableOffsetCommit,
     #[error("the group is subscribed to the topic")]
     GroupSubscribedToTopic,
+    #[error("another producer has taken over the transaction")]
+    ProducerFenced,
     #[error("the group's metadata is larger than it may be")]
     GroupTooLarge,
 }
@@ -50,6 +52,7 @@ impl AppendError {
         match self {
             AppendError::NotLeader => GroupError::NotCoordinator,
             AppendError::TooLarge => too_large,
+            AppendError::Fenced => GroupError::ProducerFenced,
             AppendError::Unavailable => GroupError::CoordinatorNotAvailable,
         }
     }

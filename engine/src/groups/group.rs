@@ -17,6 +17,7 @@ use super::record::{GroupValue, MemberValue, group_key};
 use super::request::Identity;
 use super::subscription;
 use super::timers::Timer;
+use super::undecided::Undecided;
 use super::words::Turn;
 use crate::clock::Now;
 use crate::groups::state::State;
@@ -58,6 +59,8 @@ pub struct Group {
     /// The generation whose assignment is being written: there is one for each.
     pub assigning: Option<i32>,
     pub offsets: Offsets,
+    /// Offsets of transactions that are not ended.
+    pub undecided: Undecided,
     /// The newest committed record of the group.
     pub stored: Option<Arc<[u8]>>,
 }
@@ -80,6 +83,7 @@ impl Group {
             sync_deadline_ns: None,
             assigning: None,
             offsets: Offsets::default(),
+            undecided: Undecided::default(),
             stored: None,
         }
     }

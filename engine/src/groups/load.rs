@@ -9,6 +9,7 @@ use super::state::State;
 use super::words::Turn;
 use crate::batch::records::Record;
 use crate::clock::Now;
+use crate::coordinator::InTransaction;
 use crate::coordinator::fields::BadRecord;
 use crate::ids::Offset;
 use crate::planted::{Bug, is_planted};
@@ -16,12 +17,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Takes in one record.
-pub fn take(groups: &mut BTreeMap<Arc<str>, Group>, record: &Record<'_>, now: Now) -> Result<(), BadRecord> {
+pub fn take(
+    groups: &mut BTreeMap<Arc<str>, Group>,
+    record: &Record<'_>,
+    within: Option<InTransaction>,
+    now: Now,
+) -> Result<(), BadRecord> {
     let key = Key::decode(record.key.unwrap_or_default())?;
     match (key, record.value) {
         (Key::Offset { group, topic, partition }, Some(value)) => {
             let committed = Committed { value: OffsetValue::decode(value)?, at: Offset(record.offset) };
-            of(groups, &group, now).offsets.put(&topic.into(), partition, committed);
+            let group = of(groups, &group, now);
+            match within {
+                Some(InTransaction { producer, epoch, .. }) => {
+                    group.undecided.read(producer, epoch, (topic.into(), partition), committed);
+                }
+                None => group.offsets.put(&topic.into(), partition, committed),
+            }
         }
         (Key::Offset { group, topic, partition }, None) => {
             of(groups, &group, now).offsets.remove(&topic, partition, Offset(record.offset));

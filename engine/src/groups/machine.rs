@@ -10,14 +10,15 @@ use super::load;
 use super::member::refuse_join;
 use super::pending::{ForgetAnswer, Pending};
 use super::record::{group_key, offset_key};
-use super::request::{Answer, FetchOffsets, Listed, Request};
+use super::request::{Answer, CommitInTransaction, FetchOffsets, Listed, Request};
 use super::state::State;
 use super::timers::Timer;
 use super::words::{GroupNews, GroupWords, Turn};
+use crate::batch::EndMarker;
 use crate::batch::records::Record;
 use crate::clock::Now;
 use crate::coordinator::fields::BadRecord;
-use crate::coordinator::{AppendError, KeyValue, Output, StateMachine, Unready};
+use crate::coordinator::{AppendError, InTransaction, KeyValue, Output, StateMachine, Unready};
 use crate::ids::Offset;
 use crate::port::RequestId;
 use std::collections::BTreeMap;
@@ -62,12 +63,28 @@ impl StateMachine for Groups {
         Some(GroupNews::TopicDeleted { topic: Arc::clone(topic) })
     }
 
-    fn load(&mut self, record: &Record<'_>, now: Now) -> Result<(), BadRecord> {
-        load::take(&mut self.0, record, now)
+    fn load(
+        &mut self,
+        record: &Record<'_>,
+        within: Option<InTransaction>,
+        now: Now,
+    ) -> Result<(), BadRecord> {
+        load::take(&mut self.0, record, within, now)
+    }
+
+    fn load_end(&mut self, marker: EndMarker) {
+        let EndMarker { producer, epoch, ending, .. } = marker;
+        self.0.values_mut().for_each(|group| group.transaction_ended(producer, epoch, ending));
+    }
+
+    fn first_needed(&self) -> Option<Offset> {
+        self.0.values().filter_map(|group| group.undecided.first()).min()
     }
 
     fn loaded(&mut self, turn: &mut Turn<'_>) {
-        self.0.retain(|_, group| group.stored.is_some() || !group.offsets.is_empty());
+        self.0.retain(|_, group| {
+            group.stored.is_some() || !group.offsets.is_empty() || !group.undecided.is_empty()
+        });
         for (id, group) in &mut self.0 {
             assert_eq!(*id, group.id, "a group stands under its own name");
             group.restore(turn);
@@ -102,6 +119,12 @@ impl StateMachine for Groups {
             Pending::Commit { request, group: name, results, offsets } => {
                 let group = groups.get_mut(&name).expect("a group stays while it is written");
                 let answer = group.committed(offsets, results, result);
+                turn.answer(request, answer);
+                name
+            }
+            Pending::CommitInTransaction { request, group: name, results, offsets, producer, epoch } => {
+                let group = groups.get_mut(&name).expect("a group stays while it is written");
+                let answer = group.committed_in((producer, epoch), offsets, results, result);
                 turn.answer(request, answer);
                 name
             }
@@ -162,8 +185,15 @@ impl StateMachine for Groups {
     }
 
     fn told(&mut self, news: &GroupNews, turn: &mut Turn<'_>) {
-        let GroupNews::TopicDeleted { topic } = news;
-        self.0.values_mut().for_each(|group| group.forget_topic(topic, turn));
+        match news {
+            GroupNews::TopicDeleted { topic } => {
+                self.0.values_mut().for_each(|group| group.forget_topic(topic, turn));
+            }
+            GroupNews::TransactionEnded { producer, epoch, ending } => {
+                self.0.values_mut().for_each(|group| group.transaction_ended(*producer, *epoch, *ending));
+                self.0.retain(|_, group| !is_void(group));
+            }
+        }
     }
 
     fn resign(&mut self, pending: Vec<Pending>, out: &mut Vec<Output<GroupWords>>) {
@@ -172,7 +202,8 @@ impl StateMachine for Groups {
         let mut answers = Vec::new();
         for pending in pending {
             match pending {
-                Pending::Commit { request, mut results, .. } => {
+                Pending::Commit { request, mut results, .. }
+                | Pending::CommitInTransaction { request, mut results, .. } => {
                     results.iter_mut().for_each(|result| *result = Err(error));
                     answers.push((request, Answer::Committed(Ok(results))));
                 }
@@ -214,15 +245,20 @@ impl Groups {
     fn after(&mut self, name: &str) {
         let Some(group) = self.0.get(name) else { return };
         group.check();
-        let void = group.state == State::Empty
-            && group.stored.is_none()
-            && group.generation == 0
-            && group.given.is_empty()
-            && group.offsets.is_empty();
-        if void {
+        if is_void(group) {
             self.0.remove(name);
         }
     }
+}
+
+/// Nothing is known of it.
+fn is_void(group: &Group) -> bool {
+    group.state == State::Empty
+        && group.stored.is_none()
+        && group.generation == 0
+        && group.given.is_empty()
+        && group.offsets.is_empty()
+        && group.undecided.is_empty()
 }
 
 fn live_records(group: &Group) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
@@ -250,11 +286,15 @@ fn without_group(request: &Request, turn: &Turn<'_>) -> Option<Answer> {
             };
             refuse_join(error, join.member.as_str())
         }
-        Request::Commit(commit) if commit.member.generation >= 0 => {
+        Request::Commit(commit) | Request::CommitInTransaction(CommitInTransaction { commit, .. })
+            if commit.member.generation >= 0 =>
+        {
             Answer::Committed(Err(GroupError::IllegalGeneration))
         }
-        Request::Commit(_) if is_full => Answer::Committed(Err(GroupError::InvalidCommitOffsetSize)),
-        Request::Commit(_) => return None,
+        Request::Commit(_) | Request::CommitInTransaction(_) if is_full => {
+            Answer::Committed(Err(GroupError::InvalidCommitOffsetSize))
+        }
+        Request::Commit(_) | Request::CommitInTransaction(_) => return None,
         Request::FetchOffsets(fetch) => Answer::Offsets(Ok(none_committed(fetch))),
         Request::Leave(leave) => {
             Answer::Left(Ok(leave.members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect()))
@@ -276,6 +316,7 @@ fn take(group: &mut Group, id: RequestId, request: Request, turn: &mut Turn<'_>)
         }
         Request::Sync(sync) => return group.sync(id, sync, turn),
         Request::Commit(commit) => return group.commit(id, commit, turn),
+        Request::CommitInTransaction(commit) => return group.commit_in(id, commit, turn),
         Request::DeleteOffsets(delete) => return group.delete_offsets(id, delete, turn),
         Request::Delete { .. } => return group.delete(id, turn),
         Request::Heartbeat(heartbeat) => Answer::Heartbeat(group.heartbeat(&heartbeat, turn)),
@@ -352,7 +393,7 @@ pub fn refused(request: &Request, error: GroupError) -> Answer {
         Request::Sync(_) => Answer::Synced(Err(error)),
         Request::Heartbeat(_) => Answer::Heartbeat(Err(error)),
         Request::Leave(_) => Answer::Left(Err(error)),
-        Request::Commit(_) => Answer::Committed(Err(error)),
+        Request::Commit(_) | Request::CommitInTransaction(_) => Answer::Committed(Err(error)),
         Request::FetchOffsets(_) => Answer::Offsets(Err(error)),
         Request::DeleteOffsets(_) => Answer::OffsetsDeleted(Err(error)),
         Request::Describe { .. } => Answer::Described(Err(error)),

@@ -34,6 +34,7 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+pub mod undecided;
 pub mod words;
 
 pub use config::GroupConfig;

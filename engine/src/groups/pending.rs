@@ -18,6 +18,15 @@ pub enum Pending {
         results: Vec<Result<(), GroupError>>,
         offsets: Vec<(Arc<str>, i32, OffsetValue)>,
     },
+    /// A TxnOffsetCommit is answered.
+    CommitInTransaction {
+        request: RequestId,
+        group: Arc<str>,
+        results: Vec<Result<(), GroupError>>,
+        offsets: Vec<(Arc<str>, i32, OffsetValue)>,
+        producer: i64,
+        epoch: i16,
+    },
     /// The members of this generation are told their assignments.
     Assignment {
         group: Arc<str>,

@@ -3,6 +3,7 @@
 
 use super::error::GroupError;
 use super::state::State;
+use crate::coordinator::InTransaction;
 use std::sync::Arc;
 
 /// One request.
@@ -13,6 +14,7 @@ pub enum Request {
     Heartbeat(Heartbeat),
     Leave(Leave),
     Commit(Commit),
+    CommitInTransaction(CommitInTransaction),
     FetchOffsets(FetchOffsets),
     DeleteOffsets(DeleteOffsets),
     Describe { group: String },
@@ -29,6 +31,7 @@ impl Request {
             Request::Heartbeat(heartbeat) => Some(&heartbeat.member.group),
             Request::Leave(leave) => Some(&leave.group),
             Request::Commit(commit) => Some(&commit.member.group),
+            Request::CommitInTransaction(commit) => Some(&commit.commit.member.group),
             Request::FetchOffsets(fetch) => Some(&fetch.group),
             Request::DeleteOffsets(delete) => Some(&delete.group),
             Request::Describe { group } | Request::Delete { group } => Some(group),
@@ -100,6 +103,13 @@ pub struct Commit {
     pub offsets: Vec<NewOffset>,
     /// Until v4 a commit could bring its own retention.
     pub retention_ms: Option<i64>,
+}
+
+/// TxnOffsetCommit: the offsets count once the transaction is committed.
+#[derive(Clone, Debug)]
+pub struct CommitInTransaction {
+    pub commit: Commit,
+    pub within: InTransaction,
 }
 
 #[derive(Clone, Debug)]

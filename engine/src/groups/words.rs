@@ -5,6 +5,7 @@ use super::figures::GroupFigures;
 use super::pending::Pending;
 use super::request::{Answer, Request};
 use super::timers::Timer;
+use crate::batch::Ending;
 use crate::coordinator::{Turn as AnyTurn, Vocabulary};
 use std::sync::Arc;
 
@@ -14,7 +15,15 @@ pub enum GroupWords {}
 /// GroupNews for all groups of a partition.
 #[derive(Clone, Debug)]
 pub enum GroupNews {
-    TopicDeleted { topic: Arc<str> },
+    TopicDeleted {
+        topic: Arc<str>,
+    },
+    /// A transaction was ended in this partition of the offsets topic.
+    TransactionEnded {
+        producer: i64,
+        epoch: i16,
+        ending: Ending,
+    },
 }
 
 impl Vocabulary for GroupWords {

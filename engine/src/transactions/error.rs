@@ -36,7 +36,8 @@ impl From<AppendError> for TransactionError {
         match error {
             AppendError::NotLeader => Self::NotCoordinator,
             AppendError::TooLarge => Self::TooMany,
-            AppendError::Unavailable => Self::CoordinatorNotAvailable,
+            // Its records are part of no transaction.
+            AppendError::Unavailable | AppendError::Fenced => Self::CoordinatorNotAvailable,
         }
     }
 }

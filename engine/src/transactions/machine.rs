@@ -13,7 +13,7 @@ use super::{add, describe, end, init, record, room};
 use crate::batch::records::Record;
 use crate::clock::Now;
 use crate::coordinator::fields::BadRecord;
-use crate::coordinator::{AppendError, KeyValue, Output, StateMachine, Unready};
+use crate::coordinator::{AppendError, InTransaction, KeyValue, Output, StateMachine, Unready};
 use crate::ids::Offset;
 use crate::port::RequestId;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl StateMachine for TransactionalIds {
         None
     }
 
-    fn load(&mut self, record: &Record<'_>, _: Now) -> Result<(), BadRecord> {
+    fn load(&mut self, record: &Record<'_>, _: Option<InTransaction>, _: Now) -> Result<(), BadRecord> {
         let id: Arc<str> = record::decode_key(record.key.unwrap_or_default())?.into();
         match record.value {
             Some(value) => {

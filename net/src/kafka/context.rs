@@ -9,7 +9,7 @@ use crate::kafka::hot::recompress::Recompressor;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
 use crate::kafka::listener::Listener;
-use crate::shard::coordinating;
+use crate::shard::coordinating::{self, Marked};
 use crate::shard::hosting::Hosting;
 use crate::shard::results::{ControlResult, QueryResult, Question};
 use crate::shard::shard_loop::ShardLoop;
@@ -17,8 +17,11 @@ use engine::control::config::{BrokerSettings, Statics};
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
-use engine::groups::Groups;
+use engine::groups::words::GroupNews;
+use engine::groups::{Groups, OFFSETS_TOPIC};
+
 use engine::ids::{LaneId, META_JOURNAL, NodeId, PartitionId, ShardId, TopicId};
+use engine::port::MarkerAnswer;
 use engine::shard::Advertised;
 use engine::transactions::TransactionalIds;
 use std::cell::{Cell, RefCell};
@@ -56,6 +59,22 @@ pub struct Context {
     pub transactions: Rc<Hosting<TransactionalIds>>,
 }
 
+/// Groups hear which transactions were ended in their partitions.
+fn tell_groups(shard: &Rc<ShardLoop>, groups: &Rc<Hosting<Groups>>) -> Marked {
+    let (shard, groups) = (Rc::clone(shard), Rc::clone(groups));
+    Rc::new(move |markers, answers| {
+        let view = shard.view();
+        let Some(offsets) = view.topics.get(OFFSETS_TOPIC) else { return };
+        for (partition, answer) in markers.partitions.iter().zip(answers) {
+            let number = (0..).zip(&offsets.partitions).find(|(_, one)| one.id == *partition);
+            if let (Some((number, _)), MarkerAnswer::Done) = (number, answer) {
+                let (producer, epoch, ending) = (markers.producer.0, markers.epoch, markers.ending);
+                groups.hear(number, GroupNews::TransactionEnded { producer, epoch, ending });
+            }
+        }
+    })
+}
+
 impl Context {
     /// Batches that are written again with another codec take at most `recompress_bytes`.
     pub fn new(shard: Rc<ShardLoop>, recompress_bytes: usize) -> Self {
@@ -66,7 +85,8 @@ impl Context {
         let sessions = RefCell::new(Sessions::new(settings.fetch_sessions_max as usize));
         let groups =
             Hosting::start(Rc::clone(&shard), settings.groups.clone(), |_, _, effect| match effect {});
-        let transactions = coordinating::start(&shard, settings.transactions.clone(), Rc::new(|_, _| {}));
+        let transactions =
+            coordinating::start(&shard, settings.transactions.clone(), tell_groups(&shard, &groups));
         let (throttles, record_checks) = (RefCell::default(), RecordChecks::default());
         let recompressor = Recompressor::new(recompress_bytes);
         Self {

@@ -165,6 +165,7 @@ pub fn group_code(error: GroupError) -> i16 {
         GroupError::FencedInstanceId => code::FENCED_INSTANCE_ID,
         GroupError::UnstableOffsetCommit => code::UNSTABLE_OFFSET_COMMIT,
         GroupError::GroupSubscribedToTopic => code::GROUP_SUBSCRIBED_TO_TOPIC,
+        GroupError::ProducerFenced => code::INVALID_PRODUCER_EPOCH,
         // As Kafka says of a group that does not fit a batch.
         GroupError::GroupTooLarge => code::UNKNOWN_SERVER_ERROR,
     }

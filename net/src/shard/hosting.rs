@@ -8,7 +8,7 @@ use engine::control::View;
 use engine::coordinator::host::{Append, Input, Output, Ticket as HostTicket};
 use engine::coordinator::{Figures, Host, StateMachine, Tenure, Vocabulary};
 use engine::ids::{Offset, PartitionId, Term};
-use engine::port::{BatchWriter, Fetch, FetchPartition, Isolation, Produce, QueryKind, RequestId};
+use engine::port::{Fetch, FetchPartition, Isolation, Produce, QueryKind, RequestId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -84,6 +84,11 @@ impl<M: StateMachine + 'static> Hosting<M> {
     /// What came of an effect.
     pub fn tell(self: &Rc<Self>, tenure: Tenure, news: <Words<M> as Vocabulary>::News) {
         self.step(Input::Told { tenure, news });
+    }
+
+    /// News for whoever leads this partition here, if anybody does.
+    pub fn hear(self: &Rc<Self>, partition: i32, news: <Words<M> as Vocabulary>::News) {
+        self.step(Input::Heard { partition, news });
     }
 
     /// In which term this stay leads its partition, while it lasts.
@@ -211,8 +216,8 @@ impl<M: StateMachine + 'static> Hosting<M> {
 
     fn append(self: &Rc<Self>, append: Append) {
         let (request, slots) = self.shard.begin_produce(1, u64::MAX);
-        let Append { ticket, partition, acks, batch } = append;
-        let (slot, records, checked, writer) = (0, &batch[..], None, BatchWriter::Client);
+        let Append { ticket, partition, acks, batch, writer } = append;
+        let (slot, records, checked) = (0, &batch[..], None);
         self.shard.produce(Produce { request, slot, partition, acks, records, checked, writer });
         let this = Rc::clone(self);
         glommio::spawn_local(async move {

@@ -6,7 +6,7 @@ use super::node::ShardSlot;
 use super::world::{Due, Happening, World};
 use engine::coordinator::host::{Append, Ticket};
 use engine::groups::Request;
-use engine::port::{BatchWriter, Fetch, FetchPartition, Input, Isolation, Output, Produce, Query, RequestId};
+use engine::port::{Fetch, FetchPartition, Input, Isolation, Output, Produce, Query, RequestId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -132,11 +132,11 @@ impl World {
     }
 
     fn host_appends(&mut self, node: usize, shard: u16, append: &Append) {
-        let Append { ticket, partition, acks, batch } = append;
+        let Append { ticket, partition, acks, batch, writer } = append;
         let request = RequestId(HOSTS_FIRST + ticket.0);
         let (partition, acks) = (*partition, *acks);
-        let writer = BatchWriter::Client;
-        let produce = Produce { request, slot: 0, partition, acks, records: batch, checked: None, writer };
+        let produce =
+            Produce { request, slot: 0, partition, acks, records: batch, checked: None, writer: *writer };
         self.input(node, shard, Input::Produce(produce));
     }
 

@@ -4,11 +4,12 @@ use super::super::leading;
 use super::Host;
 use super::seam::Append;
 use super::seam::Output;
+use crate::batch::BatchHeader;
 use crate::clock::Now;
 use crate::coordinator::StateMachine;
 use crate::ids::PartitionId;
 use crate::planted::{Bug, is_planted};
-use crate::port::{Acks, Refusal};
+use crate::port::{Acks, BatchWriter, Refusal};
 
 impl<M: StateMachine> Host<M> {
     /// The next batch that the shard has room for; the rest waits until it has.
@@ -19,10 +20,10 @@ impl<M: StateMachine> Host<M> {
         out: &mut Vec<Output<M::Words>>,
     ) -> Option<Append> {
         loop {
-            let (append, batch) = self.appends.next()?;
+            let (append, (batch, guard)) = self.appends.next()?;
             let partition = self.partition_id(append.tenure.partition);
             if partition.is_some_and(|partition| !room(partition, batch.len())) {
-                self.appends.put_back(append, batch);
+                self.appends.put_back(append, (batch, guard));
                 return None;
             }
             let ticket = self.ticket();
@@ -30,7 +31,12 @@ impl<M: StateMachine> Host<M> {
             if let Some(partition) = partition {
                 let early = is_planted(Bug::OffsetsAckedByLeaderAlone);
                 let acks = if early { Acks::Leader } else { Acks::All };
-                return Some(Append { ticket, partition, acks, batch });
+                let header = BatchHeader::of(&batch).expect("a batch that was built here");
+                let writer = match header.is_transactional() {
+                    true => BatchWriter::Coordinator { guard },
+                    false => BatchWriter::Client,
+                };
+                return Some(Append { ticket, partition, acks, batch, writer });
             }
             // The topic is gone.
             self.appends.outcome(ticket, Err(Refusal::UnknownPartition));

@@ -9,8 +9,11 @@ use super::seam::Ticket;
 use crate::batch::validate::BatchError;
 use crate::coordinator::append::{AppendError, AppendId};
 use crate::ids::Offset;
-use crate::port::Refusal;
+use crate::port::{Guard, Refusal};
 use std::collections::VecDeque;
+
+/// A batch, and what must still hold when it is appended.
+pub(super) type Guarded = (Vec<u8>, Option<Guard>);
 
 struct Sent {
     append: AppendId,
@@ -21,23 +24,23 @@ struct Sent {
 /// Batches of all partitions of this shard. Their number is bounded by the requests that wait.
 #[derive(Default)]
 pub(super) struct Appends {
-    unsent: VecDeque<(AppendId, Vec<u8>)>,
+    unsent: VecDeque<(AppendId, Guarded)>,
     /// With the shard, in the order of the log: tickets rise.
     sent: VecDeque<Sent>,
 }
 
 impl Appends {
-    pub fn push(&mut self, append: AppendId, batch: Vec<u8>) {
+    pub fn push(&mut self, append: AppendId, batch: Guarded) {
         self.unsent.push_back((append, batch));
     }
 
     /// The next batch to be sent: it is [`Self::sent`] or [`Self::put_back`] before the next one is taken.
-    pub fn next(&mut self) -> Option<(AppendId, Vec<u8>)> {
+    pub fn next(&mut self) -> Option<(AppendId, Guarded)> {
         self.unsent.pop_front()
     }
 
     /// There is no room for it yet.
-    pub fn put_back(&mut self, append: AppendId, batch: Vec<u8>) {
+    pub fn put_back(&mut self, append: AppendId, batch: Guarded) {
         self.unsent.push_front((append, batch));
     }
 
@@ -65,6 +68,7 @@ impl Appends {
 fn error_of(refusal: Refusal) -> AppendError {
     match refusal {
         Refusal::NotLeader | Refusal::Stopping => AppendError::NotLeader,
+        Refusal::InvalidProducerEpoch => AppendError::Fenced,
         Refusal::Batch(BatchError::TooLarge { .. }) => AppendError::TooLarge,
         _ => AppendError::Unavailable,
     }
@@ -82,12 +86,12 @@ mod tests {
     #[test]
     fn batches_and_outcomes_keep_their_order() {
         let mut appends = Appends::default();
-        (1..=3).for_each(|number| appends.push(append(number), vec![number as u8]));
+        (1..=3).for_each(|number| appends.push(append(number), (vec![number as u8], None)));
         let (first, batch) = appends.next().expect("three wait");
         appends.put_back(first, batch);
         for number in 1..=3 {
             let (next, batch) = appends.next().expect("it waits");
-            assert_eq!((next, batch), (append(number), vec![number as u8]));
+            assert_eq!((next, batch), (append(number), (vec![number as u8], None)));
             appends.sent(next, Ticket(number * 10));
         }
         assert!(appends.next().is_none());

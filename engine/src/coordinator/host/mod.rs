@@ -91,6 +91,9 @@ impl<M: StateMachine> Host<M> {
             Input::Told { tenure, news } => {
                 self.coordinate(now, leading::Input::Told { tenure, news }, out);
             }
+            Input::Heard { partition, news } => {
+                self.coordinate(now, leading::Input::Heard { partition, news }, out);
+            }
             Input::Stop => self.stop(now, out),
             Input::Tick => self.coordinate(now, leading::Input::Tick, out),
         }
@@ -105,7 +108,7 @@ impl<M: StateMachine> Host<M> {
                 Asked::Answer { request, answer } => {
                     out.push(Output::Answer { request, answer });
                 }
-                Asked::Append { append, batch } => self.appends.push(append, batch),
+                Asked::Append { append, batch, guard } => self.appends.push(append, (batch, guard)),
                 Asked::Trim { partition, before } => self.trim(partition, before, out),
                 Asked::Read { tenure } => self.reading.add(tenure, now),
                 Asked::Loaded { partition, report } => {

@@ -2,7 +2,7 @@
 
 use crate::coordinator::{LoadReport, Tenure, Vocabulary};
 use crate::ids::{Offset, PartitionId};
-use crate::port::{self, Acks, FetchedPartition, QueryKind, Refusal, RequestId};
+use crate::port::{self, Acks, BatchWriter, FetchedPartition, QueryKind, Refusal, RequestId};
 
 /// Names something that the shard was asked for, until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,11 @@ pub enum Input<V: Vocabulary> {
     /// What came of an effect.
     Told {
         tenure: Tenure,
+        news: V::News,
+    },
+    /// News for whoever leads this partition here.
+    Heard {
+        partition: i32,
         news: V::News,
     },
     /// The node stops: all that wait are sent on, and nothing is led any more.
@@ -89,4 +94,5 @@ pub struct Append {
     pub partition: PartitionId,
     pub acks: Acks,
     pub batch: Vec<u8>,
+    pub writer: BatchWriter,
 }

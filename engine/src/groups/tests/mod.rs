@@ -6,6 +6,7 @@ mod history;
 mod members;
 mod rebalances;
 mod statics;
+mod transactions;
 
 use super::request::{
     Answer, Commit, Heartbeat, Identity, Join, JoinRefused, Joined, NewOffset, Request, Sync, Synced,
@@ -74,7 +75,7 @@ impl World {
                     let before = self.answers.insert(request.0, answer);
                     assert!(before.is_none(), "{request:?} was answered twice");
                 }
-                Output::Append { append, batch } => self.appends.push_back((append, batch)),
+                Output::Append { append, batch, .. } => self.appends.push_back((append, batch)),
                 Output::Trim { before, .. } => self.log.retain(|(base, _)| *base >= before.0),
                 Output::Read { tenure } => self.tenure = tenure,
                 Output::Loaded { .. } => {}
