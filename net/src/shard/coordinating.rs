@@ -1,10 +1,10 @@
 //! The coordinator of transactions of one shard, and what other shards ask of this one about transactions: ends to be
 //! written, partitions that join.
 
+use super::errands::Answering;
 use super::hosting::Hosting;
 use super::marking;
 use super::shard_loop::ShardLoop;
-use super::shard_loop::errands::Answering;
 use engine::port::{
     Errand, ErrandAnswer, JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion,
 };

@@ -1,9 +1,9 @@
 //! Sends a transaction's end to the leaders of its partitions: one errand for each journal with all partitions there,
 //! again until each partition has its marker, is gone, or this coordinator is none any more.
 
+use super::errands::ErrandTicket;
 use super::hosting::Hosting;
 use super::shard_loop::ShardLoop;
-use super::shard_loop::errands::ErrandTicket;
 use engine::control::{Command, View};
 use engine::coordinator::{StateMachine, Tenure};
 use engine::ids::{JournalId, PartitionId, ProducerId, Term};

@@ -3,6 +3,7 @@
 
 pub mod completion;
 pub mod coordinating;
+pub mod errands;
 pub mod hosting;
 pub mod just_deleted;
 pub mod leaders;

@@ -4,7 +4,7 @@
 //! Whatever steps the engine within a turn of the executor wakes the turn task; that one runs
 //! after the tasks that are runnable now and ends the turn, which is when entries are sealed.
 
-pub mod errands;
+mod carrying;
 pub mod peers;
 mod settling;
 
@@ -15,6 +15,7 @@ use crate::peer::links::Links;
 use crate::process::end::NodeError;
 use crate::process::system::{self, FileSystem};
 use crate::shard::completion::{Slots, Waiters};
+use crate::shard::errands::Errands;
 use crate::shard::just_deleted::JustDeleted;
 use crate::shard::leaders::{Leaders, Leadership};
 use crate::shard::mailbox::{Mail, Mailbox};
@@ -32,7 +33,6 @@ use engine::port::{
     RequestId,
 };
 use engine::shard::{Shard, ShardConfig};
-use errands::Errands;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -3,70 +3,17 @@
 
 use super::ShardLoop;
 use crate::shard::completion::Slots;
+use crate::shard::errands::{Answering, Doer, ERRAND_WAIT, ErrandTicket, Origin};
 use crate::shard::mailbox::Mail;
-use engine::collections::Map;
 use engine::ids::{JournalId, LaneId, NodeId, ShardId};
 use engine::peer::PeerMessage;
 use engine::port::{Errand, ErrandAnswer};
 use std::rc::Rc;
-use std::time::Duration;
-
-/// A longer way through other nodes' queues is not waited for: whoever asks asks again.
-pub const ERRAND_WAIT: Duration = Duration::from_secs(5);
-
-/// Does an errand that this shard is asked to do, and gives the answer when it is done.
-pub type Doer = Rc<dyn Fn(Errand, Answering)>;
-
-/// Where an answer goes.
-pub struct Answering(Box<dyn FnOnce(ErrandAnswer)>);
-
-impl Answering {
-    pub fn answer(self, answer: ErrandAnswer) {
-        (self.0)(answer);
-    }
-}
-
-/// Who asked.
-enum Origin {
-    Here(Rc<Slots<ErrandAnswer>>),
-    /// Another shard of the node, by its number.
-    Shard(ShardId, u64),
-    /// A shard of another node, by its number, over the link of this lane.
-    Peer(NodeId, LaneId, u64),
-}
-
-/// An errand on its way.
-pub struct ErrandTicket {
-    slots: Rc<Slots<ErrandAnswer>>,
-    until_ns: u64,
-}
-
-/// Errands of this shard, or that it passed on, without an answer.
-#[derive(Default)]
-pub struct Errands {
-    last: u64,
-    /// With when they are given up.
-    waiting: Map<u64, (Origin, u64)>,
-    doer: Option<Doer>,
-}
-
-impl Errands {
-    fn add(&mut self, origin: Origin, until_ns: u64) -> u64 {
-        self.last += 1;
-        self.waiting.insert(self.last, (origin, until_ns));
-        self.last
-    }
-
-    /// Forgets those whose time is over.
-    pub fn expire(&mut self, now_ns: u64) {
-        self.waiting.retain(|_, (_, until_ns)| *until_ns > now_ns);
-    }
-}
 
 impl ShardLoop {
     /// Who does the errands that come to this shard.
     pub fn does_errands(&self, doer: Doer) {
-        self.errands.borrow_mut().doer = Some(doer);
+        self.errands.borrow_mut().set_doer(doer);
     }
 
     /// Asks the leader of a journal and waits for the answer; none when nobody leads it, or none came in time.
@@ -108,9 +55,9 @@ impl ShardLoop {
 
     fn do_errand(self: &Rc<Self>, origin: Origin, errand: Errand) {
         // Before the shard serves there is nobody: whoever asks asks again.
-        let Some(doer) = self.errands.borrow().doer.clone() else { return };
+        let Some(doer) = self.errands.borrow().doer() else { return };
         let this = Rc::clone(self);
-        doer(errand, Answering(Box::new(move |answer| this.answer_errand(origin, answer))));
+        doer(errand, Answering::new(move |answer| this.answer_errand(origin, answer)));
     }
 
     fn answer_errand(&self, origin: Origin, answer: ErrandAnswer) {
@@ -144,30 +91,13 @@ impl ShardLoop {
 
     /// An answer came from another shard or node; one that nobody waits for any more is for nobody.
     pub(super) fn errand_done(&self, id: u64, answer: ErrandAnswer) {
-        let origin = self.errands.borrow_mut().waiting.remove(&id);
-        if let Some((origin, _)) = origin {
+        let origin = self.errands.borrow_mut().remove(id);
+        if let Some(origin) = origin {
             self.answer_errand(origin, answer);
         }
     }
 
     pub(super) fn expire_errands(&self) {
         self.errands.borrow_mut().expire(self.now().mono_ns);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_errand_that_is_never_answered_is_forgotten() {
-        let mut errands = Errands::default();
-        let first = errands.add(Origin::Here(Slots::new(1)), 10);
-        let second = errands.add(Origin::Shard(ShardId(1), 5), 11);
-        assert_ne!(first, second);
-        errands.expire(9);
-        assert_eq!(errands.waiting.len(), 2);
-        errands.expire(10);
-        assert!(!errands.waiting.contains_key(&first) && errands.waiting.contains_key(&second));
     }
 }
