@@ -43,6 +43,8 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
         _ => None,
     };
     if let Some((partitions, factor)) = coordinated {
+        assert!(partitions > 0, "{}: its names have to belong somewhere", new.name);
+        assert!(factor.is_none_or(|factor| factor > 0), "{}: {factor:?} copies", new.name);
         // All groups or transactions depend on it: it is worth its copies where they can be.
         let usual = if view.nodes.len() >= 3 { defaults.1.max(3) } else { defaults.1 };
         defaults = (partitions, factor.unwrap_or(usual));
@@ -53,6 +55,7 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
         new.partitions = i32::try_from(new.by_hand.len()).unwrap_or(i32::MAX);
         new.replication_factor = i16::try_from(first.replicas.len()).unwrap_or(i16::MAX);
     }
+    assert!(defaults.0 > 0 && defaults.1 > 0, "settings were checked when they were set: {defaults:?}");
     let partitions = if new.partitions == -1 { defaults.0 } else { new.partitions };
     let factor = if new.replication_factor == -1 { defaults.1 } else { new.replication_factor };
     // A negative number is as wrong as zero, and the rules know that one.

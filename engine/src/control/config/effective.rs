@@ -239,9 +239,13 @@ fn super_users(list: &str) -> Vec<String> {
 }
 
 fn transaction_config(statics: &Statics) -> TransactionConfig {
+    let timeout_max_ms = static_number(statics, "transaction.max.timeout.ms");
+    let id_expiration_ms = static_number(statics, "transactional.id.expiration.ms");
+    assert!(timeout_max_ms > 0, "a transaction has time: {timeout_max_ms} ms");
+    assert!(id_expiration_ms > 0, "an id is not forgotten while it is made: {id_expiration_ms} ms");
     TransactionConfig {
-        timeout_max_ms: static_number(statics, "transaction.max.timeout.ms"),
-        id_expiration_ms: static_number(statics, "transactional.id.expiration.ms"),
+        timeout_max_ms,
+        id_expiration_ms,
         expiry_interval_ms: static_number(
             statics,
             "transaction.remove.expired.transaction.cleanup.interval.ms",
