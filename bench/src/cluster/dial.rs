@@ -5,7 +5,7 @@ use super::directory::Directory;
 use glommio::net::TcpStream;
 use net::access::sasl_dialog::SaslDialog;
 use net::access::stream::may_be_sent;
-use net::client::client_socket::ClientSocket;
+use net::client::any_socket::AnySocket;
 use net::client::socket::Socket;
 use net::client::tls_socket::TlsSocket;
 use net::tls::buffers::TlsBuffers;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Connects; the error is a kind of trouble, for the figures.
-pub async fn dial(directory: &Directory, address: SocketAddr) -> Result<ClientSocket, String> {
+pub async fn dial(directory: &Directory, address: SocketAddr) -> Result<AnySocket, String> {
     let stream = TcpStream::connect(address)
         .await
         .map_err(|error| format!("connect: {}", std::io::Error::from(error).kind()))?;
@@ -28,7 +28,7 @@ pub async fn dial(directory: &Directory, address: SocketAddr) -> Result<ClientSo
     let _ = stream.set_nodelay(true);
     let access = directory.access();
     let socket = match &access.tls {
-        None => ClientSocket::Plain(Socket::new(stream)),
+        None => AnySocket::Plain(Socket::new(stream)),
         Some(config) => {
             let name =
                 ServerName::try_from(directory.host_of(&address)).map_err(|error| format!("TLS: {error}"))?;
@@ -38,7 +38,7 @@ pub async fn dial(directory: &Directory, address: SocketAddr) -> Result<ClientSo
                 TlsSession::client(tls.map_err(|error| format!("TLS: {error}"))?, Rc::clone(&buffers));
             let socket = TlsSocket::new(Socket::new(stream), session, buffers);
             socket.shake_hands().await.map_err(|error| format!("TLS: {error}"))?;
-            ClientSocket::Tls(Box::new(socket))
+            AnySocket::Tls(Box::new(socket))
         }
     };
     if let Some(login) = &access.login {
@@ -55,7 +55,7 @@ pub async fn dial(directory: &Directory, address: SocketAddr) -> Result<ClientSo
 }
 
 /// One answer, without its length.
-async fn receive(socket: &ClientSocket) -> Result<Vec<u8>, String> {
+async fn receive(socket: &AnySocket) -> Result<Vec<u8>, String> {
     let mut length = [0; 4];
     fill(socket, &mut length).await?;
     let bytes = u32::from_be_bytes(length) as usize;
@@ -67,7 +67,7 @@ async fn receive(socket: &ClientSocket) -> Result<Vec<u8>, String> {
     Ok(answer)
 }
 
-async fn fill(socket: &ClientSocket, to: &mut [u8]) -> Result<(), String> {
+async fn fill(socket: &AnySocket, to: &mut [u8]) -> Result<(), String> {
     let mut filled = 0;
     while filled < to.len() {
         let read = socket.read(&mut to[filled..], || {}).await;

@@ -7,7 +7,7 @@ use crate::clock::{backoff, now_ns};
 use crate::cluster::cold::CLIENT_ID;
 use crate::cluster::dial::dial;
 use crate::cluster::errors;
-use net::client::client_socket::ClientSocket;
+use net::client::any_socket::AnySocket;
 use net::kafka::client::{ClientHead, FetchAsk, FetchBounds, FetchedPart, batch, read_fetched, write_fetch};
 use std::rc::Rc;
 use std::time::Duration;
@@ -224,7 +224,7 @@ async fn within<T>(in_time: Duration, done: impl Future<Output = Result<T, Strin
 }
 
 /// Reads one answer with its length in front; gives its length.
-async fn receive(socket: &ClientSocket, buffer: &mut Vec<u8>) -> Result<usize, String> {
+async fn receive(socket: &AnySocket, buffer: &mut Vec<u8>) -> Result<usize, String> {
     let (mut filled, mut wanted) = (0, 4);
     while filled < wanted {
         let read = socket.read(&mut buffer[filled..], || {}).await;

@@ -7,7 +7,7 @@ use crate::clock::{backoff, now_ns, ns};
 use crate::cluster::errors::{self, Remedy};
 use crate::stats::interval::Interval;
 use crate::stats::spread::Intended;
-use net::client::client_socket::ClientSocket;
+use net::client::any_socket::AnySocket;
 use net::kafka::client::{ProducedPart, read_produced};
 use std::rc::Rc;
 
@@ -23,7 +23,7 @@ struct Answer {
 }
 
 /// Reads answers until the connection ends.
-pub async fn read(producer: Rc<Producer>, link: Rc<Link>, socket: Rc<ClientSocket>) {
+pub async fn read(producer: Rc<Producer>, link: Rc<Link>, socket: Rc<AnySocket>) {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut filled = 0;
     let ended = loop {

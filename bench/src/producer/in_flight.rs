@@ -2,7 +2,7 @@
 
 use crate::producer::partition::Batch;
 use crate::wake::Bell;
-use net::client::client_socket::ClientSocket;
+use net::client::any_socket::AnySocket;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ pub struct Link {
     pub broker: i32,
     pub bell: Bell,
     pub in_flight: RefCell<VecDeque<Request>>,
-    pub socket: RefCell<Option<Rc<ClientSocket>>>,
+    pub socket: RefCell<Option<Rc<AnySocket>>>,
     /// The reader has ended; the connection is of no more use.
     pub lost: Cell<bool>,
     /// Since when it cannot be connected; 0: it can.

@@ -9,7 +9,7 @@ use crate::cluster::cold::CLIENT_ID;
 use crate::cluster::dial::dial;
 use crate::producer::Link;
 use crate::producer::in_flight::Request;
-use net::client::client_socket::ClientSocket;
+use net::client::any_socket::AnySocket;
 use net::kafka::client::{ClientHead, ProduceEncoder};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -43,14 +43,14 @@ pub async fn run(producer: Rc<Producer>, link: Rc<Link>) {
     }
 }
 
-async fn connect(producer: &Producer, address: Option<SocketAddr>) -> Result<ClientSocket, String> {
+async fn connect(producer: &Producer, address: Option<SocketAddr>) -> Result<AnySocket, String> {
     let address = address.ok_or("connect: the broker is not known")?;
     dial(&producer.shared.directory, address).await
 }
 
 /// Sends until the connection is lost or the producer is over; then everything without an answer
 /// is to be sent again.
-async fn serve(producer: &Rc<Producer>, link: &Rc<Link>, socket: Rc<ClientSocket>) {
+async fn serve(producer: &Rc<Producer>, link: &Rc<Link>, socket: Rc<AnySocket>) {
     link.lost.set(false);
     *link.socket.borrow_mut() = Some(Rc::clone(&socket));
     let reader = answers::read(Rc::clone(producer), Rc::clone(link), Rc::clone(&socket));
@@ -162,7 +162,7 @@ impl Writer<'_> {
         None
     }
 
-    async fn send(&mut self, socket: &ClientSocket, bodies: &Bodies) -> std::io::Result<()> {
+    async fn send(&mut self, socket: &AnySocket, bodies: &Bodies) -> std::io::Result<()> {
         let (text, cuts) = self.encoder.finish();
         let mut pieces: Vec<&[u8]> = Vec::with_capacity(2 * cuts.len() + 1);
         let mut from = 0;

@@ -6,8 +6,8 @@
 //! own queue and stops only itself. An idle connection holds no buffer.
 
 use crate::client::answer::Answer;
+use crate::client::any_socket::AnySocket;
 use crate::client::budget::Share;
-use crate::client::client_socket::ClientSocket;
 use crate::client::connections::{Connections, OpenConnection, WaitsFor};
 use crate::client::frame::Frame;
 use crate::client::login::{Login, LoginAnswer};
@@ -64,7 +64,7 @@ pub struct Connection {
     address: SocketAddr,
     /// What the client called itself last.
     client_id: RefCell<Rc<str>>,
-    socket: ClientSocket,
+    socket: AnySocket,
     _place: ClientPlace,
     shared: Rc<Connections>,
     queue: RefCell<VecDeque<Queued>>,

@@ -2,8 +2,8 @@
 //! means, which is `kafka`'s.
 
 pub mod answer;
+pub mod any_socket;
 pub mod budget;
-pub mod client_socket;
 pub mod connection;
 pub mod connections;
 pub mod frame;

@@ -1,6 +1,6 @@
 //! What the TLS connections of one shard share: certificates, buffers, and the pace of handshakes.
 
-use crate::client::client_socket::ClientSocket;
+use crate::client::any_socket::AnySocket;
 use crate::client::handshake_pace::HandshakePace;
 use crate::client::socket::Socket;
 use crate::client::tls_socket::TlsSocket;
@@ -34,14 +34,14 @@ impl ShardTls {
 }
 
 /// A client's socket as its listener has them.
-pub fn socket(stream: TcpStream, listener: &Listener, tls: Option<&ShardTls>) -> Option<ClientSocket> {
+pub fn socket(stream: TcpStream, listener: &Listener, tls: Option<&ShardTls>) -> Option<AnySocket> {
     let socket = Socket::new(stream);
     if !listener.protocol.is_encrypted() {
-        return Some(ClientSocket::Plain(socket));
+        return Some(AnySocket::Plain(socket));
     }
     let tls = tls.expect("a listener within TLS is not begun without certificates");
     match tls.begin(socket) {
-        Ok(socket) => Some(ClientSocket::Tls(Box::new(socket))),
+        Ok(socket) => Some(AnySocket::Tls(Box::new(socket))),
         Err(error) => {
             tracing::error!("a connection was closed: TLS cannot begin: {error}");
             None

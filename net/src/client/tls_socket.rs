@@ -5,6 +5,7 @@ use crate::client::socket::Socket;
 use crate::shard::completion::Waiters;
 use crate::tls::buffers::{PLAIN_BYTES_MAX, RECORD_OVERHEAD_MAX, SEALED_BYTES_MAX, TlsBuffers};
 use crate::tls::session::{TlsRead, TlsSession, TlsSessionError};
+use rustls::pki_types::CertificateDer;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -60,6 +61,13 @@ impl TlsSocket {
         let session = self.session.borrow();
         let certificates = session.state().peer_certificates()?;
         certificates.first().map(|certificate| certificate.to_vec())
+    }
+
+    /// All the certificates that the peer showed.
+    pub fn peer_chain(&self) -> Vec<CertificateDer<'static>> {
+        let session = self.session.borrow();
+        let chain = session.state().peer_certificates().unwrap_or_default();
+        chain.iter().map(|certificate| certificate.clone().into_owned()).collect()
     }
 
     /// What was agreed on, such as `TLSv1_3`.

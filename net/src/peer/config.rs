@@ -1,6 +1,7 @@
 //! The `[cluster]` part of the configuration: where this node listens for the others, and who
 //! they are. Resolves nothing but this node's own address: another's may not have a name yet.
 
+use super::secure::PeerTls;
 use crate::process::address::Address;
 use crate::process::refusal::Refusal;
 use clap::Args;
@@ -29,6 +30,12 @@ pub struct ClusterOptions {
     #[arg(long, global = true)]
     pub insecure_peers: bool,
 
+    /// Whether links to other nodes are within TLS (1.3, both ends show certificates, see --tls-folder):
+    /// off; prefer, where the other end speaks it; require. To change it on a running cluster take all
+    /// nodes to prefer first, one after the other [default: off]
+    #[arg(long, value_name = "MODE", global = true)]
+    pub peer_tls: Option<PeerTls>,
+
     /// Where this node stands, such as a rack or a zone: replicas of a partition are put into
     /// different ones where there are enough, and clients are told
     #[arg(long, value_name = "NAME", global = true)]
@@ -36,7 +43,7 @@ pub struct ClusterOptions {
 }
 
 /// The keys under `[cluster]`; a test holds them and [`ClusterOptions`] together.
-pub const CLUSTER_KEYS: [&str; 4] = ["peers", "peer-listen", "insecure-peers", "rack"];
+pub const CLUSTER_KEYS: [&str; 5] = ["peers", "peer-listen", "insecure-peers", "peer-tls", "rack"];
 
 /// Sizes in which a cluster is formed.
 const SIZES: [usize; 3] = [3, 5, 7];
@@ -51,6 +58,7 @@ pub struct ClusterConfig {
     /// Shard 0 of every listed node, this one among them.
     pub peers: BTreeMap<NodeId, Address>,
     pub insecure: bool,
+    pub tls: PeerTls,
 }
 
 impl ClusterOptions {
@@ -60,6 +68,7 @@ impl ClusterOptions {
             peers: if self.peers.is_empty() { file.peers } else { self.peers },
             peer_listen: self.peer_listen.or(file.peer_listen),
             insecure_peers: self.insecure_peers || file.insecure_peers,
+            peer_tls: self.peer_tls.or(file.peer_tls),
             rack: self.rack.or(file.rack),
         }
     }
@@ -81,16 +90,17 @@ impl ClusterOptions {
             Some(listen) => Address::parse("--peer-listen", listen)?.resolve("--peer-listen")?,
             None => own.resolve("--peers, this node:")?,
         };
-        if !listen.ip().is_loopback() && !self.insecure_peers {
+        let tls = self.peer_tls.unwrap_or_default();
+        if !listen.ip().is_loopback() && !self.insecure_peers && tls != PeerTls::Require {
             return Err(Refusal::usage(
                 format!(
                     "listening for other nodes on {listen}, beyond this machine, where links have neither \
                      encryption nor authentication: whoever reaches the port can read and write everything"
                 ),
-                "add --insecure-peers if none but the cluster's nodes can reach that network",
+                "add --peer-tls require, or --insecure-peers if none but the cluster's nodes can reach that network",
             ));
         }
-        Ok(Some(ClusterConfig { listen, peers, insecure: self.insecure_peers }))
+        Ok(Some(ClusterConfig { listen, peers, insecure: self.insecure_peers, tls }))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::frame::{self, FrameError, FrameKind, HEADER_BYTES};
 use super::handshake::{Hello, HelloError, Refused};
-use crate::client::socket::Socket;
+use crate::client::any_socket::AnySocket;
 use engine::disk::{BLOCK, Buffer, BufferPool, IO_BYTES_MAX};
 use engine::entry::bytes::NoEntry;
 use engine::formation::report::ReportError;
@@ -53,6 +53,14 @@ pub enum LinkError {
     Full(usize),
     #[error("the node called again")]
     Replaced,
+    #[error(
+        "its link is in the clear, and this node's are within TLS: start it with --peer-tls prefer or require"
+    )]
+    InTheClear,
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("{0}")]
+    Certificate(String),
     #[error("its name has no address yet")]
     NoAddress,
 }
@@ -102,7 +110,7 @@ pub trait Progress {
 
 /// Reads one frame.
 pub async fn receive(
-    socket: &Socket,
+    socket: &AnySocket,
     pool: &BufferPool,
     progress: &impl Progress,
 ) -> Result<Incoming, LinkError> {
@@ -126,7 +134,11 @@ pub async fn receive(
 }
 
 /// Sends all of a turn's frames with as few calls as the socket takes; `progress` is told of each.
-pub async fn send(socket: &Socket, frames: &[Outgoing], progress: impl Fn(usize)) -> Result<(), LinkError> {
+pub async fn send(
+    socket: &AnySocket,
+    frames: &[Outgoing],
+    progress: impl Fn(usize),
+) -> Result<(), LinkError> {
     let header = |frame: &Outgoing| frame::header(frame.kind, &frame.body, frame.entry_bytes());
     let headers: Vec<[u8; HEADER_BYTES]> = frames.iter().map(header).collect();
     let mut pieces: Vec<&[u8]> = Vec::with_capacity(frames.len() * 3);
@@ -141,7 +153,7 @@ pub async fn send(socket: &Socket, frames: &[Outgoing], progress: impl Fn(usize)
 
 /// Says hello, reads the other's and judges it; a refusal is told to the other end.
 pub async fn greet(
-    socket: &Socket,
+    socket: &AnySocket,
     pool: &BufferPool,
     ours: &Hello,
     is_listed: impl Fn(NodeId) -> bool,
@@ -162,14 +174,14 @@ pub async fn greet(
 }
 
 /// Tells the other end why the link is closed.
-pub async fn refuse(socket: &Socket, reason: &str) {
+pub async fn refuse(socket: &AnySocket, reason: &str) {
     let frame = Outgoing::small(FrameKind::Refusal, reason.as_bytes().to_vec());
     // It may be gone: what counts is this end's reason.
     let _ = send(socket, &[frame], |_| ()).await;
 }
 
 /// Tells the other end that it runs on an older copy of its folder, and which start was met.
-pub async fn refuse_old(socket: &Socket, seen: u64, reason: &str) {
+pub async fn refuse_old(socket: &AnySocket, seen: u64, reason: &str) {
     let body = [&seen.to_le_bytes(), reason.as_bytes()].concat();
     let _ = send(socket, &[Outgoing::small(FrameKind::OldCopy, body)], |_| ()).await;
 }
@@ -198,7 +210,7 @@ pub fn refusal_text(body: &[u8]) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
 }
 
-async fn read_exact(socket: &Socket, into: &mut [u8], progress: &impl Progress) -> Result<(), LinkError> {
+async fn read_exact(socket: &AnySocket, into: &mut [u8], progress: &impl Progress) -> Result<(), LinkError> {
     let mut filled = 0;
     while filled < into.len() {
         match socket.read(&mut into[filled..], || progress.waits()).await? {
@@ -215,19 +227,21 @@ async fn read_exact(socket: &Socket, into: &mut [u8], progress: &impl Progress) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::socket::Socket;
     use crate::peer::handshake::VERSIONS;
     use engine::ids::{ClusterId, Incarnation, Run, ShardId};
     use glommio::LocalExecutor;
     use glommio::net::{TcpListener, TcpStream};
 
-    fn with_pair<F: Future<Output = ()>>(test: impl FnOnce(Socket, Socket, BufferPool) -> F) {
+    fn with_pair<F: Future<Output = ()>>(test: impl FnOnce(AnySocket, AnySocket, BufferPool) -> F) {
         LocalExecutor::default().run(async {
             let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
             let address = listener.local_addr().expect("an address");
             let (called, calling) =
                 futures_lite::future::zip(listener.accept(), TcpStream::connect(address)).await;
             let (called, calling) = (called.expect("accepted"), calling.expect("connected"));
-            test(Socket::new(called), Socket::new(calling), BufferPool::new(8 << 20)).await;
+            let plain = |stream| AnySocket::Plain(Socket::new(stream));
+            test(plain(called), plain(calling), BufferPool::new(8 << 20)).await;
         });
     }
 

@@ -8,6 +8,8 @@ use super::handshake::{Hello, VERSIONS};
 use super::link::{self, Incoming, LinkError, Outgoing, refusal_text};
 use super::open_link::{OpenLink, Traffic};
 use super::roster::{Place, Roster};
+use super::secure::{Secured, Security};
+use crate::client::any_socket::AnySocket;
 use crate::client::socket::{self, Socket};
 use crate::shard::completion::Waiters;
 use engine::control::View;
@@ -17,7 +19,9 @@ use engine::formation::Report;
 use engine::ids::{ClusterId, Incarnation, LaneId, NodeId, Run, ShardId};
 use engine::peer::PeerMessage;
 use engine::register::{Meeting, Met, Register};
+use futures_lite::future::or;
 use glommio::net::{TcpListener, TcpStream};
+use rustls::pki_types::CertificateDer;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -90,6 +94,8 @@ type Other = (NodeId, ShardId);
 
 pub struct Links {
     place: Place,
+    /// Where links are within TLS, or may be.
+    security: Option<Security>,
     addresses: Arc<Addresses>,
     roster: RefCell<Roster>,
     identity: Cell<Option<Identity>>,
@@ -102,7 +108,9 @@ pub struct Links {
     /// Whom a task calls whenever there is no link.
     called: RefCell<BTreeSet<Other>>,
     /// Sockets within their handshake, and since when.
-    greeting: RefCell<Vec<(Rc<Socket>, Instant)>>,
+    greeting: RefCell<Vec<(Rc<AnySocket>, Instant)>>,
+    /// Sockets before it, that become secure.
+    securing: Cell<usize>,
     /// Notified when a link opened or ended.
     changed: Waiters,
     refused: Cell<u64>,
@@ -119,6 +127,7 @@ impl Links {
     /// what they bring.
     pub fn new(
         place: Place,
+        security: Option<Security>,
         addresses: Arc<Addresses>,
         pool: BufferPool,
         queue_bytes_max: usize,
@@ -126,6 +135,7 @@ impl Links {
     ) -> Rc<Self> {
         Rc::new(Self {
             place,
+            security,
             roster: RefCell::new(Roster::new(&addresses.nodes())),
             addresses,
             identity: Cell::new(None),
@@ -136,6 +146,7 @@ impl Links {
             open: RefCell::default(),
             called: RefCell::default(),
             greeting: RefCell::default(),
+            securing: Cell::new(0),
             changed: Waiters::default(),
             refused: Cell::new(0),
             closed: Cell::new(0),
@@ -203,6 +214,9 @@ impl Links {
     /// Looks at the time; called on the shard's tick.
     pub fn tick(&self) {
         self.open.borrow().values().for_each(|link| link.tick());
+        if self.security.as_ref().is_some_and(Security::has_changed) {
+            self.close_distrusted();
+        }
         for (socket, since) in self.greeting.borrow().iter() {
             if since.elapsed() > GREETING_MAX {
                 socket.shutdown();
@@ -211,6 +225,16 @@ impl Links {
         if !self.greeting.borrow().is_empty() {
             // Those that wait for something else than their socket look at the time, too.
             self.changed.notify();
+        }
+    }
+
+    /// Certificates changed: links that could not begin any more end.
+    fn close_distrusted(&self) {
+        let security = self.security.as_ref().expect("it changed");
+        for link in self.open.borrow().values() {
+            if let Some(Err(error)) = link.chain.as_deref().map(|chain| security.is_still_good(chain)) {
+                link.close(error);
+            }
         }
     }
 
@@ -286,7 +310,7 @@ impl Links {
     async fn accept(self: Rc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok(_) if self.greeting.borrow().len() >= GREETINGS_MAX => {
+                Ok(_) if self.greeting.borrow().len() + self.securing.get() >= GREETINGS_MAX => {
                     self.refused.set(self.refused.get() + 1);
                 }
                 Ok(stream) => {
@@ -311,11 +335,12 @@ impl Links {
     /// From the handshake to the end of the link; an error is a handshake that came to nothing.
     async fn serve(self: &Rc<Self>, stream: TcpStream, to: Option<Other>) -> Result<(), LinkError> {
         stream.set_nodelay(true).map_err(io::Error::from)?;
-        let socket = Rc::new(Socket::new(stream));
+        let Secured { socket, chain } = self.secure(stream, to).await?;
+        let socket = Rc::new(socket);
         self.greeting.borrow_mut().push((Rc::clone(&socket), Instant::now()));
-        let greeted = self.greet(&socket, to).await;
+        let greeted = self.greet(&socket, chain.as_deref(), to).await;
         self.greeting.borrow_mut().retain(|(greeting, _)| !Rc::ptr_eq(greeting, &socket));
-        let link = self.open(greeted?, socket);
+        let link = self.open(greeted?, socket, chain);
         let seen = self.read(&link).await;
         if let LinkError::OldCopyThere { seen, .. } = seen {
             (self.deliver)(News::OldCopy { by: link.theirs.node, seen });
@@ -325,7 +350,34 @@ impl Links {
         Ok(())
     }
 
-    async fn greet(&self, socket: &Socket, to: Option<Other>) -> Result<Hello, LinkError> {
+    /// TLS, where this node and the other one speak it.
+    async fn secure(&self, stream: TcpStream, to: Option<Other>) -> Result<Secured, LinkError> {
+        let Some(security) = &self.security else {
+            return Ok(Secured { socket: AnySocket::Plain(Socket::new(stream)), chain: None });
+        };
+        self.securing.set(self.securing.get() + 1);
+        let secured = async {
+            match to {
+                Some(other) => security.call(stream, other).await,
+                None => security.answer(stream).await,
+            }
+        };
+        let late = async {
+            glommio::timer::sleep(GREETING_MAX).await;
+            Err(LinkError::Silent(GREETING_MAX.as_millis() as u64))
+        };
+        let secured = or(secured, late).await;
+        assert!(self.securing.get() > 0, "this one is counted");
+        self.securing.set(self.securing.get() - 1);
+        secured
+    }
+
+    async fn greet(
+        &self,
+        socket: &AnySocket,
+        chain: Option<&[CertificateDer<'static>]>,
+        to: Option<Other>,
+    ) -> Result<Hello, LinkError> {
         // A caller may come before the folder was read.
         self.changed.until(|| self.identity.get().is_some()).await;
         let Identity { cluster, incarnation, run } = self.identity.get().expect("waited for");
@@ -338,6 +390,10 @@ impl Links {
             (self.deliver)(News::OldCopy { by, seen: *seen });
         }
         let theirs = theirs?;
+        if let Some(Err(error)) = self.security.as_ref().map(|security| security.check(chain, theirs.node)) {
+            link::refuse(socket, &error.to_string()).await;
+            return Err(error);
+        }
         self.meet(socket, &theirs).await?;
         let other = (theirs.node, theirs.shard);
         let known = self.open.borrow().get(&other).cloned();
@@ -351,7 +407,7 @@ impl Links {
 
     /// Lets in only what is written down: a process that was started earlier than one that was met
     /// runs on an older copy of its folder, and has forgotten what it promised.
-    async fn meet(&self, socket: &Socket, theirs: &Hello) -> Result<(), LinkError> {
+    async fn meet(&self, socket: &AnySocket, theirs: &Hello) -> Result<(), LinkError> {
         let Hello { node, incarnation, run, .. } = *theirs;
         let (met, begin) = (Met { node, incarnation, run }, Instant::now());
         let meeting = || self.register.borrow().as_ref().map(|register| register.meet(&met));
@@ -373,17 +429,28 @@ impl Links {
     }
 
     /// The newest link of a pair counts.
-    fn open(&self, theirs: Hello, socket: Rc<Socket>) -> Rc<OpenLink> {
+    fn open(
+        &self,
+        theirs: Hello,
+        socket: Rc<AnySocket>,
+        chain: Option<Vec<CertificateDer<'static>>>,
+    ) -> Rc<OpenLink> {
         let other = (theirs.node, theirs.shard);
         let before = self.open.borrow().get(&other).cloned();
         if let Some(before) = before {
             before.close(LinkError::Replaced);
             self.forget(&before);
         }
-        let link = OpenLink::start(theirs, socket, self.queue_bytes_max);
+        let link = OpenLink::start(theirs, socket, chain, self.queue_bytes_max);
         self.open.borrow_mut().insert(other, Rc::clone(&link));
         self.complaints.borrow_mut().remove(&other);
-        tracing::info!(shard = self.place.shard.0, node = other.0.0, their_shard = other.1.0, "linked");
+        tracing::info!(
+            shard = self.place.shard.0,
+            node = other.0.0,
+            their_shard = other.1.0,
+            tls = link.chain.is_some(),
+            "linked"
+        );
         self.tell_lanes(&link);
         link
     }

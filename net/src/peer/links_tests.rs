@@ -53,7 +53,7 @@ impl Node {
             }
             other => seen.borrow_mut().push(other),
         };
-        let links = Links::new(place, addresses, BufferPool::new(1 << 20), queue_bytes_max, deliver);
+        let links = Links::new(place, None, addresses, BufferPool::new(1 << 20), queue_bytes_max, deliver);
         *itself.borrow_mut() = Some(Rc::clone(&links));
         links.learn_register(Arc::new(Register::default()));
         links.listen(address).expect("a free port");
@@ -224,7 +224,7 @@ fn a_queue_that_nobody_empties_closes_its_link_and_pins_no_more() {
 /// Sends bytes to a node after an honest hello, and waits until it hangs up.
 async fn after_hello(node: &Node, bytes: &[u8]) {
     let stream = TcpStream::connect(node.address).await.expect("connected");
-    let socket = Socket::new(stream);
+    let socket = AnySocket::Plain(Socket::new(stream));
     let hello = Hello {
         versions: VERSIONS,
         cluster: ClusterId(5),

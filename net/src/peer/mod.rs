@@ -11,3 +11,4 @@ pub mod link;
 pub mod links;
 pub mod open_link;
 pub mod roster;
+pub mod secure;

@@ -4,9 +4,10 @@
 use super::frame::FrameKind;
 use super::handshake::Hello;
 use super::link::{self, LinkError, Outgoing, Progress};
-use crate::client::socket::Socket;
+use crate::client::any_socket::AnySocket;
 use crate::shard::completion::Waiters;
 use engine::ids::LaneId;
+use rustls::pki_types::CertificateDer;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -34,7 +35,9 @@ pub struct OpenLink {
     pub theirs: Hello,
     /// The lanes of which the engine was told that they are up.
     pub told: RefCell<Vec<LaneId>>,
-    socket: Rc<Socket>,
+    /// The certificates that the other end showed, where the link is within TLS.
+    pub chain: Option<Vec<CertificateDer<'static>>>,
+    socket: Rc<AnySocket>,
     queue: RefCell<VecDeque<Outgoing>>,
     /// Bytes of the frames in the queue and of those being written.
     queued_bytes: Cell<usize>,
@@ -51,11 +54,17 @@ pub struct OpenLink {
 
 impl OpenLink {
     /// Takes over a socket whose handshake is done, and starts the task that writes to it.
-    pub fn start(theirs: Hello, socket: Rc<Socket>, queue_bytes_max: usize) -> Rc<Self> {
+    pub fn start(
+        theirs: Hello,
+        socket: Rc<AnySocket>,
+        chain: Option<Vec<CertificateDer<'static>>>,
+        queue_bytes_max: usize,
+    ) -> Rc<Self> {
         let now = Instant::now();
         let link = Rc::new(Self {
             theirs,
             told: RefCell::default(),
+            chain,
             socket,
             queue: RefCell::default(),
             queued_bytes: Cell::new(0),
@@ -73,7 +82,7 @@ impl OpenLink {
         link
     }
 
-    pub fn socket(&self) -> &Socket {
+    pub fn socket(&self) -> &AnySocket {
         &self.socket
     }
 

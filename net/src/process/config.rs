@@ -3,6 +3,7 @@
 
 use super::node_config::NodeConfig;
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
+use crate::peer::secure::PeerTls;
 use crate::process::access;
 use crate::process::address::Address;
 use crate::process::kafka_settings;
@@ -92,7 +93,7 @@ impl Config {
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
             advertised: listeners.advertised(options.cluster.rack),
-            tls: TlsConfig::check(tls, &kafka, &listeners)?,
+            tls: TlsConfig::check(tls, &kafka, &listeners, peer_of(cluster.as_ref(), node_id))?,
             listeners,
             plaintext_passwords: options.allow_plaintext_passwords,
             kafka,
@@ -170,6 +171,7 @@ impl Config {
             described += &format!("peers = [{}]\n", peers.join(", "));
             described += &format!("peer-listen = {}\n", text(&cluster.listen));
             described += &format!("insecure-peers = {}\n", cluster.insecure);
+            described += &format!("peer-tls = {}\n", text(&cluster.tls.name()));
         }
         described
     }
@@ -292,6 +294,11 @@ fn segment_bytes(bytes: u64) -> Result<u64, Refusal> {
         return Err(Refusal::usage(why, "use such as 24MiB, 256MiB or 1GiB"));
     }
     Ok(bytes)
+}
+
+/// The node whose certificate other nodes are shown, where links are within TLS.
+fn peer_of(cluster: Option<&ClusterConfig>, node: NodeId) -> Option<NodeId> {
+    cluster.filter(|cluster| cluster.tls != PeerTls::Off).map(|_| node)
 }
 
 fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {

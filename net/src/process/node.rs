@@ -49,6 +49,7 @@ pub fn run(
                 let all = config.listeners.0.iter();
                 all.map(|one| (Arc::clone(&one.listener), of_shard(one.listen, shard))).collect()
             },
+            peer_tls: config.cluster.as_ref().map(|cluster| cluster.tls).unwrap_or_default(),
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             sasl: sasl.clone(),
             tls: tls.clone(),

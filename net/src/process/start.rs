@@ -8,6 +8,7 @@ use crate::client::sasl::token_file::TokenFile;
 use crate::observe::http;
 use crate::observe::status::Status;
 use crate::peer::config::ClusterConfig;
+use crate::peer::secure::PeerTls;
 use crate::process::address::Address;
 use crate::process::config::Config;
 use crate::process::data_folder::{DataFolder, SegmentBytes};
@@ -78,8 +79,9 @@ impl Prepared {
         }
         if let Some(cluster) = &self.config.cluster
             && !cluster.listen.ip().is_loopback()
+            && cluster.tls != PeerTls::Require
         {
-            tracing::warn!("links to other nodes are plaintext without authentication (--insecure-peers)");
+            tracing::warn!("links to other nodes may be plaintext without authentication (--insecure-peers)");
         }
         if let Some(tls) = &self.tls {
             if tls.current().has_rsa_key() {

@@ -3,9 +3,10 @@
 
 use crate::process::listeners::Listeners;
 use crate::process::refusal::Refusal;
-use crate::tls::live::LiveTls;
+use crate::tls::live::{LiveTls, TlsAsked};
 use crate::tls::material::{ClientCertificates, TlsPaths};
 use crate::tls::principal::PrincipalRules;
+use engine::ids::NodeId;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub struct TlsOptions {
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
     pub paths: TlsPaths,
-    asked: ClientCertificates,
+    asked: TlsAsked,
     rules: PrincipalRules,
 }
 
@@ -36,27 +37,27 @@ impl TlsConfig {
         options: TlsOptions,
         kafka: &[(String, String)],
         listeners: &Listeners,
+        node: Option<NodeId>,
     ) -> Result<Option<Self>, Refusal> {
         let paths = options.paths()?;
         let encrypted = listeners.0.iter().find(|one| one.listener.protocol.is_encrypted());
         let Some(paths) = paths else {
-            return match encrypted {
+            let listener = encrypted.map(|one| format!("--listener {}", one.described()));
+            return match listener.or(node.map(|_| "--peer-tls".to_owned())) {
                 None => Ok(None),
-                Some(one) => {
-                    let what = format!("--listener {} needs certificates", one.described());
-                    Err(Refusal::usage(what, REMEDY))
-                }
+                Some(option) => Err(Refusal::usage(format!("{option} needs certificates"), REMEDY)),
             };
         };
         let value = |name| kafka.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let asked =
+        let clients =
             value(CLIENT_AUTH).map(|value| ClientCertificates::named(value).expect("checked as a setting"));
         let rules = PrincipalRules::parse(value(MAPPING_RULES).unwrap_or_default()).map_err(|what| {
             let remedy =
                 "write RULE:PATTERN/REPLACEMENT/ with L or U behind, or DEFAULT, with commas between";
             Refusal::usage(format!("{MAPPING_RULES}: {what}"), remedy)
         })?;
-        Ok(Some(Self { paths, asked: asked.unwrap_or_default(), rules }))
+        let asked = TlsAsked { clients: clients.unwrap_or_default(), node };
+        Ok(Some(Self { paths, asked, rules }))
     }
 
     /// Reads the files.
@@ -100,7 +101,7 @@ mod tests {
         let listeners = Listeners::parse(None, &named, &[]).expect("good");
         let kafka: Vec<_> =
             kafka.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        TlsConfig::check(options, &kafka, &listeners)
+        TlsConfig::check(options, &kafka, &listeners, None)
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
         assert!(refused.contains("A=SSL://127.0.0.1:9192") && refused.contains("--tls-folder"), "{refused}");
         let folder = TlsOptions { folder: Some("/f".into()), ..TlsOptions::default() };
         let config = check(folder, &[("ssl.client.auth", "required")], &ssl).expect("good").expect("some");
-        assert_eq!(config.asked, ClientCertificates::Required);
+        assert_eq!(config.asked.clients, ClientCertificates::Required);
         assert_eq!(config.paths.key, PathBuf::from("/f/node.key"));
     }
 

@@ -7,6 +7,7 @@ use crate::client::sasl::shard_sasl::SaslSetup;
 use crate::kafka::listener::Listener;
 use crate::observe::status::{Phase, Status};
 use crate::peer::addresses::Addresses;
+use crate::peer::secure::{PeerTls, Security};
 use crate::process::descriptors::Descriptors;
 use crate::process::end::{End, NodeError};
 use crate::shard::mailbox::Ends;
@@ -34,6 +35,8 @@ pub struct ShardSetup {
     pub listeners: Vec<(Arc<Listener>, SocketAddr)>,
     /// Where this shard listens for other nodes, and where they are.
     pub peers: Option<(SocketAddr, Arc<Addresses>)>,
+    /// Whether links to them are within TLS.
+    pub peer_tls: PeerTls,
     pub sasl: SaslSetup,
     /// Certificates, where a listener is within TLS.
     pub tls: Option<Arc<LiveTls>>,
@@ -61,6 +64,7 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         data_dir,
         listeners,
         peers,
+        peer_tls,
         sasl,
         tls,
         status,
@@ -79,7 +83,9 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
     let shard = ShardLoop::new(config, engine, disk, Arc::clone(&status), on_fatal);
     if let Some((listen, addresses)) = peers {
         let queue_bytes_max = (engine_bytes / LINK_SHARE).max(LINK_QUEUE_BYTES_MIN);
-        let linked = shard.link(PeerSetup { listen, addresses, pool, queue_bytes_max });
+        let security = tls.clone().filter(|_| peer_tls != PeerTls::Off);
+        let security = security.map(|tls| Security::new(tls, peer_tls));
+        let linked = shard.link(PeerSetup { listen, addresses, security, pool, queue_bytes_max });
         linked.map_err(|error| NodeError::Environment(format!("cannot listen on {listen}: {error}")))?;
     }
     shard.start(ends);

@@ -2,14 +2,24 @@
 //! Connections keep what they began with; what cannot be used is told, and what was good stays.
 
 use super::material::{ClientCertificates, TlsFileError, TlsMaterial, TlsPaths};
+use super::peers::PeerConfigs;
 use super::principal::PrincipalRules;
+use engine::ids::NodeId;
 use rustls::ServerConfig;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the certificates are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsAsked {
+    pub clients: ClientCertificates,
+    /// The node whose name must be in them, where links to others are within TLS.
+    pub node: Option<NodeId>,
+}
 
 /// Shared by all threads; each new connection asks once.
 pub struct LiveTls {
     paths: TlsPaths,
-    asked: ClientCertificates,
+    asked: TlsAsked,
     pub rules: PrincipalRules,
     state: Mutex<LiveState>,
 }
@@ -23,6 +33,9 @@ struct LiveState {
 /// What one look at the files gave.
 pub struct Loaded {
     pub clients: Arc<ServerConfig>,
+    peers: Option<PeerConfigs>,
+    /// How many there were, this one included.
+    pub number: u64,
     material: TlsMaterial,
 }
 
@@ -37,15 +50,10 @@ pub enum TlsChange {
 }
 
 impl LiveTls {
-    pub fn load(
-        paths: TlsPaths,
-        asked: ClientCertificates,
-        rules: PrincipalRules,
-    ) -> Result<Arc<Self>, TlsFileError> {
-        let loaded = Arc::new(
-            Loaded::of(TlsMaterial::load(&paths)?, asked)
-                .map_err(|what| TlsFileError { path: paths.key.clone(), what: what.to_string() })?,
-        );
+    pub fn load(paths: TlsPaths, asked: TlsAsked, rules: PrincipalRules) -> Result<Arc<Self>, TlsFileError> {
+        let loaded = Loaded::of(TlsMaterial::load(&paths)?, asked, 1);
+        let loaded = loaded.map_err(|what| TlsFileError { path: paths.certificate.clone(), what })?;
+        let loaded = Arc::new(loaded);
         let state = Mutex::new(LiveState { loaded, told: None });
         Ok(Arc::new(Self { paths, asked, rules, state }))
     }
@@ -63,7 +71,7 @@ impl LiveTls {
             if material.is_same_as(&state.loaded.material) {
                 return Ok(None);
             }
-            Loaded::of(material, self.asked).map(Some).map_err(|error| error.to_string())
+            Loaded::of(material, self.asked, state.loaded.number + 1).map(Some)
         });
         match taken {
             Ok(None) => {
@@ -89,8 +97,21 @@ impl LiveTls {
 }
 
 impl Loaded {
-    fn of(material: TlsMaterial, asked: ClientCertificates) -> Result<Self, rustls::Error> {
-        Ok(Self { clients: Arc::new(material.for_clients(asked)?), material })
+    fn of(material: TlsMaterial, asked: TlsAsked, number: u64) -> Result<Self, String> {
+        let clients = material.for_clients(asked.clients).map_err(|error| error.to_string())?;
+        let peers = asked.node.map(|node| {
+            let peers = material.for_peers()?;
+            if peers.own.node == node {
+                return Ok(peers);
+            }
+            Err(format!("it is the certificate of node {}, this is node {node}", peers.own.node))
+        });
+        Ok(Self { clients: Arc::new(clients), peers: peers.transpose()?, number, material })
+    }
+
+    /// How other nodes are spoken to.
+    pub fn peers(&self) -> &PeerConfigs {
+        self.peers.as_ref().expect("links within TLS were asked for when they were loaded")
     }
 
     /// Until when the node's certificate counts, seconds since 1970.
@@ -114,7 +135,6 @@ mod tests {
     use super::*;
     use crate::tls::authority::CertificateAuthority;
     use crate::tls::files;
-    use engine::ids::NodeId;
     use std::time::Duration;
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -127,7 +147,8 @@ mod tests {
         let node = authority.node(NodeId(1), &host, DAY).expect("made");
         let load = || {
             let rules = PrincipalRules::default();
-            LiveTls::load(TlsPaths::in_folder(&node), ClientCertificates::Required, rules)
+            let asked = TlsAsked { clients: ClientCertificates::Required, node: Some(NodeId(1)) };
+            LiveTls::load(TlsPaths::in_folder(&node), asked, rules)
         };
         let live = load().expect("loaded");
         let first = live.current();
@@ -147,6 +168,19 @@ mod tests {
         assert!(load().is_err(), "a node does not start with it");
         files::write(&key, &good).expect("written");
         assert_eq!(live.look(), TlsChange::Nothing, "what is there is what counts");
+        // Key and certificate fit each other, and are another node's.
+        let kept = tempfile::tempdir().expect("a folder");
+        for name in [files::NODE, files::NODE_KEY] {
+            std::fs::copy(node.join(name), kept.path().join(name)).expect("kept");
+            std::fs::copy(other.join(name), node.join(name)).expect("copied");
+        }
+        assert!(
+            matches!(live.look(), TlsChange::Refused(what) if what.contains("of node 2, this is node 1"))
+        );
+        for name in [files::NODE, files::NODE_KEY] {
+            std::fs::copy(kept.path().join(name), node.join(name)).expect("put back");
+        }
+        assert_eq!(live.look(), TlsChange::Nothing);
         for name in [files::CA, files::NODE, files::NODE_KEY] {
             let path = node.join(name);
             let good = std::fs::read_to_string(&path).expect("a file");

@@ -1,6 +1,7 @@
 //! A node's certificates and key as its files have them, and what rustls makes of them.
 
 use super::files;
+use super::peers::PeerConfigs;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -105,6 +106,11 @@ impl TlsMaterial {
     pub fn has_rsa_key(&self) -> bool {
         let key = default_provider().key_provider.load_private_key(self.key.clone_key());
         key.is_ok_and(|key| key.algorithm() == SignatureAlgorithm::RSA)
+    }
+
+    /// How other nodes are spoken to.
+    pub fn for_peers(&self) -> Result<PeerConfigs, String> {
+        PeerConfigs::of(&self.certificates, &self.key, &self.roots)
     }
 
     /// How clients are served: TLS 1.2 and 1.3 as rustls has them by default.

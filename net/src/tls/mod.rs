@@ -7,6 +7,7 @@ pub mod files;
 pub mod live;
 pub mod material;
 pub mod node_name;
+pub mod peers;
 pub mod principal;
 pub mod session;
 pub mod words;

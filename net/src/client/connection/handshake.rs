@@ -2,7 +2,7 @@
 //! client is by its certificate.
 
 use super::Connection;
-use crate::client::client_socket::ClientSocket;
+use crate::client::any_socket::AnySocket;
 use crate::client::shard_tls::ShardTls;
 use crate::client::tls_socket::{HandshakeError, TlsSocket};
 use crate::kafka::codec::other_protocol::OtherProtocol;
@@ -19,7 +19,7 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 impl Connection {
     /// Whether requests may be read; at once where the listener is in the clear.
     pub(super) async fn shake_hands(&self) -> bool {
-        let ClientSocket::Tls(socket) = &self.socket else { return true };
+        let AnySocket::Tls(socket) = &self.socket else { return true };
         let tls = self.shared.tls.as_ref().expect("the socket was made by it");
         let over = async {
             let is_over = || self.closed.get() || self.reading_ended.get();

@@ -5,6 +5,7 @@ use super::ShardLoop;
 use crate::peer::addresses::Addresses;
 use crate::peer::links::{Identity, Links, News};
 use crate::peer::roster::Place;
+use crate::peer::secure::Security;
 use crate::shard::leaders::Leadership;
 use crate::shard::mailbox::{Mail, Mailbox};
 use engine::control::View;
@@ -28,6 +29,8 @@ pub struct PeerSetup {
     /// This shard's own.
     pub listen: SocketAddr,
     pub addresses: Arc<Addresses>,
+    /// Where links are within TLS, or may be.
+    pub security: Option<Security>,
     /// The engine's: what comes is received into its buffers.
     pub pool: BufferPool,
     /// What may wait for one other shard.
@@ -39,9 +42,16 @@ impl ShardLoop {
     pub fn link(self: &Rc<Self>, setup: PeerSetup) -> io::Result<()> {
         let place = Place { node: self.config.node, shard: self.shard(), shards: self.config.shards };
         let this = Rc::clone(self);
-        let links = Links::new(place, setup.addresses, setup.pool, setup.queue_bytes_max, move |news| {
-            this.news(news);
-        });
+        let links = Links::new(
+            place,
+            setup.security,
+            setup.addresses,
+            setup.pool,
+            setup.queue_bytes_max,
+            move |news| {
+                this.news(news);
+            },
+        );
         links.listen(setup.listen)?;
         *self.links.borrow_mut() = Some(links);
         Ok(())

@@ -1,16 +1,16 @@
-//! A client's socket, in the clear or within TLS: the same to who reads requests and writes answers.
+//! A socket in the clear or within TLS: the same to who reads and writes.
 
 use crate::client::socket::Socket;
 use crate::client::tls_socket::TlsSocket;
 use std::io;
 
-pub enum ClientSocket {
+pub enum AnySocket {
     /// What is written goes to the kernel from where it lies.
     Plain(Socket),
     Tls(Box<TlsSocket>),
 }
 
-impl ClientSocket {
+impl AnySocket {
     /// Reads what is there, up to the length of `into`; 0 at the end. `waits` is called when
     /// nothing was there.
     pub async fn read(&self, into: &mut [u8], waits: impl Fn()) -> io::Result<usize> {
