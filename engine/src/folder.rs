@@ -6,7 +6,7 @@
 use crate::disk::DiskError;
 use crate::disk::io::Io;
 use crate::framing::{FrameKind, TEMPORARY_SUFFIX};
-use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, RaftId};
+use crate::ids::{ClusterId, Incarnation, Index, JournalId, NodeId, RaftId, RunId};
 use zerocopy::little_endian::{U16, U32, U64, U128};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -28,6 +28,7 @@ pub const INSTALL: &str = "install";
 const SEGMENT_SUFFIX: &str = ".seg";
 const INDEX_SUFFIX: &str = ".idx";
 const CHECKPOINT_SUFFIX: &str = ".ckpt";
+const RUN_SUFFIX: &str = ".run";
 
 /// Gives the reserve up: a checkpoint, an index or a record of the node found no room. It may be gone already.
 pub async fn give_up_reserve(io: &Io) {
@@ -99,6 +100,8 @@ pub enum JournalFile {
     Index(Index),
     /// By the last index it covers.
     Checkpoint(Index),
+    /// Batches that were rewritten.
+    Run(RunId),
     LocalCheckpoint,
     Install,
     Quarantine,
@@ -114,6 +117,7 @@ impl JournalFile {
             Self::Segment(base) => format!("{:020}{SEGMENT_SUFFIX}", base.0),
             Self::Index(base) => format!("{:020}{INDEX_SUFFIX}", base.0),
             Self::Checkpoint(last) => format!("{:020}{CHECKPOINT_SUFFIX}", last.0),
+            Self::Run(run) => format!("{:020}{RUN_SUFFIX}", run.0),
             Self::LocalCheckpoint => LOCAL_CHECKPOINT.to_owned(),
             Self::Install => INSTALL.to_owned(),
             Self::Quarantine => QUARANTINE.to_owned(),
@@ -138,6 +142,7 @@ impl JournalFile {
                     SEGMENT_SUFFIX => Self::Segment(index),
                     INDEX_SUFFIX => Self::Index(index),
                     CHECKPOINT_SUFFIX => Self::Checkpoint(index),
+                    RUN_SUFFIX => Self::Run(RunId(index.0)),
                     _ => return None,
                 }
             }

@@ -68,3 +68,10 @@ fn read_at(file: &File, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
     content.truncate(filled);
     Ok(content)
 }
+
+/// Where two files, or parts of them, first differ.
+pub fn first_difference(one: &[u8], other: &[u8]) -> Option<u64> {
+    let differs = one.iter().zip(other).position(|(one, other)| one != other);
+    let shorter = (one.len() != other.len()).then(|| one.len().min(other.len()));
+    differs.or(shorter).map(|byte| byte as u64)
+}

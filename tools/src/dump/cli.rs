@@ -37,6 +37,8 @@ pub enum Command {
     Records(RecordsArgs),
     /// The index files of sealed segments
     Index(IndexArgs),
+    /// Runs: files of rewritten batches, their partitions, and the chunks of those
+    Runs(RunsArgs),
     /// Term, vote, commit and synced bound of each journal, copy by copy
     HardState(Path),
     /// Nodes, topics, partitions, spans and configurations, from the meta journal
@@ -89,6 +91,22 @@ pub enum IndexTable {
     Items,
     Epochs,
     Entries,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    #[command(flatten)]
+    pub path: Path,
+    /// Which of their tables
+    #[arg(long, value_enum, default_value = "runs")]
+    pub table: RunTable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunTable {
+    Runs,
+    Partitions,
+    Chunks,
 }
 
 #[derive(Debug, Args)]

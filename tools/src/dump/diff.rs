@@ -3,11 +3,12 @@
 //! Compared up to the lower of the two known commits: behind it either may have a tail that the
 //! other has not, or has differently, and that is no fault.
 
-use super::bytes::SegmentBytes;
+use super::bytes::{SegmentBytes, first_difference};
 use super::journal::Journal;
 use super::names::known_commit;
 use super::out::Out;
 use super::progress::Progress;
+use super::runs;
 use super::scan::{Scanner, Step};
 use super::source::Source;
 use super::trouble::{Trouble, exit};
@@ -28,7 +29,7 @@ pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
             let text = format!("journal {} is of two different clusters", left.id());
             return Err(Trouble::Usage(text));
         }
-        if journals_part(left, right, &progress, out)? {
+        if journals_part(left, right, &progress, out)? | runs_part(left, right, out)? {
             code = exit::DAMAGE;
         }
     }
@@ -38,6 +39,24 @@ pub fn diff(a: &Source, b: &Source, out: &mut Out<'_>) -> Result<u8, Trouble> {
         }
     }
     Ok(code)
+}
+
+/// Each run that both have, by the first byte at which it differs.
+fn runs_part(left: &Journal, right: &Journal, out: &mut Out<'_>) -> Result<bool, Trouble> {
+    let (compared, parted) = runs::parted(left, right)?;
+    for part in &parted {
+        out.row(row! {
+            "journal" => left.id().0,
+            "result" => "runs part",
+            "run" => part.run.0,
+            "file_a" => part.file.clone(),
+            "position_a" => part.position,
+        })?;
+    }
+    if compared > 0 && parted.is_empty() {
+        out.row(row! { "journal" => left.id().0, "result" => "runs identical", "runs" => compared })?;
+    }
+    Ok(!parted.is_empty())
 }
 
 fn only_in(journal: &Journal, source: &Source, out: &mut Out<'_>) -> Result<(), Trouble> {
@@ -83,12 +102,6 @@ fn journals_part(
         "entries" => compared,
     })?;
     Ok(false)
-}
-
-fn first_difference(one: &[u8], other: &[u8]) -> Option<u64> {
-    let differs = one.iter().zip(other).position(|(one, other)| one != other);
-    let shorter = (one.len() != other.len()).then(|| one.len().min(other.len()));
-    differs.or(shorter).map(|byte| byte as u64)
 }
 
 fn part_row(

@@ -26,6 +26,7 @@ pub fn refuse_without_meaning(command: &Command, common: &Common) -> Result<(), 
         Command::Meta(_) => ("meta", false),
         Command::Index(_) => ("index", true),
         Command::Checkpoint(_) => ("checkpoint", true),
+        Command::Runs(_) => ("runs", true),
         _ => return Ok(()),
     };
     let given = [

@@ -3,7 +3,7 @@
 use crate::dump::bytes::SegmentBytes;
 use crate::dump::remark::Remark;
 use crate::dump::trouble::Trouble;
-use engine::ids::{Index, JournalId, JournalIdentity};
+use engine::ids::{Index, JournalId, JournalIdentity, RunId};
 use engine::journal::format::hard_state::HardStateRead;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -60,6 +60,8 @@ pub struct Journal {
     pub orphans: Vec<(Index, PathBuf)>,
     /// By last index.
     pub checkpoints: Vec<(Index, PathBuf)>,
+    /// By id.
+    pub runs: Vec<(RunId, PathBuf)>,
     pub local_checkpoint: Option<PathBuf>,
 }
 

@@ -56,6 +56,7 @@ pub fn journal_folder(dir: &Path, is_live: bool) -> Result<Option<Journal>, Rema
         segments: Vec::new(),
         orphans: Vec::new(),
         checkpoints: Vec::new(),
+        runs: Vec::new(),
         local_checkpoint: None,
     };
     read_hard_state(dir, &mut journal, is_live)?;
@@ -143,6 +144,7 @@ fn list_files(dir: &Path, journal: &mut Journal) -> Result<(), Trouble> {
                 journal.orphans.push((base, path));
             }
             Some(JournalFile::Checkpoint(last)) => journal.checkpoints.push((last, path)),
+            Some(JournalFile::Run(run)) => journal.runs.push((run, path)),
             Some(JournalFile::LocalCheckpoint) => journal.local_checkpoint = Some(path),
             _ => {}
         }

@@ -53,6 +53,7 @@ pub fn lone_segment(path: &Path, secret: Option<u64>) -> Result<Journal, Trouble
         segments: vec![segment],
         orphans: Vec::new(),
         checkpoints: Vec::new(),
+        runs: Vec::new(),
         local_checkpoint: None,
     })
 }

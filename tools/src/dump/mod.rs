@@ -20,6 +20,7 @@ mod out;
 mod progress;
 mod records;
 mod remark;
+mod runs;
 mod scan;
 mod segment_check;
 mod settled;
@@ -101,6 +102,9 @@ fn command(cli: &Cli, out: &mut Out<'_>) -> Result<u8, Trouble> {
         Command::Index(args) => (&args.path.path, &|c, out| {
             index::index(&c.source, common, args.table, &c.filter, &c.names, out).map(|()| exit::CLEAN)
         }),
+        Command::Runs(args) => {
+            (&args.path.path, &|c, out| runs::runs(&c.source, args.table, &c.filter, &c.names, out))
+        }
         Command::Checkpoint(args) => {
             (&args.path, &|c, out| state::checkpoint(&c.source, &c.filter, &c.names, out))
         }

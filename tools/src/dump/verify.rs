@@ -10,6 +10,7 @@ use super::out::Out;
 use super::progress::Progress;
 use super::records::DECOMPRESSED_BYTES_MAX;
 use super::remark::Remark;
+use super::runs;
 use super::segment_check::{Depth, SegmentCheck, check};
 use super::source::Source;
 use super::trouble::{Trouble, exit};
@@ -56,6 +57,7 @@ pub fn verify(
         }
         report.totals.add(&judged.totals);
         report.remarks(&judged.remarks)?;
+        report.remarks(&runs::remarks(journal, &names)?)?;
     }
     report.end()
 }

@@ -3,6 +3,7 @@
 //! and shows no record as good that nobody wrote.
 
 use super::folder::{contents, golden};
+use super::runs::add_run;
 use engine::rng::Rng;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 /// In the gate; `DURAMEN_DUMP_SEEDS` tries more.
 const SEEDS: u64 = 40;
 const DEADLINE: Duration = Duration::from_secs(20);
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 16] = [
     &["verify"],
     &["verify", "--strict"],
     &["segments"],
@@ -30,6 +31,8 @@ const COMMANDS: [&[&str]; 14] = [
     &["meta"],
     &["checkpoint"],
     &["stats"],
+    &["runs"],
+    &["runs", "--table", "chunks"],
     &["diff"],
 ];
 
@@ -133,6 +136,7 @@ fn records(out: &str) -> impl Iterator<Item = Value> {
 fn one_seed(seed: u64, written: &BTreeSet<String>) -> BTreeSet<i32> {
     let mut rng = Rng::new(seed);
     let dir = golden();
+    add_run(dir.path());
     let files: Vec<_> = contents(dir.path()).into_keys().collect();
     let done: Vec<_> = (0..1 + rng.below(3)).map(|_| spoil(dir.path(), &files, &mut rng)).collect();
     let case = format!("seed {seed}: {}", done.join("; "));

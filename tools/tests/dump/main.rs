@@ -7,6 +7,7 @@ mod groups;
 mod marks;
 mod missing;
 mod newer;
+mod runs;
 
 use engine::folder::journal_dir;
 use folder::{DATA, LAST, SYNCED, VALUE, contents, flip, golden as folder, identity, position_of, segment};

@@ -42,7 +42,8 @@ pub async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
             Some(JournalFile::Install) => listing.has_install = true,
             // Half-written files, and the segment prepared for later: made again when needed.
             Some(JournalFile::Temporary) => io.remove(&format!("{dir}/{}", entry.name)).await?,
-            Some(JournalFile::Quarantine) | None => {}
+            // Nothing makes runs yet: one that is there is left alone.
+            Some(JournalFile::Run(_) | JournalFile::Quarantine) | None => {}
         }
     }
     listing.checkpoints.sort_unstable();
