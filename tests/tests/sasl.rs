@@ -1,11 +1,14 @@
 //! Who a client is, by SASL: what the broker answers on the wire, and other people's clients.
 
 use kafka_wire::{ApiVersionsRequest, MetadataRequest, SaslAuthenticateResponse};
+use net::client::sasl::oauthbearer::BearerMessage;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tests::process::broker::test_folder;
 use tests::process::sasl::{self, PASSWORD, authenticate, handshake, sasl_port, scram};
+use tests::process::tokens::TokenIssuer;
 use tests::process::wire::{Wire, request};
-use tests::process::{Broker, Deadline, binary, foreign};
+use tests::process::{Broker, Deadline, binary, foreign, workspace_folder};
 
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const ILLEGAL_SASL_STATE: i16 = 34;
@@ -248,4 +251,107 @@ fn duramen_commands_say_who_they_are() {
     assert!(code == Some(1) && said.contains("--password-file"), "{code:?} {said}");
     let (code, said) = run(&["topic", "list"]);
     assert!(code == Some(2) && said.contains("closed"), "{code:?} {said}");
+}
+
+/// A broker that takes tokens, and who issues them.
+fn with_tokens() -> (Broker, TokenIssuer) {
+    let issuer = TokenIssuer::generate();
+    let folder = test_folder();
+    let keys = folder.path().join("jwks.json");
+    issuer.write_keys(&keys);
+    let url = format!("sasl.oauthbearer.jwks.endpoint.url=file://{}", keys.display());
+    let broker = sasl::start(&[
+        "sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN,OAUTHBEARER",
+        "sasl.oauthbearer.expected.issuer=tests",
+        "sasl.oauthbearer.expected.audience=duramen",
+        &url,
+    ]);
+    // It is read when the broker starts, and missed by nobody in the time of a test.
+    drop(folder);
+    (broker, issuer)
+}
+
+#[test]
+fn a_token_ends_its_connection() {
+    let (broker, issuer) = with_tokens();
+    let mut wire = connect(&broker);
+    let begun = Instant::now();
+    assert_eq!(handshake(&mut wire, "OAUTHBEARER", 1).error_code, 0);
+    let answer = authenticate(&mut wire, &BearerMessage::write(&issuer.token("toni", 4)), 1);
+    assert_eq!(answer.error_code, 0, "{:?}", answer.error_message);
+    assert!((2000..=4000).contains(&answer.session_lifetime_ms), "{}", answer.session_lifetime_ms);
+    assert_eq!(asks_metadata(&mut wire), 2);
+    assert!(is_closed(&mut wire), "though it asks nothing");
+    assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
+    let mut other = connect(&broker);
+    assert_eq!(handshake(&mut other, "OAUTHBEARER", 1).error_code, 0);
+    let forged = TokenIssuer::generate().token("toni", 60);
+    let refused = authenticate(&mut other, &BearerMessage::write(&forged), 1);
+    assert_eq!(&refused.auth_bytes[..], br#"{"status":"invalid_token"}"#);
+    assert_eq!(authenticate(&mut other, b"\x01", 1).error_code, SASL_AUTHENTICATION_FAILED);
+}
+
+/// Kafka's console tools, and with them its Java client.
+#[test]
+fn java_by_each_mechanism() {
+    let (broker, issuer) = with_tokens();
+    let (password, token) = (broker.folder().join("password"), broker.folder().join("token"));
+    std::fs::write(&password, PASSWORD).expect("written");
+    std::fs::write(&token, issuer.token("toni", 3600)).expect("written");
+    let run = |secret: &std::path::Path, mechanisms: &[&str]| {
+        let mut command = Command::new("timeout");
+        command.arg("300").arg(workspace_folder().join("tests/kafka-tools/sasl"));
+        command.arg(format!("127.0.0.1:{}", sasl_port(&broker))).arg("anna").arg(secret).args(mechanisms);
+        let output = command.output().expect("bash runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.code() {
+            Some(0) => {}
+            Some(77) => drop(foreign::skip::<()>("java_by_each_mechanism", said.trim())),
+            _ => panic!("{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr)),
+        }
+    };
+    run(&password, &["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]);
+    run(&token, &["OAUTHBEARER"]);
+}
+
+/// More at once than an attacker's host opens in a moment: those who are known are served, and nobody leads anew.
+#[test]
+fn a_flood_of_handshakes_moves_no_leader() {
+    let broker = sasl::start(&["sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN"]);
+    let mut known = connect(&broker);
+    assert_eq!(scram(&mut known, "anna", PASSWORD, 1).error_code, 0);
+    let elections = || {
+        let page = broker.metrics();
+        let lines = page.lines().filter(|line| line.starts_with("duramen_journal_elections_total"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = elections();
+    let until = Instant::now() + Duration::from_secs(5);
+    let asked = std::thread::scope(|scope| {
+        for thread in 0..16 {
+            let port = sasl_port(&broker) + thread % 2;
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    let Ok(mut wire) = Wire::connect(port) else { continue };
+                    let mut request = kafka_wire::SaslHandshakeRequest::default();
+                    request.mechanism = "SCRAM-SHA-256".into();
+                    wire.begin(1, 1, &request);
+                    if wire.receive().is_ok() {
+                        let mut first = kafka_wire::SaslAuthenticateRequest::default();
+                        first.auth_bytes = b"n,,n=nobody,r=nonce".to_vec().into();
+                        wire.begin(2, 1, &first);
+                        _ = wire.receive();
+                    }
+                }
+            });
+        }
+        let mut asked = 0;
+        while Instant::now() < until {
+            assert_eq!(asks_metadata(&mut known), 2);
+            asked += 1;
+        }
+        asked
+    });
+    assert!(asked > 20, "{asked} requests in 5 s");
+    assert_eq!(elections(), before);
 }

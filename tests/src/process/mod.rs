@@ -16,6 +16,7 @@ pub mod sasl;
 pub mod small_disk;
 pub mod stream;
 pub mod tls;
+pub mod tokens;
 pub mod verify;
 pub mod wire;
 
