@@ -53,6 +53,14 @@ fn explain(code: i16) -> (String, &'static str) {
         code::INVALID_CONFIG => ("INVALID_CONFIG", SAID),
         code::INVALID_REQUEST => ("INVALID_REQUEST", SAID),
         code::UNACCEPTABLE_CREDENTIAL => ("UNACCEPTABLE_CREDENTIAL", SAID),
+        code::SECURITY_DISABLED => (
+            "SECURITY_DISABLED",
+            "start the brokers with --super-user User:NAME, which turns access rules on",
+        ),
+        code::CLUSTER_AUTHORIZATION_FAILED => (
+            "CLUSTER_AUTHORIZATION_FAILED",
+            "ask as a super user, or have a right to the cluster given by one",
+        ),
         code::RESOURCE_NOT_FOUND => {
             ("RESOURCE_NOT_FOUND", "`duramen user list` shows the users that there are")
         }

@@ -3,6 +3,7 @@
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
+mod acl;
 mod broker_ids;
 mod ca;
 mod cluster;
@@ -32,7 +33,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// What may come first on the command line, instead of a broker's options.
-pub const NOUNS: [&str; 5] = ["topic", "group", "cluster", "user", "ca"];
+pub const NOUNS: [&str; 6] = ["topic", "group", "cluster", "user", "acl", "ca"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
@@ -74,6 +75,12 @@ enum Noun {
         #[command(subcommand)]
         verb: user::Verb,
     },
+    /// Create, list and delete the rules of who may do what
+    #[command(after_help = AFTER_HELP)]
+    Acl {
+        #[command(subcommand)]
+        verb: acl::Verb,
+    },
     /// Make certificates for nodes and users
     #[command(after_help = AFTER_HELP)]
     Ca {
@@ -107,6 +114,7 @@ fn run(mut line: CommandLine) -> Result<ExitCode, Refusal> {
         Noun::Group { verb } => group::run(verb, &line.reach, out),
         Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
         Noun::User { verb } => user::run(verb, &line.reach, out),
+        Noun::Acl { verb } => acl::run(verb, &line.reach, out),
         Noun::Ca { verb } => ca::run(verb, out),
     }
 }
