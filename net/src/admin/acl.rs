@@ -19,7 +19,7 @@ pub enum Verb {
     /// Allow or deny something
     Create {
         #[command(flatten)]
-        who: Who,
+        who: RuleOf,
         /// What: Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs,
         /// IdempotentWrite or All. May be given more than once
         #[arg(long, value_name = "OPERATION", required = true, value_parser = operation)]
@@ -38,7 +38,7 @@ pub enum Verb {
     /// Take rules away: those that fit all that is given
     Delete {
         #[command(flatten)]
-        who: Who,
+        who: RuleOf,
         /// Only those of this operation. May be given more than once
         #[arg(long, value_name = "OPERATION", value_parser = operation)]
         operation: Vec<Operation>,
@@ -48,7 +48,7 @@ pub enum Verb {
 }
 
 #[derive(Args, Debug)]
-pub struct Who {
+pub struct RuleOf {
     /// Who may, such as User:alice; User:* is everybody
     #[arg(long, value_name = "User:NAME", conflicts_with = "deny", required_unless_present = "deny",
           value_parser = principal)]
@@ -63,7 +63,7 @@ pub struct Who {
 
 #[derive(Args, Debug)]
 #[group(multiple = false)]
-pub struct Resource {
+pub struct RuledResource {
     /// A topic; * is all
     #[arg(long, value_name = "NAME")]
     topic: Option<String>,
@@ -81,7 +81,7 @@ pub struct Resource {
 #[derive(Args, Debug)]
 pub struct What {
     #[command(flatten)]
-    resource: Resource,
+    resource: RuledResource,
     /// All whose names begin with what is given
     #[arg(long)]
     prefixed: bool,
@@ -120,7 +120,7 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
-impl Who {
+impl RuleOf {
     fn rule(&self) -> (Permission, &str) {
         match (&self.allow, &self.deny) {
             (Some(name), _) => (Permission::Allow, name),
@@ -133,7 +133,7 @@ impl Who {
 impl What {
     /// None where nothing is named.
     fn named(&self) -> Option<(ResourceType, &str)> {
-        let Resource { topic, group, transactional_id, cluster } = &self.resource;
+        let RuledResource { topic, group, transactional_id, cluster } = &self.resource;
         let by = |kind, name: &'_ Option<String>| name.is_some().then_some(kind);
         let kind = by(ResourceType::Topic, topic)
             .or(by(ResourceType::Group, group))
@@ -203,7 +203,7 @@ pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn creation(who: &Who, operations: &[Operation], what: &What) -> Result<CreateAclsRequest, Refusal> {
+fn creation(who: &RuleOf, operations: &[Operation], what: &What) -> Result<CreateAclsRequest, Refusal> {
     let (kind, name) = what.named().ok_or_else(nothing_named)?;
     let (permission, principal) = who.rule();
     let creation = |operation: &Operation| {
@@ -239,7 +239,7 @@ fn listing(principal: Option<&str>, what: &What) -> DescribeAclsRequest {
     request
 }
 
-fn deletion(who: &Who, operations: &[Operation], what: &What) -> Result<DeleteAclsRequest, Refusal> {
+fn deletion(who: &RuleOf, operations: &[Operation], what: &What) -> Result<DeleteAclsRequest, Refusal> {
     let (kind, name) = what.named().ok_or_else(nothing_named)?;
     let (permission, principal) = who.rule();
     let filter = |operation: i8| {
@@ -309,8 +309,8 @@ mod tests {
 
     #[test]
     fn a_rule_is_sent_for_each_operation_and_shown_with_its_prefix() {
-        let who = Who { allow: Some("User:a".to_owned()), deny: None, host: "*".to_owned() };
-        let resource = Resource {
+        let who = RuleOf { allow: Some("User:a".to_owned()), deny: None, host: "*".to_owned() };
+        let resource = RuledResource {
             topic: Some("orders.".to_owned()),
             group: None,
             transactional_id: None,
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(sent.collect::<Vec<_>>(), [(3, 4), (4, 4)]);
         let shown = rules_table(&[rule((2, 4, "orders."), ("User:a", "*", 3, 3))]);
         assert!(shown.contains("orders.… (prefix)") && shown.contains("Read"), "{shown}");
-        let nothing = Resource { topic: None, group: None, transactional_id: None, cluster: false };
+        let nothing = RuledResource { topic: None, group: None, transactional_id: None, cluster: false };
         assert!(creation(&who, &[Operation::All], &What { resource: nothing, prefixed: false }).is_err());
     }
 }
