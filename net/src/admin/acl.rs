@@ -25,7 +25,7 @@ pub enum Verb {
         #[arg(long, value_name = "OPERATION", required = true, value_parser = operation)]
         operation: Vec<Operation>,
         #[command(flatten)]
-        what: What,
+        what: RuledBy,
     },
     /// List the rules, or those of a user or a resource
     List {
@@ -33,7 +33,7 @@ pub enum Verb {
         #[arg(long, value_name = "User:NAME")]
         principal: Option<String>,
         #[command(flatten)]
-        what: What,
+        what: RuledBy,
     },
     /// Take rules away: those that fit all that is given
     Delete {
@@ -43,7 +43,7 @@ pub enum Verb {
         #[arg(long, value_name = "OPERATION", value_parser = operation)]
         operation: Vec<Operation>,
         #[command(flatten)]
-        what: What,
+        what: RuledBy,
     },
 }
 
@@ -79,7 +79,7 @@ pub struct RuledResource {
 }
 
 #[derive(Args, Debug)]
-pub struct What {
+pub struct RuledBy {
     #[command(flatten)]
     resource: RuledResource,
     /// All whose names begin with what is given
@@ -130,7 +130,7 @@ impl RuleOf {
     }
 }
 
-impl What {
+impl RuledBy {
     /// None where nothing is named.
     fn named(&self) -> Option<(ResourceType, &str)> {
         let RuledResource { topic, group, transactional_id, cluster } = &self.resource;
@@ -203,7 +203,7 @@ pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn creation(who: &RuleOf, operations: &[Operation], what: &What) -> Result<CreateAclsRequest, Refusal> {
+fn creation(who: &RuleOf, operations: &[Operation], what: &RuledBy) -> Result<CreateAclsRequest, Refusal> {
     let (kind, name) = what.named().ok_or_else(nothing_named)?;
     let (permission, principal) = who.rule();
     let creation = |operation: &Operation| {
@@ -223,7 +223,7 @@ fn nothing_named() -> Refusal {
     Refusal::usage("no resource is named", "give --topic, --group, --transactional-id or --cluster")
 }
 
-fn listing(principal: Option<&str>, what: &What) -> DescribeAclsRequest {
+fn listing(principal: Option<&str>, what: &RuledBy) -> DescribeAclsRequest {
     let mut request = DescribeAclsRequest::default();
     let named = what.named();
     request.resource_type_filter = named.map_or(ANY, |(kind, _)| kind as i8);
@@ -239,7 +239,7 @@ fn listing(principal: Option<&str>, what: &What) -> DescribeAclsRequest {
     request
 }
 
-fn deletion(who: &RuleOf, operations: &[Operation], what: &What) -> Result<DeleteAclsRequest, Refusal> {
+fn deletion(who: &RuleOf, operations: &[Operation], what: &RuledBy) -> Result<DeleteAclsRequest, Refusal> {
     let (kind, name) = what.named().ok_or_else(nothing_named)?;
     let (permission, principal) = who.rule();
     let filter = |operation: i8| {
@@ -316,13 +316,13 @@ mod tests {
             transactional_id: None,
             cluster: false,
         };
-        let what = What { resource, prefixed: true };
+        let what = RuledBy { resource, prefixed: true };
         let request = creation(&who, &[Operation::Read, Operation::Write], &what).expect("a topic");
         let sent = request.creations.iter().map(|one| (one.operation, one.resource_pattern_type));
         assert_eq!(sent.collect::<Vec<_>>(), [(3, 4), (4, 4)]);
         let shown = rules_table(&[rule((2, 4, "orders."), ("User:a", "*", 3, 3))]);
         assert!(shown.contains("orders.… (prefix)") && shown.contains("Read"), "{shown}");
         let nothing = RuledResource { topic: None, group: None, transactional_id: None, cluster: false };
-        assert!(creation(&who, &[Operation::All], &What { resource: nothing, prefixed: false }).is_err());
+        assert!(creation(&who, &[Operation::All], &RuledBy { resource: nothing, prefixed: false }).is_err());
     }
 }
