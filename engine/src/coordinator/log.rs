@@ -88,7 +88,8 @@ impl<V: Vocabulary> Log<V> {
             batch.push(NewRecord { key: Some(key), value: value.as_deref(), ..NewRecord::default() });
         }
         if let Some(within) = within {
-            batch.producer(within.producer, within.epoch, -1).attributes(attribute::TRANSACTIONAL);
+            // Sequences do not count here: the coordinator keeps its own order.
+            batch.producer(within.producer, within.epoch, 0).attributes(attribute::TRANSACTIONAL);
         }
         let guard = within.and_then(|within| within.guard);
         let number = self.next;

@@ -4,6 +4,8 @@ use super::context::Context;
 use super::dispatch::{self, Handler};
 use super::request_context::RequestContext;
 use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE};
+use crate::kafka::apis::add_offsets_to_txn::AddOffsetsToTxn;
+use crate::kafka::apis::add_partitions_to_txn::AddPartitionsToTxn;
 use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
@@ -24,8 +26,10 @@ use crate::kafka::apis::describe_log_dirs::DescribeLogDirs;
 use crate::kafka::apis::describe_producers::DescribeProducers;
 use crate::kafka::apis::describe_quorum::DescribeQuorum;
 use crate::kafka::apis::describe_topic_partitions::DescribeTopicPartitions;
+use crate::kafka::apis::describe_transactions::DescribeTransactions;
 use crate::kafka::apis::describe_user_scram_credentials::DescribeUserScramCredentials;
 use crate::kafka::apis::elect_leaders::ElectLeaders;
+use crate::kafka::apis::end_txn::EndTxn;
 use crate::kafka::apis::find_coordinator::FindCoordinator;
 use crate::kafka::apis::heartbeat::Heartbeat;
 use crate::kafka::apis::incremental_alter_configs::IncrementalAlterConfigs;
@@ -35,6 +39,7 @@ use crate::kafka::apis::leave_group::LeaveGroup;
 use crate::kafka::apis::list_config_resources::ListConfigResources;
 use crate::kafka::apis::list_groups::ListGroups;
 use crate::kafka::apis::list_offsets::ListOffsets;
+use crate::kafka::apis::list_transactions::ListTransactions;
 use crate::kafka::apis::metadata::Metadata;
 use crate::kafka::apis::offset_commit::OffsetCommit;
 use crate::kafka::apis::offset_delete::OffsetDelete;
@@ -42,12 +47,13 @@ use crate::kafka::apis::offset_fetch::OffsetFetch;
 use crate::kafka::apis::offset_for_leader_epoch::OffsetForLeaderEpoch;
 use crate::kafka::apis::reassignments::{AlterPartitionReassignments, ListPartitionReassignments};
 use crate::kafka::apis::sync_group::SyncGroup;
+use crate::kafka::apis::txn_offset_commit::TxnOffsetCommit;
 use crate::kafka::codec::wire::{Bytes, BytesMut, WireError};
 
 /// The APIs with a codec of their own. Produce is advertised from 0 and answered from 3: below
 /// that it is UNSUPPORTED_VERSION, but without these librdkafka 2.0 stops compressing.
 const HOT: [Api; 5] = [
-    Api { key: PRODUCE, min: 0, max: 11, flexible_from: 9 },
+    Api { key: PRODUCE, min: 0, max: 12, flexible_from: 9 },
     Api { key: FETCH, min: 4, max: 16, flexible_from: 12 },
     Api { key: API_VERSIONS, min: 0, max: 4, flexible_from: 3 },
     // A connection's own: who its client is (see `client::login`).
@@ -97,6 +103,8 @@ macro_rules! surface {
 
 // The list. What is not in it is not advertised.
 surface! {
+    AddOffsetsToTxn,
+    AddPartitionsToTxn,
     AlterClientQuotas,
     AlterConfigs,
     AlterPartitionReassignments,
@@ -119,7 +127,9 @@ surface! {
     DescribeQuorum,
     DescribeTopicPartitions,
     DescribeUserScramCredentials,
+    DescribeTransactions,
     ElectLeaders,
+    EndTxn,
     FindCoordinator,
     Heartbeat,
     IncrementalAlterConfigs,
@@ -129,6 +139,7 @@ surface! {
     ListGroups,
     ListConfigResources,
     ListOffsets,
+    ListTransactions,
     ListPartitionReassignments,
     Metadata,
     OffsetCommit,
@@ -136,6 +147,7 @@ surface! {
     OffsetFetch,
     OffsetForLeaderEpoch,
     SyncGroup,
+    TxnOffsetCommit,
 }
 
 fn api_of<H: Handler>() -> Api {

@@ -50,9 +50,34 @@ fn encode(correlation: i32, version: i16, error_code: i16, apis: &[Api]) -> Vec<
     if version >= 1 {
         writer.i32(0);
     }
-    writer.no_tags();
+    match version {
+        FLEXIBLE_FROM.. => writer.to.extend_from_slice(&features()),
+        _ => writer.no_tags(),
+    }
     header::seal(&mut answer, 0);
     answer
+}
+
+/// Features of the cluster: tag 0 what is supported, 1 since when, 2 what holds. Each transaction has an epoch
+/// of its own for clients that know that (`transaction.version` 2, KIP-890).
+fn features() -> Vec<u8> {
+    const NAME: &str = "transaction.version";
+    let one = |first: i16, second: i16| {
+        let mut feature = vec![2, NAME.len() as u8 + 1];
+        feature.extend_from_slice(NAME.as_bytes());
+        feature.extend_from_slice(&first.to_be_bytes());
+        feature.extend_from_slice(&second.to_be_bytes());
+        feature.push(0);
+        feature
+    };
+    let tags = [one(0, 2), 0i64.to_be_bytes().to_vec(), one(2, 2)];
+    let mut all = vec![tags.len() as u8];
+    for (tag, bytes) in (0..).zip(tags) {
+        all.push(tag);
+        all.push(u8::try_from(bytes.len()).ok().filter(|bytes| *bytes < 0x80).expect("one byte of length"));
+        all.extend_from_slice(&bytes);
+    }
+    all
 }
 
 #[cfg(test)]
@@ -69,6 +94,14 @@ mod tests {
             let response: ApiVersionsResponse = wire::decode(&answer[8..], version).expect("decodes");
             assert_eq!(response.api_keys.len(), apis.len());
             assert_eq!(answer[4..8], 5i32.to_be_bytes());
+            let finalized = response.finalized_features.iter();
+            let levels: Vec<i16> = finalized.map(|feature| feature.max_version_level).collect();
+            assert_eq!(levels, if version >= 3 { vec![2] } else { Vec::new() }, "version {version}");
+            if version >= 3 {
+                let supported = &response.supported_features[0];
+                assert_eq!((supported.name.as_str(), supported.max_version), ("transaction.version", 2));
+                assert_eq!(response.finalized_features_epoch, 0);
+            }
         }
     }
 

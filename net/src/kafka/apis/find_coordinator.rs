@@ -1,5 +1,5 @@
-//! FindCoordinator: the shard that leads the group's partition of the offsets topic, which is
-//! made when the first group comes.
+//! FindCoordinator: the shard that leads the partition of a group's or transactional id's topic, which
+//! is made when the first one comes.
 
 use super::metadata::wait_until_usable;
 use crate::kafka::broker::Broker;
@@ -16,6 +16,7 @@ use core::ops::RangeInclusive;
 use engine::control::propose::{self, NewTopic};
 use engine::coordinator::partition_of;
 use engine::groups::OFFSETS_TOPIC;
+use engine::transactions::TRANSACTIONS_TOPIC;
 use kafka_wire::{FindCoordinatorRequest, FindCoordinatorResponse};
 
 pub struct FindCoordinator;
@@ -43,8 +44,8 @@ impl Handler for FindCoordinator {
         RequestContext { version, peer, .. }: &RequestContext,
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
-        if request.key_type == GROUP {
-            make_offsets_topic(context).await;
+        if let Some(topic) = topic_of(request.key_type) {
+            make_topic(context, topic).await;
         }
         let (version, listener) = (*version, &*peer.listener);
         let mut response = FindCoordinatorResponse::default();
@@ -52,12 +53,12 @@ impl Handler for FindCoordinator {
             let mut pace = Pace::begin();
             for key in request.coordinator_keys {
                 pace.rest_if_late().await;
-                let found = find((context, listener), version, request.key_type, &key);
+                let found = find((context, listener), request.key_type, &key);
                 response.coordinators.push(coordinator(found, key));
             }
             return response;
         }
-        match find((context, listener), version, request.key_type, &request.key) {
+        match find((context, listener), request.key_type, &request.key) {
             Ok(broker) => {
                 (response.node_id, response.port) = (broker.id, i32::from(broker.port));
                 response.host = broker.host.as_str().into();
@@ -72,43 +73,35 @@ impl Handler for FindCoordinator {
     }
 }
 
-fn find(
-    (context, listener): (&Context, &Listener),
-    version: i16,
-    key_type: i8,
-    key: &str,
-) -> Result<Broker, Unknown> {
+/// Where coordinators of this type of key keep what they know.
+fn topic_of(key_type: i8) -> Option<&'static str> {
     match key_type {
-        GROUP => {}
-        TRANSACTION => return Err(no_transactions(version)),
-        _ => return Err((code::INVALID_REQUEST, "no such type of key")),
+        GROUP => Some(OFFSETS_TOPIC),
+        TRANSACTION => Some(TRANSACTIONS_TOPIC),
+        _ => None,
     }
+}
+
+fn find((context, listener): (&Context, &Listener), key_type: i8, key: &str) -> Result<Broker, Unknown> {
+    let topic = topic_of(key_type).ok_or((code::INVALID_REQUEST, "no such type of key"))?;
     let view = context.view();
-    let not_yet = (code::COORDINATOR_NOT_AVAILABLE, "the topic of committed offsets is being made");
-    let topic = view.topics.get(OFFSETS_TOPIC).ok_or(not_yet)?;
+    let not_yet = (code::COORDINATOR_NOT_AVAILABLE, "the topic of coordinators is being made");
+    let topic = view.topics.get(topic).ok_or(not_yet)?;
     let partitions = i32::try_from(topic.partitions.len()).expect("bounded by the metadata's rules");
     let partition = &topic.partitions[partition_of(key, partitions) as usize];
-    let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the group's partition has no leader now");
+    let no_leader = (code::COORDINATOR_NOT_AVAILABLE, "the partition of this key has no leader now");
     let leader = context.leader(&view, partition).ok_or(no_leader)?;
     context.broker(leader.broker, listener).ok_or(no_leader)
 }
 
-/// An error that ends a transactional producer at once, with words that it shows; most others it
-/// would meet by asking again until its time is over. Java's client, which asks from version 4 on,
-/// shows them with every code but that of the missing right; librdkafka ends with that one alone.
-fn no_transactions(version: i16) -> Unknown {
-    let code = if version >= 4 { code::INVALID_REQUEST } else { code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
-    (code, "this broker has no transactions yet: leave transactional.id out")
-}
-
-/// Makes the topic where it is missing; whoever was faster is as good.
-async fn make_offsets_topic(context: &Context) {
+/// Makes a coordinators' topic where it is missing; whoever was faster is as good.
+pub async fn make_topic(context: &Context, name: &'static str) {
     let view = context.view();
-    if view.topics.contains_key(OFFSETS_TOPIC) {
+    if view.topics.contains_key(name) {
         return;
     }
     let new = NewTopic {
-        name: OFFSETS_TOPIC.to_owned(),
+        name: name.to_owned(),
         partitions: -1,
         replication_factor: -1,
         configs: Vec::new(),
@@ -121,8 +114,8 @@ async fn make_offsets_topic(context: &Context) {
         Err(error) => Err(error.to_string()),
     };
     match made {
-        Ok(()) => wait_until_usable(context, &[OFFSETS_TOPIC]).await,
-        Err(error) => tracing::warn!("{OFFSETS_TOPIC} was not made: {error}"),
+        Ok(()) => wait_until_usable(context, &[name]).await,
+        Err(error) => tracing::warn!("{name} was not made: {error}"),
     }
 }
 
@@ -148,9 +141,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transactional_client_is_told_what_ends_it() {
-        assert_eq!(no_transactions(2).0, code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-        assert_eq!(no_transactions(6).0, code::INVALID_REQUEST);
-        assert!(no_transactions(6).1.contains("no transactions"));
+    fn each_type_of_key_has_its_topic() {
+        let topics = [0, 1, 2, -1].map(topic_of);
+        assert_eq!(topics, [Some("__consumer_offsets"), Some("__transaction_state"), None, None]);
     }
 }

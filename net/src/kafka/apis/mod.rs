@@ -2,6 +2,8 @@
 //! is `dispatch`'s.
 
 pub mod acl_fields;
+pub mod add_offsets_to_txn;
+pub mod add_partitions_to_txn;
 pub mod admin;
 pub mod alter_client_quotas;
 pub mod alter_configs;
@@ -25,8 +27,10 @@ pub mod describe_log_dirs;
 pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
+pub mod end_txn;
 pub mod find_coordinator;
 pub mod heartbeat;
 pub mod incremental_alter_configs;
@@ -36,6 +40,7 @@ pub mod leave_group;
 pub mod list_config_resources;
 pub mod list_groups;
 pub mod list_offsets;
+pub mod list_transactions;
 pub mod metadata;
 pub mod offset_commit;
 pub mod offset_delete;
@@ -46,3 +51,4 @@ pub mod partition_questions;
 pub mod quota_entity;
 pub mod reassignments;
 pub mod sync_group;
+pub mod txn_offset_commit;

@@ -5,13 +5,16 @@
 //! `T::default()` and set the fields.
 
 pub use kafka_wire::{
-    KafkaMessage, KafkaRequest, RequestResponsePair, create_partitions_response, create_topics_request,
+    KafkaMessage, KafkaRequest, RequestResponsePair, add_partitions_to_txn_request,
+    add_partitions_to_txn_response, create_partitions_response, create_topics_request,
     create_topics_response, delete_groups_response, delete_records_response, delete_topics_response,
     describe_cluster_response, describe_configs_response, describe_groups_response,
     describe_log_dirs_response, describe_producers_response, describe_topic_partitions_response,
-    find_coordinator_response, incremental_alter_configs_response, join_group_response, leave_group_response,
-    list_groups_response, list_offsets_response, metadata_response, offset_commit_request,
-    offset_commit_response, offset_delete_response, offset_fetch_response, offset_for_leader_epoch_response,
+    describe_transactions_response, find_coordinator_response, incremental_alter_configs_response,
+    join_group_response, leave_group_response, list_groups_response, list_offsets_response,
+    list_transactions_response, metadata_response, offset_commit_request, offset_commit_response,
+    offset_delete_response, offset_fetch_response, offset_for_leader_epoch_response,
+    txn_offset_commit_request, txn_offset_commit_response,
 };
 pub use kafka_wire_core::{
     ApiVersion, Bytes, BytesMut, DecodeError, DecodeLimits, Decoder, EncodeError, KafkaDecode, KafkaEncode,

@@ -12,6 +12,7 @@ use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::listener::Listener;
 use crate::kafka::request_context::RequestContext;
 use crate::kafka::throttle;
+use crate::kafka::transactions::{join, join_code};
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::results::ProduceResult;
@@ -19,8 +20,10 @@ use engine::batch::{BatchHeader, Checked, Codec, RecordBounds};
 use engine::control::acls::Operation;
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
-use engine::ids::PartitionId;
-use engine::port::{Acks, BatchWriter, Produce, Refusal, RequestId};
+use engine::ids::{PartitionId, ProducerId};
+use engine::port::{
+    Acks, BatchWriter, Guard, JoinTransaction, Produce, Refusal, RequestId, TransactionVersion,
+};
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +31,9 @@ use std::time::Duration;
 
 /// Below this version batches have the old formats: advertised (see `versions`), not answered.
 const VERSION_MIN: i16 = 3;
+
+/// From here on a batch adds its partition to the transaction (KIP-890); before, AddPartitionsToTxn did.
+const ADDS_FROM: i16 = 12;
 
 /// What a sync of a busy disk may take. Kafka with one replica answers from memory, so that there a
 /// `timeout_ms` of 0 is one that is met.
@@ -53,6 +59,7 @@ struct Part {
     refused: Option<i16>,
     /// What the engine knows it by.
     id: PartitionId,
+    writer: BatchWriter,
 }
 
 /// What became of a request.
@@ -84,6 +91,7 @@ pub async fn begin(
         deny(&judge, &request, &mut partitions);
     }
     let throttle = context.charge_produce(&view, &asked.client_id, body.len());
+    join_transaction(context, asked.version, &request, &mut partitions).await;
     let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
     if request.acks == 0 {
         hand_all_on(context, silent(), &request, &mut partitions, (deadline_ns, &closed)).await;
@@ -98,6 +106,39 @@ pub async fn begin(
     let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
     let (version, correlation) = (asked.version, asked.correlation);
     Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots, throttle }))
+}
+
+/// Batches of a transaction: those that begin it in their partitions need its coordinator's word, which is asked
+/// for all of them at once. Later requests of the connection wait meanwhile.
+async fn join_transaction(context: &Context, version: i16, request: &ProduceRequest<'_>, parts: &mut [Part]) {
+    let Some(id) = request.transactional_id else { return };
+    let is_newest = version >= ADDS_FROM;
+    let rules = if is_newest { TransactionVersion::Two } else { TransactionVersion::One };
+    let topics = request.topics.iter().flat_map(|(name, count)| std::iter::repeat_n(*name, *count));
+    let mut begins: Vec<(usize, Guard, &str)> = Vec::new();
+    let mut producer = None;
+    for (at, ((part, wire), topic)) in parts.iter_mut().zip(&request.partitions).zip(topics).enumerate() {
+        part.writer = BatchWriter::Transactional { version: rules, guard: None };
+        let records = wire.records.filter(|_| part.refused.is_none()).unwrap_or_default();
+        let Some(guard) = context.shard.guard_for(part.id, records, true) else { continue };
+        let header = BatchHeader::of(records).expect("a batch that has a guard");
+        let of = (ProducerId(header.producer_id.get()), header.producer_epoch.get());
+        // A request is of one producer.
+        match *producer.get_or_insert(of) == of {
+            true => begins.push((at, guard, topic)),
+            false => part.refused = Some(code::INVALID_RECORD),
+        }
+    }
+    let Some((producer, epoch)) = producer else { return };
+    let partitions = begins.iter().map(|(at, _, topic)| (Arc::from(*topic), parts[*at].number)).collect();
+    let transactional_id = Arc::from(id);
+    let asked = JoinTransaction { transactional_id, producer, epoch, adds: is_newest, partitions };
+    for ((at, guard, _), joined) in begins.into_iter().zip(join(context, asked).await) {
+        match joined {
+            Ok(()) => parts[at].writer = BatchWriter::Transactional { version: rules, guard: Some(guard) },
+            Err(refusal) => parts[at].refused = Some(join_code(refusal, is_newest)),
+        }
+    }
 }
 
 /// Refuses what may not be written, whether it is there or not.
@@ -133,7 +174,8 @@ async fn hand_all_on(
         pace.rest_if_late().await;
         let records = wire.records.unwrap_or_default();
         let (slot, partition, settings) = (slot as u32, part.id, part.settings);
-        let batch = Batch { request: id, slot, partition, acks, records, settings };
+        let writer = part.writer;
+        let batch = Batch { request: id, slot, partition, acks, records, settings, writer };
         if !hand_on(context, batch, &mut pace, until).await {
             part.refused = Some(code::REQUEST_TIMED_OUT);
         }
@@ -147,6 +189,7 @@ struct Batch<'a> {
     acks: Acks,
     records: &'a [u8],
     settings: Option<TopicSettings>,
+    writer: BatchWriter,
 }
 
 impl Batch<'_> {
@@ -223,8 +266,8 @@ async fn hand_on(
             return false;
         }
     }
-    let (Batch { request, slot, partition, acks, .. }, checked) = (batch, prepared.checked);
-    shard.produce(Produce { request, slot, partition, acks, records, checked, writer: BatchWriter::Client });
+    let (Batch { request, slot, partition, acks, writer, .. }, checked) = (batch, prepared.checked);
+    shard.produce(Produce { request, slot, partition, acks, records, checked, writer });
     true
 }
 
@@ -240,10 +283,9 @@ fn refused_whole(request: &ProduceRequest<'_>, version: i16) -> Option<i16> {
     if version < VERSION_MIN {
         return Some(code::UNSUPPORTED_VERSION);
     }
-    if acks_of(request.acks).is_none() {
-        return Some(code::INVALID_REQUIRED_ACKS);
-    }
-    request.transactional_id.map(|_| code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    // A transaction's batches are on a quorum before its end can be.
+    let is_half = request.transactional_id.is_some() && request.acks != -1;
+    (acks_of(request.acks).is_none() || is_half).then_some(code::INVALID_REQUIRED_ACKS)
 }
 
 fn acks_of(acks: i16) -> Option<Acks> {
@@ -277,7 +319,7 @@ fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> V
                 _ => None,
             });
             let id = found.map_or(PartitionId(0), |found| found.id);
-            parts.push(Part { number: wire.number, settings, refused, id });
+            parts.push(Part { number: wire.number, settings, refused, id, writer: BatchWriter::Client });
         }
     }
     parts
@@ -399,7 +441,7 @@ mod tests {
         let hint = crate::kafka::hot::leader_hint::LeaderHint { broker, epoch: 4 };
         let bad_record = ProducedPartition { record_errors: vec![(2, "late".to_owned())], ..part(1, 3) };
         let parts = [part(0, 0), bad_record, ProducedPartition { leader: Some(hint), ..part(7, 6) }];
-        for version in 3..=11 {
+        for version in 3..=12 {
             let mut body = Vec::new();
             produce_codec::encode_response(&mut body, version, &topics, &parts, 7);
             let response: ProduceResponse = wire::decode(&body, version).expect("decodes");
@@ -435,7 +477,10 @@ mod tests {
         };
         assert_eq!(refused_whole(&request(1, None), 2), Some(35));
         assert_eq!(refused_whole(&request(2, None), 9), Some(21));
-        assert_eq!(refused_whole(&request(-1, Some("t")), 9), Some(53));
+        assert_eq!(
+            (refused_whole(&request(-1, Some("t")), 9), refused_whole(&request(1, Some("t")), 9)),
+            (None, Some(21))
+        );
         assert_eq!(refused_whole(&request(0, None), 9), None);
     }
 }
