@@ -33,7 +33,7 @@ pub struct PendingCut {
 
 /// The end of a segment.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::journal) struct Wiped {
+pub struct Wiped {
     pub(in crate::journal) base: Index,
     pub(in crate::journal) file: FileId,
     pub(in crate::journal) from: u64,

@@ -153,11 +153,11 @@ impl Journal {
         check_head(first, &expect).map_err(|_| Refused::Drop("an entry whose head is not good"))?;
         let before = self.cursor_before(header.index());
         let before = before.ok_or(Refused::Drop("an entry behind one that is not known"))?;
-        if header.entry_bytes() as u64 > self.limits.bytes {
+        if header.entry_bytes() as u64 > self.log.limits.bytes {
             return Err(Refused::Drop("an entry longer than a segment"));
         }
         let batches = if header.kind() == Some(EntryKind::Batches) { header.count.get() } else { 0 };
-        let place = before.place(self.limits, entry.len(), batches);
+        let place = before.place(self.log.limits, entry.len(), batches);
         if place != (Place { segment_base, position }) || before.previous_term > header.term() {
             return Err(Refused::Drop("an entry that belongs elsewhere in the log"));
         }

@@ -65,6 +65,6 @@ impl Journal {
 
     /// The length of its segments.
     pub fn segment_bytes(&self) -> u64 {
-        self.limits.bytes
+        self.log.limits.bytes
     }
 }

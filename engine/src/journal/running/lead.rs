@@ -130,7 +130,7 @@ impl Journal {
             let members = self.quorum.replica.members();
             lead.followers.retain(|id, _| members.contains(*id));
         }
-        let bounds = Bounds::of(self.limits.bytes);
+        let bounds = Bounds::of(self.log.limits.bytes);
         let nearly_keeps_up = |caught: &Caught| {
             let lags = caught.matched.to.0 + FEW_ENTRIES < last.0 && !caught.matched.is_still(now);
             lags && caught.is_in_sync(now.mono_ns)

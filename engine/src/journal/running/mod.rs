@@ -33,7 +33,6 @@ use crate::disk::{DiskResult, OpId};
 use crate::entry::builder::{Stamp, head_only};
 use crate::entry::item::Item;
 use crate::entry::{EntryBytes, EntryKind};
-use crate::folder;
 use crate::ids::{Index, JournalId, LaneId, NodeId, RaftId, Term};
 use crate::journal::context::Context;
 use crate::journal::effects::{Done, Effects};
@@ -49,10 +48,10 @@ use crate::journal::keep::upkeep::Upkeep;
 use crate::journal::ledger::Ledger;
 use crate::journal::ledger::shown::Authority;
 use crate::journal::ledger::state::State;
-use crate::journal::log::appender::{Appender, IN_FLIGHT_MAX, Progressed};
+use crate::journal::log::appender::{IN_FLIGHT_MAX, Progressed};
 use crate::journal::log::cursor::SegmentLimits;
 use crate::journal::log::done::LogDone;
-use crate::journal::log::stages::{Appended, StageLatencies};
+use crate::journal::log::stages::StageLatencies;
 use crate::journal::log::vote_file::VoteFile;
 use crate::journal::log::{DiskLog, procedures};
 use crate::journal::phase::Phase;
@@ -89,7 +88,6 @@ pub struct Journal {
     context: Context,
     pub id: JournalId,
     meta: JournalMeta,
-    limits: SegmentLimits,
     phase: Phase,
     log: DiskLog,
     catalog: Catalog,
@@ -161,9 +159,6 @@ impl Journal {
             floor: recovered.hard_state.doubt.filter(|_| !is_alone).map(|doubt| doubt.end),
             seed,
         };
-        let active = recovered.segments.active.file;
-        let dir = folder::journal_dir(id);
-        let appender = Appender::new(context.io.clone(), dir, active, limits.bytes, recovered.durable);
         let refusing = lost || (recovered.unaccepted.is_some() && !(is_alone && accept_loss));
         let phase = match refusing {
             true if is_alone => Phase::Refusing,
@@ -174,16 +169,9 @@ impl Journal {
         let repair = Repair::new(to_repair, recovered.report.commit, lost && !recovered.report.amnesia);
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
         let catalog = Catalog::new(recovered.segments.sealed.iter().map(Rc::clone));
-        let log = DiskLog {
-            cursor: recovered.cursor,
-            segments: recovered.segments,
-            appender,
-            staged: VecDeque::new(),
-            appended: Appended::default(),
-            pending_cut: None,
-            votes: VoteFile::new(recovered.hard_state_file, recovered.hard_state),
-            readers: Rc::default(),
-        };
+        let votes = VoteFile::new(recovered.hard_state_file, recovered.hard_state);
+        let whole = (recovered.segments, recovered.cursor, recovered.durable);
+        let log = DiskLog::new(context.io.clone(), id, limits, whole, votes);
         let authority = if is_alone { Authority::Alone } else { Authority::None };
         let ledger = Ledger::new(recovered.state, recovered.heads, authority);
         let quorum = Quorum {
@@ -212,7 +200,6 @@ impl Journal {
         };
         Self {
             id,
-            limits,
             phase,
             log,
             catalog,
@@ -335,7 +322,7 @@ impl Journal {
             fx.out.push(Output::Fatal(Fatal::Write(error.clone())));
             return true;
         }
-        match self.log.appender.complete(op, now.mono_ns) {
+        match self.log.complete(op, now.mono_ns) {
             Progressed::Durable => {
                 self.pump(now, fx);
                 self.seal_rolled(now, fx);
@@ -403,7 +390,7 @@ impl Journal {
         open.close();
         self.log.appender.stages.group.record(now.mono_ns.saturating_sub(self.ledger.opened_ns));
         let batches = open.descriptors().len() as u32;
-        let place = self.log.cursor.place(self.limits, open.bytes(), batches);
+        let place = self.log.place(open.bytes(), batches);
         let (entry, hint) = open.seal(&self.stamp(place, now));
         self.ledger.hint = hint;
         self.propose(entry, now, fx);
@@ -419,7 +406,7 @@ impl Journal {
         fx: &mut Effects,
     ) -> Index {
         let bytes = crate::entry::layout::HEADER_BYTES + items.len();
-        let place = self.log.cursor.place(self.limits, bytes.next_multiple_of(crate::disk::BLOCK), 0);
+        let place = self.log.place(bytes.next_multiple_of(crate::disk::BLOCK), 0);
         let entry = head_only(&self.context.pool, kind, count, items, &self.stamp(place, now));
         let index = self.log.cursor.next;
         self.propose(entry, now, fx);

@@ -64,7 +64,7 @@ impl Journal {
         let entry_bytes = bytes.next_multiple_of(BLOCK) + self.ledger.hint.at_least(count).head_bytes_max();
         match self.place_for_batches(before + entry_bytes, batches + added) {
             // The open entry would roll and this one would have to roll again.
-            Room::Yes if before > 0 && self.log.cursor.rolls(self.limits, before, batches) => Room::Wait,
+            Room::Yes if before > 0 && self.log.cursor.rolls(self.log.limits, before, batches) => Room::Wait,
             room => room,
         }
     }
@@ -81,8 +81,8 @@ impl Journal {
     /// of its reserve, or in the next one.
     fn place_for_batches(&self, bytes: usize, batches: u32) -> Room {
         let end = self.log.cursor.position + bytes as u64;
-        let fits = end + self.limits.reserve_bytes() <= self.limits.bytes
-            && self.log.cursor.batches + batches <= self.limits.batches
+        let fits = end + self.log.limits.reserve_bytes() <= self.log.limits.bytes
+            && self.log.cursor.batches + batches <= self.log.limits.batches
             && !self.upkeep.active_short;
         match &self.log.segments.next {
             _ if fits => Room::Yes,
@@ -101,7 +101,8 @@ impl Journal {
         if self.upkeep.active_short {
             return false;
         }
-        !self.log.cursor.rolls(self.limits, bytes, 0) || matches!(self.log.segments.next, Next::Ready { .. })
+        !self.log.cursor.rolls(self.log.limits, bytes, 0)
+            || matches!(self.log.segments.next, Next::Ready { .. })
     }
 
     /// Appends a batch, or says why not. The answer comes when it is as durable as its acks ask.
@@ -131,7 +132,7 @@ impl Journal {
         fx: &mut Effects,
     ) -> Result<Option<Produced>, Refusal> {
         self.check_phase()?;
-        let bytes_max = settings.max_message_bytes.min(self.limits.batch_bytes_max() as u32);
+        let bytes_max = settings.max_message_bytes.min(self.log.limits.batch_bytes_max() as u32);
         let transactional = produce.writer != BatchWriter::Client;
         let of_topic = settings.envelope_limits(now.wall_ms);
         let limits = EnvelopeLimits { batch_bytes_max: bytes_max, transactional, ..of_topic };
@@ -233,7 +234,7 @@ impl Journal {
             Some(open) => open,
             None => {
                 self.ledger.opened_ns = now.mono_ns;
-                OpenEntry::new(&pool, self.ledger.hint, self.limits.entry_bytes_max(), bytes)
+                OpenEntry::new(&pool, self.ledger.hint, self.log.limits.entry_bytes_max(), bytes)
             }
         };
         let appended = open.append(&pool, produce.records, placed);
@@ -368,7 +369,7 @@ impl Journal {
     }
 
     fn items_bytes_max(&self) -> usize {
-        ITEMS_BYTES_MAX.min(self.limits.entry_bytes_max() - BLOCK)
+        ITEMS_BYTES_MAX.min(self.log.limits.entry_bytes_max() - BLOCK)
     }
 }
 

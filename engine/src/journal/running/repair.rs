@@ -253,7 +253,7 @@ impl Journal {
         let rolled =
             self.log.segments.rolled.iter().find(|rolled| rolled.base == base).map(|rolled| rolled.file);
         let active = Some(self.log.segments.active.file).filter(|_| self.log.segments.active.base == base);
-        rolled.or(active).map_or(Target::Missing(self.limits.bytes), Target::Open)
+        rolled.or(active).map_or(Target::Missing(self.log.limits.bytes), Target::Open)
     }
 
     /// An entry was written in its place.

@@ -97,8 +97,8 @@ impl Journal {
 
     /// What fits an entry and a segment in any case.
     fn markers_at_once(&self) -> usize {
-        let fit = self.limits.entry_bytes_max().saturating_sub(2 * BLOCK) / (MARKER_BYTES + DESCRIPTOR_BYTES);
-        MARKERS_AT_ONCE.min(fit).min(self.limits.batches as usize).max(1)
+        let fit = self.log.limits.entry_bytes_max().saturating_sub(2 * BLOCK) / (MARKER_BYTES + DESCRIPTOR_BYTES);
+        MARKERS_AT_ONCE.min(fit).min(self.log.limits.batches as usize).max(1)
     }
 
     /// Appends the markers that wait, as far as there is room.
@@ -196,7 +196,7 @@ impl Journal {
         let mut open = self.ledger.open.take().unwrap_or_else(|| {
             self.ledger.opened_ns = now.mono_ns;
             let hint = self.ledger.hint.at_least(together);
-            OpenEntry::new(&pool, hint, self.limits.entry_bytes_max(), batch.len())
+            OpenEntry::new(&pool, hint, self.log.limits.entry_bytes_max(), batch.len())
         });
         let appended = open.append(&pool, batch, Placed::as_it_is(descriptor));
         assert_eq!(appended, Ok(()), "a marker of our own making");

@@ -116,7 +116,7 @@ impl Journal {
             _ => return,
         }
         self.log.segments.next = Next::Preparing;
-        let (io, journal, bytes) = (self.context.io.clone(), self.id, self.limits.bytes);
+        let (io, journal, bytes) = (self.context.io.clone(), self.id, self.log.limits.bytes);
         fx.start(async move {
             Done::of(journal, LogDone::Prepared(procedures::prepare(io, journal, bytes).await))
         });
@@ -174,7 +174,7 @@ impl Journal {
         if self.upkeep.active_short && !self.upkeep.lengthening && now.mono_ns >= self.upkeep.retry_ns {
             self.upkeep.lengthening = true;
             let (io, journal) = (self.context.io.clone(), self.id);
-            let (file, bytes) = (self.log.segments.active.file, self.limits.bytes);
+            let (file, bytes) = (self.log.segments.active.file, self.log.limits.bytes);
             fx.start(async move {
                 Done::of(journal, LogDone::Lengthened(procedures::lengthen(io, file, bytes).await))
             });

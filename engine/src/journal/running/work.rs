@@ -5,19 +5,15 @@ use crate::clock::Now;
 use crate::entry::builder::{Stamp, head_only};
 use crate::entry::item::Item;
 use crate::entry::{BatchDescriptor, EntryBytes, EntryKind};
-use crate::folder;
-use crate::ids::Index;
 use crate::journal::effects::{Effects, Raised};
 use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::state::is_understood;
-use crate::journal::log::segment::{Active, Next, Rolled, Sealing};
 use crate::journal::phase::Phase;
 use crate::journal::recover::refold::take_checkpoint_before;
 use crate::journal::running::{HeldWork, Journal};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
 use crate::raft::{EntryMeta, Work};
-use std::rc::Rc;
 
 impl Journal {
     /// Carries out raft's work until there is none, and releases what is durable.
@@ -77,51 +73,25 @@ impl Journal {
         }
         assert_eq!(meta.kind, EntryKind::TermStart, "entry {} was not staged", meta.index);
         assert!(self.quorum.replica.is_leader(), "term start {} came without its bytes", meta.index);
-        let place = self.log.cursor.place(self.limits, crate::disk::BLOCK, 0);
+        let place = self.log.place(crate::disk::BLOCK, 0);
         let stamp = Stamp { term: meta.term, ..self.stamp(place, now) };
         head_only(&self.context.pool, EntryKind::TermStart, 0, &[], &stamp)
     }
 
     fn append(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
         let header = *entry.header();
-        if Index(header.segment_base.get()) != self.log.segments.active.base {
-            self.roll(header.index(), now, fx);
+        let allocated = if self.upkeep.active_short { 0 } else { self.log.limits.bytes };
+        if let Some(base) = self.log.append(&self.context.pool, &entry, allocated, now.mono_ns) {
+            fx.out.push(Output::Event(Event::SegmentRolled { journal: self.id, base }));
         }
-        self.log.appender.append(&entry, now.mono_ns);
-        self.log.appended.push(header.index(), now.mono_ns);
-        self.log.segments.active.index.append(&header, entry.descriptors());
-        self.log.cursor.advance(&header);
-        let allocated = if self.upkeep.active_short { 0 } else { self.limits.bytes };
-        self.log.appender.zero_ahead(&self.context.pool, self.log.cursor.position, allocated);
         self.context.entries.push(entry.clone());
         if self.ledger.not_understood.is_none() && !is_understood(&header, entry.head()) {
             self.ledger.not_understood = Some(header.index());
         }
         self.ledger.heads.push_back(Head::Entry(entry));
-        if self.log.cursor.position * 2 >= self.limits.bytes {
+        if self.log.is_half_full() {
             self.prepare_next(now, fx);
         }
-    }
-
-    /// The active segment is full: the prepared one takes its place.
-    fn roll(&mut self, base: Index, now: Now, fx: &mut Effects) {
-        let next = core::mem::replace(&mut self.log.segments.next, Next::None);
-        let Next::Ready { file, name } = next else {
-            panic!("an entry was placed in a segment that is not there")
-        };
-        let path = folder::segment_path(self.id, base);
-        self.log.appender.roll(file, &name, &path, now.mono_ns);
-        let index = crate::journal::read::index::ActiveIndex::new(base);
-        let full = core::mem::replace(&mut self.log.segments.active, Active { base, file, index });
-        self.log.segments.rolled.push_back(Rolled {
-            base: full.base,
-            last: full.index.last(),
-            bytes: full.index.totals().data_bytes,
-            file: full.file,
-            index: Rc::new(full.index),
-            sealing: Sealing::Waiting,
-        });
-        fx.out.push(Output::Event(Event::SegmentRolled { journal: self.id, base }));
     }
 
     /// Tells raft what is durable, and peers what waited for it. True when it was something.
