@@ -1,8 +1,9 @@
 //! Heads of entries that are not folded yet.
 
 use crate::entry::layout::HEADER_BYTES;
-use crate::entry::{EntryBytes, EntryHeader};
+use crate::entry::{EntryBytes, EntryHeader, EntryKind};
 use crate::ids::{Index, Term};
+use crate::raft::Change;
 use std::collections::VecDeque;
 use zerocopy::FromBytes;
 
@@ -23,6 +24,13 @@ impl Head {
             Head::Lost { index, .. } => *index,
             other => other.known().expect("not lost").0.index(),
         }
+    }
+
+    /// What it changes of the members; `Err` when a newer version wrote it.
+    pub fn change(&self) -> Option<Result<Change, String>> {
+        let (header, bytes) = self.known()?;
+        let is_change = header.kind() == Some(EntryKind::Membership);
+        is_change.then(|| Change::decode(&bytes[HEADER_BYTES..]))
     }
 
     /// Bytes of the entry; 0 of one that is lost.
@@ -90,6 +98,14 @@ impl Heads {
 
     pub fn front(&self) -> Option<&Head> {
         self.all.front()
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Head> {

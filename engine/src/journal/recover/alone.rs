@@ -9,8 +9,6 @@
 //!            alone             no more, whether or not that is known to be committed
 //! ```
 
-use crate::entry::EntryKind;
-use crate::entry::layout::HEADER_BYTES;
 use crate::ids::RaftId;
 use crate::journal::format::hard_state::HardStateRead;
 use crate::journal::format::meta_record::JournalMeta;
@@ -29,7 +27,7 @@ pub fn is_alone_throughout<'a>(
     if is_planted(Bug::AloneByFounders) {
         return Membership::first(&record.voters).is_only(own);
     }
-    let changes = heads.into_iter().filter_map(change_of);
+    let changes = heads.into_iter().filter_map(Head::change).map(Result::ok);
     members.is_only(own) && is_alone_after(own, members.clone(), changes)
 }
 
@@ -44,13 +42,6 @@ fn is_alone_after(own: RaftId, members: Membership, changes: impl Iterator<Item 
     true
 }
 
-/// What a membership entry changes; an inner `None` is one that is not understood.
-fn change_of(head: &Head) -> Option<Option<Change>> {
-    let (header, bytes) = head.known()?;
-    let is_change = header.kind() == Some(EntryKind::Membership);
-    is_change.then(|| Change::decode(&bytes[HEADER_BYTES..]).ok())
-}
-
 /// Whether a replica may have given a vote that it does not know of any more, so that it must not vote again under
 /// its raft id. Alone, a vote counts for nothing.
 pub fn may_hide_a_vote(read: &HardStateRead, is_alone: bool) -> bool {
@@ -60,6 +51,7 @@ pub fn may_hide_a_vote(read: &HardStateRead, is_alone: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::EntryKind;
     use crate::ids::{Index, Term};
     use crate::journal::samples::{batches, change, opening, record};
 

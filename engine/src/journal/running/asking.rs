@@ -2,19 +2,16 @@
 
 use super::Journal;
 use crate::clock::Now;
-use crate::entry::EntryKind;
-use crate::entry::layout::HEADER_BYTES;
 use crate::ids::{Index, LogEnd, NodeId, RaftId, Term};
 use crate::journal::effects::Effects;
 use crate::journal::format::doubt_record::Doubt;
 use crate::journal::heal::doubt::{self, Judged};
-use crate::journal::ledger::heads::Head;
 use crate::journal::phase::Phase;
 use crate::peer::PeerMessage;
 use crate::peer::doubt::{Answer, DoubtMessage, Held, Question, Voters};
 use crate::port::{Event, Output, Settled};
 use crate::raft::guard::TERM_MAX;
-use crate::raft::{Change, ELECTION_TICKS, Membership, TICK};
+use crate::raft::{ELECTION_TICKS, Membership, TICK};
 use core::time::Duration;
 
 /// Questions are repeated: a link may lose one, and whoever was down comes back.
@@ -131,7 +128,7 @@ impl Journal {
             |members: &Membership| Voters { now: members.voters.clone(), before: members.outgoing.clone() };
         let mut members = self.quorum.replica.members().clone();
         let mut all = vec![voters(&members)];
-        for change in self.ledger.heads.iter().filter_map(change_of) {
+        for change in self.ledger.heads.iter().filter_map(|head| head.change()?.ok()) {
             if let Some(changed) = members.changed(change) {
                 members = changed;
                 all.push(voters(&members));
@@ -212,10 +209,4 @@ impl Journal {
         self.heal.doubt = doubt;
         self.write_hard_state(fx);
     }
-}
-
-fn change_of(head: &Head) -> Option<Change> {
-    let (header, bytes) = head.known()?;
-    let is_change = header.kind() == Some(EntryKind::Membership);
-    is_change.then(|| Change::decode(&bytes[HEADER_BYTES..]).ok())?
 }

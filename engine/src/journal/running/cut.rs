@@ -14,18 +14,10 @@ use crate::port::{Event, Fatal, Output};
 impl Journal {
     /// Ends the log before `from`; what replaces it is appended next.
     pub(super) fn cut(&mut self, from: Index, fx: &mut Effects) {
-        let applied = self.ledger.state.fold.applied;
-        assert!(from > applied, "entry {from} is cut, and {applied} is committed");
-        assert!(self.ledger.open.is_none() && self.ledger.tail.is_empty(), "a leader's log is never cut");
         let last = Index(from.0 - 1);
-        let at = (from.0 - applied.0 - 1) as usize;
-        let head = self.ledger.heads.get(at).and_then(|head| head.known());
-        let (header, _) = head.expect("a replica that lost a head takes no messages");
-        let checksum = header.previous_checksum.get();
+        let checksum = self.ledger.cut(from);
         let term = self.quorum.replica.term_at(last).unwrap_or(Term(0));
         let was_last = self.log.last();
-        self.ledger.heads.truncate(at);
-        self.ledger.not_understood = self.ledger.not_understood.filter(|index| *index < from);
         self.context.entries.cut(from);
         self.log.cut(Link { index: last, term, checksum });
         for work in &mut self.quorum.works {

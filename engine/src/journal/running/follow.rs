@@ -179,8 +179,7 @@ impl Journal {
         if index == self.log.cursor.next {
             return Some(self.log.cursor);
         }
-        let at = index.0.checked_sub(self.ledger.state.fold.applied.0 + 1)?;
-        let (header, _) = self.ledger.heads.get(usize::try_from(at).ok()?)?.known()?;
+        let (header, _) = self.ledger.head(index)?.known()?;
         let mut all = self.log.segments.indexes();
         // The segment that holds the entry before; where there is none, the first one.
         let (_, base, entries) = all.clone().rfind(|(_, base, _)| *base < index).or_else(|| all.next())?;
@@ -204,7 +203,7 @@ impl Journal {
     /// A term start must find its place, whenever this replica is elected; and all that its log says
     /// must be understood.
     pub(super) fn may_lead(&self) -> bool {
-        self.has_place_for_control(BLOCK) && self.ledger.not_understood.is_none()
+        self.has_place_for_control(BLOCK) && self.ledger.is_understood()
     }
 
     /// A leader's word that all voters hold all up to `index`: nobody needs it from here.

@@ -4,7 +4,6 @@ use super::Journal;
 use crate::clock::Now;
 use crate::ids::{Index, NodeId, RaftId};
 use crate::journal::effects::Effects;
-use crate::journal::ledger::shown::Authority;
 use crate::journal::ledger::waiters::{REPLICAS_INLINE, Reached};
 use crate::journal::phase::Phase;
 use crate::journal::quorum::holding::{Bounds, Holding};
@@ -50,21 +49,11 @@ impl Journal {
 
     /// Folds the uncommitted tail, once; the term start that raft has just made is not in it yet.
     fn begin_to_lead(&mut self, now: Now, fx: &mut Effects) {
-        assert!(
-            self.ledger.tail.is_empty() && self.ledger.open.is_none(),
-            "speculation outlived a leadership"
-        );
         if is_planted(Bug::ProducersLost) {
             self.ledger.state.fold.forget_all_producers();
         }
-        for head in self.ledger.heads.iter() {
-            if let Some((header, bytes)) = head.known() {
-                let applied = self.ledger.tail.apply_entry(&self.ledger.state.fold, header, bytes);
-                applied.expect("a replica that does not understand an entry does not stand for election");
-            }
-        }
         let term = self.quorum.replica.term();
-        self.ledger.authority = Authority::TermStart(self.log.cursor.next);
+        self.ledger.speculate(self.log.cursor.next);
         self.upkeep.settled = false;
         let last = self.log.last();
         let caught = |follower: Follower| (follower.id, Caught::new(follower.is_voter, last, now));
@@ -89,21 +78,14 @@ impl Journal {
         if let Some(Lead { term, .. }) = self.quorum.lead.take() {
             fx.out.push(Output::Event(Event::LeadsNoMore { journal: self.id, term }));
         }
-        self.ledger.authority = self.ledger.authority_without_lead(self.is_alone());
         self.upkeep.settled = false;
-        self.ledger.open = None;
-        self.ledger.tail.clear();
+        let unanswered = self.ledger.forget_speculation(self.is_alone());
         self.quorum.supply.clear();
         self.quorum.replica.forget_all_fetched();
-        for (_, waiters) in self.ledger.queued_items.drain(..) {
-            fx.out.extend(waiters.into_iter().map(|waiter| waiter.refuse(Refusal::NotLeader)));
-        }
-        for (asker, _) in self.ledger.queued_commands.drain(..) {
-            fx.commands.push((asker, Err(crate::control::ControlRefusal::NotController)));
-        }
-        for queued in self.ledger.queued_markers.drain(..) {
-            queued.answer(MarkerAnswer::Moved, &mut fx.out);
-        }
+        fx.out.extend(unanswered.waiters.into_iter().map(|waiter| waiter.refuse(Refusal::NotLeader)));
+        let commands = unanswered.commands.into_iter();
+        fx.commands.extend(commands.map(|asker| (asker, Err(crate::control::ControlRefusal::NotController))));
+        unanswered.markers.into_iter().for_each(|queued| queued.answer(MarkerAnswer::Moved, &mut fx.out));
         self.ledger.waiters.fail(Refusal::NotLeader, fx);
         fx.leaders_changed = true;
         fx.out.push(Output::Room);

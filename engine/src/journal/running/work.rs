@@ -7,13 +7,13 @@ use crate::entry::item::Item;
 use crate::entry::{BatchDescriptor, EntryBytes, EntryKind};
 use crate::journal::effects::{Effects, Raised};
 use crate::journal::ledger::heads::Head;
-use crate::journal::ledger::state::is_understood;
+use crate::journal::ledger::{Folded, NextToFold};
 use crate::journal::phase::Phase;
 use crate::journal::recover::refold::take_checkpoint_before;
 use crate::journal::running::{HeldWork, Journal};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
-use crate::raft::{EntryMeta, Work};
+use crate::raft::{Change, EntryMeta, Work};
 
 impl Journal {
     /// Carries out raft's work until there is none, and releases what is durable.
@@ -79,16 +79,12 @@ impl Journal {
     }
 
     fn append(&mut self, entry: EntryBytes, now: Now, fx: &mut Effects) {
-        let header = *entry.header();
         let allocated = if self.upkeep.active_short { 0 } else { self.log.limits.bytes };
         if let Some(base) = self.log.append(&self.context.pool, &entry, allocated, now.mono_ns) {
             fx.out.push(Output::Event(Event::SegmentRolled { journal: self.id, base }));
         }
         self.context.entries.push(entry.clone());
-        if self.ledger.not_understood.is_none() && !is_understood(&header, entry.head()) {
-            self.ledger.not_understood = Some(header.index());
-        }
-        self.ledger.heads.push_back(Head::Entry(entry));
+        self.ledger.appended(entry);
         if self.log.is_half_full() {
             self.prepare_next(now, fx);
         }
@@ -122,39 +118,23 @@ impl Journal {
             commit = commit.max(self.log.appender.durable().index);
         }
         let mut changes = Vec::new();
-        while self.ledger.state.fold.applied < commit {
-            if self.ledger.not_understood == Some(self.ledger.state.fold.applied.next()) {
-                self.stop_at_not_understood(fx);
-                break;
-            }
-            let Some(head) = self.ledger.heads.pop_front() else { break };
+        loop {
+            let index = match self.ledger.next_to_fold(commit) {
+                NextToFold::None => break,
+                NextToFold::NotUnderstood => {
+                    self.stop_at_not_understood(fx);
+                    break;
+                }
+                NextToFold::Entry(index) => index,
+            };
             if is_planted(Bug::FoldNotClosed) && self.quorum.replica.is_leader() {
                 self.ledger.state.fold.wall_ms += 1;
             }
             // Only now is it certain that the segment before ends where it does.
-            take_checkpoint_before(head.index(), &mut self.ledger.state, &mut self.log.segments.rolled);
-            match head.known() {
-                Some((header, bytes)) => {
-                    let applied = match self.ledger.state.apply(header, bytes) {
-                        Ok(applied) => applied,
-                        Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),
-                    };
-                    self.ledger.tail.committed(header, bytes, &applied.items);
-                    self.digests_told(&applied.items, fx);
-                    self.losses_accepted(&applied.items);
-                    if let Head::Entry(entry) = &head {
-                        self.tell_raised(entry.descriptors(), fx);
-                    }
-                    fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
-                    fx.partitions_changed |= !applied.items.is_empty();
-                    self.note_dying(&applied.items);
-                    self.ledger.waiters.commands_done(header.index(), applied.outcomes, fx);
-                    changes.extend(applied.change);
-                }
-                None => {
-                    let Head::Lost { index, term } = head else { unreachable!("known heads are above") };
-                    self.ledger.state.skip_lost(index, term);
-                }
+            take_checkpoint_before(index, &mut self.ledger.state, &mut self.log.segments.rolled);
+            match self.ledger.fold_next() {
+                Ok(folded) => changes.extend(self.folded(folded, fx)),
+                Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),
             }
         }
         let committed = self.ledger.state.fold.applied;
@@ -179,6 +159,22 @@ impl Journal {
             let bytes = if batch.is_marker() { u64::MAX } else { u64::from(batch.bytes.get()) };
             Raised { partition, bytes, is_stable: batch.is_marker() || !has_open || !is_held(partition) }
         }));
+    }
+
+    /// Takes note of what a committed entry brought; gives what it changes of the members.
+    fn folded(&mut self, folded: Folded, fx: &mut Effects) -> Option<Change> {
+        let Folded { head, applied } = folded;
+        let (header, _) = head.known()?;
+        self.digests_told(&applied.items, fx);
+        self.losses_accepted(&applied.items);
+        if let Head::Entry(entry) = &head {
+            self.tell_raised(entry.descriptors(), fx);
+        }
+        fx.metadata_changed |= header.kind() == Some(EntryKind::Meta);
+        fx.partitions_changed |= !applied.items.is_empty();
+        self.note_dying(&applied.items);
+        self.ledger.waiters.commands_done(header.index(), applied.outcomes, fx);
+        applied.change
     }
 
     /// What the operator accepted as lost is no damage any more.
