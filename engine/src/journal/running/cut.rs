@@ -20,10 +20,7 @@ impl Journal {
         let was_last = self.log.last();
         self.context.entries.cut(from);
         self.log.cut(Link { index: last, term, checksum });
-        for work in &mut self.quorum.works {
-            work.last = work.last.map(|entry| entry.min(last));
-            work.hold.retain(|outgoing| !outgoing.acknowledges_beyond(last));
-        }
+        self.quorum.works.cut(last);
         fx.out.push(Output::Event(Event::LogCut { journal: self.id, from, last: was_last }));
     }
 

@@ -208,7 +208,7 @@ impl Journal {
 
     /// A leader's word that all voters hold all up to `index`: nobody needs it from here.
     pub fn told_held_by_all(&mut self, index: Index) {
-        self.quorum.held_by_all = self.quorum.held_by_all.max(index);
+        self.quorum.note_held_by_all(index);
     }
 
     /// A link to another node came up or broke: what was on its way is lost.
@@ -247,12 +247,5 @@ impl Journal {
             let (journal, lane) = (self.id, self.meta.lane);
             fx.out.push(Output::Peer { to, lane, message: PeerMessage::Raft { journal, message } });
         }
-    }
-
-    /// Tells raft of messages that could not be sent. True when there were any.
-    pub(super) fn report_unsent(&mut self) -> bool {
-        let unsent = core::mem::take(&mut self.quorum.unsent);
-        unsent.iter().for_each(|to| self.quorum.replica.report_unreachable(*to));
-        !unsent.is_empty()
     }
 }

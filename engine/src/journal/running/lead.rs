@@ -14,16 +14,8 @@ use crate::raft::Follower;
 use core::time::Duration;
 use smallvec::SmallVec;
 
-/// A follower that was not heard for so long keeps nothing from being deleted: longer than a restart
-/// or a stalled disk.
-const AWAY: Duration = Duration::from_secs(10);
-
 /// A stopping leader waits this long for another to take over: two elections.
 const HAND_OVER: Duration = Duration::from_secs(1);
-
-/// A follower this close behind the commit counts for what headers say of it; one that is further
-/// behind waits with its writes instead.
-const KEEPS_UP_ENTRIES: u64 = 256;
 
 /// Followers lag by that all the time, whatever their entries' length.
 const FEW_ENTRIES: u64 = 2;
@@ -143,16 +135,10 @@ impl Journal {
             .collect()
     }
 
-    /// How many they are: asked for each batch.
-    pub(super) fn in_sync_count(&self, now: Now) -> u16 {
-        let Some(lead) = &self.quorum.lead else { return 0 };
-        1 + lead.followers.values().filter(|caught| caught.is_in_sync(now.mono_ns)).count() as u16
-    }
-
     /// Those who wait for more replicas than are in sync any more are told: their entry stays.
     pub(super) fn refuse_short(&mut self, now: Now, fx: &mut Effects) {
         if self.quorum.lead.is_some() && !self.is_alone() {
-            self.ledger.waiters.refuse_short(self.in_sync_count(now), &mut fx.out);
+            self.ledger.waiters.refuse_short(self.quorum.in_sync_count(now), &mut fx.out);
         }
     }
 
@@ -161,7 +147,7 @@ impl Journal {
         let durable = self.log.appender.durable().index;
         let mut copies: SmallVec<[Index; REPLICAS_INLINE]> = SmallVec::new();
         copies.push(durable);
-        copies.extend(self.quorum.lead.iter().flat_map(|lead| lead.voters().map(|caught| caught.matched.to)));
+        copies.extend(self.quorum.copies());
         copies.sort_unstable_by(|a, b| b.cmp(a));
         Reached { durable, committed: self.ledger.state.fold.applied, copies }
     }
@@ -186,31 +172,9 @@ impl Journal {
         lead.current().filter_map(standing).collect()
     }
 
-    /// What every follower that is there holds durably: what is above it somebody may still need
-    /// from here. One that is away for long gets the start of the log instead. It only rises, so
-    /// that of a former leader's word none need be taken back.
+    /// What no other replica needs from here any more.
     pub fn held_by_all(&self) -> Index {
-        if self.is_alone() {
-            return Index(u64::MAX);
-        }
-        let Some(lead) = &self.quorum.lead else { return self.quorum.held_by_all };
-        // A leader's own disk may be the slowest of all: it is the first that may lack an entry.
-        let own = self.log.appender.durable().index;
-        let away_ns = AWAY.as_nanos() as u64;
-        let is_there = |caught: &&Caught| lead.noted_ns.saturating_sub(caught.heard_ns) <= away_ns;
-        let there = lead.followers.values().filter(is_there).map(|caught| caught.matched.to);
-        self.quorum.held_by_all.max(there.min().unwrap_or(own).min(own))
-    }
-
-    /// What an entry's header says to be committed: what is durable here and on every follower
-    /// that keeps up, so that none of them has to wait with its write.
-    pub(super) fn told_commit(&self) -> Index {
-        let mut commit = self.quorum.replica.commit().min(self.log.appender.durable().index);
-        let keeps_up =
-            |follower: &Follower| follower.is_active && follower.matched.0 + KEEPS_UP_ENTRIES >= commit.0;
-        let slowest = self.quorum.replica.followers().filter(keeps_up).map(|follower| follower.matched).min();
-        commit = slowest.map_or(commit, |matched| matched.min(commit));
-        commit
+        if self.is_alone() { Index(u64::MAX) } else { self.quorum.held_by_all(self.log.durable()) }
     }
 
     /// Begins to hand over to the voter that has most, or to `preferred`. False when nobody can.

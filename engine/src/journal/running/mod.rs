@@ -55,17 +55,13 @@ use crate::journal::log::stages::StageLatencies;
 use crate::journal::log::vote_file::VoteFile;
 use crate::journal::log::{DiskLog, procedures};
 use crate::journal::phase::Phase;
-use crate::journal::quorum::health::Refusals;
-use crate::journal::quorum::members::Members;
-use crate::journal::quorum::supply::Supply;
-use crate::journal::quorum::{HeldWork, Quorum};
+use crate::journal::quorum::Quorum;
 use crate::journal::read::catalog::Catalog;
 use crate::journal::recover::recovery::Recovered;
 use crate::partition::Fold;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Fatal, Output};
-use crate::raft::{Change, EntryMeta, Replica, ReplicaStart};
-use std::collections::VecDeque;
+use crate::raft::{Change, EntryMeta, ReplicaStart};
 use std::rc::Rc;
 
 /// With something in flight an entry is sealed only from this size on: a 256 KiB write with its
@@ -174,17 +170,7 @@ impl Journal {
         let log = DiskLog::new(context.io.clone(), id, limits, whole, votes);
         let authority = if is_alone { Authority::Alone } else { Authority::None };
         let ledger = Ledger::new(recovered.state, recovered.heads, authority);
-        let quorum = Quorum {
-            replica: Replica::new(&start),
-            members: Members::new(members),
-            lead: None,
-            leader_seen: (Term(0), None),
-            works: VecDeque::new(),
-            supply: Supply::default(),
-            unsent: Vec::new(),
-            held_by_all: Index::NONE,
-            refusals: Refusals::default(),
-        };
+        let quorum = Quorum::new(&start, members);
         let heal = Healer {
             damage: recovered.damage,
             repair,
@@ -362,7 +348,7 @@ impl Journal {
             index: self.log.cursor.next,
             segment_base: place.segment_base,
             position: place.position,
-            commit: self.told_commit(),
+            commit: self.quorum.told_commit(self.log.durable()),
             wall_ms: self.leader_wall_ms(now),
             previous_checksum: self.log.cursor.previous_checksum,
         }

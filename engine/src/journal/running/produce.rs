@@ -138,7 +138,7 @@ impl Journal {
         let limits = EnvelopeLimits { batch_bytes_max: bytes_max, transactional, ..of_topic };
         let header = check_envelope(produce.records, &limits).map_err(Refusal::Batch)?;
         let copies = self.copies_wanted(settings);
-        if produce.acks == Acks::All && self.in_sync_count(now) < copies {
+        if produce.acks == Acks::All && self.quorum.in_sync_count(now) < copies {
             return Err(Refusal::NotEnoughReplicas);
         }
         let copies = if usize::from(copies) > self.membership().quorum() { copies } else { 0 };

@@ -9,8 +9,9 @@ use crate::journal::effects::{Effects, Raised};
 use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::{Folded, NextToFold};
 use crate::journal::phase::Phase;
+use crate::journal::quorum::works::HeldWork;
 use crate::journal::recover::refold::take_checkpoint_before;
-use crate::journal::running::{HeldWork, Journal};
+use crate::journal::running::Journal;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
 use crate::raft::{Change, EntryMeta, Work};
@@ -23,7 +24,7 @@ impl Journal {
                 self.carry_out(work, now, fx);
             }
             self.supply(now, fx);
-            if !self.release(fx) && !self.report_unsent() && !self.quorum.replica.has_work() {
+            if !self.release(fx) && !self.quorum.report_unsent() && !self.quorum.replica.has_work() {
                 break;
             }
         }
@@ -58,7 +59,7 @@ impl Journal {
             .into_iter()
             .partition(|outgoing| self.quorum.replica.may_overtake(outgoing, durable_term));
         now_said.into_iter().for_each(|outgoing| self.send(outgoing, fx));
-        self.quorum.works.push_back(HeldWork { number: work.number, last, vote, hold });
+        self.quorum.works.hold(HeldWork { number: work.number, last, vote, hold });
     }
 
     /// The bytes of an entry that raft wants written: staged before it was proposed or stepped, or
@@ -93,22 +94,12 @@ impl Journal {
     /// Tells raft what is durable, and peers what waited for it. True when it was something.
     fn release(&mut self, fx: &mut Effects) -> bool {
         let durable = self.log.appender.told_durable();
-        let mut released = None;
-        while let Some(front) = self.quorum.works.front() {
-            let entries_durable = front.last.is_none_or(|last| last <= durable);
-            let vote_durable = front.vote.is_none_or(|number| self.log.votes.is_vote_durable(number))
-                || is_planted(Bug::VoteBeforeItIsDurable);
-            if !entries_durable || !vote_durable {
-                break;
-            }
-            let work = self.quorum.works.pop_front().expect("there is a front");
-            released = Some(work.number);
-            work.hold.into_iter().for_each(|outgoing| self.send(outgoing, fx));
-        }
-        if let Some(number) = released {
-            self.quorum.replica.persisted(number);
-        }
-        released.is_some()
+        let votes = &self.log.votes;
+        let is_vote_durable =
+            |number| votes.is_vote_durable(number) || is_planted(Bug::VoteBeforeItIsDurable);
+        let Some(hold) = self.quorum.told_durable(durable, is_vote_durable) else { return false };
+        hold.into_iter().for_each(|outgoing| self.send(outgoing, fx));
+        true
     }
 
     /// Folds what is committed, taking a checkpoint where a segment ends.
