@@ -8,6 +8,8 @@ mod block;
 pub mod buffer;
 pub mod glommio_disk;
 pub mod io;
+#[cfg(test)]
+pub mod memory;
 pub mod open_files;
 
 pub use block::{BLOCK, IO_BYTES_MAX};

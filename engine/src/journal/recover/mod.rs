@@ -13,3 +13,10 @@ pub mod reinstall;
 pub mod scan;
 pub mod survey;
 pub mod walk;
+
+#[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
+mod scan_tests;
+#[cfg(test)]
+mod walk_tests;

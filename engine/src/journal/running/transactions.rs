@@ -97,7 +97,8 @@ impl Journal {
 
     /// What fits an entry and a segment in any case.
     fn markers_at_once(&self) -> usize {
-        let fit = self.log.limits.entry_bytes_max().saturating_sub(2 * BLOCK) / (MARKER_BYTES + DESCRIPTOR_BYTES);
+        let fit =
+            self.log.limits.entry_bytes_max().saturating_sub(2 * BLOCK) / (MARKER_BYTES + DESCRIPTOR_BYTES);
         MARKERS_AT_ONCE.min(fit).min(self.log.limits.batches as usize).max(1)
     }
 
