@@ -109,9 +109,13 @@ fn bad_produce_requests_get_kafkas_errors() {
     let two = [batch(&[b"one"]), batch(&[b"two"])].concat();
     assert_ne!(error_of(&ask(&mut wire, 4, 9, &produce(TOPIC, -1, two))), 0, "two batches");
     assert_ne!(error_of(&ask(&mut wire, 5, 9, &produce(TOPIC, -1, Vec::new()))), 0, "no batch");
-    let mut transactional = produce(TOPIC, -1, batch(&[b"t"]));
+    let mut transactional = produce(TOPIC, 1, batch(&[b"t"]));
     transactional.transactional_id = Some(StrBytes::from("t"));
-    assert_eq!(error_of(&ask(&mut wire, 6, 9, &transactional)), 53);
+    assert_eq!(
+        error_of(&ask(&mut wire, 6, 9, &transactional)),
+        21,
+        "a transaction's batches are acked by all"
+    );
     assert_eq!(error_of(&ask(&mut wire, 7, 9, &produce(TOPIC, 1, batch(&[b"good"])))), 0);
 }
 
@@ -175,12 +179,9 @@ fn the_first_batch_comes_whole_however_small_the_limits() {
 }
 
 #[test]
-fn a_transactional_id_is_refused_for_good() {
+fn producers_get_ids_of_their_own() {
     let broker = one_shard();
     let mut wire = Wire::connect(broker.ports.kafka()).expect("accepted");
-    let mut request = InitProducerIdRequest::default();
-    request.transactional_id = Some(StrBytes::from("t"));
-    assert_eq!(ask(&mut wire, 1, 4, &request).error_code, 53);
     let mut ids: Vec<i64> =
         (2..6).map(|at| ask(&mut wire, at, 4, &InitProducerIdRequest::default().tap()).producer_id).collect();
     ids.dedup();

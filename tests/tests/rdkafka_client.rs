@@ -3,8 +3,6 @@
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -199,20 +197,4 @@ fn a_parked_fetch_is_woken_by_a_produce() {
     let message = consumer.poll(Duration::from_secs(30)).expect("woken").expect("a record");
     assert_eq!(rdkafka::Message::offset(&message), 1);
     assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
-}
-
-#[test]
-fn a_transactional_producer_is_refused_for_good_and_not_only_when_its_time_is_over() {
-    let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
-    let producer: BaseProducer =
-        client(&broker.bootstrap(), &[("transactional.id", "t")]).create().expect("a producer");
-    let since = Instant::now();
-    match producer.init_transactions(Duration::from_secs(60)) {
-        Err(KafkaError::Transaction(error)) => {
-            assert!(error.is_fatal(), "{error}");
-            assert!(error.string().contains("no transactions"), "{error}");
-        }
-        other => panic!("{other:?}"),
-    }
-    assert!(since.elapsed() < Duration::from_secs(20), "after {:?}", since.elapsed());
 }

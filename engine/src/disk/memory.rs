@@ -17,6 +17,12 @@ pub struct MemoryDisk {
     open: BTreeMap<FileId, String>,
 }
 
+impl Default for MemoryDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl MemoryDisk {
     pub fn new() -> Self {
         let (io, pool) = (Io::new(), BufferPool::new(1 << 20));

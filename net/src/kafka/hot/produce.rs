@@ -16,7 +16,7 @@ use crate::kafka::transactions::{join, join_code};
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::results::ProduceResult;
-use engine::batch::{BatchHeader, Checked, Codec, RecordBounds};
+use engine::batch::{BatchHeader, Checked, Codec, EnvelopeLimits, RecordBounds};
 use engine::control::acls::Operation;
 use engine::control::life::TopicSettings;
 use engine::control::{View, names};
@@ -199,7 +199,9 @@ impl Batch<'_> {
         let packing = settings.packing?;
         let is_as_wanted = BatchHeader::of(self.records)?.codec_number() == packing.codec as u8;
         let bounds = if settings.trusts_header { RecordBounds::ANY } else { settings.record_bounds(wall_ms) };
-        (!is_as_wanted).then(|| Recompression { packing, limits: settings.envelope_limits(wall_ms), bounds })
+        let transactional = self.writer != BatchWriter::Client;
+        let limits = EnvelopeLimits { transactional, ..settings.envelope_limits(wall_ms) };
+        (!is_as_wanted).then_some(Recompression { packing, limits, bounds })
     }
 
     /// Where its records have to be decompressed to be looked at: what they have to be within.
