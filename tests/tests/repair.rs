@@ -104,7 +104,7 @@ fn what_rots_in_a_sealed_segment_is_found_by_the_scrub() {
 #[test]
 fn three_replicas_each_with_another_bad_entry_heal_themselves() {
     for seed in 10..16 {
-        let (mut cluster, partition, journal) = three(seed, 120);
+        let (mut cluster, partition, journal) = three(seed, 124);
         kill_all(&mut cluster);
         for node in 0..3 {
             let victim = in_tail(&cluster, node, journal, node);
