@@ -48,6 +48,7 @@ seeds! {
 seeds! {
     3 nodes;
     a_segment_is_not_sealed_while_a_cut_wipes_its_end: 934;
+    what_a_dropped_partition_left_is_no_damage_of_the_one_opened_again: 242, 406;
     a_tail_in_doubt_beside_a_lost_disk_waits_for_the_operator: 1545, 2789;
     an_entry_that_two_of_three_lost_is_proven_by_the_bound_above_it: 496;
     a_leader_that_an_append_deposes_keeps_what_that_brought: 29, 39;

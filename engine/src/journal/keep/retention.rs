@@ -15,6 +15,8 @@ const LOOKED_AT_MAX: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     pub log_start: Offset,
+    /// All that is sealed of it lies below.
+    pub next_offset: Offset,
     /// Offsets below this one may be missing: they are dead, or were accepted as lost.
     pub whole_from: Offset,
     pub kept_bytes: u64,
@@ -88,6 +90,11 @@ async fn visit_one(
             visited.dead.push(Dead { partition, container: number, bytes: facts.batch_bytes });
             continue;
         };
+        if facts.next_offset > rules.next_offset {
+            // Batches of the partition as it was before it was dropped: a leader whose view of the metadata was an older
+            // one opened it again, and drops it once more as soon as it knows. They are dead then.
+            break true;
+        }
         if moved.is_none() && facts.first_offset > rules.whole_from {
             visited.front_is_missing = true;
         }
@@ -120,6 +127,7 @@ mod tests {
     fn rules(log_start: i64) -> Rules {
         Rules {
             log_start: Offset(log_start),
+            next_offset: Offset(12),
             whole_from: Offset(log_start),
             kept_bytes: 400,
             expired_before_ms: None,
@@ -171,6 +179,18 @@ mod tests {
             assert!(!super::visit(&finder, &visit(rules(3))).await.expect("good files").front_is_missing);
             let accepted = Rules { whole_from: Offset(3), ..rules(0) };
             assert!(!super::visit(&finder, &visit(accepted)).await.expect("good files").front_is_missing);
+        });
+    }
+
+    #[test]
+    fn what_a_dropped_partition_left_is_no_front_of_the_one_that_was_opened_again() {
+        on_containers(&[&[(1, 3, 20)]], 1, async |catalog| {
+            let visit =
+                |next| [Visit { partition: P, rules: Some(Rules { next_offset: Offset(next), ..rules(0) }) }];
+            let finder = catalog.finder();
+            let again = super::visit(&finder, &visit(5)).await.expect("good files");
+            assert_eq!(again, Visited::default(), "nor does it go before it is dropped once more");
+            assert!(super::visit(&finder, &visit(6)).await.expect("good files").front_is_missing);
         });
     }
 

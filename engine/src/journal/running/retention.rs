@@ -104,8 +104,14 @@ impl Journal {
             .filter(|settings| settings.retention_bytes >= 0)
             .map(|settings| settings.retention_bytes as u64);
         let log_start = partition.log_start;
-        let whole_from = log_start.max(partition.skipped_below);
-        Some(Rules { log_start, whole_from, kept_bytes: partition.kept_bytes, expired_before_ms, bytes_max })
+        Some(Rules {
+            log_start,
+            next_offset: partition.next_offset,
+            whole_from: log_start.max(partition.skipped_below),
+            kept_bytes: partition.kept_bytes,
+            expired_before_ms,
+            bytes_max,
+        })
     }
 
     pub(super) fn visited(&mut self, result: Result<Visited, IndexError>, now: Now, fx: &mut Effects) {
