@@ -86,7 +86,7 @@ fn of_clients() -> Vec<Target> {
         }),
         target("client: produce", 4, produce_requests(), |bytes| {
             let Some((version, body)) = bytes.split_first() else { return };
-            _ = ProduceRequest::decode(body, i16::from(version % 12));
+            _ = ProduceRequest::decode(body, i16::from(version % 13));
         }),
         target("client: fetch", 8, fetch_requests(), |bytes| {
             let Some((version, body)) = bytes.split_first() else { return };

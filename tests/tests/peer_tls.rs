@@ -42,6 +42,11 @@ fn linked(cluster: &Cluster) -> (usize, usize) {
     (logs.matches("tls=true").count(), logs.matches("tls=false").count())
 }
 
+fn lines_of_links(cluster: &Cluster) -> usize {
+    let (within, clear) = linked(cluster);
+    within + clear
+}
+
 #[test]
 fn a_cluster_that_requires_it_forms_serves_and_lets_nobody_else_in() {
     let (certificates, others) = (Certificates::make(), Certificates::make());
@@ -97,7 +102,13 @@ fn a_running_cluster_gets_it_node_by_node_and_keeps_every_record() {
             set(&mut cluster.nodes[node], mode, &folder);
             produce(&cluster, produced, 300);
             produced += 300;
+            let before = lines_of_links(&cluster);
             cluster.nodes[node].run();
+            // Both ends of a link tell of it, not both at once.
+            Deadline::seconds(PATIENCE_SECONDS)
+                .wait_for("its links to both others, told by both ends", || {
+                    (lines_of_links(&cluster) >= before + 4).then_some(())
+                });
             cluster.wait_in_sync(TOPIC, PATIENCE_SECONDS);
         }
     }

@@ -261,4 +261,8 @@ fn the_coordinator_of_a_transactional_id_is_found() {
     (request.key, request.key_type) = ("t".into(), 1);
     let old = ask(&mut wire, 1, 2, &request);
     assert_eq!((old.error_code, old.node_id), (0, 0));
+    let mut request = FindCoordinatorRequest::default();
+    (request.coordinator_keys, request.key_type) = (vec!["t".into()], 1);
+    let new = ask(&mut wire, 2, 6, &request);
+    assert_eq!((new.coordinators[0].error_code, new.coordinators[0].node_id), (0, 0));
 }
