@@ -10,6 +10,7 @@ use engine::entry::builder::{Hint, OpenEntry, Placed, Stamp, head_only};
 use engine::entry::item::{Item, ProducerSnapshot};
 use engine::entry::layout::{BatchDescriptor, ENTRY_BYTES_MAX, EntryHeader, EntryKind, descriptors_of};
 use engine::entry::reader::{Expect, Link, check_body, check_chain, check_head};
+use engine::entry::run_made::{RunMade, RunPart};
 use engine::entry::{EntryBytes, MarkerFields};
 use engine::folder::{NodeMeta, NodeMetaBody, NodeMetaMember};
 use engine::framing::FrameHeader;
@@ -333,6 +334,35 @@ fn transactions_folded() -> Fold {
     fold
 }
 
+/// A run that is read from, and one made of it.
+fn runs_folded() -> Fold {
+    let made = |run, inputs, kept_bytes| {
+        let part = RunPart {
+            partition: PartitionId(11),
+            covered: Offset(0)..Offset(9),
+            clean_to: Offset(9),
+            input_bytes: 900,
+            kept_bytes,
+            checksum: 77,
+        };
+        let rule = RewriteRule::Compact;
+        let (applied, file_bytes, checksum, parts) = (Index(1), 12_288, 99, vec![part]);
+        RunMade { run: RunId(run), rule, applied, file_bytes, checksum, inputs, parts }
+    };
+    let first = made(1 << 32 | 1, vec![RunInput::Segment { base: Index(1), last: Index(1) }], 300);
+    let inputs = vec![RunInput::Run(first.run), RunInput::Segment { base: Index(2), last: Index(2) }];
+    let second = made(1 << 32 | 2, inputs, 200);
+    let settled = Item::RunSettled { run: first.run };
+    let mut fold = transactions_folded();
+    for (index, item) in (3..).zip([Item::RunMade(first.into()), settled, Item::RunMade(second.into())]) {
+        let mut bytes = Vec::new();
+        item.encode(&mut bytes);
+        let entry = head_only(&BufferPool::new(0), EntryKind::Control, 1, &bytes, &stamp(index, 1, 0, 0));
+        fold.apply(entry.header(), entry.head()).expect("known items");
+    }
+    fold
+}
+
 fn install() -> Install {
     Install { last: Index(4), term: Term(2), checksum: 0xdead_beef, keeps: false }
 }
@@ -462,6 +492,7 @@ fn the_golden_files_are_what_is_written_today() {
     golden("transactions.seg", &transactions().1);
     golden("transactions.idx", &transactions_index());
     golden("transactions.fold", &transactions_folded().encode());
+    golden("runs.fold", &runs_folded().encode());
     golden("install", &install().encode(&IDENTITY));
     golden("6.run", &run());
     golden("checkpoint.ckpt", &checkpoint().encode(&IDENTITY));
@@ -513,6 +544,10 @@ fn the_other_golden_files_are_read() {
     let fold = Fold::decode(&read("transactions.fold")).expect("this version");
     let partition = fold.partition(PartitionId(11)).expect("opened");
     assert_eq!((partition.first_unstable(), fold.open_transactions()), (Some(Offset(2)), 1));
+    let fold = Fold::decode(&read("runs.fold")).expect("this version");
+    assert_eq!(fold.runs().settled()[0].parts[0].kept_bytes, 300);
+    assert_eq!(fold.runs().made().map(|made| made.run), Some(RunId(1 << 32 | 2)));
+    assert_eq!((fold.runs().rewritten(), fold.open_transactions()), (Index(1), 1));
     let state = HardState::read("h", &read("hard-state"), &IDENTITY).expect("this version");
     let newest = state.newest.expect("two good generations");
     assert_eq!((newest.generation, newest.opened), (7, 12));

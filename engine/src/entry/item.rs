@@ -4,7 +4,9 @@
 //! An item is `tag: u16, bytes: u32, body`, little-endian; the body's layout is the tag's, and another
 //! layout gets another tag. An unknown tag is an error: it was written by a newer version.
 
-use crate::ids::{Index, Offset, PartitionId, ProducerId, SpanNumber};
+use super::run_made::{RunMade, RunMadeError};
+use crate::codec::Reader;
+use crate::ids::{Index, Offset, PartitionId, ProducerId, RunId, SpanNumber};
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,13 @@ pub enum Item {
     /// The operator accepted that entries are lost: offsets move on by `skip`, so that none is
     /// used twice.
     LossAccepted { first: Index, last: Index, skip: u64 },
+    /// The leader made a run. Void unless its inputs are what its partitions are read from, and while another one is
+    /// neither settled nor void.
+    RunMade(Box<RunMade>),
+    /// A majority has that run: it is read in the place of its inputs by whoever has it.
+    RunSettled { run: RunId },
+    /// That run is not to be: nobody can give it.
+    RunVoided { run: RunId },
 }
 
 /// What is known of one producer when a span begins.
@@ -57,6 +66,8 @@ pub enum ItemError {
     Long(usize),
     #[error("control item has tag {0}, which a newer version wrote")]
     Unknown(u16),
+    #[error("control item of a run {0}")]
+    Run(#[from] RunMadeError),
 }
 
 const OPENED: u16 = 1;
@@ -67,6 +78,9 @@ const DIGEST: u16 = 5;
 const LOSS: u16 = 6;
 /// As `OPENED`, of a span that is not the partition's first: its number stands behind the partition.
 const OPENED_SPAN: u16 = 7;
+const RUN_MADE: u16 = 8;
+const RUN_SETTLED: u16 = 9;
+const RUN_VOIDED: u16 = 10;
 
 impl Item {
     /// Appends the item.
@@ -76,6 +90,7 @@ impl Item {
         to.extend_from_slice(&[0; 4]);
         self.encode_body(to);
         let bytes = u32::try_from(to.len() - start - 6).expect("an item fits an entry");
+        assert!(to[start + 2..start + 6] == [0; 4], "a length is written once");
         to[start + 2..start + 6].copy_from_slice(&bytes.to_le_bytes());
     }
 
@@ -89,6 +104,9 @@ impl Item {
             Item::PartitionDropped { .. } => DROPPED,
             Item::SegmentDigest { .. } => DIGEST,
             Item::LossAccepted { .. } => LOSS,
+            Item::RunMade(_) => RUN_MADE,
+            Item::RunSettled { .. } => RUN_SETTLED,
+            Item::RunVoided { .. } => RUN_VOIDED,
         }
     }
 
@@ -125,6 +143,8 @@ impl Item {
                     to.extend_from_slice(&number.to_le_bytes());
                 }
             }
+            Item::RunMade(made) => made.encode(to),
+            Item::RunSettled { run } | Item::RunVoided { run } => to.extend_from_slice(&run.0.to_le_bytes()),
         }
     }
 
@@ -172,6 +192,14 @@ impl Item {
                 last: Index(number(from)?),
                 skip: number(from)?,
             },
+            RUN_MADE => {
+                let mut reader = Reader(from);
+                let made = RunMade::decode(&mut reader)?;
+                *from = reader.0;
+                Item::RunMade(Box::new(made))
+            }
+            RUN_SETTLED => Item::RunSettled { run: RunId(number(from)?) },
+            RUN_VOIDED => Item::RunVoided { run: RunId(number(from)?) },
             unknown => return Err(ItemError::Unknown(unknown)),
         };
         if body.is_empty() { Ok(item) } else { Err(ItemError::Long(body.len())) }
@@ -225,6 +253,7 @@ fn offset(from: &mut &[u8]) -> Result<Offset, ItemError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::run_made::samples::run_made;
 
     fn one_of_each() -> Vec<Item> {
         let producer = ProducerSnapshot {
@@ -255,6 +284,9 @@ mod tests {
             Item::PartitionDropped { partition },
             Item::SegmentDigest { segment_base: Index(1), last: Index(5), headers: 6, checkpoint: 7 },
             Item::LossAccepted { first: Index(2), last: Index(3), skip: 1 << 33 },
+            Item::RunMade(Box::new(run_made(3, &[2], &[(1, 9)]))),
+            Item::RunSettled { run: RunId(3) },
+            Item::RunVoided { run: RunId(3) },
         ]
     }
 

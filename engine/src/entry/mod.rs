@@ -8,6 +8,7 @@ pub mod item;
 pub mod layout;
 pub mod marker;
 pub mod reader;
+pub mod run_made;
 #[cfg(test)]
 pub mod samples;
 pub mod torn;

@@ -5,17 +5,20 @@
 //! checkpoint made at a segment's last entry is identical on all of them.
 
 use super::producers::{EXPIRATION_MS, Producer};
+use super::runs::Runs;
 use super::transactions::{OPEN_MAX, Transactions};
 use crate::codec::{Reader, Short, Write};
 use crate::collections::Map;
 use crate::entry::item::{Item, ItemError};
+use crate::entry::run_made::RunMadeError;
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
-use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, SpanNumber, Term};
+use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, RunId, SpanNumber, Term};
 use crate::planted::{Bug, is_planted};
 
-/// Layout of a checkpoint's body: 3 where there ever was a transaction, else 2 where a partition is in another span than
-/// its first, else 1.
-pub const FOLD_VERSION: u16 = 3;
+/// Layout of a checkpoint's body: 4 where a run was made, else 3 where there ever was a transaction, else 2 where a
+/// partition is in another span than its first, else 1.
+pub const FOLD_VERSION: u16 = 4;
+const FOLD_VERSION_TRANSACTIONS: u16 = 3;
 const FOLD_VERSION_SPANS: u16 = 2;
 const FOLD_VERSION_FIRST_SPANS: u16 = 1;
 /// Producers a journal remembers at a checkpoint; above it the longest silent are forgotten, so
@@ -37,6 +40,7 @@ pub struct Fold {
     accepted: Vec<(Index, Index)>,
     /// Transactions that are open, of all partitions.
     open_count: usize,
+    runs: Runs,
 }
 
 /// One partition's committed state.
@@ -192,6 +196,11 @@ impl Fold {
         self.open_count
     }
 
+    /// The runs that partitions are read from.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
     /// Where each term begins.
     pub fn terms(&self) -> &[(Index, Term)] {
         &self.terms
@@ -295,12 +304,26 @@ impl Fold {
                 self.open_count -= dropped.map_or(0, |dropped| dropped.transactions.open_count());
             }
             Item::SegmentDigest { .. } => {}
+            Item::RunMade(made) => self.runs.note_made(made, index),
+            Item::RunSettled { run } => self.settle(*run),
+            Item::RunVoided { run } => self.runs.void(*run),
             Item::LossAccepted { first, last, skip } => {
                 self.accepted.push((*first, *last));
                 for partition in self.partitions.values_mut() {
                     partition.next_offset.0 += *skip as i64;
                     partition.skipped_below = partition.next_offset;
                 }
+            }
+        }
+    }
+
+    /// What its inputs had and the run has not is kept no more.
+    fn settle(&mut self, run: RunId) {
+        let Some(made) = self.runs.settle(run) else { return };
+        for part in &made.parts {
+            if let Some(partition) = self.partitions.get_mut(&part.partition) {
+                let freed = part.input_bytes.saturating_sub(part.kept_bytes);
+                partition.kept_bytes = partition.kept_bytes.saturating_sub(freed);
             }
         }
     }
@@ -364,7 +387,8 @@ impl Fold {
         let has_spans = self.partitions.values().any(|partition| partition.span > SpanNumber(0));
         let has_transactions = self.partitions.values().any(Partition::has_transactions);
         let version = match (has_transactions, has_spans) {
-            (true, _) => FOLD_VERSION,
+            _ if !self.runs.is_empty() => FOLD_VERSION,
+            (true, _) => FOLD_VERSION_TRANSACTIONS,
             (false, true) => FOLD_VERSION_SPANS,
             (false, false) => FOLD_VERSION_FIRST_SPANS,
         };
@@ -387,6 +411,9 @@ impl Fold {
         for id in ids {
             to.put_u64(id.0);
             self.partitions[&id].encode(&mut to, version);
+        }
+        if version >= FOLD_VERSION {
+            self.runs.encode(&mut to);
         }
         to
     }
@@ -411,15 +438,20 @@ impl Fold {
             fold.open_count += partition.transactions.open_count();
             fold.partitions.insert(id, partition);
         }
+        if version >= FOLD_VERSION {
+            fold.runs = Runs::decode(&mut from)?;
+        }
         if from.is_empty() { Ok(fold) } else { Err(DecodeError::Long(from.0.len())) }
     }
 }
 
 /// A checkpoint's body that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("checkpoint body {0}")]
     Short(#[from] Short),
+    #[error("checkpoint body: a run {0}")]
+    Run(#[from] RunMadeError),
     #[error("checkpoint body has {0} bytes left over")]
     Long(usize),
     #[error("checkpoint body has version {0}, newer than {FOLD_VERSION}")]
@@ -432,7 +464,7 @@ impl Partition {
     }
 
     fn encode(&self, to: &mut Vec<u8>, version: u16) {
-        let with_transactions = version >= FOLD_VERSION;
+        let with_transactions = version >= FOLD_VERSION_TRANSACTIONS;
         if version >= FOLD_VERSION_SPANS {
             to.put_u32(self.span.0);
         }
@@ -460,7 +492,7 @@ impl Partition {
     }
 
     fn decode(from: &mut Reader<'_>, version: u16) -> Result<Self, Short> {
-        let with_transactions = version >= FOLD_VERSION;
+        let with_transactions = version >= FOLD_VERSION_TRANSACTIONS;
         let span = if version >= FOLD_VERSION_SPANS { SpanNumber(from.u32()?) } else { SpanNumber(0) };
         let mut partition = Self {
             span,

@@ -5,6 +5,7 @@ use crate::batch::Ending;
 use crate::batch::header::attribute;
 use crate::entry::MarkerFields;
 use crate::entry::item::ProducerSnapshot;
+use crate::entry::run_made::samples::run_made;
 use zerocopy::{FromZeros, IntoBytes};
 
 const P: PartitionId = PartitionId(9);
@@ -205,7 +206,7 @@ fn a_checkpoint_keeps_open_transactions() {
     assert_eq!(fold.encode()[..2], FOLD_VERSION_FIRST_SPANS.to_le_bytes(), "older programs read it");
     append(&mut fold, &[transactional(16, 7, 2, 0), transactional(17, 8, 0, 0), marker(18, 8, 0, 17, 16)]);
     let bytes = fold.encode();
-    assert_eq!(bytes[..2], FOLD_VERSION.to_le_bytes());
+    assert_eq!(bytes[..2], FOLD_VERSION_TRANSACTIONS.to_le_bytes());
     let again = Fold::decode(&bytes).expect("just encoded");
     assert_eq!((again.encode(), again.open_transactions()), (bytes.clone(), 1));
     let partition = again.partition(P).expect("opened");
@@ -250,4 +251,20 @@ fn a_span_that_begins_again_keeps_what_is_open() {
     apply(&mut fold, &[Item::SpanSealed { partition: P, end_offset: Offset(17) }, open]);
     append(&mut fold, &[marker(50, 7, 1, 16, 51)]);
     assert_eq!(fold.partition(P).expect("opened").first_unstable(), None);
+}
+
+#[test]
+fn a_settled_run_lessens_what_is_kept_and_a_checkpoint_names_it() {
+    let mut fold = folded();
+    let kept = fold.partition(P).expect("opened").kept_bytes;
+    let without = fold.encode();
+    assert_eq!(without[..2], [1, 0], "no run, no newer version");
+    apply(&mut fold, &[Item::RunMade(Box::new(run_made(1, &[], &[(1, 1)])))]);
+    assert_eq!(fold.partition(P).expect("opened").kept_bytes, kept, "it may become void");
+    assert_eq!(Fold::decode(&fold.encode()).expect("its own").runs(), fold.runs());
+    apply(&mut fold, &[Item::RunSettled { run: RunId(1) }, Item::RunSettled { run: RunId(1) }]);
+    assert_eq!(fold.partition(P).expect("opened").kept_bytes, kept - 100);
+    assert_eq!((fold.runs().rewritten(), fold.runs().made()), (Index(1), None));
+    let bytes = fold.encode();
+    assert_eq!((bytes[..2].to_vec(), Fold::decode(&bytes).expect("its own").encode()), (vec![4, 0], bytes));
 }

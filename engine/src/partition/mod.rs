@@ -6,6 +6,7 @@
 pub mod fold;
 pub mod producers;
 pub mod refused;
+pub mod runs;
 pub mod tail;
 pub mod transactions;
 

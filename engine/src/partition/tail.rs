@@ -208,7 +208,11 @@ impl Tail {
                     self.touch(fold, *partition, index, |p| p.dropped = true);
                 }
                 Item::LossAccepted { skip, .. } => self.skip(fold, *skip, index),
-                Item::LogStartMoved { .. } | Item::SegmentDigest { .. } => {}
+                Item::LogStartMoved { .. }
+                | Item::SegmentDigest { .. }
+                | Item::RunMade(_)
+                | Item::RunSettled { .. }
+                | Item::RunVoided { .. } => {}
             }
         }
     }
@@ -270,7 +274,11 @@ impl Tail {
                     self.partitions.retain(|_, tail| tail.last > index);
                     self.begun = self.partitions.values().map(|tail| tail.begun).sum();
                 }
-                Item::LogStartMoved { .. } | Item::SegmentDigest { .. } => {}
+                Item::LogStartMoved { .. }
+                | Item::SegmentDigest { .. }
+                | Item::RunMade(_)
+                | Item::RunSettled { .. }
+                | Item::RunVoided { .. } => {}
             }
         }
     }

@@ -14,6 +14,7 @@
 //! 21 on and before that by its chunk's sum, and the zeros because they are zeros.
 
 use crate::disk::BLOCK;
+pub use crate::entry::run_made::{RewriteRule, RunInput};
 use crate::framing::{FRAME_BYTES, FormatFault, FrameKind, block_checksum};
 use crate::ids::{Index, JournalIdentity, Offset, PartitionId, RunId};
 use core::mem::offset_of;
@@ -25,29 +26,6 @@ pub const RUN_FOOT_KIND: FrameKind = FrameKind { magic: *b"DURAMENF", version: 1
 
 /// Batches follow each other in a chunk until it has so many bytes; a longer one has a chunk of its own.
 pub const CHUNK_BYTES: usize = 64 << 10;
-
-/// By which rule a run was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum RewriteRule {
-    /// All that lives, byte for byte.
-    Copy = 0,
-    /// Of each key the last record.
-    Compact = 1,
-}
-
-impl RewriteRule {
-    pub fn of(number: u8) -> Option<Self> {
-        [Self::Copy, Self::Compact].get(usize::from(number)).copied()
-    }
-}
-
-/// What a run was made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RunInput {
-    Segment { base: Index, last: Index },
-    Run(RunId),
-}
 
 /// What is known of a run before it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]

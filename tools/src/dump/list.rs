@@ -256,6 +256,17 @@ fn item_text(item: &Item, names: &Names) -> String {
         Item::LossAccepted { first, last, skip } => {
             format!("loss of entries {first} to {last} accepted, offsets move on by {skip}")
         }
+        Item::RunMade(made) => format!(
+            "run {} made of {} file(s) at entry {}: {} bytes, {} partition(s), sum {:016x}",
+            made.run,
+            made.inputs.len(),
+            made.applied,
+            made.file_bytes,
+            made.parts.len(),
+            made.checksum
+        ),
+        Item::RunSettled { run } => format!("run {run} is read from now on"),
+        Item::RunVoided { run } => format!("run {run} is void"),
     }
 }
 
