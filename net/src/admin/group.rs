@@ -2,6 +2,7 @@
 //! broker that knows it, its coordinator.
 
 use super::connection::Connection;
+use super::coordinator::{self, Kind};
 use super::group_report::{self, GroupReport};
 use super::group_reset::{self};
 use super::kafka_error::{check, is_passing};
@@ -11,7 +12,7 @@ use super::topic_report::left_out;
 use crate::admin::group_reset::ResetArguments;
 use crate::process::refusal::Refusal;
 use clap::Subcommand;
-use kafka_wire::{DeleteGroupsRequest, FindCoordinatorRequest};
+use kafka_wire::DeleteGroupsRequest;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -82,15 +83,8 @@ struct Deleted<'a> {
     deleted: &'a str,
 }
 
-/// A connection to the group's coordinator; version 4 is the first that asks for several.
 fn coordinator(connection: &mut Connection, reach: &Reach, name: &str) -> Result<Connection, Refusal> {
-    let mut request = FindCoordinatorRequest::default();
-    request.coordinator_keys.push(name.into());
-    let response = connection.call(4, &request)?;
-    let found = response.coordinators.into_iter().next().ok_or_else(|| left_out(connection))?;
-    check(&format!("group '{name}'"), found.error_code, found.error_message.as_deref())?;
-    let port = u16::try_from(found.port).map_err(|_| left_out(connection))?;
-    Connection::open(reach.access()?, &found.host, port, reach.timeout())
+    coordinator::coordinator(connection, reach, Kind::Group, name)
 }
 
 fn delete(coordinator: &mut Connection, name: &str) -> Result<(), Refusal> {

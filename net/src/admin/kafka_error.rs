@@ -64,6 +64,18 @@ fn explain(code: i16) -> (String, &'static str) {
         code::RESOURCE_NOT_FOUND => {
             ("RESOURCE_NOT_FOUND", "`duramen user list` shows the users that there are")
         }
+        code::CONCURRENT_TRANSACTIONS => ("CONCURRENT_TRANSACTIONS", RETRY),
+        code::TRANSACTIONAL_ID_NOT_FOUND => {
+            ("TRANSACTIONAL_ID_NOT_FOUND", "`duramen txn list` shows the transactional ids that there are")
+        }
+        code::INVALID_PRODUCER_EPOCH => (
+            "INVALID_PRODUCER_EPOCH",
+            "the producer went on meanwhile: look with `duramen txn find-hanging` again",
+        ),
+        code::TRANSACTION_COORDINATOR_FENCED => (
+            "TRANSACTION_COORDINATOR_FENCED",
+            "a coordinator ended it meanwhile: look with `duramen txn find-hanging` again",
+        ),
         code::POLICY_VIOLATION => ("POLICY_VIOLATION", SAID),
         code::TOPIC_DELETION_DISABLED => {
             ("TOPIC_DELETION_DISABLED", "start the brokers with --set delete.topic.enable=true")

@@ -1,5 +1,5 @@
 //! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen group ...`,
-//! `duramen cluster ...`, `duramen user ...`; and `duramen ca ...`, which asks no broker.
+//! `duramen txn ...`, `duramen cluster ...`, `duramen user ...`; and `duramen ca ...`, which asks no broker.
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
@@ -8,10 +8,12 @@ mod broker_ids;
 mod ca;
 mod cluster;
 mod connection;
+mod coordinator;
 mod followers;
 mod group;
 mod group_report;
 mod group_reset;
+mod hanging;
 mod health;
 mod kafka_error;
 mod offsets;
@@ -22,6 +24,8 @@ mod side_by_side;
 mod status_report;
 mod topic;
 mod topic_report;
+mod transaction;
+mod transaction_report;
 mod user;
 
 use crate::process::refusal::{EXIT_USAGE, Refusal};
@@ -33,7 +37,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// What may come first on the command line, instead of a broker's options.
-pub const NOUNS: [&str; 6] = ["topic", "group", "cluster", "user", "acl", "ca"];
+pub const NOUNS: [&str; 7] = ["topic", "group", "txn", "cluster", "user", "acl", "ca"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
@@ -62,6 +66,12 @@ enum Noun {
     Group {
         #[command(subcommand)]
         verb: group::Verb,
+    },
+    /// List, describe and end transactions, and find those that hang
+    #[command(after_help = AFTER_HELP)]
+    Txn {
+        #[command(subcommand)]
+        verb: transaction::Verb,
     },
     /// Look at the whole cluster
     #[command(after_help = AFTER_HELP)]
@@ -112,6 +122,7 @@ fn run(mut line: CommandLine) -> Result<ExitCode, Refusal> {
     match &line.noun {
         Noun::Topic { verb } => topic::run(verb, &line.reach, out),
         Noun::Group { verb } => group::run(verb, &line.reach, out),
+        Noun::Txn { verb } => transaction::run(verb, &line.reach, out),
         Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
         Noun::User { verb } => user::run(verb, &line.reach, out),
         Noun::Acl { verb } => acl::run(verb, &line.reach, out),

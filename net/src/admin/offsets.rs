@@ -60,7 +60,7 @@ pub fn at(
 }
 
 /// Each broker that leads partitions of the topic, with these.
-fn leaders<'a>(
+pub fn leaders<'a>(
     metadata: &'a MetadataResponse,
     topic: &MetadataResponseTopic,
 ) -> Vec<(&'a MetadataResponseBroker, Vec<i32>)> {

@@ -10,7 +10,7 @@ use kafka_wire::{
     CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest,
     DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetDeleteRequest, OffsetDeleteResponse, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -132,6 +132,8 @@ fn subjects(request: &dyn Any) -> Option<(&'static str, Vec<String>)> {
         ("delete", request.groups_names.iter().map(|name| format!("group {:?}", name.as_str())).collect())
     } else if let Some(request) = request.downcast_ref::<OffsetDeleteRequest>() {
         ("delete offsets of", vec![format!("group {:?}", request.group_id.as_str())])
+    } else if let Some(request) = request.downcast_ref::<WriteTxnMarkersRequest>() {
+        ("end transactions of", marked(request))
     } else {
         return None;
     };
@@ -160,6 +162,9 @@ fn codes(response: &dyn Any) -> Vec<i16> {
         response.results.iter().map(|one| one.error_code).collect()
     } else if let Some(response) = response.downcast_ref::<OffsetDeleteResponse>() {
         vec![response.error_code]
+    } else if let Some(response) = response.downcast_ref::<WriteTxnMarkersResponse>() {
+        let topics = response.markers.iter().flat_map(|marker| &marker.topics);
+        topics.flat_map(|topic| topic.partitions.iter().map(|one| one.error_code)).collect()
     } else {
         Vec::new()
     }
@@ -178,6 +183,22 @@ fn credentials(request: &AlterUserScramCredentialsRequest) -> Vec<String> {
         format!("credential of user {user:?} ({mechanism} {what})")
     };
     by_user.into_iter().map(told).collect()
+}
+
+/// Each partition in which a producer's transaction is ended by hand.
+fn marked(request: &WriteTxnMarkersRequest) -> Vec<String> {
+    let mut told = Vec::new();
+    for marker in &request.markers {
+        let (producer, epoch) = (marker.producer_id, marker.producer_epoch);
+        for topic in &marker.topics {
+            let name = topic.name.as_str();
+            let numbers = topic.partition_indexes.iter();
+            told.extend(
+                numbers.map(|number| format!("producer {producer} epoch {epoch} in {name:?} {number}")),
+            );
+        }
+    }
+    told
 }
 
 fn setting(name: &str, value: Option<&str>) -> String {

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::kafka::errors::{code, control_error};
-use engine::control::{Command, Outcome};
+use engine::control::{Command, Outcome, View};
 use engine::coordinator::partition_of;
 use engine::ids::JournalId;
 use engine::port::{Errand, ErrandAnswer, JoinRefusal, JoinTransaction};
@@ -50,6 +50,15 @@ fn coordinator_journal(context: &Context, transactional_id: &str) -> Option<Jour
     let partitions = i32::try_from(topic.partitions.len()).expect("bounded by the metadata's rules");
     let partition = topic.partitions.get(partition_of(transactional_id, partitions) as usize)?;
     Some(partition.spans.last()?.journal)
+}
+
+/// The highest leader epoch that any coordinator of transactions is known to have had; 0 where there was none.
+pub fn highest_coordinator_epoch(context: &Context, view: &View) -> i32 {
+    let Some(topic) = view.topics.get(TRANSACTIONS_TOPIC) else { return 0 };
+    let leaders = context.shard.leaders.borrow();
+    let spans = topic.partitions.iter().filter_map(|partition| partition.spans.last());
+    let epochs = spans.filter_map(|span| Some(leaders.get(span.journal)?.epoch(span.epoch_base).0));
+    epochs.max().unwrap_or(0)
 }
 
 /// Asks this shard's coordinator, a second time with a producer id where it wants one.

@@ -48,6 +48,7 @@ use crate::kafka::apis::offset_for_leader_epoch::OffsetForLeaderEpoch;
 use crate::kafka::apis::reassignments::{AlterPartitionReassignments, ListPartitionReassignments};
 use crate::kafka::apis::sync_group::SyncGroup;
 use crate::kafka::apis::txn_offset_commit::TxnOffsetCommit;
+use crate::kafka::apis::write_txn_markers::WriteTxnMarkers;
 use crate::kafka::codec::wire::{Bytes, BytesMut, WireError};
 
 /// The APIs with a codec of their own. Produce is advertised from 0 and answered from 3: below
@@ -148,6 +149,7 @@ surface! {
     OffsetForLeaderEpoch,
     SyncGroup,
     TxnOffsetCommit,
+    WriteTxnMarkers,
 }
 
 fn api_of<H: Handler>() -> Api {

@@ -46,6 +46,8 @@ enum Command {
     Topic,
     /// List, describe, reset and delete consumer groups; options of its own
     Group,
+    /// List, describe and end transactions; options of its own
+    Txn,
     /// Look at a running cluster; options of its own
     Cluster,
     /// Create, list and delete users that log in with a password; options of its own
@@ -73,13 +75,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
-    if let Some(noun @ (Command::Topic | Command::Group | Command::Cluster | Command::User | Command::Ca)) =
-        line.command
+    if let Some(
+        noun @ (Command::Topic
+        | Command::Group
+        | Command::Txn
+        | Command::Cluster
+        | Command::User
+        | Command::Ca),
+    ) = line.command
     {
         let what = format!("a broker's options do not go with '{noun:?}'").to_lowercase();
         return Err(Refusal::usage(
             what,
-            "put topic, group, cluster, user or ca first, and its own options behind it",
+            "put topic, group, txn, cluster, user or ca first, and its own options behind it",
         ));
     }
     let config = Config::from_options(line.options, &machine()?)?;

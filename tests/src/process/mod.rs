@@ -4,6 +4,7 @@
 pub mod binary;
 pub mod broker;
 pub mod cluster;
+pub mod command_line;
 pub mod deadline;
 pub mod foreign;
 pub mod http;

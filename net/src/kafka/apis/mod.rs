@@ -52,3 +52,4 @@ pub mod quota_entity;
 pub mod reassignments;
 pub mod sync_group;
 pub mod txn_offset_commit;
+pub mod write_txn_markers;

@@ -2,6 +2,7 @@
 
 use super::admit::{Admission, Admit, take_out};
 use super::judge::Judge;
+use crate::kafka::apis::write_txn_markers::answered;
 use crate::kafka::codec::wire::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use crate::kafka::codec::wire::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
@@ -18,7 +19,7 @@ use kafka_wire::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
     DescribeTransactionsRequest, DescribeTransactionsResponse, EndTxnRequest, EndTxnResponse,
     InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest, ListTransactionsResponse,
-    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
 };
 
 const DENIED: i16 = code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
@@ -156,6 +157,22 @@ impl Admit for ListTransactionsRequest {
     }
 }
 
+impl Admit for WriteTxnMarkersRequest {
+    fn admit(&mut self, judge: &Judge, _: i16) -> Admission<WriteTxnMarkersResponse> {
+        // An operator's right, or a broker's.
+        let may = judge.cluster(Operation::Alter) || judge.cluster(Operation::ClusterAction);
+        Admission::whole_if(may, || {
+            let mut response = WriteTxnMarkersResponse::default();
+            for marker in std::mem::take(&mut self.markers) {
+                let partitions = marker.topics.iter().map(|topic| topic.partition_indexes.len()).sum();
+                let codes = vec![code::CLUSTER_AUTHORIZATION_FAILED; partitions];
+                response.markers.push(answered(marker, codes));
+            }
+            response
+        })
+    }
+}
+
 impl Admit for InitProducerIdRequest {
     fn admit(&mut self, judge: &Judge, _: i16) -> Admission<InitProducerIdResponse> {
         let (may, error_code) = match &self.transactional_id {
@@ -183,6 +200,7 @@ mod tests {
     use super::super::judge::fixture::judge;
     use super::*;
     use crate::kafka::apis::admin::fixture::Cluster;
+    use crate::kafka::codec::wire::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 
     #[test]
     fn a_producers_number_is_given_to_who_may_write_something() {
@@ -202,5 +220,25 @@ mod tests {
         assert_eq!((code_of(None, &writes), code_of(None, &idempotent)), (0, 0));
         assert_eq!(code_of(Some("x"), &writes), code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
         assert_eq!((code_of(Some("x"), &transaction), code_of(Some("y"), &transaction)), (0, 53));
+    }
+
+    #[test]
+    fn markers_are_written_for_who_may_alter_the_cluster_or_act_for_it() {
+        let asked = |rules: &[(Operation, ResourceType, &str)]| {
+            let mut topic = WritableTxnMarkerTopic::default();
+            (topic.name, topic.partition_indexes) = ("t".into(), vec![4]);
+            let mut marker = WritableTxnMarker::default();
+            marker.topics.push(topic);
+            let mut request = WriteTxnMarkersRequest::default();
+            request.markers.push(marker);
+            match request.admit(&judge(Cluster::new(1), 27, rules), 1) {
+                Admission::Whole => 0,
+                Admission::Denied(response) => response.markers[0].topics[0].partitions[0].error_code,
+                Admission::Part(_) => panic!("it has no parts"),
+            }
+        };
+        let right = |operation| [(operation, ResourceType::Cluster, CLUSTER_NAME)];
+        assert_eq!(asked(&[]), code::CLUSTER_AUTHORIZATION_FAILED);
+        assert_eq!((asked(&right(Operation::Alter)), asked(&right(Operation::ClusterAction))), (0, 0));
     }
 }

@@ -14,7 +14,8 @@ pub use kafka_wire::{
     join_group_response, leave_group_response, list_groups_response, list_offsets_response,
     list_transactions_response, metadata_response, offset_commit_request, offset_commit_response,
     offset_delete_response, offset_fetch_response, offset_for_leader_epoch_response,
-    txn_offset_commit_request, txn_offset_commit_response,
+    txn_offset_commit_request, txn_offset_commit_response, write_txn_markers_request,
+    write_txn_markers_response,
 };
 pub use kafka_wire_core::{
     ApiVersion, Bytes, BytesMut, DecodeError, DecodeLimits, Decoder, EncodeError, KafkaDecode, KafkaEncode,
