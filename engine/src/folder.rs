@@ -29,6 +29,8 @@ const SEGMENT_SUFFIX: &str = ".seg";
 const INDEX_SUFFIX: &str = ".idx";
 const CHECKPOINT_SUFFIX: &str = ".ckpt";
 const RUN_SUFFIX: &str = ".run";
+/// Behind the sum that the run is to have.
+const RUN_PART_SUFFIX: &str = ".run-part";
 
 /// Gives the reserve up: a checkpoint, an index or a record of the node found no room. It may be gone already.
 pub async fn give_up_reserve(io: &Io) {
@@ -64,6 +66,15 @@ pub fn index_path(journal: JournalId, base: Index) -> String {
 
 pub fn checkpoint_path(journal: JournalId, last: Index) -> String {
     format!("{}/{}", journal_dir(journal), JournalFile::Checkpoint(last).name())
+}
+
+pub fn run_path(journal: JournalId, run: RunId) -> String {
+    format!("{}/{}", journal_dir(journal), JournalFile::Run(run).name())
+}
+
+/// Where a run is kept that comes from another replica, until it is whole.
+pub fn run_part_path(journal: JournalId, run: RunId, sum: u64) -> String {
+    format!("{}/{}", journal_dir(journal), JournalFile::RunPart(run, sum).name())
 }
 
 pub fn local_checkpoint_path(journal: JournalId) -> String {
@@ -102,6 +113,8 @@ pub enum JournalFile {
     Checkpoint(Index),
     /// Batches that were rewritten.
     Run(RunId),
+    /// The begin of a run that another replica gives, and its sum; it stays over a restart.
+    RunPart(RunId, u64),
     LocalCheckpoint,
     Install,
     Quarantine,
@@ -118,6 +131,7 @@ impl JournalFile {
             Self::Index(base) => format!("{:020}{INDEX_SUFFIX}", base.0),
             Self::Checkpoint(last) => format!("{:020}{CHECKPOINT_SUFFIX}", last.0),
             Self::Run(run) => format!("{:020}{RUN_SUFFIX}", run.0),
+            Self::RunPart(run, sum) => format!("{:020}-{sum:016x}{RUN_PART_SUFFIX}", run.0),
             Self::LocalCheckpoint => LOCAL_CHECKPOINT.to_owned(),
             Self::Install => INSTALL.to_owned(),
             Self::Quarantine => QUARANTINE.to_owned(),
@@ -143,7 +157,13 @@ impl JournalFile {
                     INDEX_SUFFIX => Self::Index(index),
                     CHECKPOINT_SUFFIX => Self::Checkpoint(index),
                     RUN_SUFFIX => Self::Run(RunId(index.0)),
-                    _ => return None,
+                    _ => {
+                        let sum = suffix.strip_prefix('-')?.strip_suffix(RUN_PART_SUFFIX)?;
+                        let canonical =
+                            sum.len() == 16 && sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                        let sum = canonical.then(|| u64::from_str_radix(sum, 16).ok())??;
+                        Self::RunPart(RunId(index.0), sum)
+                    }
                 }
             }
         })
@@ -270,15 +290,22 @@ mod tests {
             JournalFile::Segment(Index(1)),
             JournalFile::Index(last),
             JournalFile::Checkpoint(Index(77)),
+            JournalFile::Run(RunId(3 << 32)),
+            JournalFile::RunPart(RunId(u64::MAX), 0xabc),
             JournalFile::LocalCheckpoint,
             JournalFile::Install,
             JournalFile::Quarantine,
         ] {
             assert_eq!(JournalFile::parse(&file.name()), Some(file));
         }
-        for name in
-            ["", "1.seg", "0000000000000000001x.seg", "00000000000000000001.log", "+0000000000000000001.seg"]
-        {
+        for name in [
+            "",
+            "1.seg",
+            "0000000000000000001x.seg",
+            "00000000000000000001.log",
+            "+0000000000000000001.seg",
+            "00000000000000000001-0.run-part",
+        ] {
             assert_eq!(JournalFile::parse(name), None, "{name}");
         }
         let dir = journal_dir(JournalId(0xab));

@@ -24,6 +24,7 @@ use engine::journal::format::index_file::IndexHeader;
 use engine::journal::format::install_file::Install;
 use engine::journal::format::meta_record::JournalMeta;
 use engine::partition::Fold;
+use engine::peer::run::{RunMessage, RunName, RunsHeld};
 use engine::peer::{PeerMessage, RaftKind, RaftMessage};
 use engine::raft::Membership;
 use engine::register::NodeRecord;
@@ -434,6 +435,8 @@ fn messages() -> Vec<Vec<u8>> {
         journal: JournalId(4),
         message: RaftMessage { from: RaftId(1), to: RaftId(2), term: Term(3), kind },
     };
+    let run = |message| PeerMessage::Run { journal: JournalId(4), message };
+    let name = RunName { run: RunId(3), sum: 1 << 60 };
     let all = [
         raft(RaftKind::TimeoutNow),
         raft(RaftKind::Heartbeat { commit: Index(9) }),
@@ -446,6 +449,15 @@ fn messages() -> Vec<Vec<u8>> {
             in_sync: vec![NodeId(1), NodeId(2)],
             held_by_all: Index(7),
         },
+        run(RunMessage::Piece { name, position: 1 << 18, bytes: vec![5; 20] }),
+        run(RunMessage::Held(RunsHeld {
+            from: RaftId(2),
+            to: RaftId(1),
+            applied: Index(9),
+            here: vec![name],
+            lacking: 1,
+            nowhere: vec![name],
+        })),
     ];
     all.iter().map(PeerMessage::encode).collect()
 }

@@ -8,6 +8,7 @@ use super::doubt::DoubtMessage;
 use super::errand;
 use super::install::InstallMessage;
 use super::message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space, is_heartbeat};
+use super::run::RunMessage;
 use crate::codec::{Reader, Write};
 use crate::control::acls::{Acl, encoding as acls_encoding};
 use crate::control::{CommandError, ControlRefusal, Outcome};
@@ -28,6 +29,7 @@ const INSTALL: u8 = 8;
 const DOUBT: u8 = 9;
 const ERRAND: u8 = 21;
 const ERRAND_DONE: u8 = 22;
+const RUN: u8 = 23;
 
 impl PeerMessage {
     /// The body; the entry's bytes follow behind it.
@@ -84,6 +86,11 @@ impl PeerMessage {
             }
             Self::Install { journal, message } => {
                 to.put_u8(INSTALL);
+                to.put_u64(journal.0);
+                message.write(&mut to);
+            }
+            Self::Run { journal, message } => {
+                to.put_u8(RUN);
                 to.put_u64(journal.0);
                 message.write(&mut to);
             }
@@ -144,6 +151,10 @@ impl PeerMessage {
             INSTALL => {
                 let journal = JournalId(from.u64()?);
                 Self::Install { journal, message: InstallMessage::read(&mut from)? }
+            }
+            RUN => {
+                let journal = JournalId(from.u64()?);
+                Self::Run { journal, message: RunMessage::read(&mut from)? }
             }
             DOUBT => {
                 let journal = JournalId(from.u64()?);

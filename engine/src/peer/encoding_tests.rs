@@ -4,8 +4,10 @@ use super::*;
 use crate::disk::BufferPool;
 use crate::entry::EntryKind;
 use crate::entry::builder::{Stamp, head_only};
+use crate::ids::RunId;
 use crate::ids::{ClusterId, LogEnd};
 use crate::peer::doubt::{Answer, Held, Question, Voters};
+use crate::peer::run::{RunName, RunsHeld};
 
 fn entry() -> EntryBytes {
     let stamp = Stamp {
@@ -85,6 +87,14 @@ fn doubt(message: DoubtMessage) -> PeerMessage {
     PeerMessage::Doubt { journal: JournalId(3), message }
 }
 
+fn run(message: RunMessage) -> PeerMessage {
+    PeerMessage::Run { journal: JournalId(3), message }
+}
+
+fn name(run: u64) -> RunName {
+    RunName { run: RunId(run), sum: 0x1234_5678_9abc_def0 + run }
+}
+
 fn all() -> Vec<PeerMessage> {
     let done = |result| PeerMessage::ControlDone { id: 8, result };
     let outcome = |outcome| done(Ok(Committed { index: Index(4), outcome }));
@@ -133,6 +143,17 @@ fn all() -> Vec<PeerMessage> {
         doubt(answer(Held::Nothing, None)),
         doubt(answer(Held::Entry { term: Term(3), checksum: 9 }, Some(end(3, 11)))),
         doubt(answer(Held::Passed, None)),
+        run(RunMessage::Read { name: name(4), position: 1 << 20 }),
+        run(RunMessage::Piece { name: name(4), position: 1 << 20, bytes: vec![7; 40] }),
+        run(RunMessage::Absent { name: name(5) }),
+        run(RunMessage::Held(RunsHeld {
+            from: RaftId(2),
+            to: RaftId(1),
+            applied: Index(90),
+            here: vec![name(4), name(5)],
+            lacking: 3,
+            nowhere: vec![name(6)],
+        })),
         PeerMessage::Read { journal: JournalId(1), index: Index(2), checksum: 77 },
         PeerMessage::ReadDone {
             journal: JournalId(1),

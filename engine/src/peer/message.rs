@@ -5,6 +5,7 @@
 
 use super::doubt::DoubtMessage;
 use super::install::InstallMessage;
+use super::run::RunMessage;
 use crate::control::{ControlRefusal, Outcome};
 use crate::entry::EntryBytes;
 use crate::ids::{Index, JournalId, LaneId, NodeId, RaftId, Term};
@@ -34,6 +35,8 @@ pub enum PeerMessage {
     Doubt { journal: JournalId, message: DoubtMessage },
     /// A replica gets the start of the leader's log.
     Install { journal: JournalId, message: InstallMessage },
+    /// A replica gets a run's file, or says which it has.
+    Run { journal: JournalId, message: RunMessage },
     /// Asks any replica for an entry's bytes, for repair: for the one whose header has this checksum,
     /// or with 0 for whichever is there.
     Read { journal: JournalId, index: Index, checksum: u32 },

@@ -9,6 +9,7 @@ pub mod encoding;
 pub mod errand;
 pub mod install;
 pub mod message;
+pub mod run;
 
 pub use decode::{DecodeError, PEER_VERSION};
 pub use message::{Committed, Heartbeat, PeerMessage, RaftKind, RaftMessage, Space};

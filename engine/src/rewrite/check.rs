@@ -1,50 +1,88 @@
-//! A whole run checked, byte for byte: in a file that is at hand, for tests, tools and what was fetched. The scrub does the
-//! same chunk by chunk.
+//! A whole run checked, byte for byte, wherever its bytes come from: a file that is at hand, for tests and tools, or one on
+//! the disk, read as it goes. Memory holds a few rows and one chunk at a time.
 
-use super::chunk::check_chunk;
-use super::run_file::{RunPartitionRow, RunSection, RunSum};
-use super::run_index::{RunIndex, WholeRun};
+use super::chunk::{ReadSpan, check_chunk, span_of};
+use super::run_file::{RunChunk, RunHead, RunPartitionRow, RunSection, RunSum};
+use super::run_index::{RunBlocks, RunIndex, WholeRun};
 use crate::disk::BLOCK;
 use crate::framing::FormatFault;
 use crate::ids::{JournalIdentity, Offset, PartitionId, RunId};
+use core::future::{Future, ready};
+use core::ops::Deref;
 use futures_lite::future::block_on;
 use zerocopy::IntoBytes;
+
+/// Rows of chunks that are looked at together.
+const CHUNKS_AT_ONCE: usize = 64;
 
 /// What is wrong with a run, and with whose batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
-pub struct RunFault {
+pub struct RunFault<E: core::fmt::Display = FormatFault> {
     pub partition: Option<PartitionId>,
-    pub fault: FormatFault,
+    pub fault: E,
 }
 
-impl From<FormatFault> for RunFault {
-    fn from(fault: FormatFault) -> Self {
+impl<E: core::fmt::Display> From<E> for RunFault<E> {
+    fn from(fault: E) -> Self {
         Self { partition: None, fault }
     }
 }
 
-/// The first thing that is wrong with the run.
+/// Gives the bytes of a run's file besides its blocks.
+pub trait RunBytes: RunBlocks {
+    type Bytes: Deref<Target = [u8]>;
+
+    /// All of the span, which may be as long as the longest batch.
+    fn bytes(&self, span: ReadSpan) -> impl Future<Output = Result<Self::Bytes, Self::Error>>;
+}
+
+impl<'a> RunBytes for WholeRun<'a> {
+    type Bytes = &'a [u8];
+
+    fn bytes(&self, span: ReadSpan) -> impl Future<Output = Result<&'a [u8], FormatFault>> {
+        let expected = span.position.saturating_add(span.bytes as u64);
+        let short = FormatFault::Short { found: self.0.len() as u64, expected };
+        let range = span.position as usize..expected as usize;
+        ready(self.0.get(range).ok_or(short))
+    }
+}
+
+/// The first thing that is wrong with the run in this file.
 pub fn check_run(file: &[u8], identity: &JournalIdentity, run: RunId) -> Result<(), RunFault> {
     let (_, index) = RunIndex::open_whole(file, *identity, run)?;
-    let rows = block_on(index.partitions(0, u32::MAX))?;
-    block_on(index.inputs())?;
-    let foot = index.foot();
-    let counts = FormatFault::Value { position: file.len() as u64 - BLOCK as u64 };
+    block_on(check_all(&index, identity, run))
+}
+
+/// The first thing that is wrong with a run whose foot was read.
+pub async fn check_all<B: RunBytes>(
+    index: &RunIndex<B>,
+    identity: &JournalIdentity,
+    run: RunId,
+) -> Result<(), RunFault<B::Error>>
+where
+    B::Error: core::fmt::Display,
+{
+    let wrong = |fault: FormatFault| RunFault::from(B::Error::from(fault));
+    RunHead::decode(&index.blocks().block(0).await?, identity, run).map_err(wrong)?;
+    index.inputs().await?;
+    let foot = *index.foot();
+    let counts = FormatFault::Value { position: foot.file_bytes.get() - BLOCK as u64 };
     let mut sum = RunSum::new(identity);
-    sum.add(rows.as_bytes());
     let (mut position, mut batches, mut chunks) = (BLOCK as u64, 0u64, 0u32);
     let mut last = None;
-    for row in &rows {
+    for number in 0..foot.partitions.get() {
+        let row = index.partitions(number, 1).await?.pop().ok_or(wrong(counts))?;
+        sum.add(row.as_bytes());
         let partition = PartitionId(row.partition.get());
-        let of_partition = |fault| RunFault { partition: Some(partition), fault };
         let is_next = last < Some(partition)
             && (row.position.get(), row.first_chunk.get()) == (position, chunks)
             && row.covered_from.get() <= row.covered_to.get();
         if !is_next {
-            return Err(of_partition(counts));
+            return Err(RunFault { partition: Some(partition), fault: counts.into() });
         }
-        check_partition(&index, file, identity, row).map_err(of_partition)?;
+        let checked = check_partition(index, identity, &row).await;
+        checked.map_err(|fault| RunFault { partition: Some(partition), fault })?;
         position = position.saturating_add(row.kept_bytes.get());
         batches += u64::from(row.batches.get());
         chunks = chunks.saturating_add(row.chunks.get());
@@ -52,59 +90,84 @@ pub fn check_run(file: &[u8], identity: &JournalIdentity, run: RunId) -> Result<
     }
     let total = (position, batches, chunks, sum.value());
     if total != (foot.body_end(), foot.batches.get(), foot.chunks.get(), foot.partitions_sum.get()) {
-        return Err(counts.into());
+        return Err(wrong(counts));
     }
-    let body_end = foot.body_end() as usize;
-    let padding = &file[body_end..body_end.next_multiple_of(BLOCK)];
-    if let Some(at) = padding.iter().position(|byte| *byte != 0) {
-        return Err(FormatFault::Value { position: (body_end + at) as u64 }.into());
-    }
-    check_fences(&index, file)
+    check_padding(index, foot.body_end()).await?;
+    check_fences(index).await?;
+    Ok(())
 }
 
 /// Chunks follow each other without a gap, each is proven, and together they are what the row says.
-fn check_partition(
-    index: &RunIndex<WholeRun<'_>>,
-    file: &[u8],
+async fn check_partition<B: RunBytes>(
+    index: &RunIndex<B>,
     identity: &JournalIdentity,
     row: &RunPartitionRow,
-) -> Result<(), FormatFault> {
+) -> Result<(), B::Error> {
     let partition = PartitionId(row.partition.get());
     let wrong = FormatFault::Value { position: row.position.get() };
-    let chunks = match row.chunks.get() {
-        0 => Vec::new(),
-        _ => block_on(index.chunks_from(partition, Offset(row.first_offset.get()), usize::MAX))?,
-    };
     let mut sum = RunSum::new(identity);
     let (mut position, mut batches, mut max_timestamp) = (row.position.get(), 0u32, -1);
-    for chunk in &chunks {
-        let bytes = file.get(chunk.position as usize..chunk.end() as usize).ok_or(wrong)?;
-        if chunk.position != position || chunk.max_timestamp < max_timestamp {
-            return Err(FormatFault::Value { position: chunk.position });
+    let (mut first, mut next, mut count) = (row.covered_to.get(), row.covered_to.get(), 0u32);
+    while count < row.chunks.get() {
+        let from = Offset(if count == 0 { row.first_offset.get() } else { next });
+        let chunks = index.chunks_from(partition, from, CHUNKS_AT_ONCE).await?;
+        // What follows is there, or the rows do not go with each other.
+        let begin = chunks.first().ok_or(wrong)?;
+        first = if count == 0 { begin.first_offset.0 } else { first };
+        for chunk in &chunks {
+            if chunk.position != position || chunk.max_timestamp < max_timestamp {
+                return Err(FormatFault::Value { position: chunk.position }.into());
+            }
+            check_bytes(index, identity, chunk).await?;
+            sum.add(&chunk.sum.to_le_bytes());
+            position = chunk.end();
+            batches = batches.saturating_add(chunk.batches);
+            max_timestamp = chunk.max_timestamp;
+            next = chunk.next_offset.0;
         }
-        check_chunk(identity, chunk, bytes)?;
-        sum.add(&chunk.sum.to_le_bytes());
-        position = chunk.end();
-        batches = batches.saturating_add(chunk.batches);
-        max_timestamp = chunk.max_timestamp;
+        count += chunks.len() as u32;
     }
-    let first = chunks.first().map_or(row.covered_to.get(), |chunk| chunk.first_offset.0);
-    let next = chunks.last().map_or(row.covered_to.get(), |chunk| chunk.next_offset.0);
-    let is_so = (chunks.len() as u32, batches, sum.value())
-        == (row.chunks.get(), row.batches.get(), row.checksum.get())
+    let is_so = (count, batches, sum.value()) == (row.chunks.get(), row.batches.get(), row.checksum.get())
         && (first, next) == (row.first_offset.get(), row.next_offset.get())
         && position - row.position.get() == row.kept_bytes.get()
         && max_timestamp == row.max_timestamp.get();
-    if is_so { Ok(()) } else { Err(wrong) }
+    if is_so { Ok(()) } else { Err(wrong.into()) }
+}
+
+async fn check_bytes<B: RunBytes>(
+    index: &RunIndex<B>,
+    identity: &JournalIdentity,
+    chunk: &RunChunk,
+) -> Result<(), B::Error> {
+    let wrong = FormatFault::Value { position: chunk.position };
+    if chunk.bytes == 0 || chunk.end() > index.foot().body_end() {
+        return Err(wrong.into());
+    }
+    let (span, _) = span_of(core::slice::from_ref(chunk), 0).expect("one chunk");
+    let bytes = index.blocks().bytes(span).await?;
+    let from = (chunk.position - span.position) as usize;
+    check_chunk(identity, chunk, bytes.get(from..from + chunk.bytes as usize).ok_or(wrong)?)?;
+    Ok(())
+}
+
+/// Between the batches and the index there are zeros.
+async fn check_padding<B: RunBytes>(index: &RunIndex<B>, body_end: u64) -> Result<(), B::Error> {
+    let within = (body_end % BLOCK as u64) as usize;
+    if within > 0 {
+        let block = index.blocks().block((body_end / BLOCK as u64) as u32).await?;
+        if let Some(at) = block[within..].iter().position(|byte| *byte != 0) {
+            return Err(FormatFault::Value { position: body_end + at as u64 }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Blocks of fences are only read where there are many rows: here all of them are.
-fn check_fences(index: &RunIndex<WholeRun<'_>>, file: &[u8]) -> Result<(), RunFault> {
+async fn check_fences<B: RunBlocks>(index: &RunIndex<B>) -> Result<(), B::Error> {
     for section in [RunSection::PartitionFences, RunSection::ChunkFences] {
         for number in 0..index.foot().blocks(section) {
-            block_on(index.check_fence_block(section, number))?;
+            index.check_fence_block(section, number).await?;
         }
     }
-    assert!(index.foot().file_bytes.get() == file.len() as u64, "checked when it was opened");
     Ok(())
 }

@@ -34,6 +34,10 @@ impl<B: RunBlocks> RunIndex<B> {
         &self.foot
     }
 
+    pub fn blocks(&self) -> &B {
+        &self.blocks
+    }
+
     /// One row of a section, by its number.
     async fn row<T>(&self, section: RunSection, number: u32) -> Result<T, B::Error>
     where

@@ -11,6 +11,9 @@ pub mod lending;
 pub mod mending;
 pub mod proven_loss;
 pub mod repair;
+pub mod run_disk;
+pub mod run_fetch;
+pub mod run_holders;
 
 use crate::ids::Index;
 use crate::journal::format::doubt_record::Doubt;

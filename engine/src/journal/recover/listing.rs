@@ -43,7 +43,7 @@ pub async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
             // Half-written files, and the segment prepared for later: made again when needed.
             Some(JournalFile::Temporary) => io.remove(&format!("{dir}/{}", entry.name)).await?,
             // Nothing makes runs yet: one that is there is left alone.
-            Some(JournalFile::Run(_) | JournalFile::Quarantine) | None => {}
+            Some(JournalFile::Run(_) | JournalFile::RunPart(..) | JournalFile::Quarantine) | None => {}
         }
     }
     listing.checkpoints.sort_unstable();

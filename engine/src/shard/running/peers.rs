@@ -77,6 +77,8 @@ impl Shard {
                     journal.install_message(from, message, now, fx);
                 }
             }
+            // No journal has runs yet.
+            PeerMessage::Run { .. } => {}
             PeerMessage::Doubt { journal, message } => {
                 if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
                     journal.doubt_message(from, message, now, fx);

@@ -1,0 +1,342 @@
+//! Which runs this replica lacks, and how it gets their files from the others: one run at a time, piece by piece.
+//!
+//! ```text
+//! wanted ─▶ what is here of it? ─▶ ask ─▶ piece ─▶ write ─▶ ask … ─▶ check ─▶ it is here
+//!             (a broken link, a     │  no answer, or none there: the next node      │
+//!              restart: from there) └── nobody has it: told to whoever leads        └─ bad: those pieces anew
+//! ```
+//! Only what is decided is here; what it says is carried out by the journal, which answers each step before the next.
+//! Damage within a run that is here goes the same way: its pieces are fetched and written over.
+//!
+//! Invariants:
+//! - One run is fetched at a time, and one step of that is under way.
+//! - `at` never goes back but for a piece that proved bad.
+
+use crate::clock::Now;
+use crate::ids::NodeId;
+use crate::peer::run::{RUN_PIECE_BYTES, RunName};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A piece that did not come in this time is asked for again: links lose what is under way.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// After so many questions without an answer another node is asked.
+const QUESTIONS_MAX: u32 = 3;
+
+/// A run that nobody had is asked for again after this.
+const NOWHERE_AGAIN: Duration = Duration::from_secs(5);
+
+/// A full disk is tried again after this.
+const NO_SPACE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Pieces that are fetched again are bounded by a run's length; so many of them wait at a time.
+const MENDS_MAX: usize = 64;
+
+/// A run to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub name: RunName,
+    /// Its file's length, a whole number of blocks.
+    pub bytes: u64,
+}
+
+/// What is to be done next; each is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// How much of its file is durable here, from before? By [`RunFetch::resumed`].
+    Resume(Wanted),
+    /// To this node; by a piece, by "absent", or by silence.
+    Ask { node: NodeId, name: RunName, position: u64 },
+    /// All of it is written: prove it. By [`RunFetch::checked`].
+    Check(Wanted),
+    /// Pieces of a run that is here were written: make them durable. By [`RunFetch::mended`].
+    Mended(Wanted),
+}
+
+/// Where a piece that came is to be written; answered by [`RunFetch::written`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub name: RunName,
+    pub position: u64,
+    /// Into the file that is here, over what is damaged.
+    pub mends: bool,
+}
+
+/// How a whole file was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It is durable under its name.
+    Good,
+    /// Something at this position is not what it should be.
+    Bad { position: u64 },
+    /// No room is left on the disk.
+    NoSpace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The journal does something for it.
+    Busy,
+    /// To be asked for when the pace allows.
+    Ready,
+    /// Asked, at that moment.
+    Asked(u64),
+    /// All is written.
+    Written,
+}
+
+#[derive(Debug)]
+struct Job {
+    wanted: Wanted,
+    mends: bool,
+    /// The piece that comes next, and what follows up to there.
+    at: u64,
+    end: u64,
+    state: State,
+    /// Asked last, and how often without an answer.
+    node: Option<NodeId>,
+    questions: u32,
+    absent: BTreeSet<NodeId>,
+}
+
+/// The fetching of one journal's runs.
+#[derive(Debug, Default)]
+pub struct RunFetch {
+    wanted: BTreeMap<RunName, u64>,
+    mends: VecDeque<(Wanted, u64)>,
+    job: Option<Job>,
+    /// Everybody who was asked said no; and when that was.
+    nowhere: BTreeMap<RunName, u64>,
+    /// Not before that moment anything is begun: the disk is full.
+    rests_until_ns: u64,
+    /// Since the start.
+    pub counts: RunFetchCounts,
+}
+
+/// Figures since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunFetchCounts {
+    pub bytes: u64,
+    pub runs: u64,
+    pub mended_pieces: u64,
+    pub bad_pieces: u64,
+}
+
+impl RunFetch {
+    /// The runs that are lacking now, all of them: what is not among them any more is let go, once
+    /// nothing is under way for it.
+    pub fn want(&mut self, wanted: impl IntoIterator<Item = Wanted>) {
+        self.wanted = wanted.into_iter().map(|wanted| (wanted.name, wanted.bytes)).collect();
+        let all = &self.wanted;
+        self.nowhere.retain(|name, _| all.contains_key(name));
+        let is_void = |job: &mut Job| !job.mends && !all.contains_key(&job.wanted.name);
+        // What is under way for it is answered first.
+        self.job.take_if(|job| is_void(job) && job.state != State::Busy);
+    }
+
+    /// A piece of a run that is here is damaged. False when as many wait already as may: the scrub comes by again.
+    pub fn mend(&mut self, wanted: Wanted, position: u64) -> bool {
+        let at = piece_of(position.min(wanted.bytes.saturating_sub(1)));
+        let is_known = self.mends.contains(&(wanted, at))
+            || self.job.as_ref().is_some_and(|job| job.mends && (job.wanted, job.at) == (wanted, at));
+        if is_known || self.mends.len() >= MENDS_MAX {
+            return is_known;
+        }
+        self.mends.push_back((wanted, at));
+        true
+    }
+
+    /// What is next, when nothing is under way. `may_ask`: the pace allows another piece.
+    pub fn tick(&mut self, nodes: &[NodeId], may_ask: bool, now: Now) -> Option<Step> {
+        if self.job.is_none() {
+            self.begin(now)?;
+            return self
+                .job
+                .as_ref()
+                .filter(|job| job.state == State::Busy)
+                .map(|job| Step::Resume(job.wanted));
+        }
+        let job = self.job.as_mut().expect("there is one");
+        match job.state {
+            State::Busy => None,
+            State::Asked(at_ns) if now.mono_ns < at_ns + ASK_AGAIN.as_nanos() as u64 => None,
+            State::Written => {
+                job.state = State::Busy;
+                Some(if job.mends { Step::Mended(job.wanted) } else { Step::Check(job.wanted) })
+            }
+            State::Ready | State::Asked(_) if may_ask => self.ask(nodes, now),
+            State::Ready | State::Asked(_) => None,
+        }
+    }
+
+    fn begin(&mut self, now: Now) -> Option<()> {
+        if now.mono_ns < self.rests_until_ns {
+            return None;
+        }
+        if let Some((wanted, at)) = self.mends.pop_front() {
+            let end = wanted.bytes.min(at + RUN_PIECE_BYTES as u64);
+            self.job = Some(Job::new(wanted, true, at..end, State::Ready));
+            return Some(());
+        }
+        let again_ns = NOWHERE_AGAIN.as_nanos() as u64;
+        let is_due =
+            |name: &RunName| self.nowhere.get(name).is_none_or(|at_ns| now.mono_ns >= at_ns + again_ns);
+        let (name, bytes) = self.wanted.iter().find(|(name, _)| is_due(name))?;
+        let wanted = Wanted { name: *name, bytes: *bytes };
+        self.job = Some(Job::new(wanted, false, 0..*bytes, State::Busy));
+        Some(())
+    }
+
+    fn ask(&mut self, nodes: &[NodeId], now: Now) -> Option<Step> {
+        let job = self.job.as_mut().expect("somebody is to be asked for it");
+        let may = |node: &&NodeId| !job.absent.contains(node);
+        let all = || nodes.iter().filter(may);
+        let goes_on = job.node.filter(|node| job.questions < QUESTIONS_MAX && all().any(|one| one == node));
+        let behind = |node: NodeId| all().find(|one| **one > node).copied();
+        let next = goes_on.or_else(|| job.node.and_then(behind)).or_else(|| all().next().copied());
+        let Some(node) = next else {
+            self.give_up(now);
+            return None;
+        };
+        job.questions = if Some(node) == goes_on { job.questions + 1 } else { 1 };
+        (job.node, job.state) = (Some(node), State::Asked(now.mono_ns));
+        Some(Step::Ask { node, name: job.wanted.name, position: job.at })
+    }
+
+    /// Nobody has it: others come first.
+    fn give_up(&mut self, now: Now) {
+        let job = self.job.take().expect("it was under way");
+        if !job.mends {
+            self.nowhere.insert(job.wanted.name, now.mono_ns);
+        }
+    }
+
+    /// So much of the file is durable here.
+    pub fn resumed(&mut self, result: Result<u64, ()>, now: Now) {
+        let job = self.job.as_mut().expect("it was asked");
+        let Ok(at) = result else { return self.rest(now) };
+        assert!(at <= job.wanted.bytes && at.is_multiple_of(RUN_PIECE_BYTES as u64), "{at} of {job:?}");
+        job.at = at;
+        self.go_on();
+    }
+
+    /// A piece came; where it is to be written, if it is the one that was asked for.
+    pub fn piece(&mut self, from: NodeId, name: RunName, position: u64, bytes: usize) -> Option<Place> {
+        let job = self.job.as_mut()?;
+        let is_asked = matches!(job.state, State::Asked(_)) && job.node == Some(from);
+        let expected = (job.end - job.at).min(RUN_PIECE_BYTES as u64);
+        if !is_asked || (job.wanted.name, job.at) != (name, position) || bytes as u64 != expected {
+            return None;
+        }
+        self.nowhere.remove(&name);
+        (job.state, job.questions) = (State::Busy, 0);
+        Some(Place { name, position, mends: job.mends })
+    }
+
+    /// A node has no such run.
+    pub fn absent(&mut self, from: NodeId, name: RunName) {
+        if let Some(job) = self.job.as_mut().filter(|job| job.wanted.name == name) {
+            job.absent.insert(from);
+            if job.node == Some(from) && matches!(job.state, State::Asked(_)) {
+                job.state = State::Ready;
+            }
+        }
+    }
+
+    /// The piece is written; false when the disk had no room for it.
+    pub fn written(&mut self, has_room: bool, now: Now) {
+        if !has_room {
+            return self.rest(now);
+        }
+        let job = self.job.as_mut().expect("its piece was written");
+        let bytes = (job.end - job.at).min(RUN_PIECE_BYTES as u64);
+        job.at += bytes;
+        self.counts.bytes += bytes;
+        self.go_on();
+    }
+
+    /// The next piece, or the end; unless nobody wants it any more.
+    fn go_on(&mut self) {
+        let job = self.job.as_mut().expect("it goes on");
+        if !job.mends && !self.wanted.contains_key(&job.wanted.name) {
+            self.job = None;
+            return;
+        }
+        job.state = if job.at < job.end { State::Ready } else { State::Written };
+    }
+
+    fn rest(&mut self, now: Now) {
+        self.rests_until_ns = now.plus(NO_SPACE_AGAIN);
+        // Begun again later, from what is durable.
+        self.job = None;
+    }
+
+    /// The whole file was looked at. True when the run is here now.
+    pub fn checked(&mut self, checked: Checked, now: Now) -> bool {
+        let job = self.job.as_mut().expect("it was checked");
+        match checked {
+            Checked::NoSpace => self.rest(now),
+            Checked::Bad { position } => {
+                job.at = piece_of(position.min(job.wanted.bytes - 1));
+                job.end = job.wanted.bytes.min(job.at + RUN_PIECE_BYTES as u64);
+                // Whoever gave it last has it bad, if anybody: the next one is asked.
+                job.questions = QUESTIONS_MAX;
+                self.counts.bad_pieces += 1;
+                self.go_on();
+            }
+            Checked::Good => {
+                self.wanted.remove(&job.wanted.name);
+                self.nowhere.remove(&job.wanted.name);
+                self.counts.runs += 1;
+                self.job = None;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What was written over a damaged piece is durable.
+    pub fn mended(&mut self) {
+        let job = self.job.take().expect("it was mended");
+        assert!(job.mends, "{:?} is fetched, not mended", job.wanted);
+        self.counts.mended_pieces += 1;
+    }
+
+    /// Files are read or written for it.
+    pub fn is_under_way(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.state == State::Busy)
+    }
+
+    /// Runs that everybody who was asked said not to have.
+    pub fn nowhere(&self) -> impl Iterator<Item = RunName> + '_ {
+        self.nowhere.keys().copied()
+    }
+
+    /// Runs that are lacking, and their bytes that did not come yet.
+    pub fn left(&self) -> (usize, u64) {
+        let come = self.job.as_ref().filter(|job| !job.mends).map_or(0, |job| job.at);
+        let all: u64 = self.wanted.values().sum();
+        (self.wanted.len(), all.saturating_sub(come))
+    }
+
+    /// Whether this run's file is being fetched now.
+    pub fn fetches(&self, name: RunName) -> bool {
+        self.job.as_ref().is_some_and(|job| !job.mends && job.wanted.name == name)
+    }
+}
+
+impl Job {
+    fn new(wanted: Wanted, mends: bool, range: core::ops::Range<u64>, state: State) -> Self {
+        let (node, questions, absent) = (None, 0, BTreeSet::new());
+        Self { wanted, mends, at: range.start, end: range.end, state, node, questions, absent }
+    }
+}
+
+fn piece_of(position: u64) -> u64 {
+    position / RUN_PIECE_BYTES as u64 * RUN_PIECE_BYTES as u64
+}
+
+#[cfg(test)]
+#[path = "run_fetch_tests.rs"]
+mod tests;

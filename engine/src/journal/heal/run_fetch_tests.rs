@@ -1,0 +1,168 @@
+//! A run comes piece by piece from whoever has it, wherever it is broken off.
+
+use super::*;
+use crate::ids::RunId;
+
+const PIECE: u64 = RUN_PIECE_BYTES as u64;
+const A: NodeId = NodeId(2);
+const B: NodeId = NodeId(3);
+const NODES: [NodeId; 2] = [A, B];
+
+fn name(run: u64) -> RunName {
+    RunName { run: RunId(run), sum: 70 + run }
+}
+
+fn wanted(run: u64, bytes: u64) -> Wanted {
+    Wanted { name: name(run), bytes }
+}
+
+fn at(ms: u64) -> Now {
+    Now { mono_ns: ms * 1_000_000, wall_ms: 0 }
+}
+
+fn ask(node: NodeId, run: u64, position: u64) -> Option<Step> {
+    Some(Step::Ask { node, name: name(run), position })
+}
+
+/// One that wants run 1, of which nothing is here.
+fn begun(bytes: u64) -> RunFetch {
+    let mut fetch = RunFetch::default();
+    fetch.want([wanted(1, bytes)]);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Resume(wanted(1, bytes))));
+    fetch.resumed(Ok(0), at(0));
+    fetch
+}
+
+fn take(fetch: &mut RunFetch, from: NodeId, position: u64, bytes: u64) {
+    let place = fetch.piece(from, name(1), position, bytes as usize).expect("it was asked for");
+    assert_eq!((place.position, place.mends), (position, false));
+    fetch.written(true, at(0));
+}
+
+#[test]
+fn pieces_come_in_order_and_the_whole_is_checked() {
+    let mut fetch = begun(PIECE + 4096);
+    assert_eq!(fetch.tick(&NODES, false, at(0)), None, "the pace does not allow it");
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
+    assert_eq!(fetch.piece(B, name(1), 0, PIECE as usize), None, "from another than was asked");
+    assert_eq!(fetch.piece(A, name(1), PIECE, 4096), None, "of another place");
+    assert_eq!(fetch.piece(A, name(1), 0, 4096), None, "too short");
+    take(&mut fetch, A, 0, PIECE);
+    assert_eq!(fetch.left(), (1, 4096));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, PIECE));
+    take(&mut fetch, A, PIECE, 4096);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, PIECE + 4096))));
+    assert!(fetch.is_under_way() && fetch.tick(&NODES, true, at(9_999)).is_none());
+    assert!(fetch.checked(Checked::Good, at(0)));
+    assert_eq!((fetch.left(), fetch.tick(&NODES, true, at(0))), ((0, 0), None));
+    assert_eq!(fetch.counts, RunFetchCounts { bytes: PIECE + 4096, runs: 1, ..Default::default() });
+}
+
+#[test]
+fn what_is_durable_is_not_fetched_again() {
+    let mut fetch = RunFetch::default();
+    fetch.want([wanted(1, 3 * PIECE)]);
+    assert!(fetch.tick(&NODES, true, at(0)).is_some());
+    fetch.resumed(Ok(2 * PIECE), at(0));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 2 * PIECE));
+}
+
+#[test]
+fn who_is_silent_gives_way_to_the_next_who_goes_on_from_there() {
+    let mut fetch = begun(2 * PIECE);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
+    take(&mut fetch, A, 0, PIECE);
+    let asked: Vec<_> = (0..9_000).step_by(500).filter_map(|ms| fetch.tick(&NODES, true, at(ms))).collect();
+    let nodes = |asked: &[Step]| {
+        let node = |step: &Step| match step {
+            Step::Ask { node, position, .. } => (node.0, *position),
+            other => panic!("{other:?}"),
+        };
+        asked.iter().map(node).collect::<Vec<_>>()
+    };
+    let expected = [2, 2, 2, 3, 3, 3, 2, 2, 2].map(|node| (node, PIECE));
+    assert_eq!(nodes(&asked), expected, "each some times, once a second, always the piece that is missing");
+}
+
+#[test]
+fn who_has_no_such_run_is_passed_over_and_one_that_nobody_has_is_told() {
+    let mut fetch = begun(PIECE);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
+    fetch.absent(A, name(2));
+    assert_eq!(fetch.tick(&NODES, true, at(1)), None, "that was of another run");
+    fetch.absent(A, name(1));
+    assert_eq!(fetch.tick(&NODES, true, at(1)), ask(B, 1, 0));
+    fetch.absent(B, name(1));
+    assert_eq!(fetch.tick(&NODES, true, at(2)), None);
+    assert_eq!(fetch.nowhere().collect::<Vec<_>>(), [name(1)]);
+    // Another one is not kept waiting by that.
+    fetch.want([wanted(1, PIECE), wanted(2, PIECE)]);
+    assert_eq!(fetch.tick(&NODES, true, at(3)), Some(Step::Resume(wanted(2, PIECE))));
+    fetch.resumed(Ok(0), at(3));
+    fetch.want([wanted(1, PIECE)]);
+    assert_eq!(
+        fetch.tick(&NODES, true, at(4)),
+        None,
+        "nobody wants the second any more, and the first rests"
+    );
+    assert_eq!(fetch.tick(&NODES, true, at(6_000)), Some(Step::Resume(wanted(1, PIECE))));
+    fetch.resumed(Ok(0), at(6_000));
+    assert_eq!(fetch.tick(&NODES, true, at(6_000)), ask(A, 1, 0), "all are asked again");
+    take(&mut fetch, A, 0, PIECE);
+    assert_eq!(fetch.nowhere().count(), 0);
+}
+
+#[test]
+fn a_piece_that_proves_bad_comes_from_the_next_node_and_only_that() {
+    let mut fetch = begun(3 * PIECE);
+    for position in [0, PIECE, 2 * PIECE] {
+        assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, position));
+        take(&mut fetch, A, position, PIECE);
+    }
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, 3 * PIECE))));
+    assert!(!fetch.checked(Checked::Bad { position: PIECE + 7 }, at(0)));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(B, 1, PIECE));
+    take(&mut fetch, B, PIECE, PIECE);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, 3 * PIECE))));
+    assert_eq!(fetch.counts.bad_pieces, 1);
+}
+
+#[test]
+fn a_full_disk_is_tried_again_from_what_is_durable() {
+    let mut fetch = begun(PIECE);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
+    assert!(fetch.piece(A, name(1), 0, PIECE as usize).is_some());
+    fetch.written(false, at(0));
+    assert_eq!(fetch.tick(&NODES, true, at(500)), None);
+    assert_eq!(fetch.tick(&NODES, true, at(1_000)), Some(Step::Resume(wanted(1, PIECE))));
+    fetch.resumed(Err(()), at(1_000));
+    assert_eq!(fetch.tick(&NODES, true, at(2_000)), Some(Step::Resume(wanted(1, PIECE))));
+}
+
+#[test]
+fn a_damaged_piece_of_what_is_here_is_fetched_once_and_written_over() {
+    let mut fetch = RunFetch::default();
+    assert!(fetch.mend(wanted(1, 3 * PIECE), PIECE + 9) && fetch.mend(wanted(1, 3 * PIECE), PIECE + 4096));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), None, "begun");
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, PIECE));
+    let place = fetch.piece(A, name(1), PIECE, PIECE as usize).expect("it was asked for");
+    assert_eq!(place, Place { name: name(1), position: PIECE, mends: true });
+    fetch.written(true, at(0));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Mended(wanted(1, 3 * PIECE))));
+    fetch.mended();
+    assert_eq!((fetch.tick(&NODES, true, at(0)), fetch.counts.mended_pieces), (None, 1));
+    // What waits is bounded.
+    let taken = (0..100).filter(|at| fetch.mend(wanted(1, 100 * PIECE), at * PIECE)).count();
+    assert_eq!(taken, MENDS_MAX);
+}
+
+#[test]
+fn what_is_under_way_for_a_run_that_went_is_answered_first() {
+    let mut fetch = begun(2 * PIECE);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
+    assert!(fetch.piece(A, name(1), 0, PIECE as usize).is_some());
+    fetch.want([]);
+    assert!(fetch.is_under_way(), "its write is");
+    fetch.written(true, at(0));
+    assert!(!fetch.is_under_way() && fetch.tick(&NODES, true, at(9_000)).is_none());
+}
