@@ -456,7 +456,6 @@ fn messages() -> Vec<Vec<u8>> {
             applied: Index(9),
             here: vec![name],
             lacking: 1,
-            nowhere: vec![name],
         })),
     ];
     all.iter().map(PeerMessage::encode).collect()

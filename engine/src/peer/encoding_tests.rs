@@ -152,7 +152,6 @@ fn all() -> Vec<PeerMessage> {
             applied: Index(90),
             here: vec![name(4), name(5)],
             lacking: 3,
-            nowhere: vec![name(6)],
         })),
         PeerMessage::Read { journal: JournalId(1), index: Index(2), checksum: 77 },
         PeerMessage::ReadDone {

@@ -30,8 +30,6 @@ pub struct RunsHeld {
     pub here: Vec<RunName>,
     /// How many runs it has neither themselves nor what they were made of: without them it is no copy.
     pub lacking: u32,
-    /// Those that everybody it asked has told it not to have.
-    pub nowhere: Vec<RunName>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -100,7 +98,6 @@ impl RunMessage {
                 to.put_u64(held.applied.0);
                 write_names(to, &held.here);
                 to.put_u32(held.lacking);
-                write_names(to, &held.nowhere);
             }
         }
     }
@@ -118,7 +115,6 @@ impl RunMessage {
                 applied: Index(from.u64()?),
                 here: read_names(from)?,
                 lacking: from.u32()?,
-                nowhere: read_names(from)?,
             }),
             number => return Err(DecodeError::Unknown { what: "message of runs", number }),
         })

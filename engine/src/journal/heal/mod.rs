@@ -14,6 +14,7 @@ pub mod repair;
 pub mod run_disk;
 pub mod run_fetch;
 pub mod run_holders;
+pub mod run_lending;
 
 use crate::ids::Index;
 use crate::journal::format::doubt_record::Doubt;

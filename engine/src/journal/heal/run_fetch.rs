@@ -25,7 +25,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const QUESTIONS_MAX: u32 = 3;
 
 /// A run that nobody had is asked for again after this.
-const NOWHERE_AGAIN: Duration = Duration::from_secs(5);
+const NOWHERE_AGAIN: Duration = Duration::from_secs(2);
+
+/// One that nobody gave for so long is told to be nowhere: whoever has it was asked more than once.
+const NOWHERE_AFTER: Duration = Duration::from_secs(10);
 
 /// A full disk is tried again after this.
 const NO_SPACE_AGAIN: Duration = Duration::from_secs(1);
@@ -97,7 +100,8 @@ struct Job {
     /// Asked last, and how often without an answer.
     node: Option<NodeId>,
     questions: u32,
-    absent: BTreeSet<NodeId>,
+    /// These said that they have it not, or nothing at all.
+    passed: BTreeSet<NodeId>,
 }
 
 /// The fetching of one journal's runs.
@@ -106,8 +110,8 @@ pub struct RunFetch {
     wanted: BTreeMap<RunName, u64>,
     mends: VecDeque<(Wanted, u64)>,
     job: Option<Job>,
-    /// Everybody who was asked said no; and when that was.
-    nowhere: BTreeMap<RunName, u64>,
+    /// Everybody who was asked said no, or nothing: since when, and when that was last.
+    nowhere: BTreeMap<RunName, (u64, u64)>,
     /// Not before that moment anything is begun: the disk is full.
     rests_until_ns: u64,
     /// Since the start.
@@ -181,7 +185,7 @@ impl RunFetch {
         }
         let again_ns = NOWHERE_AGAIN.as_nanos() as u64;
         let is_due =
-            |name: &RunName| self.nowhere.get(name).is_none_or(|at_ns| now.mono_ns >= at_ns + again_ns);
+            |name: &RunName| self.nowhere.get(name).is_none_or(|(_, at_ns)| now.mono_ns >= at_ns + again_ns);
         let (name, bytes) = self.wanted.iter().find(|(name, _)| is_due(name))?;
         let wanted = Wanted { name: *name, bytes: *bytes };
         self.job = Some(Job::new(wanted, false, 0..*bytes, State::Busy));
@@ -190,25 +194,25 @@ impl RunFetch {
 
     fn ask(&mut self, nodes: &[NodeId], now: Now) -> Option<Step> {
         let job = self.job.as_mut().expect("somebody is to be asked for it");
-        let may = |node: &&NodeId| !job.absent.contains(node);
-        let all = || nodes.iter().filter(may);
-        let goes_on = job.node.filter(|node| job.questions < QUESTIONS_MAX && all().any(|one| one == node));
-        let behind = |node: NodeId| all().find(|one| **one > node).copied();
-        let next = goes_on.or_else(|| job.node.and_then(behind)).or_else(|| all().next().copied());
-        let Some(node) = next else {
+        if let Some(silent) = job.node.filter(|_| job.questions >= QUESTIONS_MAX) {
+            job.passed.insert(silent);
+        }
+        let may = |node: &&NodeId| !job.passed.contains(node);
+        let Some(node) = job.node.filter(|node| may(&node)).or_else(|| nodes.iter().find(may).copied())
+        else {
             self.give_up(now);
             return None;
         };
-        job.questions = if Some(node) == goes_on { job.questions + 1 } else { 1 };
+        job.questions = if job.node == Some(node) { job.questions + 1 } else { 1 };
         (job.node, job.state) = (Some(node), State::Asked(now.mono_ns));
         Some(Step::Ask { node, name: job.wanted.name, position: job.at })
     }
 
-    /// Nobody has it: others come first.
+    /// Nobody gives it: others come first.
     fn give_up(&mut self, now: Now) {
         let job = self.job.take().expect("it was under way");
         if !job.mends {
-            self.nowhere.insert(job.wanted.name, now.mono_ns);
+            self.nowhere.entry(job.wanted.name).or_insert((now.mono_ns, 0)).1 = now.mono_ns;
         }
     }
 
@@ -231,13 +235,15 @@ impl RunFetch {
         }
         self.nowhere.remove(&name);
         (job.state, job.questions) = (State::Busy, 0);
+        // Whoever was silent may have been busy.
+        job.passed.clear();
         Some(Place { name, position, mends: job.mends })
     }
 
     /// A node has no such run.
     pub fn absent(&mut self, from: NodeId, name: RunName) {
         if let Some(job) = self.job.as_mut().filter(|job| job.wanted.name == name) {
-            job.absent.insert(from);
+            job.passed.insert(from);
             if job.node == Some(from) && matches!(job.state, State::Asked(_)) {
                 job.state = State::Ready;
             }
@@ -280,8 +286,8 @@ impl RunFetch {
             Checked::Bad { position } => {
                 job.at = piece_of(position.min(job.wanted.bytes - 1));
                 job.end = job.wanted.bytes.min(job.at + RUN_PIECE_BYTES as u64);
-                // Whoever gave it last has it bad, if anybody: the next one is asked.
-                job.questions = QUESTIONS_MAX;
+                // Whoever gave it last has it bad, if anybody: another one is asked.
+                job.passed.extend(job.node.take());
                 self.counts.bad_pieces += 1;
                 self.go_on();
             }
@@ -308,9 +314,10 @@ impl RunFetch {
         self.job.as_ref().is_some_and(|job| job.state == State::Busy)
     }
 
-    /// Runs that everybody who was asked said not to have.
-    pub fn nowhere(&self) -> impl Iterator<Item = RunName> + '_ {
-        self.nowhere.keys().copied()
+    /// Whether nobody gave this run, though all were asked again and again.
+    pub fn is_nowhere(&self, name: RunName, now: Now) -> bool {
+        let after_ns = NOWHERE_AFTER.as_nanos() as u64;
+        self.nowhere.get(&name).is_some_and(|(since_ns, _)| now.mono_ns >= since_ns + after_ns)
     }
 
     /// Runs that are lacking, and their bytes that did not come yet.
@@ -328,8 +335,8 @@ impl RunFetch {
 
 impl Job {
     fn new(wanted: Wanted, mends: bool, range: core::ops::Range<u64>, state: State) -> Self {
-        let (node, questions, absent) = (None, 0, BTreeSet::new());
-        Self { wanted, mends, at: range.start, end: range.end, state, node, questions, absent }
+        let (node, questions, passed) = (None, 0, BTreeSet::new());
+        Self { wanted, mends, at: range.start, end: range.end, state, node, questions, passed }
     }
 }
 

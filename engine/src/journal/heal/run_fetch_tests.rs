@@ -73,15 +73,15 @@ fn who_is_silent_gives_way_to_the_next_who_goes_on_from_there() {
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
     take(&mut fetch, A, 0, PIECE);
     let asked: Vec<_> = (0..9_000).step_by(500).filter_map(|ms| fetch.tick(&NODES, true, at(ms))).collect();
-    let nodes = |asked: &[Step]| {
-        let node = |step: &Step| match step {
-            Step::Ask { node, position, .. } => (node.0, *position),
-            other => panic!("{other:?}"),
-        };
-        asked.iter().map(node).collect::<Vec<_>>()
+    let node = |step: &Step| match step {
+        Step::Ask { node, position, .. } => Some((node.0, *position)),
+        Step::Resume(_) => None,
+        other => panic!("{other:?}"),
     };
-    let expected = [2, 2, 2, 3, 3, 3, 2, 2, 2].map(|node| (node, PIECE));
-    assert_eq!(nodes(&asked), expected, "each some times, once a second, always the piece that is missing");
+    let expected = [2, 2, 2, 3, 3, 3].map(|node| Some((node, PIECE)));
+    let asked: Vec<_> = asked.iter().map(node).collect();
+    assert_eq!(asked[..6], expected, "each some times, once a second, always the piece that is missing");
+    assert_eq!(asked[6..], [None], "all were silent: after a while what is durable is gone on from");
 }
 
 #[test]
@@ -94,7 +94,8 @@ fn who_has_no_such_run_is_passed_over_and_one_that_nobody_has_is_told() {
     assert_eq!(fetch.tick(&NODES, true, at(1)), ask(B, 1, 0));
     fetch.absent(B, name(1));
     assert_eq!(fetch.tick(&NODES, true, at(2)), None);
-    assert_eq!(fetch.nowhere().collect::<Vec<_>>(), [name(1)]);
+    assert!(!fetch.is_nowhere(name(1), at(9_000)), "perhaps they are asked too early");
+    assert!(fetch.is_nowhere(name(1), at(10_002)));
     // Another one is not kept waiting by that.
     fetch.want([wanted(1, PIECE), wanted(2, PIECE)]);
     assert_eq!(fetch.tick(&NODES, true, at(3)), Some(Step::Resume(wanted(2, PIECE))));
@@ -109,7 +110,7 @@ fn who_has_no_such_run_is_passed_over_and_one_that_nobody_has_is_told() {
     fetch.resumed(Ok(0), at(6_000));
     assert_eq!(fetch.tick(&NODES, true, at(6_000)), ask(A, 1, 0), "all are asked again");
     take(&mut fetch, A, 0, PIECE);
-    assert_eq!(fetch.nowhere().count(), 0);
+    assert!(!fetch.is_nowhere(name(1), at(99_000)), "somebody has it");
 }
 
 #[test]
@@ -124,7 +125,9 @@ fn a_piece_that_proves_bad_comes_from_the_next_node_and_only_that() {
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(B, 1, PIECE));
     take(&mut fetch, B, PIECE, PIECE);
     assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, 3 * PIECE))));
-    assert_eq!(fetch.counts.bad_pieces, 1);
+    assert!(!fetch.checked(Checked::Bad { position: 3 * PIECE }, at(0)), "said of the end");
+    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 2 * PIECE), "in turns");
+    assert_eq!(fetch.counts.bad_pieces, 2);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Which replicas have which runs, as they told a leader: when a run is on a majority, who is a whole copy, and whether a
-//! run is anywhere at all.
+//! Which replicas have which runs, as they told a leader: when a run is on a majority, and who is a whole copy.
 //!
 //! A follower tells what it has again and again; what a leader heard is of its own term, for it forgets all when it
 //! begins to lead. Invariant: of a replica the newest word counts, by how far it had applied the journal.
@@ -15,7 +14,6 @@ struct Told {
     applied: Index,
     here: BTreeSet<RunName>,
     lacking: u32,
-    nowhere: BTreeSet<RunName>,
 }
 
 /// What a leader knows of its followers' runs.
@@ -35,12 +33,8 @@ impl RunHolders {
         if self.told.get(&held.from).is_some_and(|told| told.applied > held.applied) {
             return;
         }
-        let told = Told {
-            applied: held.applied,
-            here: held.here.iter().copied().collect(),
-            lacking: held.lacking,
-            nowhere: held.nowhere.iter().copied().collect(),
-        };
+        let told =
+            Told { applied: held.applied, here: held.here.iter().copied().collect(), lacking: held.lacking };
         self.told.insert(held.from, told);
     }
 
@@ -75,11 +69,6 @@ impl RunHolders {
     pub fn lacking(&self) -> impl Iterator<Item = (RaftId, u32)> + '_ {
         self.told.iter().filter(|(_, told)| told.lacking > 0).map(|(id, told)| (*id, told.lacking))
     }
-
-    /// Whether every one of these says of a run that nobody whom it asked has it.
-    pub fn is_nowhere(&self, name: RunName, mut of: impl Iterator<Item = RaftId>) -> bool {
-        of.all(|id| self.told.get(&id).is_some_and(|told| told.nowhere.contains(&name)))
-    }
 }
 
 #[cfg(test)]
@@ -99,7 +88,7 @@ mod tests {
 
     fn held(from: u64, applied: u64, here: &[u64], lacking: u32) -> RunsHeld {
         let here = here.iter().copied().map(name).collect();
-        RunsHeld { from: RaftId(from), to: OWN, applied: Index(applied), here, lacking, nowhere: vec![] }
+        RunsHeld { from: RaftId(from), to: OWN, applied: Index(applied), here, lacking }
     }
 
     #[test]
@@ -145,16 +134,5 @@ mod tests {
         assert!(holders.lacks(RaftId(4)), "said before that");
         holders.note(&held(4, 12, &[], 0));
         assert!(holders.is_whole(RaftId(4), Index(12)));
-    }
-
-    #[test]
-    fn a_run_is_nowhere_when_everybody_says_so() {
-        let mut holders = RunHolders::default();
-        let said = |from| RunsHeld { nowhere: vec![name(7)], ..held(from, 9, &[], 0) };
-        holders.note(&said(2));
-        assert!(!holders.is_nowhere(name(7), ids(&[2, 3]).into_iter()));
-        holders.note(&said(3));
-        assert!(holders.is_nowhere(name(7), ids(&[2, 3]).into_iter()));
-        assert!(!holders.is_nowhere(name(8), ids(&[2, 3]).into_iter()));
     }
 }
