@@ -88,6 +88,8 @@ where
         chunks = chunks.saturating_add(row.chunks.get());
         last = Some(partition);
     }
+    assert!(position >= BLOCK as u64, "batches begin behind the head");
+    assert!(last.is_some() || foot.partitions.get() == 0, "each partition was looked at");
     let total = (position, batches, chunks, sum.value());
     if total != (foot.body_end(), foot.batches.get(), foot.chunks.get(), foot.partitions_sum.get()) {
         return Err(wrong(counts));
@@ -127,6 +129,7 @@ async fn check_partition<B: RunBytes>(
         }
         count += chunks.len() as u32;
     }
+    assert!(position >= row.position.get(), "chunks of {partition:?} go on from {position}");
     let is_so = (count, batches, sum.value()) == (row.chunks.get(), row.batches.get(), row.checksum.get())
         && (first, next) == (row.first_offset.get(), row.next_offset.get())
         && position - row.position.get() == row.kept_bytes.get()
@@ -145,6 +148,10 @@ async fn check_bytes<B: RunBytes>(
     }
     let (span, _) = span_of(core::slice::from_ref(chunk), 0).expect("one chunk");
     let bytes = index.blocks().bytes(span).await?;
+    assert!(
+        span.position <= chunk.position && span.bytes >= chunk.bytes as usize,
+        "{span:?} holds {chunk:?}"
+    );
     let from = (chunk.position - span.position) as usize;
     check_chunk(identity, chunk, bytes.get(from..from + chunk.bytes as usize).ok_or(wrong)?)?;
     Ok(())

@@ -9,7 +9,7 @@ use crate::disk::{BLOCK, Buffer, BufferPool, DiskError, DiskErrorKind, IO_BYTES_
 use crate::folder::{self, JournalFile};
 use crate::framing::FormatFault;
 use crate::ids::{FileId, JournalIdentity, RunId};
-use crate::journal::heal::run_fetch::{Checked, Place, Wanted};
+use crate::journal::heal::run_fetch::{PiecePlace, RunChecked, WantedRun};
 use crate::peer::run::{RUN_PIECE_BYTES, RunName};
 use crate::rewrite::check::{RunBytes, check_all};
 use crate::rewrite::run_file::RunFoot;
@@ -46,7 +46,7 @@ impl RunFiles {
 }
 
 /// How much of the run's file is here from before, and durable.
-pub async fn resume(files: RunFiles, wanted: Wanted) -> Result<u64, DiskError> {
+pub async fn resume(files: RunFiles, wanted: WantedRun) -> Result<u64, DiskError> {
     let (io, path) = (&files.io, files.part_path(wanted.name));
     let bytes = match io.open(&path).await {
         Ok((file, bytes)) => {
@@ -65,7 +65,7 @@ pub async fn resume(files: RunFiles, wanted: Wanted) -> Result<u64, DiskError> {
 }
 
 /// Writes a piece of a run, and makes durable what comes to a multiple of `SYNC_BYTES` with it.
-pub async fn write_piece(files: RunFiles, place: Place, bytes: Vec<u8>) -> Result<(), DiskError> {
+pub async fn write_piece(files: RunFiles, place: PiecePlace, bytes: Vec<u8>) -> Result<(), DiskError> {
     let io = &files.io;
     let path = if place.mends { files.path(place.name.run) } else { files.part_path(place.name) };
     let (file, _) = io.open(&path).await?;
@@ -82,7 +82,7 @@ pub async fn write_piece(files: RunFiles, place: Place, bytes: Vec<u8>) -> Resul
     }
 }
 
-async fn write(files: &RunFiles, file: FileId, place: &Place, bytes: &[u8]) -> Result<(), DiskError> {
+async fn write(files: &RunFiles, file: FileId, place: &PiecePlace, bytes: &[u8]) -> Result<(), DiskError> {
     assert!(bytes.len().is_multiple_of(BLOCK), "{} bytes at {place:?} are not whole blocks", bytes.len());
     if !place.mends {
         // Space first, so that a full disk is met before anything is half written.
@@ -92,7 +92,7 @@ async fn write(files: &RunFiles, file: FileId, place: &Place, bytes: &[u8]) -> R
 }
 
 /// All pieces are written: the file takes its name if it is what the journal says.
-pub async fn finish(files: RunFiles, wanted: Wanted) -> Result<Checked, DiskError> {
+pub async fn finish(files: RunFiles, wanted: WantedRun) -> Result<RunChecked, DiskError> {
     let (io, part) = (&files.io, files.part_path(wanted.name));
     let (file, bytes) = io.open(&part).await?;
     if bytes > wanted.bytes {
@@ -102,11 +102,11 @@ pub async fn finish(files: RunFiles, wanted: Wanted) -> Result<Checked, DiskErro
     let checked = check_file(io, file, &files.identity, wanted).await;
     io.close(file).await?;
     if let Err(position) = checked? {
-        return Ok(Checked::Bad { position });
+        return Ok(RunChecked::Bad { position });
     }
     io.rename(&part, &files.path(wanted.name.run)).await?;
     io.sync_dir(&files.dir()).await?;
-    Ok(Checked::Good)
+    Ok(RunChecked::Good)
 }
 
 /// Where an open file is not the run that it is to be, if anywhere.
@@ -114,7 +114,7 @@ pub async fn check_file(
     io: &Io,
     file: FileId,
     identity: &JournalIdentity,
-    wanted: Wanted,
+    wanted: WantedRun,
 ) -> Result<Result<(), u64>, DiskError> {
     let last = wanted.bytes - BLOCK as u64;
     let block = io.read(file, last, BLOCK).await?;

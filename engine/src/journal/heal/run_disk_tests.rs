@@ -12,7 +12,7 @@ const RUN: RunId = RunId(1 << 32);
 const PIECE: usize = RUN_PIECE_BYTES;
 
 /// A run of so many batches of 60,000 bytes, and a small one of another partition.
-fn run(batches: i64) -> (Vec<u8>, Wanted) {
+fn run(batches: i64) -> (Vec<u8>, WantedRun) {
     let inputs = vec![RunInput::Segment { base: Index(1), last: Index(9) }];
     let plan = RunPlan { run: RUN, applied: Index(10), rule: RewriteRule::Copy, inputs };
     let mut writer = RunWriter::new(IDENTITY, plan, BufferPool::new(1 << 20));
@@ -29,7 +29,7 @@ fn run(batches: i64) -> (Vec<u8>, Wanted) {
     let file = whole_file(&mut writer);
     let name = RunName { run: RUN, sum: writer.foot().partitions_sum.get() };
     let bytes = file.len() as u64;
-    (file, Wanted { name, bytes })
+    (file, WantedRun { name, bytes })
 }
 
 fn disk() -> (MemoryDisk, RunFiles) {
@@ -40,9 +40,9 @@ fn disk() -> (MemoryDisk, RunFiles) {
     (disk, files)
 }
 
-fn write_from(disk: &mut MemoryDisk, files: &RunFiles, (file, wanted): &(Vec<u8>, Wanted), from: usize) {
+fn write_from(disk: &mut MemoryDisk, files: &RunFiles, (file, wanted): &(Vec<u8>, WantedRun), from: usize) {
     for (at, piece) in file.chunks(PIECE).enumerate().skip(from / PIECE) {
-        let place = Place { name: wanted.name, position: (at * PIECE) as u64, mends: false };
+        let place = PiecePlace { name: wanted.name, position: (at * PIECE) as u64, mends: false };
         disk.run(write_piece(files.clone(), place, piece.to_vec())).expect("room");
     }
 }
@@ -53,7 +53,7 @@ fn a_run_that_came_whole_takes_its_name() {
     let run = run(40);
     assert_eq!(disk.run(resume(files.clone(), run.1)), Ok(0));
     write_from(&mut disk, &files, &run, 0);
-    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(Checked::Good));
+    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(RunChecked::Good));
     assert!(*disk.file(&files.path(RUN)) == run.0);
     assert_eq!(disk.open_files(), 0);
     let (last, end) = (run.0.len() / PIECE * PIECE, run.0.len());
@@ -81,7 +81,7 @@ fn after_a_crash_it_goes_on_from_what_was_synced() {
     // What lay behind may be anything.
     disk.file(&part)[2 * sync..].fill(7);
     write_from(&mut disk, &files, &run, 2 * sync);
-    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(Checked::Good));
+    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(RunChecked::Good));
     assert!(*disk.file(&files.path(RUN)) == run.0);
 }
 
@@ -94,7 +94,7 @@ fn what_is_bad_is_told_by_its_place_and_mended_there() {
     let part = files.part_path(run.1.name);
     for at in (0..run.0.len()).step_by(9_973).chain([run.0.len() - 4096, run.0.len() - 1]) {
         disk.file(&part)[at] ^= 4;
-        let Ok(Checked::Bad { position }) = disk.run(finish(files.clone(), run.1)) else {
+        let Ok(RunChecked::Bad { position }) = disk.run(finish(files.clone(), run.1)) else {
             panic!("byte {at} is bad")
         };
         disk.file(&part)[at] ^= 4;
@@ -102,9 +102,9 @@ fn what_is_bad_is_told_by_its_place_and_mended_there() {
         let near = (at as u64).abs_diff(position) < 70_000;
         assert!(!is_body || near, "byte {at} is bad, and {position} is said to be");
     }
-    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(Checked::Good));
+    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(RunChecked::Good));
     disk.file(&files.path(RUN))[PIECE + 5] ^= 1;
-    let place = Place { name: run.1.name, position: PIECE as u64, mends: true };
+    let place = PiecePlace { name: run.1.name, position: PIECE as u64, mends: true };
     disk.run(write_piece(files.clone(), place, run.0[PIECE..2 * PIECE].to_vec())).expect("room");
     assert!(*disk.file(&files.path(RUN)) == run.0);
 }
@@ -113,15 +113,15 @@ fn what_is_bad_is_told_by_its_place_and_mended_there() {
 fn another_run_of_that_id_is_not_taken_and_a_longer_file_is_cut() {
     let (mut disk, files) = disk();
     let (file, wanted) = run(3);
-    let other = Wanted { name: RunName { sum: 1, ..wanted.name }, ..wanted };
+    let other = WantedRun { name: RunName { sum: 1, ..wanted.name }, ..wanted };
     disk.run(resume(files.clone(), other)).expect("room");
     write_from(&mut disk, &files, &(file.clone(), other), 0);
     let last = wanted.bytes - BLOCK as u64;
-    assert_eq!(disk.run(finish(files.clone(), other)), Ok(Checked::Bad { position: last }));
+    assert_eq!(disk.run(finish(files.clone(), other)), Ok(RunChecked::Bad { position: last }));
     disk.run(resume(files.clone(), wanted)).expect("room");
     write_from(&mut disk, &files, &(file.clone(), wanted), 0);
     disk.file(&files.part_path(wanted.name)).extend([0; BLOCK]);
-    assert_eq!(disk.run(finish(files.clone(), wanted)), Ok(Checked::Good));
+    assert_eq!(disk.run(finish(files.clone(), wanted)), Ok(RunChecked::Good));
     // What is left of the other one goes, once nobody wants it.
     disk.run(sweep(files.clone(), vec![other.name])).expect("no fault");
     assert!(!disk.file(&files.part_path(other.name)).is_empty());

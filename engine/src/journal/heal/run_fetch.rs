@@ -38,7 +38,7 @@ const MENDS_MAX: usize = 64;
 
 /// A run to be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedRun {
     pub name: RunName,
     /// Its file's length, a whole number of blocks.
     pub bytes: u64,
@@ -46,20 +46,20 @@ pub struct Wanted {
 
 /// What is to be done next; each is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FetchStep {
     /// How much of its file is durable here, from before? By [`RunFetch::resumed`].
-    Resume(Wanted),
+    Resume(WantedRun),
     /// To this node; by a piece, by "absent", or by silence.
     Ask { node: NodeId, name: RunName, position: u64 },
     /// All of it is written: prove it. By [`RunFetch::checked`].
-    Check(Wanted),
+    Check(WantedRun),
     /// Pieces of a run that is here were written: make them durable. By [`RunFetch::mended`].
-    Mended(Wanted),
+    Mended(WantedRun),
 }
 
 /// Where a piece that came is to be written; answered by [`RunFetch::written`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PiecePlace {
     pub name: RunName,
     pub position: u64,
     /// Into the file that is here, over what is damaged.
@@ -68,7 +68,7 @@ pub struct Place {
 
 /// How a whole file was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checked {
+pub enum RunChecked {
     /// It is durable under its name.
     Good,
     /// Something at this position is not what it should be.
@@ -91,7 +91,7 @@ enum State {
 
 #[derive(Debug)]
 struct Job {
-    wanted: Wanted,
+    wanted: WantedRun,
     mends: bool,
     /// The piece that comes next, and what follows up to there.
     at: u64,
@@ -108,7 +108,7 @@ struct Job {
 #[derive(Debug, Default)]
 pub struct RunFetch {
     wanted: BTreeMap<RunName, u64>,
-    mends: VecDeque<(Wanted, u64)>,
+    mends: VecDeque<(WantedRun, u64)>,
     job: Option<Job>,
     /// Everybody who was asked said no, or nothing: since when, and when that was last.
     nowhere: BTreeMap<RunName, (u64, u64)>,
@@ -130,7 +130,7 @@ pub struct RunFetchCounts {
 impl RunFetch {
     /// The runs that are lacking now, all of them: what is not among them any more is let go, once
     /// nothing is under way for it.
-    pub fn want(&mut self, wanted: impl IntoIterator<Item = Wanted>) {
+    pub fn want(&mut self, wanted: impl IntoIterator<Item = WantedRun>) {
         self.wanted = wanted.into_iter().map(|wanted| (wanted.name, wanted.bytes)).collect();
         let all = &self.wanted;
         self.nowhere.retain(|name, _| all.contains_key(name));
@@ -140,7 +140,7 @@ impl RunFetch {
     }
 
     /// A piece of a run that is here is damaged. False when as many wait already as may: the scrub comes by again.
-    pub fn mend(&mut self, wanted: Wanted, position: u64) -> bool {
+    pub fn mend(&mut self, wanted: WantedRun, position: u64) -> bool {
         let at = piece_of(position.min(wanted.bytes.saturating_sub(1)));
         let is_known = self.mends.contains(&(wanted, at))
             || self.job.as_ref().is_some_and(|job| job.mends && (job.wanted, job.at) == (wanted, at));
@@ -152,14 +152,14 @@ impl RunFetch {
     }
 
     /// What is next, when nothing is under way. `may_ask`: the pace allows another piece.
-    pub fn tick(&mut self, nodes: &[NodeId], may_ask: bool, now: Now) -> Option<Step> {
+    pub fn tick(&mut self, nodes: &[NodeId], may_ask: bool, now: Now) -> Option<FetchStep> {
         if self.job.is_none() {
             self.begin(now)?;
             return self
                 .job
                 .as_ref()
                 .filter(|job| job.state == State::Busy)
-                .map(|job| Step::Resume(job.wanted));
+                .map(|job| FetchStep::Resume(job.wanted));
         }
         let job = self.job.as_mut().expect("there is one");
         match job.state {
@@ -167,7 +167,7 @@ impl RunFetch {
             State::Asked(at_ns) if now.mono_ns < at_ns + ASK_AGAIN.as_nanos() as u64 => None,
             State::Written => {
                 job.state = State::Busy;
-                Some(if job.mends { Step::Mended(job.wanted) } else { Step::Check(job.wanted) })
+                Some(if job.mends { FetchStep::Mended(job.wanted) } else { FetchStep::Check(job.wanted) })
             }
             State::Ready | State::Asked(_) if may_ask => self.ask(nodes, now),
             State::Ready | State::Asked(_) => None,
@@ -187,12 +187,12 @@ impl RunFetch {
         let is_due =
             |name: &RunName| self.nowhere.get(name).is_none_or(|(_, at_ns)| now.mono_ns >= at_ns + again_ns);
         let (name, bytes) = self.wanted.iter().find(|(name, _)| is_due(name))?;
-        let wanted = Wanted { name: *name, bytes: *bytes };
+        let wanted = WantedRun { name: *name, bytes: *bytes };
         self.job = Some(Job::new(wanted, false, 0..*bytes, State::Busy));
         Some(())
     }
 
-    fn ask(&mut self, nodes: &[NodeId], now: Now) -> Option<Step> {
+    fn ask(&mut self, nodes: &[NodeId], now: Now) -> Option<FetchStep> {
         let job = self.job.as_mut().expect("somebody is to be asked for it");
         if let Some(silent) = job.node.filter(|_| job.questions >= QUESTIONS_MAX) {
             job.passed.insert(silent);
@@ -205,7 +205,7 @@ impl RunFetch {
         };
         job.questions = if job.node == Some(node) { job.questions + 1 } else { 1 };
         (job.node, job.state) = (Some(node), State::Asked(now.mono_ns));
-        Some(Step::Ask { node, name: job.wanted.name, position: job.at })
+        Some(FetchStep::Ask { node, name: job.wanted.name, position: job.at })
     }
 
     /// Nobody gives it: others come first.
@@ -226,7 +226,7 @@ impl RunFetch {
     }
 
     /// A piece came; where it is to be written, if it is the one that was asked for.
-    pub fn piece(&mut self, from: NodeId, name: RunName, position: u64, bytes: usize) -> Option<Place> {
+    pub fn piece(&mut self, from: NodeId, name: RunName, position: u64, bytes: usize) -> Option<PiecePlace> {
         let job = self.job.as_mut()?;
         let is_asked = matches!(job.state, State::Asked(_)) && job.node == Some(from);
         let expected = (job.end - job.at).min(RUN_PIECE_BYTES as u64);
@@ -237,7 +237,7 @@ impl RunFetch {
         (job.state, job.questions) = (State::Busy, 0);
         // Whoever was silent may have been busy.
         job.passed.clear();
-        Some(Place { name, position, mends: job.mends })
+        Some(PiecePlace { name, position, mends: job.mends })
     }
 
     /// A node has no such run.
@@ -279,11 +279,11 @@ impl RunFetch {
     }
 
     /// The whole file was looked at. True when the run is here now.
-    pub fn checked(&mut self, checked: Checked, now: Now) -> bool {
+    pub fn checked(&mut self, checked: RunChecked, now: Now) -> bool {
         let job = self.job.as_mut().expect("it was checked");
         match checked {
-            Checked::NoSpace => self.rest(now),
-            Checked::Bad { position } => {
+            RunChecked::NoSpace => self.rest(now),
+            RunChecked::Bad { position } => {
                 job.at = piece_of(position.min(job.wanted.bytes - 1));
                 job.end = job.wanted.bytes.min(job.at + RUN_PIECE_BYTES as u64);
                 // Whoever gave it last has it bad, if anybody: another one is asked.
@@ -291,7 +291,7 @@ impl RunFetch {
                 self.counts.bad_pieces += 1;
                 self.go_on();
             }
-            Checked::Good => {
+            RunChecked::Good => {
                 self.wanted.remove(&job.wanted.name);
                 self.nowhere.remove(&job.wanted.name);
                 self.counts.runs += 1;
@@ -334,7 +334,7 @@ impl RunFetch {
 }
 
 impl Job {
-    fn new(wanted: Wanted, mends: bool, range: core::ops::Range<u64>, state: State) -> Self {
+    fn new(wanted: WantedRun, mends: bool, range: core::ops::Range<u64>, state: State) -> Self {
         let (node, questions, passed) = (None, 0, BTreeSet::new());
         Self { wanted, mends, at: range.start, end: range.end, state, node, questions, passed }
     }

@@ -12,23 +12,23 @@ fn name(run: u64) -> RunName {
     RunName { run: RunId(run), sum: 70 + run }
 }
 
-fn wanted(run: u64, bytes: u64) -> Wanted {
-    Wanted { name: name(run), bytes }
+fn wanted(run: u64, bytes: u64) -> WantedRun {
+    WantedRun { name: name(run), bytes }
 }
 
 fn at(ms: u64) -> Now {
     Now { mono_ns: ms * 1_000_000, wall_ms: 0 }
 }
 
-fn ask(node: NodeId, run: u64, position: u64) -> Option<Step> {
-    Some(Step::Ask { node, name: name(run), position })
+fn ask(node: NodeId, run: u64, position: u64) -> Option<FetchStep> {
+    Some(FetchStep::Ask { node, name: name(run), position })
 }
 
 /// One that wants run 1, of which nothing is here.
 fn begun(bytes: u64) -> RunFetch {
     let mut fetch = RunFetch::default();
     fetch.want([wanted(1, bytes)]);
-    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Resume(wanted(1, bytes))));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::Resume(wanted(1, bytes))));
     fetch.resumed(Ok(0), at(0));
     fetch
 }
@@ -51,9 +51,9 @@ fn pieces_come_in_order_and_the_whole_is_checked() {
     assert_eq!(fetch.left(), (1, 4096));
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, PIECE));
     take(&mut fetch, A, PIECE, 4096);
-    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, PIECE + 4096))));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::Check(wanted(1, PIECE + 4096))));
     assert!(fetch.is_under_way() && fetch.tick(&NODES, true, at(9_999)).is_none());
-    assert!(fetch.checked(Checked::Good, at(0)));
+    assert!(fetch.checked(RunChecked::Good, at(0)));
     assert_eq!((fetch.left(), fetch.tick(&NODES, true, at(0))), ((0, 0), None));
     assert_eq!(fetch.counts, RunFetchCounts { bytes: PIECE + 4096, runs: 1, ..Default::default() });
 }
@@ -73,9 +73,9 @@ fn who_is_silent_gives_way_to_the_next_who_goes_on_from_there() {
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 0));
     take(&mut fetch, A, 0, PIECE);
     let asked: Vec<_> = (0..9_000).step_by(500).filter_map(|ms| fetch.tick(&NODES, true, at(ms))).collect();
-    let node = |step: &Step| match step {
-        Step::Ask { node, position, .. } => Some((node.0, *position)),
-        Step::Resume(_) => None,
+    let node = |step: &FetchStep| match step {
+        FetchStep::Ask { node, position, .. } => Some((node.0, *position)),
+        FetchStep::Resume(_) => None,
         other => panic!("{other:?}"),
     };
     let expected = [2, 2, 2, 3, 3, 3].map(|node| Some((node, PIECE)));
@@ -98,7 +98,7 @@ fn who_has_no_such_run_is_passed_over_and_one_that_nobody_has_is_told() {
     assert!(fetch.is_nowhere(name(1), at(10_002)));
     // Another one is not kept waiting by that.
     fetch.want([wanted(1, PIECE), wanted(2, PIECE)]);
-    assert_eq!(fetch.tick(&NODES, true, at(3)), Some(Step::Resume(wanted(2, PIECE))));
+    assert_eq!(fetch.tick(&NODES, true, at(3)), Some(FetchStep::Resume(wanted(2, PIECE))));
     fetch.resumed(Ok(0), at(3));
     fetch.want([wanted(1, PIECE)]);
     assert_eq!(
@@ -106,7 +106,7 @@ fn who_has_no_such_run_is_passed_over_and_one_that_nobody_has_is_told() {
         None,
         "nobody wants the second any more, and the first rests"
     );
-    assert_eq!(fetch.tick(&NODES, true, at(6_000)), Some(Step::Resume(wanted(1, PIECE))));
+    assert_eq!(fetch.tick(&NODES, true, at(6_000)), Some(FetchStep::Resume(wanted(1, PIECE))));
     fetch.resumed(Ok(0), at(6_000));
     assert_eq!(fetch.tick(&NODES, true, at(6_000)), ask(A, 1, 0), "all are asked again");
     take(&mut fetch, A, 0, PIECE);
@@ -120,12 +120,12 @@ fn a_piece_that_proves_bad_comes_from_the_next_node_and_only_that() {
         assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, position));
         take(&mut fetch, A, position, PIECE);
     }
-    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, 3 * PIECE))));
-    assert!(!fetch.checked(Checked::Bad { position: PIECE + 7 }, at(0)));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::Check(wanted(1, 3 * PIECE))));
+    assert!(!fetch.checked(RunChecked::Bad { position: PIECE + 7 }, at(0)));
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(B, 1, PIECE));
     take(&mut fetch, B, PIECE, PIECE);
-    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Check(wanted(1, 3 * PIECE))));
-    assert!(!fetch.checked(Checked::Bad { position: 3 * PIECE }, at(0)), "said of the end");
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::Check(wanted(1, 3 * PIECE))));
+    assert!(!fetch.checked(RunChecked::Bad { position: 3 * PIECE }, at(0)), "said of the end");
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, 2 * PIECE), "in turns");
     assert_eq!(fetch.counts.bad_pieces, 2);
 }
@@ -137,9 +137,9 @@ fn a_full_disk_is_tried_again_from_what_is_durable() {
     assert!(fetch.piece(A, name(1), 0, PIECE as usize).is_some());
     fetch.written(false, at(0));
     assert_eq!(fetch.tick(&NODES, true, at(500)), None);
-    assert_eq!(fetch.tick(&NODES, true, at(1_000)), Some(Step::Resume(wanted(1, PIECE))));
+    assert_eq!(fetch.tick(&NODES, true, at(1_000)), Some(FetchStep::Resume(wanted(1, PIECE))));
     fetch.resumed(Err(()), at(1_000));
-    assert_eq!(fetch.tick(&NODES, true, at(2_000)), Some(Step::Resume(wanted(1, PIECE))));
+    assert_eq!(fetch.tick(&NODES, true, at(2_000)), Some(FetchStep::Resume(wanted(1, PIECE))));
 }
 
 #[test]
@@ -149,9 +149,9 @@ fn a_damaged_piece_of_what_is_here_is_fetched_once_and_written_over() {
     assert_eq!(fetch.tick(&NODES, true, at(0)), None, "begun");
     assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, PIECE));
     let place = fetch.piece(A, name(1), PIECE, PIECE as usize).expect("it was asked for");
-    assert_eq!(place, Place { name: name(1), position: PIECE, mends: true });
+    assert_eq!(place, PiecePlace { name: name(1), position: PIECE, mends: true });
     fetch.written(true, at(0));
-    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(Step::Mended(wanted(1, 3 * PIECE))));
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::Mended(wanted(1, 3 * PIECE))));
     fetch.mended();
     assert_eq!((fetch.tick(&NODES, true, at(0)), fetch.counts.mended_pieces), (None, 1));
     // What waits is bounded.
