@@ -79,6 +79,8 @@ pub enum Input<'a> {
     Tick,
     /// The end of the shard's turn: all inputs at hand have been given. Entries are sealed here.
     TurnEnd,
+    /// Hand over what is led here, and serve on: the node is about to stop.
+    Drain,
     /// Finish what is in flight, write checkpoints, answer [`crate::port::Output::Stopped`].
     Stop,
 }
@@ -110,8 +112,8 @@ impl Input<'_> {
     /// Its place in [`INPUT_NAMES`].
     pub fn number(&self) -> usize {
         match self {
-            // The first and the last input of a shard.
-            Self::Start | Self::Stop => 0,
+            // The first and the last inputs of a shard.
+            Self::Start | Self::Drain | Self::Stop => 0,
             Self::Disk { .. } => 1,
             Self::Produce(_) => 2,
             Self::Fetch(_) => 3,

@@ -4,8 +4,9 @@ use super::identity::joining::Joining;
 use super::slot::Members;
 use crate::control::placement::meta_journal_secret;
 use crate::folder::NodeMeta;
-use crate::ids::{LaneId, META_JOURNAL, RaftId};
+use crate::ids::{JournalId, LaneId, META_JOURNAL, RaftId};
 use crate::journal::format::meta_record::JournalMeta;
+use std::collections::BTreeSet;
 
 /// 256 Ki batches or `segment_bytes` make a segment full: its index stays below 16 MiB.
 const BATCHES_PER_SEGMENT_MAX: u32 = 262_144;
@@ -22,6 +23,8 @@ pub struct Lifecycle {
     pub(in crate::shard) proposed_form: bool,
     pub(in crate::shard) registered: bool,
     pub(in crate::shard) ready: bool,
+    /// While it hands over what it leads: the journals of which that began.
+    pub(in crate::shard) draining: Option<BTreeSet<JournalId>>,
     pub stopping: bool,
     pub(in crate::shard) stopped: bool,
 }

@@ -8,6 +8,7 @@ use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
 use super::{broker_ids, health, topic_report};
 use crate::access::how::Access;
 use crate::observe::health_row::{self, HealthRow};
+use crate::observe::may_stop::Standing;
 use crate::process::address::Address;
 use crate::process::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
@@ -15,6 +16,7 @@ use engine::health::Kind;
 use engine::ids::BrokerIds;
 use kafka_wire::describe_cluster_response::DescribeClusterBroker;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, MetadataResponse};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -69,9 +71,9 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     let mut findings = told;
     let (of_brokers, of_pages) = answers.split_at(report.brokers.len());
     for (row, answer) in report.brokers.iter_mut().zip(of_brokers) {
-        if let Some(Answer::Broker(Some((space, told)))) = answer {
-            (row.answers, row.space) = (true, *space);
-            findings.extend(told.iter().cloned());
+        if let Some(Answer::Broker(Some(said))) = answer {
+            (row.answers, row.space) = (true, said.space);
+            findings.extend(said.told.iter().cloned());
         }
     }
     let mut read = Vec::new();
@@ -89,6 +91,38 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     (report.journals, report.followers) = health::read(&read);
     report.judge(findings);
     Ok(report)
+}
+
+/// What all nodes tell of what is wrong and of every journal.
+pub struct Told {
+    pub findings: Vec<HealthRow>,
+    pub standings: Vec<Standing>,
+    /// Nodes of which no shard answered.
+    pub silent: BTreeSet<u32>,
+}
+
+/// Asks every node whether nodes may stop.
+pub fn ask_standings(reach: &Reach) -> Result<Told, Refusal> {
+    let deadline = Instant::now() + reach.timeout().min(STATUS_TIME_MAX);
+    let until = deadline - MARGIN.min(left(deadline) / 4);
+    let access = reach.access()?.clone();
+    let ask_first = move |address: Address| First::ask(&access, &address, until);
+    let first = first_of(reach.bootstrap()?, deadline, ask_first);
+    let First { metadata, ids, known, told } = first.map_err(|failures| Reach::nobody(&failures))?;
+    let brokers = all_brokers(&metadata, known);
+    let nodes: Vec<Option<u32>> =
+        brokers.iter().map(|broker| ids.place(broker.id).map(|(node, _)| node.0)).collect();
+    let access = reach.access()?.clone();
+    let answers = ask_all(brokers, deadline, move |broker| ask_broker(&access, &broker, until));
+    let mut all =
+        Told { findings: told, standings: Vec::new(), silent: nodes.iter().flatten().copied().collect() };
+    for (node, said) in nodes.into_iter().zip(answers.into_iter().map(Option::flatten)) {
+        let (Some(node), Some(said)) = (node, said) else { continue };
+        all.silent.remove(&node);
+        all.findings.extend(said.told);
+        all.standings.extend(said.standing);
+    }
+    Ok(all)
 }
 
 /// What the first node that answers says of the cluster.
@@ -177,7 +211,7 @@ enum Question {
 
 enum Answer {
     /// None where it does not answer.
-    Broker(Option<(Option<Space>, Vec<HealthRow>)>),
+    Broker(Option<Said>),
     Page(Result<super::scrape::Page, Refusal>),
 }
 
@@ -193,15 +227,23 @@ impl Question {
     }
 }
 
-fn ask_broker(access: &Access, broker: &Broker, until: Instant) -> Option<(Option<Space>, Vec<HealthRow>)> {
+/// What a broker says of itself.
+struct Said {
+    space: Option<Space>,
+    told: Vec<HealthRow>,
+    standing: Option<Standing>,
+}
+
+fn ask_broker(access: &Access, broker: &Broker, until: Instant) -> Option<Said> {
     let port = u16::try_from(broker.port).ok()?;
     let mut connection = Connection::open(access, &broker.host, port, left(until)).ok()?;
     connection.limit(left(until));
     // It answers, whether or not it is a broker of this kind.
     let described = describe(&mut connection).ok()?;
     let told = health_row::read_answer(&described.unknown_tagged_fields).unwrap_or_default();
+    let standing = Standing::read(&described.unknown_tagged_fields);
     connection.limit(left(until));
-    Some((space(&mut connection), told))
+    Some(Said { space: space(&mut connection), told, standing })
 }
 
 /// Version 4 tells the file system's space.

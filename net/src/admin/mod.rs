@@ -1,5 +1,6 @@
 //! Native commands for people without Kafka's tools: `duramen topic ...`, `duramen group ...`,
-//! `duramen txn ...`, `duramen cluster ...`, `duramen user ...`; and `duramen ca ...`, which asks no broker.
+//! `duramen txn ...`, `duramen cluster ...`, `duramen node ...`, `duramen may-stop ...`, `duramen user ...`; and
+//! `duramen ca ...`, which asks no broker.
 //! A blocking client of the Kafka protocol that knows nothing of the broker in the same binary:
 //! it works on any broker, from anywhere.
 
@@ -16,6 +17,8 @@ mod group_reset;
 mod hanging;
 mod health;
 mod kafka_error;
+mod may_stop;
+mod node;
 mod offsets;
 mod out;
 mod reach;
@@ -37,7 +40,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// What may come first on the command line, instead of a broker's options.
-pub const NOUNS: [&str; 7] = ["topic", "group", "txn", "cluster", "user", "acl", "ca"];
+pub const NOUNS: [&str; 9] = ["topic", "group", "txn", "cluster", "node", "may-stop", "user", "acl", "ca"];
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 usage; 2 no broker answers; 3 `cluster status` found the cluster unwell; \
@@ -78,6 +81,19 @@ enum Noun {
     Cluster {
         #[command(subcommand)]
         verb: cluster::Verb,
+    },
+    /// Work on single nodes
+    #[command(after_help = AFTER_HELP)]
+    Node {
+        #[command(subcommand)]
+        verb: node::Verb,
+    },
+    /// Ask whether nodes may be stopped together: 0, or 5 with the reasons
+    #[command(after_help = AFTER_HELP)]
+    MayStop {
+        /// Ids of the nodes
+        #[arg(required = true)]
+        id: Vec<u32>,
     },
     /// Create, list and delete users that log in with a password
     #[command(after_help = AFTER_HELP)]
@@ -124,6 +140,8 @@ fn run(mut line: CommandLine) -> Result<ExitCode, Refusal> {
         Noun::Group { verb } => group::run(verb, &line.reach, out),
         Noun::Txn { verb } => transaction::run(verb, &line.reach, out),
         Noun::Cluster { verb } => cluster::run(verb, &line.reach, out),
+        Noun::Node { verb } => node::run(verb, &line.reach, out),
+        Noun::MayStop { id } => may_stop::run(id, &line.reach, out),
         Noun::User { verb } => user::run(verb, &line.reach, out),
         Noun::Acl { verb } => acl::run(verb, &line.reach, out),
         Noun::Ca { verb } => ca::run(verb, out),

@@ -18,6 +18,7 @@ pub mod repeats;
 pub mod request_context;
 pub mod scram_keys;
 pub mod security_protocol;
+pub mod stop_tag;
 pub mod throttle;
 pub mod transactions;
 pub mod versions;

@@ -2,8 +2,8 @@
 
 use crate::observe::exposition::Form;
 use crate::observe::health_row::{HealthRow, now_ms};
-use crate::observe::metrics;
 use crate::observe::status::{Phase, Status};
+use crate::observe::{may_stop, metrics};
 use crate::process::refusal::Refusal;
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -51,6 +51,7 @@ fn router(status: Arc<Status>) -> Router {
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/startupz", get(started))
+        .route("/maystop", get(can_stop))
         .route("/metrics", get(metrics_page))
         .with_state(status)
 }
@@ -81,6 +82,22 @@ async fn ready(State(status): State<Arc<Status>>, RawQuery(query): RawQuery) -> 
 async fn started(State(status): State<Arc<Status>>) -> impl IntoResponse {
     let phase = status.phase();
     health(phase != Phase::Starting, phase)
+}
+
+/// Good while this node can be stopped without a journal losing its quorum or its only whole copy, as far as it
+/// knows; else the reasons, one a line.
+async fn can_stop(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    let phase = status.phase();
+    if phase != Phase::Serving {
+        return health(false, phase);
+    }
+    let standing = status.standing();
+    let stopping = [standing.node].into();
+    let reasons = may_stop::reasons(&standing, &may_stop::unwell_here(&status.findings()), &stopping);
+    if reasons.is_empty() {
+        return (StatusCode::OK, "may stop\n".to_owned());
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, reasons.iter().map(|reason| format!("{reason}\n")).collect())
 }
 
 async fn metrics_page(State(status): State<Arc<Status>>, headers: HeaderMap) -> impl IntoResponse {

@@ -4,6 +4,7 @@
 pub mod exposition;
 pub mod health_row;
 pub mod http;
+pub mod may_stop;
 pub mod metrics;
 pub mod slow_disk;
 pub mod stats;

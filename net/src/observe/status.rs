@@ -1,6 +1,7 @@
 //! What the threads of the process share: how far the node is, whether it shall stop, what is wrong,
 //! and each shard's newest page of figures. Nothing here is on the path of a record.
 
+use crate::observe::may_stop::Standing;
 use crate::observe::stats::ShardPage;
 use engine::health::{Finding, Subject, merge};
 use engine::ids::ShardId;
@@ -36,6 +37,8 @@ pub struct Status {
     pages: Vec<Mutex<ShardPage>>,
     /// By shard.
     findings: Vec<Mutex<Vec<Finding>>>,
+    /// What the first shard knows of every journal.
+    standing: Mutex<Standing>,
     /// Until when this node's certificate counts, seconds since 1970; 0 where there is none.
     certificate_end_s: AtomicI64,
 }
@@ -50,6 +53,7 @@ impl Status {
             stop: AtomicBool::new(false),
             pages,
             findings,
+            standing: Mutex::default(),
             certificate_end_s: AtomicI64::new(0),
         })
     }
@@ -98,6 +102,15 @@ impl Status {
     /// changes seldom.
     pub fn publish_findings(&self, shard: ShardId, findings: Vec<Finding>) {
         *self.findings[usize::from(shard.0)].lock().unwrap_or_else(PoisonError::into_inner) = findings;
+    }
+
+    /// What is known here of every journal of the cluster.
+    pub fn publish_standing(&self, standing: Standing) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All that is wrong as far as this node knows.

@@ -50,6 +50,10 @@ enum Command {
     Txn,
     /// Look at a running cluster; options of its own
     Cluster,
+    /// Work on single nodes of a running cluster; options of its own
+    Node,
+    /// Ask whether nodes may be stopped together; options of its own
+    MayStop,
     /// Create, list and delete users that log in with a password; options of its own
     User,
     /// Make certificates for nodes and users; options of its own
@@ -80,6 +84,8 @@ fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         | Command::Group
         | Command::Txn
         | Command::Cluster
+        | Command::Node
+        | Command::MayStop
         | Command::User
         | Command::Ca),
     ) = line.command
@@ -87,7 +93,7 @@ fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         let what = format!("a broker's options do not go with '{noun:?}'").to_lowercase();
         return Err(Refusal::usage(
             what,
-            "put topic, group, txn, cluster, user or ca first, and its own options behind it",
+            "put topic, group, txn, cluster, node, may-stop, user or ca first, and its own options behind it",
         ));
     }
     let config = Config::from_options(line.options, &machine()?)?;

@@ -7,6 +7,7 @@
 mod carrying;
 pub mod peers;
 mod settling;
+mod standing;
 
 use crate::observe::slow_disk::SlowDisk;
 use crate::observe::stats::ShardPage;
@@ -60,6 +61,7 @@ pub struct ShardLoop {
     pub leaders: RefCell<Leaders>,
     /// The other nodes that this one is linked to.
     living: RefCell<BTreeSet<NodeId>>,
+    standing: RefCell<standing::StandingBook>,
     /// None on a node that is a cluster of its own.
     links: RefCell<Option<Rc<Links>>>,
     engine: RefCell<Shard>,
@@ -107,6 +109,7 @@ impl ShardLoop {
             just_deleted: RefCell::default(),
             leaders: RefCell::default(),
             living: RefCell::default(),
+            standing: RefCell::default(),
             links: RefCell::default(),
             engine: RefCell::new(engine),
             disk: Rc::new(disk),
@@ -479,6 +482,11 @@ impl ShardLoop {
         }
     }
 
+    /// Whether a journal is on its way from here to another node.
+    pub fn hands_over(&self) -> bool {
+        self.phase.get() < ShardPhase::Stopped && self.engine.borrow().hands_over()
+    }
+
     /// Looks at the disk, about once a second: how long it takes, and what room it has. The latter is a
     /// look into the kernel's tables, not at the disk: it does not hold up the shard.
     pub fn look_at_disk(self: &Rc<Self>) {
@@ -496,6 +504,7 @@ impl ShardLoop {
         page.followers = self.engine.borrow().followers(self.now());
         page.links = self.links.borrow().as_ref().map(|links| links.stats()).unwrap_or_default();
         self.status.publish(self.shard(), page);
+        self.publish_standing();
     }
 }
 

@@ -48,7 +48,9 @@ pub struct ShardSetup {
 
 /// Once per this many ticks figures are published and connections looked at.
 const TICKS_PER_SECOND: u64 = 100;
-/// On a stop requests in flight may take this long, and then the engine's own stop this long;
+/// On a stop the node hands over what it leads first, for at most this long: two elections.
+const HAND_OVER_TIME_MAX: Duration = Duration::from_secs(1);
+/// Then requests in flight may take this long, and then the engine's own stop this long;
 /// together they are below what the process waits for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// What waits for one other shard pins the engine's buffers: this part of its memory at most, and
@@ -137,8 +139,12 @@ async fn tick(shard: Rc<ShardLoop>, connections: &Connections) {
     }
 }
 
-/// Answers what is in flight, then lets the engine write what makes the next start short.
+/// Hands over what is led here while clients are still served, answers what is in flight, then lets the engine
+/// write what makes the next start short.
 async fn stop(shard: &Rc<ShardLoop>, connections: &Connections) {
+    shard.step(Input::Drain);
+    let deadline_ns = shard.now().plus(HAND_OVER_TIME_MAX);
+    shard.changes.until(|| !shard.hands_over() || shard.now().mono_ns > deadline_ns).await;
     connections.stop();
     let deadline_ns = shard.now().plus(DRAIN_TIME_MAX);
     let drained = || connections.is_empty() || shard.now().mono_ns > deadline_ns;

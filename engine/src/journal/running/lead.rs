@@ -196,6 +196,11 @@ impl Journal {
         true
     }
 
+    /// Another replica was asked to lead, and did not begin to yet.
+    pub fn hands_over(&self) -> bool {
+        self.quorum.replica.is_transferring()
+    }
+
     /// A stopping leader hands over first. True once that is done, or in vain.
     pub(super) fn handed_over(&mut self, now: Now, fx: &mut Effects) -> bool {
         if self.is_alone() || self.phase != Phase::Running || !self.quorum.replica.is_leader() {

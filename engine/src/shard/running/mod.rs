@@ -1,6 +1,7 @@
 //! A running shard: one `step` takes each input to the journal, the procedure or the peer that it is for.
 
 mod closed;
+mod draining;
 mod elect;
 mod fetches;
 mod forming;
@@ -174,6 +175,7 @@ impl Shard {
             Input::Space { free_bytes, total_bytes } => self.health.space = Some((free_bytes, total_bytes)),
             Input::Tick => self.tick(now, &mut fx),
             Input::TurnEnd => self.turn_end(now, &mut fx),
+            Input::Drain => self.begin_to_drain(now, &mut fx),
             Input::Stop => self.lifecycle.stopping = true,
         }
         self.settle(now, &mut fx);
@@ -347,6 +349,7 @@ impl Shard {
             journal.tick(&view, retention_ns, now, fx);
         }
         self.tick_peers(now, fx);
+        self.tick_drain(now, fx);
         self.forming_step(Told::Tick, now, fx);
         self.tick_register(now, fx);
         self.begin_again(now, fx);

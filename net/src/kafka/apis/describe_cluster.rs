@@ -51,7 +51,9 @@ impl Handler for DescribeCluster {
             response.brokers.extend(context.brokers_away(&peer.listener).into_iter().map(fenced));
         }
         if health_row::is_asked(&request.unknown_tagged_fields) {
-            response.unknown_tagged_fields = health_row::answer(&context.shard.status.findings());
+            let status = &context.shard.status;
+            response.unknown_tagged_fields =
+                status.standing().append_to(health_row::answer(&status.findings()));
         }
         response
     }

@@ -6,6 +6,7 @@ use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
+use crate::kafka::stop_tag;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use core::time::Duration;
@@ -53,6 +54,11 @@ impl Handler for ElectLeaders {
         &RequestContext { version, .. }: &RequestContext,
         request: ElectLeadersRequest,
     ) -> ElectLeadersResponse {
+        if stop_tag::asked(&request.unknown_tagged_fields) == Some(context.node()) {
+            tracing::info!("stopping: asked to by `duramen node stop`");
+            context.shard.status.request_stop();
+            return ElectLeadersResponse::default();
+        }
         let view = context.view();
         // Version 0 knows the preferred kind only.
         let kind = if version == 0 { PREFERRED } else { request.election_type };

@@ -82,6 +82,7 @@ impl ShardLoop {
 
     /// The first shard tells the others who lives.
     fn lives(&self, node: NodeId, up: bool) {
+        self.standing.borrow_mut().lives(node, up);
         let mut living = self.living.borrow_mut();
         if up {
             living.insert(node)
