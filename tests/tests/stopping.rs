@@ -71,12 +71,12 @@ fn one_of_three_may_stop_and_stops_without_a_producer_noticing() {
 fn a_lone_node_says_that_it_has_the_only_copy() {
     let mut node = Broker::start(BrokerOptions::default());
     let bootstrap = node.bootstrap();
-    let said = duramen(&bootstrap, &["may-stop", "1", "--json"]);
+    let said = duramen(&bootstrap, &["may-stop", "0", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&said.stdout).expect("JSON");
     assert_eq!((said.status.code(), &report["may_stop"]), (Some(5), &serde_json::json!(false)));
-    assert!(text(&said).contains("node 1 has its only copy"), "{}", text(&said));
-    assert_eq!(duramen(&bootstrap, &["node", "stop", "1"]).status.code(), Some(5));
-    let stopped = duramen(&bootstrap, &["node", "stop", "1", "--force"]);
+    assert!(text(&said).contains("node 0 has its only copy"), "{}", text(&said));
+    assert_eq!(duramen(&bootstrap, &["node", "stop", "0"]).status.code(), Some(5));
+    let stopped = duramen(&bootstrap, &["node", "stop", "0", "--force"]);
     assert!(stopped.status.success(), "{}", text(&stopped));
     assert_eq!(node.wait_end(12).code(), Some(0), "{}", node.log());
 }
