@@ -8,7 +8,7 @@ use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
 use super::{broker_ids, health, topic_report};
 use crate::access::how::Access;
 use crate::observe::health_row::{self, HealthRow};
-use crate::observe::may_stop::Standing;
+use crate::observe::may_stop::KnownJournals;
 use crate::process::address::Address;
 use crate::process::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
@@ -94,15 +94,15 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
 }
 
 /// What all nodes tell of what is wrong and of every journal.
-pub struct Told {
+pub struct AllTold {
     pub findings: Vec<HealthRow>,
-    pub standings: Vec<Standing>,
+    pub standings: Vec<KnownJournals>,
     /// Nodes of which no shard answered.
     pub silent: BTreeSet<u32>,
 }
 
 /// Asks every node whether nodes may stop.
-pub fn ask_standings(reach: &Reach) -> Result<Told, Refusal> {
+pub fn ask_standings(reach: &Reach) -> Result<AllTold, Refusal> {
     let deadline = Instant::now() + reach.timeout().min(STATUS_TIME_MAX);
     let until = deadline - MARGIN.min(left(deadline) / 4);
     let access = reach.access()?.clone();
@@ -115,7 +115,7 @@ pub fn ask_standings(reach: &Reach) -> Result<Told, Refusal> {
     let access = reach.access()?.clone();
     let answers = ask_all(brokers, deadline, move |broker| ask_broker(&access, &broker, until));
     let mut all =
-        Told { findings: told, standings: Vec::new(), silent: nodes.iter().flatten().copied().collect() };
+        AllTold { findings: told, standings: Vec::new(), silent: nodes.iter().flatten().copied().collect() };
     for (node, said) in nodes.into_iter().zip(answers.into_iter().map(Option::flatten)) {
         let (Some(node), Some(said)) = (node, said) else { continue };
         all.silent.remove(&node);
@@ -231,7 +231,7 @@ impl Question {
 struct Said {
     space: Option<Space>,
     told: Vec<HealthRow>,
-    standing: Option<Standing>,
+    standing: Option<KnownJournals>,
 }
 
 fn ask_broker(access: &Access, broker: &Broker, until: Instant) -> Option<Said> {
@@ -241,7 +241,7 @@ fn ask_broker(access: &Access, broker: &Broker, until: Instant) -> Option<Said> 
     // It answers, whether or not it is a broker of this kind.
     let described = describe(&mut connection).ok()?;
     let told = health_row::read_answer(&described.unknown_tagged_fields).unwrap_or_default();
-    let standing = Standing::read(&described.unknown_tagged_fields);
+    let standing = KnownJournals::read(&described.unknown_tagged_fields);
     connection.limit(left(until));
     Some(Said { space: space(&mut connection), told, standing })
 }

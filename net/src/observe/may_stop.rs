@@ -12,16 +12,16 @@ const TAG: u32 = u32::from_be_bytes(*b"dura") + 1;
 
 /// What a node knows of the cluster's journals.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct KnownJournals {
     /// Who tells.
     pub node: u32,
     /// All nodes of the cluster.
     pub nodes: Vec<u32>,
-    pub journals: Vec<JournalStanding>,
+    pub journals: Vec<KnownJournal>,
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct JournalStanding {
+pub struct KnownJournal {
     pub journal: u64,
     /// Some of its topics.
     pub topics: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Reason {
     pub text: String,
 }
 
-impl Standing {
+impl KnownJournals {
     /// In the answer of DescribeCluster, behind the findings.
     pub fn append_to(&self, tags: TaggedFields) -> TaggedFields {
         let mut fields: Vec<TaggedField> = tags.iter().cloned().collect();
@@ -78,8 +78,8 @@ pub fn unwell_here(findings: &[Finding]) -> Unwell {
 }
 
 /// Of what several nodes tell: of each journal its leader's word, else anybody's.
-pub fn merged(standings: &[Standing]) -> Standing {
-    let mut journals: BTreeMap<u64, (bool, JournalStanding)> = BTreeMap::new();
+pub fn merged(standings: &[KnownJournals]) -> KnownJournals {
+    let mut journals: BTreeMap<u64, (bool, KnownJournal)> = BTreeMap::new();
     for standing in standings {
         for journal in &standing.journals {
             let is_leader = journal.leader == Some(standing.node);
@@ -89,13 +89,14 @@ pub fn merged(standings: &[Standing]) -> Standing {
             }
         }
     }
+    assert!(journals.len() <= standings.iter().map(|one| one.journals.len()).sum(), "each was told");
     let nodes: BTreeSet<u32> = standings.iter().flat_map(|one| one.nodes.iter().copied()).collect();
     let journals = journals.into_values().map(|(_, journal)| journal).collect();
-    Standing { node: 0, nodes: nodes.into_iter().collect(), journals }
+    KnownJournals { node: 0, nodes: nodes.into_iter().collect(), journals }
 }
 
 /// Why these nodes may not be stopped, all of them at once; nothing where they may.
-pub fn reasons(standing: &Standing, unwell: &Unwell, stopping: &BTreeSet<u32>) -> Vec<Reason> {
+pub fn reasons(standing: &KnownJournals, unwell: &Unwell, stopping: &BTreeSet<u32>) -> Vec<Reason> {
     let whole_cluster = |text: String| Reason { journal: None, topics: Vec::new(), text };
     if standing.journals.is_empty() {
         return vec![whole_cluster("nothing is known of the cluster's journals yet".to_owned())];
@@ -115,7 +116,7 @@ pub fn reasons(standing: &Standing, unwell: &Unwell, stopping: &BTreeSet<u32>) -
     reasons
 }
 
-impl JournalStanding {
+impl KnownJournal {
     fn reason(&self, unwell: &Unwell, stopping: &BTreeSet<u32>) -> Option<String> {
         let stops: Vec<u32> = self.replicas.iter().copied().filter(|node| stopping.contains(node)).collect();
         if self.replicas.iter().all(|node| stopping.contains(node)) {
@@ -132,6 +133,7 @@ impl JournalStanding {
         let left: Vec<u32> =
             self.whole.iter().copied().filter(|node| !stops.contains(node) && !is_unwell(node)).collect();
         let needed = self.replicas.len() / 2 + 1;
+        assert!(left.iter().all(|node| !stopping.contains(node)), "who stops is none that is left");
         if left.len() >= needed {
             return None;
         }
@@ -165,16 +167,16 @@ impl fmt::Display for Reason {
 mod tests {
     use super::*;
 
-    fn journal(journal: u64, replicas: &[u32], leader: Option<u32>, whole: &[u32]) -> JournalStanding {
+    fn journal(journal: u64, replicas: &[u32], leader: Option<u32>, whole: &[u32]) -> KnownJournal {
         let topics = vec!["t".to_owned()];
-        JournalStanding { journal, topics, replicas: replicas.to_vec(), leader, whole: whole.to_vec() }
+        KnownJournal { journal, topics, replicas: replicas.to_vec(), leader, whole: whole.to_vec() }
     }
 
-    fn told(journals: Vec<JournalStanding>) -> Standing {
-        Standing { node: 1, nodes: vec![1, 2, 3], journals }
+    fn told(journals: Vec<KnownJournal>) -> KnownJournals {
+        KnownJournals { node: 1, nodes: vec![1, 2, 3], journals }
     }
 
-    fn said(standing: &Standing, unwell: &Unwell, stopping: &[u32]) -> Vec<String> {
+    fn said(standing: &KnownJournals, unwell: &Unwell, stopping: &[u32]) -> Vec<String> {
         reasons(standing, unwell, &stopping.iter().copied().collect()).iter().map(Reason::to_string).collect()
     }
 
@@ -215,13 +217,13 @@ mod tests {
 
     #[test]
     fn a_leader_knows_best_and_what_is_told_survives_its_way() {
-        let stale = Standing { node: 2, ..told(vec![journal(4, &[1, 2, 3], Some(3), &[1, 2, 3])]) };
+        let stale = KnownJournals { node: 2, ..told(vec![journal(4, &[1, 2, 3], Some(3), &[1, 2, 3])]) };
         let own = told(vec![journal(4, &[1, 2, 3], Some(1), &[1])]);
         for order in [[stale.clone(), own.clone()], [own.clone(), stale]] {
             assert_eq!(merged(&order).journals, own.journals);
         }
         let tags = own.append_to(TaggedFields::default());
-        assert_eq!(Standing::read(&tags), Some(own));
-        assert_eq!(Standing::read(&TaggedFields::default()), None);
+        assert_eq!(KnownJournals::read(&tags), Some(own));
+        assert_eq!(KnownJournals::read(&TaggedFields::default()), None);
     }
 }

@@ -1,7 +1,7 @@
 //! What the threads of the process share: how far the node is, whether it shall stop, what is wrong,
 //! and each shard's newest page of figures. Nothing here is on the path of a record.
 
-use crate::observe::may_stop::Standing;
+use crate::observe::may_stop::KnownJournals;
 use crate::observe::stats::ShardPage;
 use engine::health::{Finding, Subject, merge};
 use engine::ids::ShardId;
@@ -38,7 +38,7 @@ pub struct Status {
     /// By shard.
     findings: Vec<Mutex<Vec<Finding>>>,
     /// What the first shard knows of every journal.
-    standing: Mutex<Standing>,
+    standing: Mutex<KnownJournals>,
     /// Until when this node's certificate counts, seconds since 1970; 0 where there is none.
     certificate_end_s: AtomicI64,
 }
@@ -105,11 +105,11 @@ impl Status {
     }
 
     /// What is known here of every journal of the cluster.
-    pub fn publish_standing(&self, standing: Standing) {
+    pub fn publish_standing(&self, standing: KnownJournals) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> KnownJournals {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -7,6 +7,7 @@ pub mod errands;
 pub mod hosting;
 pub mod just_deleted;
 pub mod leaders;
+pub mod link_book;
 pub mod mailbox;
 pub mod marking;
 pub mod pace;

@@ -19,6 +19,7 @@ use crate::shard::completion::{Slots, Waiters};
 use crate::shard::errands::Errands;
 use crate::shard::just_deleted::JustDeleted;
 use crate::shard::leaders::{Leaders, Leadership};
+use crate::shard::link_book::LinkBook;
 use crate::shard::mailbox::{Mail, Mailbox};
 use crate::shard::pace::Pace;
 use crate::shard::publication::Publication;
@@ -61,7 +62,7 @@ pub struct ShardLoop {
     pub leaders: RefCell<Leaders>,
     /// The other nodes that this one is linked to.
     living: RefCell<BTreeSet<NodeId>>,
-    standing: RefCell<standing::StandingBook>,
+    link_book: RefCell<LinkBook>,
     /// None on a node that is a cluster of its own.
     links: RefCell<Option<Rc<Links>>>,
     engine: RefCell<Shard>,
@@ -109,7 +110,7 @@ impl ShardLoop {
             just_deleted: RefCell::default(),
             leaders: RefCell::default(),
             living: RefCell::default(),
-            standing: RefCell::default(),
+            link_book: RefCell::default(),
             links: RefCell::default(),
             engine: RefCell::new(engine),
             disk: Rc::new(disk),

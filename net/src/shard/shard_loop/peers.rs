@@ -20,6 +20,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The shard that has lane 0: it forms the cluster, and knows which nodes live.
 const FIRST_SHARD: ShardId = ShardId(0);
@@ -82,7 +83,7 @@ impl ShardLoop {
 
     /// The first shard tells the others who lives.
     fn lives(&self, node: NodeId, up: bool) {
-        self.standing.borrow_mut().lives(node, up);
+        self.link_book.borrow_mut().lives(node, up, Instant::now());
         let mut living = self.living.borrow_mut();
         if up {
             living.insert(node)
