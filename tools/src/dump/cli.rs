@@ -39,6 +39,8 @@ pub enum Command {
     Index(IndexArgs),
     /// Runs: files of rewritten batches, their partitions, and the chunks of those
     Runs(RunsArgs),
+    /// What runs kept of each partition, record by record, and why
+    Keys(RecordsArgs),
     /// Term, vote, commit and synced bound of each journal, copy by copy
     HardState(Path),
     /// Nodes, topics, partitions, spans and configurations, from the meta journal

@@ -29,6 +29,9 @@ pub fn refuse_without_meaning(command: &Command, common: &Common) -> Result<(), 
         Command::Runs(_) => ("runs", true),
         _ => return Ok(()),
     };
+    if matches!(command, Command::Keys(_)) && common.producer_id.is_some() {
+        return Err(Trouble::Usage("--producer-id means nothing to keys".to_owned()));
+    }
     let given = [
         ("--topic", common.topic.is_some() && !takes_partitions),
         ("--partition", common.partition.is_some() && !takes_partitions),

@@ -10,6 +10,7 @@ mod index;
 pub mod journal;
 mod journal_folder;
 mod judge;
+mod keys;
 mod list;
 mod lone_segment;
 mod meta;
@@ -104,6 +105,9 @@ fn command(cli: &Cli, out: &mut Out<'_>) -> Result<u8, Trouble> {
         }),
         Command::Runs(args) => {
             (&args.path.path, &|c, out| runs::runs(&c.source, args.table, &c.filter, &c.names, out))
+        }
+        Command::Keys(args) => {
+            (&args.path.path, &|c, out| keys::keys(&c.source, common, args.format, &c.filter, &c.names, out))
         }
         Command::Checkpoint(args) => {
             (&args.path, &|c, out| state::checkpoint(&c.source, &c.filter, &c.names, out))

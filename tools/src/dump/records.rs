@@ -30,7 +30,7 @@ pub struct Show {
 }
 
 impl Show {
-    fn bytes(self, bytes: Option<&[u8]>) -> Value {
+    pub fn bytes(self, bytes: Option<&[u8]>) -> Value {
         match (bytes, self.redact, self.format) {
             (None, ..) => Value::Null,
             (Some(bytes), true, _) => json!(format!("<{} bytes>", bytes.len())),

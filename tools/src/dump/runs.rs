@@ -19,11 +19,11 @@ use std::io;
 use std::path::Path;
 
 /// A run's file, mapped.
-struct RunFile(SegmentBytes);
+pub struct RunFile(SegmentBytes);
 
 impl RunFile {
     /// `None` when it was deleted since it was listed.
-    fn open(path: &Path) -> Result<Option<Self>, Trouble> {
+    pub fn open(path: &Path) -> Result<Option<Self>, Trouble> {
         match SegmentBytes::open(path, true) {
             Ok(bytes) => Ok(Some(Self(bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -31,7 +31,7 @@ impl RunFile {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         // An empty file is no map, and a map is read whole without a copy.
         match &self.0 {
             SegmentBytes::Mapped(map) => map,
@@ -70,6 +70,11 @@ pub fn runs(
         }
     }
     Ok(code)
+}
+
+/// What a run that is bad, or newer, ends with.
+pub fn exit_code_of(fault: FormatFault) -> u8 {
+    what_of(fault).exit_code()
 }
 
 fn what_of(fault: FormatFault) -> What {

@@ -43,6 +43,20 @@ fn with_run() -> (TempDir, PathBuf) {
 }
 
 #[test]
+fn keys_say_what_was_kept_of_each_partition_and_why() {
+    let (dir, path) = with_run();
+    let (found, code) = rows(&["keys", "--partition", "2", text(dir.path())]);
+    assert_eq!((found.len(), code), (2, 0), "{found:?}");
+    assert_eq!((&found[1]["offset"], &found[1]["what"]), (&8.into(), &"record".into()));
+    assert_eq!(found[1]["why"], "it has no key, and was not compared");
+    let (found, _) = rows(&["keys", "--offsets", "2..3", "--limit", "1", text(dir.path())]);
+    assert_eq!((found.len(), &found[0]["partition"]), (1, &1.into()));
+    flip(&path, BODY + 30);
+    let (found, code) = rows(&["keys", text(dir.path())]);
+    assert_eq!((found.len(), code), (0, 3), "nothing of what is not proven is shown");
+}
+
+#[test]
 fn a_run_is_listed_with_its_partitions_and_chunks() {
     let (dir, _) = with_run();
     let (found, code) = rows(&["runs", text(dir.path())]);
