@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod audit;
 pub mod blocking;
 pub mod client;
 pub mod kafka;

@@ -2,6 +2,7 @@
 //! SaslAuthenticate, from the wire to what `sasl` decides and back. What is asked meanwhile, and beyond the proof's end,
 //! closes the connection.
 
+use crate::audit;
 use crate::client::connections::Connections;
 use crate::client::sasl::mechanism::SaslMechanism;
 use crate::client::sasl::penalties::Turn;
@@ -17,6 +18,7 @@ use futures_lite::future::or;
 use kafka_wire::{
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
+use serde_json::json;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -248,6 +250,13 @@ impl Login {
                 assert_eq!(session.user(), Some(user), "the proof is of whom it was about");
                 shared.sasl.penalties.borrow_mut().succeeded(address);
                 tracing::info!(%peer, listener = listener.name, mechanism, user, "authenticated");
+                let fields = || {
+                    json!({
+                        "result": "success", "principal": format!("User:{user}"), "address": peer.to_string(),
+                        "listener": listener.name, "mechanism": mechanism,
+                    })
+                };
+                audit::tell_of_many("authentication", fields);
                 let principal = format!("User:{user}");
                 self.peer.replace(Rc::new(Peer { principal, listener, address }));
             }
@@ -255,6 +264,13 @@ impl Login {
                 shared.sasl.penalties.borrow_mut().failed(address, shared.shard.now().mono_ns);
                 shared.shard.page.borrow_mut().logins_refused += 1;
                 tracing::info!(%peer, listener = listener.name, mechanism, user, "not authenticated: {why}");
+                let fields = || {
+                    json!({
+                        "result": "failure", "principal": format!("User:{user}"), "address": peer.to_string(),
+                        "listener": listener.name, "mechanism": mechanism, "reason": why.to_string(),
+                    })
+                };
+                audit::tell_of_many("authentication", fields);
             }
             SaslStep::Reply(_) | SaslStep::Illegal(_) | SaslStep::Password(_) => {}
         }

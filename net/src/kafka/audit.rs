@@ -1,19 +1,31 @@
-//! Who changed what, in the log: topics, groups, settings and quotas that were created, altered or
-//! deleted, by whom and from where, also when it was refused.
+//! Who changed what, in the log and in the audit log: topics, groups, settings, quotas, users and access rules that
+//! were created, altered or deleted, by whom and from where, also when it was refused; in the audit log with the old
+//! and the new value.
 
-use super::request_context::RequestContext;
+use super::audited::{self, Audited};
+use super::request_context::{Peer, RequestContext};
+use crate::audit as audit_log;
+use crate::kafka::apis::acl_fields::{self, AclFields};
 use crate::kafka::codec::wire::Uuid;
+use crate::shard::pace::Pace;
+use engine::control::View;
+use engine::control::acls::ResourceType;
 use engine::control::credentials::Mechanism;
 use kafka_wire::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
-    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, CreatePartitionsRequest,
-    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteGroupsRequest,
-    DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
-    DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    OffsetDeleteRequest, OffsetDeleteResponse, WriteTxnMarkersRequest, WriteTxnMarkersResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, CreateAclsRequest,
+    CreateAclsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
+    CreateTopicsResponse, DeleteAclsRequest, DeleteAclsResponse, DeleteGroupsRequest, DeleteGroupsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, OffsetDeleteRequest, OffsetDeleteResponse, WriteTxnMarkersRequest,
+    WriteTxnMarkersResponse,
 };
+use serde_json::{Value, json};
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Things of one request that are named in the log.
 const NAMED_MAX: usize = 20;
@@ -21,24 +33,68 @@ const NAMED_MAX: usize = 20;
 /// A request that changes something, before it was carried out.
 #[derive(Debug)]
 pub(crate) struct Audit {
-    client: String,
-    from: String,
+    client: Rc<str>,
+    peer: Rc<Peer>,
     what: &'static str,
     /// What it is about, in the order of its answer.
     subjects: Vec<String>,
+    /// The same as the metadata has it, where the audit log asks, with its state before; else empty.
+    before: Vec<(Audited, Value)>,
 }
 
 impl Audit {
     /// None for a request that changes nothing.
-    pub fn of(asked: &RequestContext, request: &dyn Any) -> Option<Self> {
+    pub async fn of(asked: &RequestContext, request: &dyn Any, view: &View) -> Option<Self> {
         let (what, subjects) = subjects(request)?;
-        let from = asked.peer.address.to_string();
-        Some(Self { client: asked.client_id.to_string(), from, what, subjects })
+        let mut before = Vec::new();
+        if audit_log::is_on() {
+            let mut pace = Pace::begin();
+            for one in audited::of(request, view) {
+                pace.rest_if_due().await;
+                let state = one.state(view);
+                before.push((one, state));
+            }
+            assert!(
+                before.is_empty() || before.len() == subjects.len(),
+                "{} of {} subjects",
+                before.len(),
+                subjects.len()
+            );
+        }
+        let (client, peer) = (Rc::clone(&asked.client_id), Rc::clone(&asked.peer));
+        Some(Self { client, peer, what, subjects, before })
     }
 
-    pub fn log(self, response: &dyn Any) {
-        let Self { client, from, what, subjects } = self;
+    /// Tells what became of it; `view` is the metadata now.
+    pub async fn tell(self, response: &dyn Any, view: &View) {
         let codes = codes(response);
+        self.log(&codes);
+        if !audit_log::is_on() {
+            return;
+        }
+        let Self { client, peer, what, subjects, before } = self;
+        let mut pace = Pace::begin();
+        for (at, subject) in subjects.into_iter().enumerate() {
+            pace.rest_if_due().await;
+            let code = codes.get(at).copied().filter(|code| *code != 0);
+            let (old, new) = match before.get(at) {
+                Some((one, old)) => (old.clone(), one.state(view)),
+                None => (removed(response, at), Value::Null),
+            };
+            audit_log::tell(
+                "change",
+                json!({
+                    "change": what, "what": subject, "old": old, "new": new, "error": code,
+                    "principal": peer.principal, "address": peer.address.to_string(),
+                    "listener": peer.listener.name, "client": &*client,
+                }),
+            );
+        }
+    }
+
+    fn log(&self, codes: &[i16]) {
+        let Self { client, peer, what, subjects, .. } = self;
+        let (principal, from) = (&peer.principal, peer.address);
         let told: Vec<String> = subjects
             .iter()
             .enumerate()
@@ -50,7 +106,7 @@ impl Audit {
             .collect();
         let more = subjects.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        tracing::info!(client, from, "{what} {}{more}", told.join(", "));
+        tracing::info!(client = &**client, principal, %from, "{what} {}{more}", told.join(", "));
     }
 }
 
@@ -135,9 +191,77 @@ fn subjects(request: &dyn Any) -> Option<(&'static str, Vec<String>)> {
     } else if let Some(request) = request.downcast_ref::<WriteTxnMarkersRequest>() {
         ("end transactions of", marked(request))
     } else {
-        return None;
+        return subjects_of_access_and_place(request).filter(|found| !found.1.is_empty());
     };
     (!found.1.is_empty()).then_some(found)
+}
+
+/// The same of access rules, and of where partitions are.
+fn subjects_of_access_and_place(request: &dyn Any) -> Option<(&'static str, Vec<String>)> {
+    if let Some(request) = request.downcast_ref::<CreateAclsRequest>() {
+        Some(("create", request.creations.iter().map(rule).collect()))
+    } else if let Some(request) = request.downcast_ref::<DeleteAclsRequest>() {
+        Some(("delete", request.filters.iter().map(rules).collect()))
+    } else if let Some(request) = request.downcast_ref::<AlterPartitionReassignmentsRequest>() {
+        let of_topic = |topic: &kafka_wire::alter_partition_reassignments_request::ReassignableTopic| {
+            let partitions = topic.partitions.iter().map(|one| {
+                let to = one.replicas.as_ref().map_or("cancelled".to_owned(), |to| format!("to {to:?}"));
+                format!("partition {:?} {} ({to})", topic.name.as_str(), one.partition_index)
+            });
+            partitions.collect::<Vec<_>>()
+        };
+        Some(("move", request.topics.iter().flat_map(of_topic).collect()))
+    } else if let Some(request) = request.downcast_ref::<ElectLeadersRequest>() {
+        let count = |topics: &Vec<kafka_wire::elect_leaders_request::TopicPartitions>| {
+            topics.iter().map(|topic| topic.partitions.len()).sum::<usize>().to_string()
+        };
+        let which = request.topic_partitions.as_ref().map_or("all".to_owned(), count);
+        Some(("elect", vec![format!("leaders of {which} partition(s)")]))
+    } else {
+        None
+    }
+}
+
+fn rule(one: &kafka_wire::create_acls_request::AclCreation) -> String {
+    match acl_fields::acl(&AclFields {
+        kind: one.resource_type,
+        name: &one.resource_name,
+        pattern: one.resource_pattern_type,
+        principal: &one.principal,
+        host: &one.host,
+        operation: one.operation,
+        permission: one.permission_type,
+    }) {
+        Ok(acl) => format!("access rule {:?}", audited::rule_in_words(&acl)),
+        Err(failure) => format!("access rule that is none: {}", failure.message),
+    }
+}
+
+fn rules(one: &kafka_wire::delete_acls_request::DeleteAclsFilter) -> String {
+    let name = one.resource_name_filter.as_deref().unwrap_or("any name");
+    let principal = one.principal_filter.as_deref().unwrap_or("anybody");
+    let kind = u8::try_from(one.resource_type_filter).ok().and_then(ResourceType::of);
+    let kind = kind.map_or("any resource".to_owned(), |kind| format!("{kind:?}"));
+    format!("access rules of {principal:?} on {kind} {name:?}")
+}
+
+/// What the answer says was taken away, of what has no state by itself: a filter of access rules.
+fn removed(response: &dyn Any, at: usize) -> Value {
+    let Some(response) = response.downcast_ref::<DeleteAclsResponse>() else { return Value::Null };
+    let Some(result) = response.filter_results.get(at) else { return Value::Null };
+    let words = |one: &kafka_wire::delete_acls_response::DeleteAclsMatchingAcl| {
+        let acl = acl_fields::acl(&AclFields {
+            kind: one.resource_type,
+            name: &one.resource_name,
+            pattern: one.pattern_type,
+            principal: &one.principal,
+            host: &one.host,
+            operation: one.operation,
+            permission: one.permission_type,
+        });
+        acl.map_or(Value::Null, |acl| json!(audited::rule_in_words(&acl)))
+    };
+    result.matching_acls.iter().map(words).collect()
 }
 
 /// The error codes of an answer, in the order of what it was asked for.
@@ -165,6 +289,18 @@ fn codes(response: &dyn Any) -> Vec<i16> {
     } else if let Some(response) = response.downcast_ref::<WriteTxnMarkersResponse>() {
         let topics = response.markers.iter().flat_map(|marker| &marker.topics);
         topics.flat_map(|topic| topic.partitions.iter().map(|one| one.error_code)).collect()
+    } else if let Some(response) = response.downcast_ref::<CreateAclsResponse>() {
+        response.results.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<DeleteAclsResponse>() {
+        response.filter_results.iter().map(|one| one.error_code).collect()
+    } else if let Some(response) = response.downcast_ref::<AlterPartitionReassignmentsResponse>() {
+        response
+            .responses
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|one| one.error_code))
+            .collect()
+    } else if let Some(response) = response.downcast_ref::<ElectLeadersResponse>() {
+        vec![response.error_code]
     } else {
         Vec::new()
     }
@@ -248,9 +384,6 @@ mod tests {
         // A name cannot end a line of the log.
         assert_eq!(subjects(&delete), Some(("delete", vec!["topic \"a\\nb\"".to_owned()])));
         assert_eq!(subjects(&MetadataRequest::default()), None);
-        let caller = RequestContext::sample(19, 1);
-        let audit = Audit::of(&caller, &delete).expect("it deletes");
-        assert_eq!((audit.client.as_str(), audit.from.as_str()), ("me", "10.0.0.7"));
     }
 
     #[test]

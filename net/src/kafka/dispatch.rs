@@ -89,10 +89,10 @@ where
         Admission::Part(after) => Some(after),
         Admission::Denied(response) => return response,
     };
-    let audit = Audit::of(asked, &request);
+    let audit = Audit::of(asked, &request, &context.view()).await;
     let mut response = H::handle(context, asked, request).await;
     if let Some(audit) = audit {
-        audit.log(&response);
+        audit.tell(&response, &context.view()).await;
     }
     if let Some(after) = after {
         after(&mut response);

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod api;
 pub mod apis;
 pub mod audit;
+pub mod audited;
 pub mod authorizer;
 pub mod broker;
 pub mod client;

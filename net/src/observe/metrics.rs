@@ -187,6 +187,13 @@ impl Collector for Page {
         let help = "Log lines that stderr did not take";
         let mut dropped = descriptor(&mut encoder, "log_lines_dropped", help, MetricType::Counter)?;
         counter(&mut dropped, crate::process::logging::dropped_lines())?;
+        if let Some(audit) = crate::audit::figures() {
+            let help = "Lines of the audit log that were written";
+            counter(&mut descriptor(&mut encoder, "audit_lines", help, MetricType::Counter)?, audit.written)?;
+            let help = "Lines of the audit log that found no place or could not be written";
+            let mut dropped = descriptor(&mut encoder, "audit_lines_dropped", help, MetricType::Counter)?;
+            counter(&mut dropped, audit.dropped)?;
+        }
         self.shard_rows(&mut encoder)?;
         self.journal_rows(&mut encoder)?;
         self.follower_rows(&mut encoder)?;

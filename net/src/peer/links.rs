@@ -9,6 +9,7 @@ use super::link::{self, Incoming, LinkError, Outgoing, refusal_text};
 use super::open_link::{OpenLink, Traffic};
 use super::roster::{Place, Roster};
 use super::secure::{Secured, Security};
+use crate::audit;
 use crate::client::any_socket::AnySocket;
 use crate::client::socket::{self, Socket};
 use crate::shard::completion::Waiters;
@@ -22,6 +23,7 @@ use engine::register::{Meeting, Met, Register};
 use futures_lite::future::or;
 use glommio::net::{TcpListener, TcpStream};
 use rustls::pki_types::CertificateDer;
+use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -451,6 +453,10 @@ impl Links {
             tls = link.chain.is_some(),
             "linked"
         );
+        audit::tell(
+            "peer linked",
+            json!({"shard": self.place.shard.0, "peer": other.0.0, "peer_shard": other.1.0, "tls": link.chain.is_some()}),
+        );
         self.tell_lanes(&link);
         link
     }
@@ -523,6 +529,9 @@ impl Links {
         let (true, Some(from)) = (is_due, from) else { return };
         self.complained.set(Some(Instant::now()));
         tracing::warn!(shard = self.place.shard.0, %from, "a caller was refused: {error}");
+        let fields =
+            json!({"shard": self.place.shard.0, "address": from.to_string(), "reason": error.to_string()});
+        audit::tell("peer refused", fields);
     }
 }
 

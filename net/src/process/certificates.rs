@@ -1,7 +1,9 @@
 //! Looks at the files of certificates while the node runs, and says what it found: every ten seconds, and on SIGHUP.
 
+use crate::audit;
 use crate::observe::status::Status;
 use crate::tls::live::{LiveTls, TlsChange};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +15,7 @@ const DAY_S: i64 = 86_400;
 /// Starts the thread that looks.
 pub fn watch(tls: Arc<LiveTls>, status: Arc<Status>) -> std::io::Result<()> {
     let mut warned_s = tell(&tls, &status, i64::MIN);
+    audit_loaded(&tls);
     std::thread::Builder::new().name("certificates".into()).spawn(move || {
         loop {
             std::thread::sleep(INTERVAL);
@@ -30,15 +33,29 @@ pub fn look(tls: &LiveTls, status: &Status) {
         TlsChange::Taken => {
             let loaded = tls.current();
             status.set_certificate_end(loaded.not_after());
+            audit_loaded(tls);
             tracing::info!(
                 days = days_left(loaded.not_after(), now_s()),
                 "new certificates: connections that begin now take them, the others keep what they began with"
             );
         }
         TlsChange::Refused(what) => {
+            audit::tell("certificates", json!({"result": "refused", "reason": what}));
             tracing::error!("certificates are not taken, those from before stay: {what}");
         }
     }
+}
+
+fn audit_loaded(tls: &LiveTls) {
+    let (loaded, paths) = (tls.current(), tls.paths());
+    let expires = UNIX_EPOCH + Duration::from_secs(u64::try_from(loaded.not_after()).unwrap_or_default());
+    audit::tell(
+        "certificates",
+        json!({
+            "result": "loaded", "certificate": paths.certificate.display().to_string(),
+            "authority": paths.ca.display().to_string(), "expires": audit::line::timestamp(expires),
+        }),
+    );
 }
 
 /// Warns once a day while the end is near; gives when it last did.

@@ -2,10 +2,12 @@
 //! Asks the machine only for its cores and memory; whether it can do the rest is `environment`'s.
 
 use super::node_config::NodeConfig;
+use crate::audit::AuditSettings;
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
 use crate::peer::secure::PeerTls;
 use crate::process::access;
 use crate::process::address::Address;
+use crate::process::audit_log::{self, AuditOptions};
 use crate::process::kafka_settings;
 use crate::process::likeness::nearest;
 use crate::process::listeners::{ListenerConfig, Listeners};
@@ -46,6 +48,8 @@ pub struct Machine {
 pub struct Config {
     pub node: NodeConfig,
     pub http_listen: SocketAddr,
+    /// None where there is none.
+    pub audit: Option<AuditSettings>,
     pub log_format: LogFormat,
     pub log_filter: String,
     /// What counts only for a folder that is new, where the operator named it.
@@ -76,6 +80,11 @@ impl Config {
             key: options.tls_key,
             ca: options.tls_ca,
         };
+        let audit = AuditOptions {
+            log: options.audit_log,
+            bytes: options.audit_log_bytes,
+            files: options.audit_log_files,
+        };
         for one in &listeners.0 {
             ports_fit(one.option(), one.listen.port(), shards)?;
             ports_fit("--advertise", one.advertised.port, shards)?;
@@ -105,6 +114,7 @@ impl Config {
         Ok(Config {
             segment_bytes_given: options.segment_bytes,
             http_listen: http_listen(options.http_listen.as_deref(), &node)?,
+            audit: audit_log::settings(&audit, &node.data_dir)?,
             node,
             log_format: options.log_format.unwrap_or_default(),
             log_filter: options.log.unwrap_or_else(|| "info".into()),
@@ -138,6 +148,10 @@ impl Config {
             ("scrub-bytes-per-second", node.scrub_bytes_per_second.to_string()),
             ("catch-up-rate", node.catch_up_bytes_per_s.to_string()),
             ("http-listen", text(&self.http_listen)),
+            (
+                "audit-log",
+                text(&self.audit.as_ref().map_or("off".into(), |audit| audit.path.display().to_string())),
+            ),
             ("log-format", text(&format)),
             ("log", text(&self.log_filter)),
         ] {
@@ -149,6 +163,9 @@ impl Config {
             {
                 described += &format!("{key} = {}\n", text(&path.display()));
             }
+        }
+        if let Some(AuditSettings { bytes_max, kept, .. }) = &self.audit {
+            described += &format!("audit-log-bytes = {bytes_max}\naudit-log-files = {}\n", kept + 1);
         }
         described += &self.describe_cluster();
         described += "\n[kafka]\n";

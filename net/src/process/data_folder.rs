@@ -1,6 +1,7 @@
 //! The data folder before the engine sees it: made, locked, proven to do direct I/O, with room,
 //! and this node's. Writes `lock`, `probe` and `reserve`; only reads `node.meta`.
 
+use crate::process::audit_log;
 use crate::process::refusal::Refusal;
 use crate::process::system;
 use engine::disk::BLOCK;
@@ -204,7 +205,7 @@ fn check_foreign(folder: &Path) -> Result<(), Refusal> {
         Refusal::environment(format!("{}: {error}", folder.display()), remedy)
     })?;
     let temporary = format!("{NODE_META}{TEMPORARY_SUFFIX}");
-    let own = [LOCK, PROBE, RESERVE, JOURNALS, QUARANTINE, "lost+found", &temporary];
+    let own = [LOCK, PROBE, RESERVE, JOURNALS, QUARANTINE, audit_log::FOLDER, "lost+found", &temporary];
     let mut names = names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
     match names.find(|name| !own.contains(&name.as_str())) {
         None => Ok(()),

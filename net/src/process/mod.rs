@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod address;
+pub mod audit_log;
 pub mod certificates;
 pub mod cli;
 pub mod config;

@@ -131,6 +131,21 @@ pub struct Options {
           value_name = "true|false")]
     pub no_local_admin: Option<bool>,
 
+    /// Where the audit log is, JSON lines: who came, what was denied, what was changed; off for none
+    /// [default: audit/audit.log in --data-dir]
+    #[arg(long, value_name = "FILE|off", global = true)]
+    pub audit_log: Option<String>,
+
+    /// An audit log that is so long is left behind as FILE.1 and a new one begun; takes KiB, MiB and GiB
+    /// [default: 64MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
+    #[serde(default, deserialize_with = "bytes_in_file")]
+    pub audit_log_bytes: Option<u64>,
+
+    /// So many files of the audit log are kept, then the oldest goes [default: 10]
+    #[arg(long, value_name = "N", global = true)]
+    pub audit_log_files: Option<u16>,
+
     /// How log lines look, on stderr [default: text]
     #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
@@ -168,7 +183,7 @@ pub enum Switch {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 22] = [
+pub const FILE_KEYS: [&str; 25] = [
     "data-dir",
     "node-id",
     "listen",
@@ -189,6 +204,9 @@ pub const FILE_KEYS: [&str; 22] = [
     "authorizer",
     "super-user",
     "no-local-admin",
+    "audit-log",
+    "audit-log-bytes",
+    "audit-log-files",
     "log-format",
     "log",
 ];
@@ -219,6 +237,9 @@ impl Options {
             authorizer: self.authorizer.or(file.authorizer),
             super_user: if self.super_user.is_empty() { file.super_user } else { self.super_user },
             no_local_admin: self.no_local_admin.or(file.no_local_admin),
+            audit_log: self.audit_log.or(file.audit_log),
+            audit_log_bytes: self.audit_log_bytes.or(file.audit_log_bytes),
+            audit_log_files: self.audit_log_files.or(file.audit_log_files),
             log_format: self.log_format.or(file.log_format),
             log: self.log.or(file.log),
             set: self.set,

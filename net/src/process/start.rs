@@ -2,6 +2,7 @@
 
 use super::end::NodeError;
 use super::node_config::NodeConfig;
+use crate::audit::{self, AuditGuard, AuditSettings};
 use crate::client::sasl::mechanism::SaslMechanism;
 use crate::client::sasl::shard_sasl::SaslSetup;
 use crate::client::sasl::token_file::TokenFile;
@@ -14,7 +15,7 @@ use crate::process::config::Config;
 use crate::process::data_folder::{DataFolder, SegmentBytes};
 use crate::process::refusal::Refusal;
 use crate::process::tls_config::TlsConfig;
-use crate::process::{certificates, environment, node, signals};
+use crate::process::{audit_log, certificates, environment, node, signals};
 use crate::tls::live::LiveTls;
 use engine::control::config::{BrokerSettings, Statics};
 use engine::ids::NodeId;
@@ -29,6 +30,7 @@ pub struct Prepared {
     sasl: SaslSetup,
     status: Arc<Status>,
     tls: Option<Arc<LiveTls>>,
+    audit: Option<AuditGuard>,
 }
 
 /// Checks the machine and the folder, and prints what will be.
@@ -44,6 +46,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
     let open_files_max = environment::open_files(&folder.path, node.shards)?;
     let tls = node.tls.as_ref().map(TlsConfig::load).transpose()?;
+    let audit = config.audit.as_ref().map(|audit| audit_log::start(audit, node.node)).transpose()?;
     let status = Status::new(node.shards);
     let http = http::start(config.http_listen, status.clone())?;
     signals::watch(status.clone(), tls.clone()).map_err(|error| {
@@ -54,8 +57,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     })?;
     let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
     // Nobody has to read stdout.
-    let _ = std::io::stdout().write_all(announcement(&node, http).as_bytes());
-    Ok(Prepared { config: node, folder, sasl, status, tls })
+    let _ = std::io::stdout().write_all(announcement(&node, http, config.audit.as_ref()).as_bytes());
+    Ok(Prepared { config: node, folder, sasl, status, tls, audit })
 }
 
 impl Prepared {
@@ -94,6 +97,9 @@ impl Prepared {
                 .map_err(|error| NodeError::Environment(format!("no thread for certificates: {error}")))?;
         }
         let ended = node::run(self.config, &self.sasl, self.tls, self.status);
+        let error = ended.as_ref().err().map(ToString::to_string);
+        audit::tell("node stopped", serde_json::json!({"error": error}));
+        drop(self.audit);
         drop(self.folder);
         ended
     }
@@ -121,7 +127,7 @@ fn of_shard(first: &Address, shard: u16) -> Address {
     Address { host: first.host.clone(), port: first.port + shard }
 }
 
-fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
+fn announcement(node: &NodeConfig, http: SocketAddr, audit: Option<&AuditSettings>) -> String {
     let mut text = format!("duramen {} node {}\n", env!("CARGO_PKG_VERSION"), node.node);
     for shard in 0..node.shards {
         let plain = node.listeners.plain();
@@ -148,6 +154,9 @@ fn announcement(node: &NodeConfig, http: SocketAddr) -> String {
         text += &format!("  peers:   {peers}; listens on {}-{last}\n", cluster.listen);
     }
     text += &format!("  data:    {}\n", node.data_dir.display());
+    if let Some(audit) = audit {
+        text += &format!("  audit:   {}\n", audit.path.display());
+    }
     text += "  sync:    fdatasync before every acknowledgement (acks=all and acks=1)\n";
     text += &format!("  memory:  {} MiB for {} shard(s)\n", node.memory_bytes >> 20, node.shards);
     text += &format!("  http:    http://{http}/metrics /livez /readyz /startupz\n");

@@ -1,6 +1,7 @@
 //! One shard on its thread: the loop around the engine, what it waits for, and what it tells the other shards of the
 //! node; what a client's request means is not decided here.
 
+pub mod audit_events;
 pub mod completion;
 pub mod coordinating;
 pub mod errands;

@@ -25,7 +25,7 @@ use crate::shard::pace::Pace;
 use crate::shard::publication::Publication;
 use crate::shard::requests::{Asker, Refused, Requests};
 use crate::shard::results::{ControlResult, ProduceResult, QueryResult, Question};
-use crate::shard::shard_events;
+use crate::shard::{audit_events, shard_events};
 use engine::clock::Now;
 use engine::control::{Command, ControlRefusal, View};
 use engine::disk::glommio_disk::GlommioDisk;
@@ -271,7 +271,9 @@ impl ShardLoop {
     }
 
     fn event(&self, event: &Event) {
-        shard_events::log(self.shard(), event, &self.view(), self.folder());
+        let view = self.view();
+        shard_events::log(self.shard(), event, &view, self.folder());
+        audit_events::tell(self.shard(), event, &view);
     }
 
     fn publish_view(self: &Rc<Self>, view: Arc<View>) {

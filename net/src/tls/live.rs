@@ -58,6 +58,10 @@ impl LiveTls {
         Ok(Arc::new(Self { paths, asked, rules, state }))
     }
 
+    pub fn paths(&self) -> &TlsPaths {
+        &self.paths
+    }
+
     /// For a connection that begins now.
     pub fn current(&self) -> Arc<Loaded> {
         Arc::clone(&self.state().loaded)

@@ -2,6 +2,7 @@
 //! client is by its certificate.
 
 use super::Connection;
+use crate::audit;
 use crate::client::any_socket::AnySocket;
 use crate::client::shard_tls::ShardTls;
 use crate::client::tls_socket::{HandshakeError, TlsSocket};
@@ -11,6 +12,7 @@ use crate::tls::distinguished_name;
 use crate::tls::session::TlsSessionError;
 use crate::tls::words::in_words;
 use futures_lite::future::or;
+use serde_json::json;
 use std::time::Duration;
 
 /// From the connection to the end of the handshake, turns that are waited for included.
@@ -42,6 +44,7 @@ impl Connection {
                 page.connections_refused += 1;
                 drop(page);
                 if !self.closed.get() {
+                    self.audit("failure", None, Some(&why));
                     tracing::info!(peer = %self.address, listener = self.login.peer().listener.name, "closed: {why}");
                 }
                 return false;
@@ -72,7 +75,19 @@ impl Connection {
         let name = tls.live.rules.name(&subject);
         let name = name.ok_or_else(|| format!("no rule of ssl.principal.mapping.rules fits '{subject}'"))?;
         self.login.is_by_certificate(format!("User:{name}"));
+        self.audit("success", Some(&subject), None);
         Ok(())
+    }
+
+    fn audit(&self, result: &str, subject: Option<&str>, reason: Option<&str>) {
+        let peer = self.login.peer();
+        let fields = || {
+            json!({
+                "result": result, "principal": peer.principal, "address": self.address.to_string(),
+                "listener": peer.listener.name, "mechanism": "TLS", "subject": subject, "reason": reason,
+            })
+        };
+        audit::tell_of_many("authentication", fields);
     }
 }
 

@@ -1,7 +1,9 @@
 //! The JWKS file: read when the node starts, and again whenever it changes. One that turns bad keeps the keys of before.
 
 use super::token_keys::{TOKEN_KEYS_BYTES_MAX, TokenKeys};
+use crate::audit;
 use crate::process::refusal::Refusal;
+use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -62,11 +64,14 @@ impl TokenFile {
             while let Some(file) = file.upgrade() {
                 match file.look() {
                     Ok(true) => {
-                        tracing::info!(keys = file.keys().len(), "the keys of tokens were read again")
+                        let keys = file.keys().len();
+                        audit::tell("token keys", json!({"result": "loaded", "keys": keys}));
+                        tracing::info!(keys, "the keys of tokens were read again");
                     }
                     Ok(false) => told = None,
                     Err(why) if told.as_ref() != Some(&why) => {
                         let path = file.path.display();
+                        audit::tell("token keys", json!({"result": "refused", "reason": why}));
                         tracing::warn!("{path}: {why}; the keys of before are used");
                         told = Some(why);
                     }

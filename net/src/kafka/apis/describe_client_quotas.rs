@@ -1,7 +1,7 @@
 //! DescribeClientQuotas: the quotas of the entities that a filter lets through.
 
 use super::admin::Failure;
-use super::quota_entity::{CLIENT_ID, CONSUMER_BYTE_RATE, IP, PRODUCER_BYTE_RATE, USER, parts};
+use super::quota_entity::{CLIENT_ID, IP, USER, parts, values};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
@@ -117,10 +117,9 @@ fn entry(entity: &QuotaEntity, rates: &QuotaRates) -> EntryData {
         (part.entity_type, part.entity_name) = (kind.into(), name.map(Into::into));
         entry.entity.push(part);
     }
-    for (key, rate) in [(PRODUCER_BYTE_RATE, rates.produce), (CONSUMER_BYTE_RATE, rates.fetch)] {
-        let Some(rate) = rate else { continue };
+    for (key, rate) in values(rates) {
         let mut value = ValueData::default();
-        (value.key, value.value) = (key.into(), rate as f64);
+        (value.key, value.value) = (key.into(), rate);
         entry.values.push(value);
     }
     entry

@@ -1,7 +1,7 @@
 //! Quotas as Kafka's protocol has them: entities of typed parts, and keys with numbers.
 
 use super::admin::Failure;
-use engine::control::quotas::{QuotaEntity, QuotaKind, QuotaName};
+use engine::control::quotas::{QuotaEntity, QuotaKind, QuotaName, QuotaRates};
 
 pub const USER: &str = "user";
 pub const CLIENT_ID: &str = "client-id";
@@ -39,6 +39,12 @@ pub fn parts(entity: &QuotaEntity) -> Vec<(&'static str, Option<&str>)> {
         QuotaName::Named(name) => Some((kind, Some(name.as_str()))),
     };
     [part(USER, &entity.user), part(CLIENT_ID, &entity.client)].into_iter().flatten().collect()
+}
+
+/// The rates that are set, by their keys.
+pub fn values(rates: &QuotaRates) -> impl Iterator<Item = (&'static str, f64)> {
+    let all = [(PRODUCER_BYTE_RATE, rates.produce), (CONSUMER_BYTE_RATE, rates.fetch)];
+    all.into_iter().filter_map(|(key, rate)| Some((key, rate? as f64)))
 }
 
 /// The kind of a quota by its key.

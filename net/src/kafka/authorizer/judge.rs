@@ -1,5 +1,6 @@
 //! Whether who sent a request may do what it asks.
 
+use super::denials::Denials;
 use super::table;
 use crate::kafka::context::Context;
 use crate::kafka::errors::code;
@@ -20,6 +21,8 @@ pub struct Judge {
     /// Whether a topic that is asked for may be made.
     pub(super) creates_topics: bool,
     api: i16,
+    /// What was denied in this request: told in one line, when it is judged.
+    denials: Rc<Denials>,
 }
 
 impl Judge {
@@ -32,6 +35,7 @@ impl Judge {
             allows_without_rule: authorizer.allows_without_rule,
             creates_topics: context.settings.auto_create_topics,
             api: asked.api,
+            denials: Rc::new(Denials::of(asked)),
         })
     }
 
@@ -41,6 +45,7 @@ impl Judge {
         if !may {
             let Peer { principal, address, .. } = &*self.peer;
             tracing::debug!(principal, from = %address, api = self.api, "denied: {operation:?} {kind:?} {name:?}");
+            self.denials.add(operation, kind, name);
         }
         may
     }
@@ -134,8 +139,10 @@ pub(super) mod fixture {
             permission: Permission::Allow,
         };
         cluster.apply(&Command::CreateAcls { acls: allowed.iter().map(acl).collect() });
-        let peer = RequestContext::sample(api, 0).peer;
-        Judge { peer, view: cluster.view(), allows_without_rule: false, creates_topics: true, api }
+        let asked = RequestContext::sample(api, 0);
+        let denials = Rc::new(Denials::of(&asked));
+        let peer = asked.peer;
+        Judge { peer, view: cluster.view(), allows_without_rule: false, creates_topics: true, api, denials }
     }
 }
 

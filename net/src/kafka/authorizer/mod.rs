@@ -11,6 +11,7 @@ mod admit_groups;
 mod admit_metadata;
 mod admit_topics;
 mod admit_transactions;
+mod denials;
 pub mod judge;
 pub mod table;
 
