@@ -82,7 +82,7 @@ where
     H: Handler,
     <H::Request as RequestResponsePair>::Response: 'static,
 {
-    let judge = Judge::of(context, asked);
+    let judge = Judge::of(context, asked, name_of::<H>());
     let admission = judge.map_or(Admission::Whole, |judge| request.admit(&judge, asked.version));
     let after = match admission {
         Admission::Whole => None,

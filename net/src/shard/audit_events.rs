@@ -11,6 +11,8 @@ pub fn tell(shard: ShardId, event: &Event, view: &View) {
     if crate::audit::is_on()
         && let Some((name, mut fields, journal)) = entry(event)
     {
+        assert!(fields.is_object(), "{event:?} has fields");
+        assert!(fields.get("shard").is_none(), "whose it is stands once: {fields}");
         fields["shard"] = json!(shard.0);
         if let Some(journal) = journal {
             let topics = view.topics_of(journal);
@@ -122,6 +124,7 @@ fn replication(event: &Event) -> Option<Entry> {
         }
         _ => return None,
     };
+    assert!(fields.is_object() && fields.get("what").is_none(), "{what}: {fields}");
     fields["what"] = json!(what);
     Some(("replication", fields, Some(journal)))
 }

@@ -3,7 +3,6 @@
 
 use crate::audit;
 use crate::kafka::request_context::{Peer, RequestContext};
-use crate::kafka::versions;
 use engine::control::acls::{Operation, ResourceType};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -16,7 +15,7 @@ const NAMED_MAX: usize = 20;
 pub(super) struct Denials {
     peer: Rc<Peer>,
     client: Rc<str>,
-    api: i16,
+    api: &'static str,
     found: RefCell<Found>,
 }
 
@@ -27,9 +26,9 @@ struct Found {
 }
 
 impl Denials {
-    pub fn of(asked: &RequestContext) -> Self {
+    pub fn of(asked: &RequestContext, api: &'static str) -> Self {
         let (peer, client) = (Rc::clone(&asked.peer), Rc::clone(&asked.client_id));
-        Self { peer, client, api: asked.api, found: RefCell::default() }
+        Self { peer, client, api, found: RefCell::default() }
     }
 
     pub fn add(&self, operation: Operation, kind: ResourceType, name: &str) {
@@ -56,7 +55,7 @@ impl Denials {
             json!({
                 "principal": self.peer.principal, "address": self.peer.address.to_string(),
                 "listener": self.peer.listener.name, "client": &*self.client,
-                "api": versions::name(self.api), "denied": found.named, "more": more,
+                "api": self.api, "denied": found.named, "more": more,
             })
         })
     }
@@ -76,7 +75,7 @@ mod tests {
 
     #[test]
     fn many_denials_are_one_line_of_bounded_length() {
-        let denials = Denials::of(&RequestContext::sample(3, 0));
+        let denials = Denials::of(&RequestContext::sample(3, 0), "Metadata");
         assert_eq!(denials.fields(), None);
         let named: Vec<String> = (0..NAMED_MAX).map(|n| format!("Read Topic \"t{n}\"")).collect();
         *denials.found.borrow_mut() = Found { named: named.clone(), more: 7 };

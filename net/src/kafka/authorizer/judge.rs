@@ -27,7 +27,7 @@ pub struct Judge {
 
 impl Judge {
     /// None where who asks may do everything.
-    pub fn of(context: &Context, asked: &RequestContext) -> Option<Self> {
+    pub fn of(context: &Context, asked: &RequestContext, api_name: &'static str) -> Option<Self> {
         let authorizer = context.authorizer.as_ref().filter(|one| !one.is_super(&asked.peer))?;
         Some(Self {
             peer: Rc::clone(&asked.peer),
@@ -35,7 +35,7 @@ impl Judge {
             allows_without_rule: authorizer.allows_without_rule,
             creates_topics: context.settings.auto_create_topics,
             api: asked.api,
-            denials: Rc::new(Denials::of(asked)),
+            denials: Rc::new(Denials::of(asked, api_name)),
         })
     }
 
@@ -140,7 +140,7 @@ pub(super) mod fixture {
         };
         cluster.apply(&Command::CreateAcls { acls: allowed.iter().map(acl).collect() });
         let asked = RequestContext::sample(api, 0);
-        let denials = Rc::new(Denials::of(&asked));
+        let denials = Rc::new(Denials::of(&asked, "Test"));
         let peer = asked.peer;
         Judge { peer, view: cluster.view(), allows_without_rule: false, creates_topics: true, api, denials }
     }

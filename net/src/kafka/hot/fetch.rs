@@ -83,7 +83,7 @@ pub fn begin(
     };
     let resolve = |followed| resolve(&view, asked.version, followed);
     let mut wanted: Vec<Wanted> = followed.into_iter().map(resolve).collect();
-    if let Some(judge) = Judge::of(context, asked) {
+    if let Some(judge) = Judge::of(context, asked, "Fetch") {
         deny(&judge, &mut wanted);
     }
     let quota = Quota::of(&view.quotas, &asked.client_id, QuotaKind::Fetch);

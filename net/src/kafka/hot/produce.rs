@@ -87,7 +87,7 @@ pub async fn begin(
     let view = context.view();
     let refused = refused_whole(&request, asked.version);
     let mut partitions = resolve(&view, &request, refused);
-    if let Some(judge) = Judge::of(context, asked) {
+    if let Some(judge) = Judge::of(context, asked, "Produce") {
         deny(&judge, &request, &mut partitions);
     }
     let throttle = context.charge_produce(&view, &asked.client_id, body.len());
