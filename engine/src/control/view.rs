@@ -144,6 +144,19 @@ impl View {
         Topics { names, more: topics.count() }
     }
 
+    /// The topic of a partition, as it is named to people.
+    pub fn topic_of(&self, partition: PartitionId) -> Topics {
+        let names = self.partition(partition).map(|(topic, _)| topic.name.clone()).into_iter().collect();
+        Topics { names, more: 0 }
+    }
+
+    /// A partition's number in its topic; −1 where it is not known.
+    pub fn number_of(&self, id: PartitionId) -> i32 {
+        let found =
+            self.partition(id).and_then(|(topic, _)| topic.partitions.iter().position(|one| one.id == id));
+        found.map_or(-1, |at| i32::try_from(at).expect("bounded by the metadata's rules"))
+    }
+
     /// Whether a node has told the cluster where its clients find it.
     pub fn is_registered(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(|known| known.shards > 0)

@@ -1,6 +1,6 @@
 //! One thing that is wrong: its kind, what it is about, and since when.
 
-use crate::ids::{Index, JournalId, NodeId};
+use crate::ids::{Index, JournalId, NodeId, Offset, PartitionId, ProducerId};
 use std::sync::Arc;
 
 /// Something that a person should know. Its texts are in `text.rs`.
@@ -54,9 +54,26 @@ pub enum What {
         free_bytes: u64,
         total_bytes: u64,
     },
+    /// A transaction is open for longer than any coordinator would let it be.
+    StableOffsetStuck(OpenTooLong),
     ClockDistrusted {
         drift_ms: i64,
     },
+}
+
+/// Where readers of what is committed wait, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenTooLong {
+    pub partition: PartitionId,
+    /// Of its topic.
+    pub number: i32,
+    /// Where the transaction begins.
+    pub first: Offset,
+    pub producer: ProducerId,
+    /// When the producer wrote there last, milliseconds since 1970.
+    pub silent_since_ms: i64,
+    /// Partitions of the journal in which there is such a transaction.
+    pub partitions: u64,
 }
 
 /// [`What`] without its figures: what metrics and scripts name.
@@ -72,6 +89,7 @@ pub enum Kind {
     ReplicaBehind,
     ReplicaCatchingUp,
     DiskNearlyFull,
+    StableOffsetStuck,
     ClockDistrusted,
 }
 
@@ -98,7 +116,7 @@ impl Topics {
 }
 
 impl Kind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NodeDown,
         Self::NoQuorum,
         Self::ReplicaNotMember,
@@ -109,6 +127,7 @@ impl Kind {
         Self::ReplicaBehind,
         Self::ReplicaCatchingUp,
         Self::DiskNearlyFull,
+        Self::StableOffsetStuck,
         Self::ClockDistrusted,
     ];
 
@@ -124,6 +143,7 @@ impl Kind {
             Self::ReplicaBehind => "replica_behind",
             Self::ReplicaCatchingUp => "replica_catching_up",
             Self::DiskNearlyFull => "disk_nearly_full",
+            Self::StableOffsetStuck => "stable_offset_stuck",
             Self::ClockDistrusted => "clock_distrusted",
         }
     }
@@ -134,9 +154,11 @@ impl Kind {
 
     pub fn severity(self) -> Severity {
         match self {
-            Self::ReplicaBehind | Self::ReplicaCatchingUp | Self::DiskNearlyFull | Self::ClockDistrusted => {
-                Severity::Warning
-            }
+            Self::ReplicaBehind
+            | Self::ReplicaCatchingUp
+            | Self::DiskNearlyFull
+            | Self::StableOffsetStuck
+            | Self::ClockDistrusted => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -149,6 +171,16 @@ impl Kind {
 }
 
 impl What {
+    /// Whether it goes on being about the same: a journal's other partition is another thing.
+    pub fn is_about_what(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::StableOffsetStuck(now), Self::StableOffsetStuck(before)) => {
+                (now.partition, now.first) == (before.partition, before.first)
+            }
+            _ => true,
+        }
+    }
+
     pub fn kind(&self) -> Kind {
         match self {
             Self::NodeDown => Kind::NodeDown,
@@ -161,6 +193,7 @@ impl What {
             Self::ReplicaQuarantined => Kind::ReplicaQuarantined,
             Self::ReplicaNotMember => Kind::ReplicaNotMember,
             Self::DiskNearlyFull { .. } => Kind::DiskNearlyFull,
+            Self::StableOffsetStuck(_) => Kind::StableOffsetStuck,
             Self::ClockDistrusted { .. } => Kind::ClockDistrusted,
         }
     }

@@ -54,6 +54,10 @@ fn judge_journal(known: &Known, facts: &JournalFacts, down: &BTreeSet<NodeId>, f
             findings.push(finding(known, what, Some(follower.node), journal, follower.since_ns));
         }
     }
+    if let Some(open) = facts.open_too_long {
+        let found = finding(known, What::StableOffsetStuck(open), None, journal, None);
+        findings.push(Finding { since_ms: open.silent_since_ms, ..found });
+    }
     for node in &facts.strangers {
         findings.push(finding(known, What::ReplicaNotMember, Some(*node), journal, None));
     }

@@ -1,9 +1,10 @@
 //! The table of health: facts on the left, what is told on the right.
 
+use super::super::finding::OpenTooLong;
 use super::super::known::{NodeFacts, ReplicaFacts};
 use super::*;
 use crate::clock::Now;
-use crate::ids::Index;
+use crate::ids::{Index, Offset, PartitionId, ProducerId};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// The moment of all tests, of both clocks.
@@ -39,6 +40,7 @@ fn journal() -> JournalFacts {
         own: ReplicaState::Well,
         followers: Vec::new(),
         strangers: Vec::new(),
+        open_too_long: None,
     }
 }
 
@@ -53,6 +55,17 @@ fn told(known: &Known) -> Vec<Told> {
         (finding.what, node, journal, NOW.wall_ms - finding.since_ms)
     };
     judge(known).iter().map(row).collect()
+}
+
+fn open_too_long() -> OpenTooLong {
+    OpenTooLong {
+        partition: PartitionId(11),
+        number: 2,
+        first: Offset(40),
+        producer: ProducerId(7),
+        silent_since_ms: NOW.wall_ms - 400_000,
+        partitions: 3,
+    }
 }
 
 type Row = (&'static str, Box<dyn Fn(&mut Known)>, Vec<Told>);
@@ -199,6 +212,11 @@ fn machines() -> Vec<Row> {
             Box::new(|known| known.clock_drift_ms = Some(-700_000)),
             vec![(What::ClockDistrusted { drift_ms: -700_000 }, Some(1), None, 0)],
         ),
+        (
+            "a transaction is open for too long",
+            Box::new(|known| known.journals[0].open_too_long = Some(open_too_long())),
+            vec![(What::StableOffsetStuck(open_too_long()), None, Some(4), 400_000)],
+        ),
     ]
 }
 
@@ -239,6 +257,8 @@ fn each_finding_says_what_it_is_what_it_means_and_what_to_do() {
         What::ReplicaInDoubt { first: Index(1), last: Index(2) },
         What::ReplicaNotMember,
         What::DiskNearlyFull { free_bytes: 5 << 20, total_bytes: 9 << 20 },
+        What::StableOffsetStuck(open_too_long()),
+        What::StableOffsetStuck(OpenTooLong { partitions: 1, ..open_too_long() }),
         What::ClockDistrusted { drift_ms: 1500 },
     ];
     let mut texts = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! What a node knows of itself and of others: the facts that health is judged by.
 
+use super::finding::OpenTooLong;
 use crate::clock::Now;
 use crate::ids::{Index, JournalId, NodeId};
 
@@ -43,6 +44,8 @@ pub struct JournalFacts {
     pub followers: Vec<ReplicaFacts>,
     /// Nodes whose replica is no member and says things all the same.
     pub strangers: Vec<NodeId>,
+    /// Of what it leads: a transaction that is open for too long, the one whose producer is silent for longest.
+    pub open_too_long: Option<OpenTooLong>,
 }
 
 /// A replica as its leader sees it.

@@ -16,7 +16,7 @@ mod text;
 mod watch;
 
 pub use after::{BEHIND_AFTER, DOWN_AFTER, LEADERLESS_AFTER, SILENT_AFTER};
-pub use finding::{Finding, Kind, Severity, Topics, What};
+pub use finding::{Finding, Kind, OpenTooLong, Severity, Topics, What};
 pub use judge::judge;
 pub use known::{DiskFacts, JournalFacts, Known, NodeFacts, ReplicaFacts, ReplicaState};
 pub use merge::{Subject, merge};

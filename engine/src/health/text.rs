@@ -61,6 +61,18 @@ impl fmt::Display for Finding {
                 free_bytes >> 20,
                 total_bytes >> 20
             ),
+            What::StableOffsetStuck(open) => {
+                write!(
+                    f,
+                    "readers of what is committed wait in partition {} at offset {}, for producer {}, which is silent \
+                     with a transaction open",
+                    open.number, open.first, open.producer.0
+                )?;
+                match open.partitions {
+                    0 | 1 => Ok(()),
+                    all => write!(f, "; so they do in {} more", all - 1),
+                }
+            }
             What::ClockDistrusted { drift_ms } => {
                 write!(f, "the wall clock of node {node} jumped by {:.1} s", drift_ms as f64 / 1000.0)
             }
@@ -116,6 +128,9 @@ impl Finding {
             What::DiskNearlyFull { .. } => {
                 "the segments after the next one have no place: produce will be refused"
             }
+            What::StableOffsetStuck(_) => {
+                "no coordinator let it be open for so long: they get nothing behind it, and nothing will end it by itself"
+            }
             What::ClockDistrusted { .. } => {
                 "nothing is deleted by time until it agrees with the steady clock again"
             }
@@ -141,6 +156,7 @@ impl Finding {
             Kind::ReplicaBehind => format!("{of_journal}the replica of node {node} keeps up again"),
             Kind::ReplicaCatchingUp => format!("{of_journal}the replica of node {node} has caught up"),
             Kind::DiskNearlyFull => format!("the disk of node {node} is no longer nearly full"),
+            Kind::StableOffsetStuck => format!("{of_journal}no transaction is open for too long any more"),
             Kind::ClockDistrusted => format!("the wall clock of node {node} is trusted again"),
         }
     }
@@ -178,6 +194,9 @@ impl Finding {
             }
             What::DiskNearlyFull { .. } => {
                 "free space, or shorten retention; duramen-dump stats shows what takes it"
+            }
+            What::StableOffsetStuck(_) => {
+                "`duramen txn find-hanging` says whether it hangs, and `duramen txn abort` with what it shows ends it"
             }
             What::ClockDistrusted { .. } => {
                 "see the machine's time synchronisation; a restart takes the new time"

@@ -44,8 +44,12 @@ impl Watch {
             let mut seen = match before.remove(&key).or_else(|| self.seen.remove(&key)) {
                 Some(seen) => {
                     // The facts may forget since when; the first word stays.
-                    finding.since_ms = seen.finding.since_ms;
-                    finding.topics = seen.finding.topics.clone();
+                    if finding.what.is_about_what(&seen.finding.what) {
+                        finding.since_ms = seen.finding.since_ms;
+                        finding.topics = seen.finding.topics.clone();
+                    } else {
+                        complete(&mut finding);
+                    }
                     changed.differs |= seen.is_told && seen.finding != finding;
                     Seen { finding, ..seen }
                 }

@@ -201,6 +201,33 @@ fn the_first_unstable_offset_is_that_of_the_oldest_open_transaction() {
 }
 
 #[test]
+fn what_is_open_and_silent_for_longest_is_told_with_its_place() {
+    let mut fold = folded();
+    assert_eq!(fold.silent(i64::MAX), None);
+    let other = Item::PartitionOpened {
+        partition: PartitionId(10),
+        span: SpanNumber(0),
+        first_offset: Offset(0),
+        epoch_base: 0,
+        producers: vec![],
+    };
+    apply(&mut fold, &[other]);
+    append(&mut fold, &[transactional(16, 7, 0, 0)]);
+    let mut elsewhere = transactional(0, 9, 0, 0);
+    elsewhere.partition.set(10);
+    append(&mut fold, &[transactional(17, 8, 0, 0), elsewhere]);
+    // Entries are as many seconds old as their index says.
+    let (silent, partitions) = fold.silent(i64::MAX).expect("all are");
+    let told = (silent.partition, silent.first, silent.producer);
+    assert_eq!((told, partitions), ((P, Offset(16), ProducerId(7)), 2));
+    assert_eq!(fold.silent(silent.since_ms), None, "it is not before that");
+    assert_eq!(fold.silent(silent.since_ms + 1), Some((silent, 1)));
+    append(&mut fold, &[marker(18, 7, 1, 16, 17)]);
+    let (next, partitions) = fold.silent(i64::MAX).expect("two are left");
+    assert!(next.since_ms > silent.since_ms && partitions == 2, "{next:?}");
+}
+
+#[test]
 fn a_checkpoint_keeps_open_transactions() {
     let mut fold = folded();
     assert_eq!(fold.encode()[..2], FOLD_VERSION_FIRST_SPANS.to_le_bytes(), "older programs read it");

@@ -7,6 +7,7 @@ pub mod fold;
 pub mod producers;
 pub mod refused;
 pub mod runs;
+pub mod silent;
 pub mod tail;
 pub mod transactions;
 

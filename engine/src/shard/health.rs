@@ -1,7 +1,7 @@
 //! The shard's part of health: it gathers the facts, has them judged, and tells what changed.
 
 use crate::clock::Now;
-use crate::health::{DOWN_AFTER, Watch};
+use crate::health::{DOWN_AFTER, OpenTooLong, Watch};
 use crate::ids::{JournalId, NodeId};
 use std::collections::BTreeMap;
 
@@ -14,6 +14,9 @@ pub struct Health {
     pub(in crate::shard) heard_ns: BTreeMap<NodeId, u64>,
     /// Since when nobody is known to lead a journal.
     pub(in crate::shard) leaderless_ns: BTreeMap<JournalId, u64>,
+    /// Transactions that are open for too long, by journal; looked for less often than all else.
+    pub(in crate::shard) open_too_long: BTreeMap<JournalId, OpenTooLong>,
+    pub(in crate::shard) open_looked_ns: u64,
     /// Free bytes of the data folder's file system, and all.
     pub(in crate::shard) space: Option<(u64, u64)>,
 }

@@ -55,6 +55,10 @@ pub struct JournalMetrics {
     /// For how long producers waited for a follower that nearly keeps up.
     pub held_back_ns: u64,
     pub duplicates: u64,
+    /// Transactions that are open in its partitions.
+    pub open_transactions: u64,
+    /// Markers that this leader wrote: of aborts, and of commits.
+    pub markers: [u64; 2],
     pub segments: u64,
     pub live_bytes: u64,
     /// Bytes of batches below a log start or of deleted partitions, in segments still there.
@@ -106,6 +110,8 @@ impl Journal {
             held_writes: counts.held_writes,
             held_back_ns: self.counts.held_back_ns,
             duplicates: self.counts.duplicates,
+            open_transactions: self.fold().open_transactions() as u64,
+            markers: self.counts.markers,
             segments: place.segments,
             live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),
             dead_bytes: place.dead_bytes,

@@ -213,6 +213,7 @@ impl Connections {
         self.make_room_for_files();
         let mut page = self.shard.page.borrow_mut();
         page.groups = self.context.groups.figures();
+        page.transactions = self.context.transactions.figures();
         let used_bytes = self.frames.used_bytes()
             + self.context.recompressor.used_bytes()
             + self.decoding.used_bytes()

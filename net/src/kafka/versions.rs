@@ -159,16 +159,5 @@ fn api_of<H: Handler>() -> Api {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_api_is_listed_once_with_a_range() {
-        let apis = apis();
-        assert!(apis.windows(2).all(|pair| pair[0].key < pair[1].key));
-        assert!(apis.iter().all(|api| api.min <= api.max));
-        let names: std::collections::BTreeSet<_> = apis.iter().map(|api| name(api.key)).collect();
-        assert!(names.len() == apis.len() && !names.contains("other"), "{names:?}");
-        assert_eq!((name(3), name(19), name(-1)), ("Metadata", "CreateTopics", "other"));
-    }
-}
+#[path = "versions_tests.rs"]
+mod tests;

@@ -59,6 +59,21 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
     ("group_members", "Members of those groups", |p| p.groups.machine.members),
     ("groups_loading", "Partitions of the offsets topic that are being read back", |p| p.groups.loading),
     ("groups_history_bytes", "Bytes to read back after a restart", |p| p.groups.history_bytes),
+    (
+        "transactional_ids",
+        "Transactional ids that the shard coordinates; each partition has room for 10,000",
+        |p| p.transactions.machine.ids,
+    ),
+    ("transactions_open", "Transactions of those ids that are open", |p| p.transactions.machine.open),
+    ("transactions_oldest_seconds", "For how long the oldest of those is open", |p| {
+        p.transactions.machine.oldest_ms / 1000
+    }),
+    ("transactions_loading", "Partitions of the topic of transactions that are being read back", |p| {
+        p.transactions.loading
+    }),
+    ("transactions_history_bytes", "Bytes of transactions to read back after a restart", |p| {
+        p.transactions.history_bytes
+    }),
     ("cache_bytes", "Entries kept in memory for readers", |p| p.engine.cache_bytes),
     ("cache_bytes_max", "What entries in memory may take now: as much as readers would have used", |p| {
         p.engine.cache_bytes_max
@@ -100,6 +115,8 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     }),
     ("journal_elections", "Times that this replica was elected", |j| j.elections),
     ("journal_refused_messages", "Messages of other replicas that were not believed", |j| j.refused_messages),
+    ("journal_markers_aborted", "Transactions aborted in partitions, by this leader", |j| j.markers[0]),
+    ("journal_markers_committed", "Transactions committed in partitions, by this leader", |j| j.markers[1]),
     ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
 ];
 
@@ -120,6 +137,11 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_dead_bytes", "Bytes of deleted batches in segments still there", |j| j.dead_bytes),
     ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
     ("journal_fence_bytes", "Memory for which segments have which partitions", |j| j.fence_bytes),
+    (
+        "journal_open_transactions",
+        "Transactions open in its partitions; at 65,536 no other one begins",
+        |j| j.open_transactions,
+    ),
     ("journal_full", "1 when produce is refused for want of space", |j| u64::from(j.full)),
     ("journal_damaged_ranges", "Damaged ranges of entries, not repaired yet", |j| j.damaged_ranges),
     ("journal_bad_copies", "Bad copies of journal.meta and hard-state at the last start", |j| j.bad_copies),

@@ -9,6 +9,7 @@ use engine::ids::JournalId;
 use engine::journal::quorum::lead::FollowerStanding;
 use engine::latency::Latency;
 use engine::shard::ShardMetrics;
+use engine::transactions::TransactionFigures;
 use std::collections::BTreeMap;
 
 /// One Kafka API on one shard.
@@ -51,6 +52,7 @@ pub struct ShardPage {
     /// Disk operations handed out and not completed.
     pub disk_in_flight: u64,
     pub groups: Figures<GroupFigures>,
+    pub transactions: Figures<TransactionFigures>,
     pub memory_budget_bytes: u64,
     /// Reserved for frames and answers.
     pub memory_used_bytes: u64,

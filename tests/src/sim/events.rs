@@ -87,6 +87,7 @@ fn begun(finding: &Finding) -> &'static str {
         Kind::ReplicaBehind => "health: replica behind",
         Kind::ReplicaCatchingUp => "health: replica catching up",
         Kind::DiskNearlyFull => "health: disk nearly full",
+        Kind::StableOffsetStuck => "health: stable offset stuck",
         Kind::ClockDistrusted => "health: clock distrusted",
     }
 }

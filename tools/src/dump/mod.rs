@@ -29,7 +29,8 @@ mod source;
 mod state;
 mod stats;
 mod times;
-pub mod trouble;
+pub mod transactions_topic;
+mod trouble;
 mod verify;
 mod walk;
 

@@ -5,12 +5,12 @@ use super::filter::Filter;
 use super::journal::{Journal, Segment};
 use super::list::{Limit, codec_name};
 use super::names::Names;
-use super::offsets_topic;
 use super::out::{Out, Row, printable};
 use super::progress::Progress;
 use super::scan::Entry;
 use super::source::Source;
 use super::trouble::{Trouble, complain, exit};
+use super::{offsets_topic, transactions_topic};
 use crate::row;
 use engine::batch::records::Records;
 use engine::batch::{Record, varint};
@@ -41,13 +41,15 @@ impl Show {
         }
     }
 
-    /// Committed offsets and groups by their fields.
+    /// Committed offsets, groups and transactions by their fields.
     fn key_and_value(self, topic: Option<&str>, record: &Record<'_>) -> (Value, Value) {
         let is_plain = !self.redact && self.format == Format::Text;
-        let decoded = record.key.filter(|_| is_plain && offsets_topic::is_of(topic));
-        decoded
-            .and_then(|key| offsets_topic::decode(key, record.value))
-            .unwrap_or_else(|| (self.bytes(record.key), self.bytes(record.value)))
+        let decoded = record.key.filter(|_| is_plain).and_then(|key| match topic {
+            topic if offsets_topic::is_of(topic) => offsets_topic::decode(key, record.value),
+            topic if transactions_topic::is_of(topic) => transactions_topic::decode(key, record.value),
+            _ => None,
+        });
+        decoded.unwrap_or_else(|| (self.bytes(record.key), self.bytes(record.value)))
     }
 
     /// `key=value` pairs.

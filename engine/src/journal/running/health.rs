@@ -2,10 +2,11 @@
 
 use super::Journal;
 use crate::clock::Now;
-use crate::health::{ReplicaFacts, ReplicaState};
+use crate::health::{OpenTooLong, ReplicaFacts, ReplicaState};
 use crate::ids::NodeId;
 use crate::journal::phase::Phase;
 use crate::journal::quorum::lead::Caught;
+use crate::partition::silent::Silent;
 use std::collections::BTreeSet;
 
 impl Journal {
@@ -49,6 +50,15 @@ impl Journal {
     /// By how much the wall clock left the monotonic one, when it is not trusted.
     pub fn clock_drift_ms(&self, now: Now) -> Option<i64> {
         (!self.upkeep.trusts_clock).then(|| self.upkeep.drift_ms(now))
+    }
+
+    /// Of what this replica leads: a transaction whose producer wrote nothing for so long, the one that is silent for longest.
+    /// Its partition's number is the caller's to say.
+    pub fn open_too_long(&self, longer_ms: i64, now: Now) -> Option<OpenTooLong> {
+        let before_ms = self.leader_wall_ms(now).saturating_sub(longer_ms);
+        let (silent, partitions) = self.fold().silent(before_ms).filter(|_| self.is_leader())?;
+        let Silent { partition, first, producer, since_ms: silent_since_ms } = silent;
+        Some(OpenTooLong { partition, number: -1, first, producer, silent_since_ms, partitions })
     }
 
     /// Nodes whose replica is no member and says things all the same.

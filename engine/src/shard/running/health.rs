@@ -2,7 +2,9 @@
 
 use super::Shard;
 use crate::clock::Now;
-use crate::health::{DiskFacts, Finding, JournalFacts, Known, NodeFacts, ReplicaState, judge};
+use crate::health::{
+    DiskFacts, Finding, JournalFacts, Known, NodeFacts, OpenTooLong, ReplicaState, What, judge,
+};
 use crate::ids::{JournalId, LaneId, META_JOURNAL, NodeId, ShardId};
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
@@ -15,6 +17,12 @@ use std::collections::BTreeSet;
 
 /// Facts are gathered and judged so often.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Transactions are looked at so often: it goes over all partitions of a journal that has any.
+const LOOK_AT_OPEN: Duration = Duration::from_secs(5);
+
+/// By then a coordinator has ended what it may end, and said so.
+const OPEN_SLACK: Duration = Duration::from_secs(60);
 
 /// A shard that did not look for so long was not running.
 const PAUSED: Duration = Duration::from_millis(700);
@@ -60,10 +68,15 @@ impl Shard {
         if self.has_peers() {
             self.forget_leaders(now, fx);
         }
+        self.look_at_open(now);
         let known = self.known(now);
         let view = std::sync::Arc::clone(&self.view);
         let name_topics = |finding: &mut Finding| {
-            finding.topics = finding.journal.map(|journal| view.topics_of(journal)).unwrap_or_default();
+            let of_journal = || finding.journal.map(|journal| view.topics_of(journal));
+            finding.topics = match finding.what {
+                What::StableOffsetStuck(open) => view.topic_of(open.partition),
+                _ => of_journal().unwrap_or_default(),
+            };
         };
         let changed = self.health.watch.see(judge(&known), now, name_topics);
         if changed.differs {
@@ -75,6 +88,24 @@ impl Shard {
         if !changed.ended.is_empty() {
             fx.out.push(Output::Event(Event::HealthEnded(changed.ended)));
         }
+    }
+
+    /// Where a transaction is open for longer than its coordinator would let it be.
+    fn look_at_open(&mut self, now: Now) {
+        let since_ns = now.mono_ns - self.health.open_looked_ns;
+        if since_ns < LOOK_AT_OPEN.as_nanos() as u64 {
+            return;
+        }
+        self.health.open_looked_ns = now.mono_ns;
+        let longer_ms = self.transaction_timeout_max_ms + OPEN_SLACK.as_millis() as i64;
+        let running = self.journals.iter().filter_map(|(id, slot)| Some((*id, slot.journal()?)));
+        let view = &self.view;
+        let found = running.filter_map(|(id, journal)| {
+            let open = journal.open_too_long(longer_ms, now)?;
+            Some((id, OpenTooLong { number: view.number_of(open.partition), ..open }))
+        });
+        let found = found.collect();
+        self.health.open_too_long = found;
     }
 
     /// What this shard knows, as far as health goes.
@@ -161,6 +192,7 @@ impl Shard {
             own: journal.replica_state(),
             followers: journal.follower_facts(now),
             strangers: journal.strangers(now),
+            open_too_long: self.health.open_too_long.get(&id).copied(),
         }
     }
 }
@@ -175,5 +207,6 @@ fn facts_of(journal: JournalId) -> JournalFacts {
         own: ReplicaState::Well,
         followers: Vec::new(),
         strangers: Vec::new(),
+        open_too_long: None,
     }
 }

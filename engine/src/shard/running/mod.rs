@@ -86,6 +86,8 @@ pub struct Shard {
     scrub: Scrub,
     rng: Rng,
     retention_ns: u64,
+    /// Coordinators end what is open for longer.
+    transaction_timeout_max_ms: i64,
     /// The time of the first input.
     started: Now,
     cache: CacheShare,
@@ -123,6 +125,7 @@ impl Shard {
             scrub: Scrub::default(),
             rng: Rng::new(seed),
             started: Now { mono_ns: 0, wall_ms: 0 },
+            transaction_timeout_max_ms: i64::from(settings.transactions.timeout_max_ms),
             retention_ns: settings.retention_check_interval_ms.max(1) * 1_000_000,
             cache: CacheShare::new(config.memory_bytes / CACHE_SHARE.1 * CACHE_SHARE.0),
             pace: Rc::new(Pace::new(config.catch_up_bytes_per_s)),

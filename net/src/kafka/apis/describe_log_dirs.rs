@@ -25,7 +25,7 @@ const UNKNOWN_BYTES: i64 = -1;
 
 impl Handler for DescribeLogDirs {
     type Request = DescribeLogDirsRequest;
-    const VERSIONS: RangeInclusive<i16> = 1..=4;
+    const VERSIONS: RangeInclusive<i16> = 1..=5;
 
     fn named(request: &Self::Request) -> usize {
         request.topics.iter().flatten().map(|topic| 1 + topic.partitions.len()).sum()

@@ -18,7 +18,7 @@ pub struct ListOffsets;
 
 impl Handler for ListOffsets {
     type Request = ListOffsetsRequest;
-    const VERSIONS: RangeInclusive<i16> = 1..=7;
+    const VERSIONS: RangeInclusive<i16> = 1..=11;
 
     fn named(request: &Self::Request) -> usize {
         request.topics.iter().map(|topic| 1 + topic.partitions.len()).sum()
@@ -48,13 +48,13 @@ impl Handler for ListOffsets {
                     _ if is_repeated => Err(code::INVALID_REQUEST),
                     (None, _) => Err(code::UNKNOWN_TOPIC_OR_PARTITION),
                     (_, None) => Err(code::UNSUPPORTED_VERSION),
-                    (Some(found), Some(kind)) => {
+                    (Some(found), Some((kind, is_elsewhere))) => {
                         let (partition, leader_epoch) = (found.id, wanted.current_leader_epoch);
                         let (kind, bound) = if is_committed { bounded(kind) } else { (kind, None) };
                         let first = questions.len();
                         let kinds = [kind].into_iter().chain(bound);
                         questions.extend(kinds.map(|kind| Question { partition, leader_epoch, kind }));
-                        Ok((first, bound.map(|_| first + 1)))
+                        Ok((first, bound.map(|_| first + 1), is_elsewhere))
                     }
                 });
             }
@@ -66,7 +66,10 @@ impl Handler for ListOffsets {
             let mut answered = ListOffsetsTopicResponse::default();
             for wanted in &topic.partitions {
                 let outcome = asked.next().expect("one for each partition");
-                let outcome = outcome.map(|(at, bound)| below(&answers[at], bound.map(|at| &answers[at])));
+                let outcome = outcome.map(|(at, bound, is_elsewhere)| match &answers[at] {
+                    Ok(_) if is_elsewhere => Ok(no_offset()),
+                    answer => below(answer, bound.map(|at| &answers[at])),
+                });
                 answered.partitions.push(partition(
                     version,
                     wanted.partition_index,
@@ -80,15 +83,25 @@ impl Handler for ListOffsets {
     }
 }
 
-/// What a timestamp asks for; `None` for those that Kafka knows and this broker does not.
-fn kind(timestamp: i64, version: i16) -> Option<QueryKind> {
+/// What a timestamp asks for, and whether it is about what is kept elsewhere, where nothing is: then the question only
+/// finds out who leads. `None` for one that the version does not know.
+fn kind(timestamp: i64, version: i16) -> Option<(QueryKind, bool)> {
     match timestamp {
-        -1 => Some(QueryKind::Latest),
-        -2 => Some(QueryKind::Earliest),
-        -3 if version >= 7 => Some(QueryKind::MaxTimestamp),
-        0.. => Some(QueryKind::AtTime(timestamp)),
+        -1 => Some((QueryKind::Latest, false)),
+        -2 => Some((QueryKind::Earliest, false)),
+        -3 if version >= 7 => Some((QueryKind::MaxTimestamp, false)),
+        // The earliest that is on a broker's own disk: all is.
+        -4 if version >= 8 => Some((QueryKind::Earliest, false)),
+        // The latest that was moved elsewhere, and the earliest that waits for it.
+        -5 if version >= 9 => Some((QueryKind::Earliest, true)),
+        -6 if version >= 11 => Some((QueryKind::Earliest, true)),
+        0.. => Some((QueryKind::AtTime(timestamp), false)),
         _ => None,
     }
+}
+
+fn no_offset() -> Answer {
+    Answer::Offset { offset: Offset(-1), timestamp_ms: -1, leader_epoch: LeaderEpoch(-1) }
 }
 
 /// What who reads only what is committed asks instead, and what bounds the answer.
@@ -106,8 +119,7 @@ fn below(answer: &QueryResult, stable: Option<&QueryResult>) -> QueryResult {
         (Ok(Answer::Offset { offset, .. }), Some(Ok(Answer::Offset { offset: stable, .. })))
             if offset >= stable =>
         {
-            let leader_epoch = LeaderEpoch(-1);
-            Ok(Answer::Offset { offset: Offset(-1), timestamp_ms: -1, leader_epoch })
+            Ok(no_offset())
         }
         (Ok(_), Some(Err(refusal))) => Err(*refusal),
         _ => answer.clone(),
@@ -172,12 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn three_timestamps_are_not_times() {
-        assert_eq!(kind(-1, 1), Some(QueryKind::Latest));
-        assert_eq!(kind(-2, 1), Some(QueryKind::Earliest));
-        assert_eq!(kind(-3, 7), Some(QueryKind::MaxTimestamp));
-        assert_eq!(kind(-3, 6), None);
-        assert_eq!(kind(-4, 7), None);
-        assert_eq!(kind(0, 1), Some(QueryKind::AtTime(0)));
+    fn six_timestamps_are_not_times() {
+        assert_eq!(kind(-1, 1), Some((QueryKind::Latest, false)));
+        assert_eq!(kind(-2, 1), Some((QueryKind::Earliest, false)));
+        assert_eq!(kind(0, 1), Some((QueryKind::AtTime(0), false)));
+        // Each from the version on that has it.
+        for (timestamp, from, expected) in [
+            (-3, 7, (QueryKind::MaxTimestamp, false)),
+            (-4, 8, (QueryKind::Earliest, false)),
+            (-5, 9, (QueryKind::Earliest, true)),
+            (-6, 11, (QueryKind::Earliest, true)),
+        ] {
+            assert_eq!((kind(timestamp, from - 1), kind(timestamp, from)), (None, Some(expected)));
+        }
+        assert_eq!(kind(-7, 11), None);
     }
 }

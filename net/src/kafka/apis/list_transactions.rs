@@ -11,13 +11,16 @@ use engine::transactions::describe::unknown_states;
 use engine::transactions::request::ListFilter;
 use engine::transactions::{Answer, Request};
 use kafka_wire::{ListTransactionsRequest, ListTransactionsResponse};
+use regex::{Regex, RegexBuilder};
 
 pub struct ListTransactions;
 
+/// What a client's pattern may take when it is compiled. It is matched in time that grows with the id alone.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+
 impl Handler for ListTransactions {
     type Request = ListTransactionsRequest;
-    /// Version 2 has a pattern of ids, which is not built.
-    const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
 
     fn named(request: &Self::Request) -> usize {
         request.state_filters.len() + request.producer_id_filters.len()
@@ -28,13 +31,17 @@ impl Handler for ListTransactions {
         &RequestContext { version, .. }: &RequestContext,
         request: ListTransactionsRequest,
     ) -> ListTransactionsResponse {
+        let mut response = ListTransactionsResponse::default();
+        let Ok(pattern) = pattern(request.transactional_id_pattern.as_deref()) else {
+            response.error_code = code::INVALID_REGULAR_EXPRESSION;
+            return response;
+        };
         let states: Vec<String> =
             request.state_filters.iter().map(|state| state.as_str().to_owned()).collect();
         let unknown = unknown_states(&states);
         let longer_ms = Some(request.duration_filter).filter(|ms| version >= 1 && *ms >= 0);
         let filter =
             ListFilter { producers: request.producer_id_filters, states, open_longer_than_ms: longer_ms };
-        let mut response = ListTransactionsResponse::default();
         response.unknown_state_filters = unknown.iter().map(|state| StrBytes::from(state.as_str())).collect();
         let (loading, listed) = match context.transactions.ask(Request::List(filter)).await {
             Answer::Listed { loading, transactions } => (loading, transactions),
@@ -43,6 +50,7 @@ impl Handler for ListTransactions {
         response.error_code = if loading { code::COORDINATOR_LOAD_IN_PROGRESS } else { code::NONE };
         response.transaction_states = listed
             .into_iter()
+            .filter(|one| pattern.as_ref().is_none_or(|pattern| pattern.is_match(&one.transactional_id)))
             .map(|one| {
                 let mut state = TransactionState::default();
                 state.transactional_id = StrBytes::from(&*one.transactional_id);
@@ -52,5 +60,29 @@ impl Handler for ListTransactions {
             })
             .collect();
         response
+    }
+}
+
+/// What ids must be like as a whole (RE2's words); none where all are wanted.
+fn pattern(text: Option<&str>) -> Result<Option<Regex>, regex::Error> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    // By itself it must be one, or it could leave the brackets that make it the whole.
+    RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build()?;
+    RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(PATTERN_BYTES_MAX).build().map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_means_the_whole_id_and_is_bounded() {
+        let matches = |text, id: &str| pattern(Some(text)).expect("a pattern").expect("one").is_match(id);
+        assert!(matches("orders-[0-9]+", "orders-17") && !matches("orders-[0-9]+", "orders-17b"));
+        assert!(matches("a|b", "b") && !matches("a|b", "ab"));
+        assert!(pattern(None).expect("none").is_none() && pattern(Some("")).expect("none").is_none());
+        for bad in ["(", "a)|(b", "(?:(?:a{1000}){1000}){1000}"] {
+            assert!(pattern(Some(bad)).is_err(), "{bad}");
+        }
     }
 }
