@@ -46,10 +46,16 @@ pub enum Bug {
     LateBatchTaken,
     /// A silent producer is forgotten although its transaction is open.
     OpenProducerForgotten,
+    /// A coordinator that begins to lead sends no markers for what is prepared.
+    PreparedForgotten,
+    /// Offsets of a transaction count before it is committed.
+    PendingOffsetShown,
+    /// History that an undecided offset needs is freed.
+    PendingTrimmed,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 21] = [
+pub const ALL: [Bug; 24] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -71,6 +77,9 @@ pub const ALL: [Bug; 21] = [
     Bug::AbortedForgotten,
     Bug::LateBatchTaken,
     Bug::OpenProducerForgotten,
+    Bug::PreparedForgotten,
+    Bug::PendingOffsetShown,
+    Bug::PendingTrimmed,
 ];
 
 #[cfg(feature = "planted-bugs")]

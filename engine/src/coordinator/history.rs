@@ -39,16 +39,17 @@ pub fn live_batches<M: StateMachine>(machine: &M) -> (Vec<Records>, u64) {
 /// where the log may begin.
 pub fn rewrite<M: StateMachine>(
     log: &mut Log<M::Words>,
-    machine: &M,
+    machine: &mut M,
     shard_bytes: u64,
     now: Now,
     out: &mut Vec<Output<M::Words>>,
 ) {
+    let needed = machine.begin_rewrite();
     let (mut batches, live_bytes) = live_batches(machine);
     if batches.is_empty() {
         batches.push(vec![M::void()]);
     }
-    log.begin_rewrite(batches.len(), live_bytes, shard_bytes);
+    log.begin_rewrite(batches.len(), live_bytes, shard_bytes, needed);
     for batch in batches {
         log.append(Pending::Rewrite, &batch, None, now, out);
     }

@@ -172,7 +172,7 @@ impl<M: StateMachine> Led<M> {
     /// Writes the history again where it is long; called after everything else.
     pub fn bound_history(&mut self, shard_bytes: u64, stage: &mut Stage<'_, M::Words>) {
         if !self.is_loading() && self.log.must_rewrite(stage.config, shard_bytes, stage.now) {
-            history::rewrite(&mut self.log, &self.machine, shard_bytes, stage.now, stage.out);
+            history::rewrite(&mut self.log, &mut self.machine, shard_bytes, stage.now, stage.out);
         }
     }
 
@@ -185,11 +185,11 @@ impl<M: StateMachine> Led<M> {
     ) {
         match self.log.outcome(number) {
             Pending::Rewrite => {
-                if let Some(before) = self.log.rewritten(result, stage.now) {
+                if let Some(done) = self.log.rewritten(result, stage.now) {
                     let partition = self.log.tenure.partition;
-                    // What is before is freed with a later rewrite.
-                    let before = self.machine.first_needed().map_or(before, |needed| before.min(needed));
-                    stage.out.push(Output::Trim { partition, before });
+                    self.machine.end_rewrite(done.from);
+                    let before = done.frees_before();
+                    stage.out.extend(before.map(|before| Output::Trim { partition, before }));
                 }
             }
             Pending::Machine(pending) => {

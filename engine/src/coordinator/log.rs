@@ -8,6 +8,7 @@ use crate::batch::header::attribute;
 use crate::batch::{BatchBuilder, NewRecord};
 use crate::clock::Now;
 use crate::ids::Offset;
+use crate::planted::{Bug, is_planted};
 use crate::port::Guard;
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -55,6 +56,24 @@ struct Rewrite {
     failed: bool,
     /// What the log start frees.
     history_bytes: u64,
+    /// The first record that is needed beside them.
+    needed: Option<Offset>,
+}
+
+/// What became of a rewrite.
+pub struct Rewritten {
+    /// Where the first of its batches begins, if all of them are in the log.
+    pub from: Option<Offset>,
+    needed: Option<Offset>,
+}
+
+impl Rewritten {
+    /// What is before it can go; the rest is freed with a later rewrite.
+    pub fn frees_before(&self) -> Option<Offset> {
+        let is_trimmed = is_planted(Bug::PendingTrimmed);
+        let needed = self.needed.filter(|_| !is_trimmed);
+        self.from.map(|from| needed.map_or(from, |needed| from.min(needed)))
+    }
 }
 
 impl<V: Vocabulary> Log<V> {
@@ -142,10 +161,16 @@ impl<V: Vocabulary> Log<V> {
     }
 
     /// So many batches follow that hold all that lives.
-    pub fn begin_rewrite(&mut self, batches: usize, live_bytes: u64, shard_bytes: u64) {
+    pub fn begin_rewrite(
+        &mut self,
+        batches: usize,
+        live_bytes: u64,
+        shard_bytes: u64,
+        needed: Option<Offset>,
+    ) {
         assert!(self.pending.len() == self.held.len() && self.rewrite.is_none());
         let history_bytes = core::mem::take(&mut self.history_bytes);
-        self.rewrite = Some(Rewrite { left: batches, from: None, failed: false, history_bytes });
+        self.rewrite = Some(Rewrite { left: batches, from: None, failed: false, history_bytes, needed });
         self.live_bytes = live_bytes;
         self.quiet_mark = shard_bytes;
     }
@@ -157,8 +182,8 @@ impl<V: Vocabulary> Log<V> {
         }
     }
 
-    /// One of the batches is in the log, or is not. Gives where the log may begin, once all are.
-    pub fn rewritten(&mut self, result: Result<Offset, AppendError>, now: Now) -> Option<Offset> {
+    /// One of the batches is in the log, or is not. Gives what became of all, once that is known.
+    pub fn rewritten(&mut self, result: Result<Offset, AppendError>, now: Now) -> Option<Rewritten> {
         let rewrite = self.rewrite.as_mut().expect("it was begun");
         rewrite.left -= 1;
         match result {
@@ -174,9 +199,8 @@ impl<V: Vocabulary> Log<V> {
         if done.failed {
             self.history_bytes += done.history_bytes;
             self.retry_ns = now.plus(RETRY);
-            return None;
         }
-        done.from
+        Some(Rewritten { from: done.from.filter(|_| !done.failed), needed: done.needed })
     }
 
     /// What was read back is all there is: it is not looked at as long before it has grown.

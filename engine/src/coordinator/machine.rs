@@ -61,10 +61,14 @@ pub trait StateMachine: Default {
     /// A transaction was ended here.
     fn load_end(&mut self, _marker: EndMarker) {}
 
-    /// The first record that is needed to know again what the live ones do not say.
-    fn first_needed(&self) -> Option<Offset> {
+    /// All live records are about to be written again; gives the first record that is needed to know again what they do
+    /// not say. Whatever comes to be between this and [`Self::end_rewrite`] is behind what is written again.
+    fn begin_rewrite(&mut self) -> Option<Offset> {
         None
     }
+
+    /// They stand from this offset of the log on, or were not written.
+    fn end_rewrite(&mut self, _from: Option<Offset>) {}
 
     /// All was read.
     fn loaded(&mut self, turn: &mut Turn<'_, Self::Words>);

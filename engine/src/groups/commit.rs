@@ -171,6 +171,19 @@ impl Group {
         self.put_all(counting);
     }
 
+    /// All that lives is about to be written again; gives the first record that is needed beside that. An offset that a
+    /// transaction may replace is not written again: the transaction's record would then be before it in the log, and
+    /// not count any more. Both records stay where they are.
+    pub fn begin_rewrite(&mut self) -> Option<Offset> {
+        let (offsets, undecided) = (&mut self.offsets, &self.undecided);
+        offsets.begin_copies(|topic, partition| !undecided.contains(topic, partition));
+        let needed = undecided.iter().map(|(topic, partition, at)| {
+            let decided = offsets.get(topic, partition).map_or(at, |committed| committed.at);
+            at.min(decided)
+        });
+        needed.min()
+    }
+
     fn put_all(&mut self, counting: Vec<((Arc<str>, i32), Committed)>) {
         for ((topic, partition), committed) in counting {
             self.offsets.put(&topic, partition, committed);

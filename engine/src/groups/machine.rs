@@ -77,8 +77,12 @@ impl StateMachine for Groups {
         self.0.values_mut().for_each(|group| group.transaction_ended(producer, epoch, ending));
     }
 
-    fn first_needed(&self) -> Option<Offset> {
-        self.0.values().filter_map(|group| group.undecided.first()).min()
+    fn begin_rewrite(&mut self) -> Option<Offset> {
+        self.0.values_mut().filter_map(Group::begin_rewrite).min()
+    }
+
+    fn end_rewrite(&mut self, from: Option<Offset>) {
+        self.0.values_mut().for_each(|group| group.offsets.end_copies(from));
     }
 
     fn loaded(&mut self, turn: &mut Turn<'_>) {
@@ -263,7 +267,10 @@ fn is_void(group: &Group) -> bool {
 
 fn live_records(group: &Group) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ {
     let own = group.stored.iter().map(|value| (group_key(&group.id), value.to_vec()));
-    let offsets = group.offsets.iter().map(|(topic, partition, committed)| {
+    // See `Group::begin_rewrite`.
+    let offsets =
+        group.offsets.iter().filter(|(topic, partition, _)| !group.undecided.contains(topic, *partition));
+    let offsets = offsets.map(|(topic, partition, committed)| {
         (offset_key(&group.id, topic, partition), committed.value.encode())
     });
     own.chain(offsets)

@@ -13,9 +13,17 @@ pub struct Committed {
     pub at: Offset,
 }
 
+/// What is known of a partition.
+#[derive(Debug)]
+struct Known {
+    committed: Committed,
+    /// It is part of a rewrite that is on its way.
+    is_copied: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct Offsets {
-    topics: BTreeMap<Arc<str>, BTreeMap<i32, Committed>>,
+    topics: BTreeMap<Arc<str>, BTreeMap<i32, Known>>,
     /// Commits on their way, by partition.
     pending: BTreeMap<(Arc<str>, i32), u32>,
 }
@@ -26,12 +34,12 @@ impl Offsets {
     }
 
     pub fn get(&self, topic: &str, partition: i32) -> Option<&Committed> {
-        self.topics.get(topic)?.get(&partition)
+        self.topics.get(topic)?.get(&partition).map(|known| &known.committed)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, &Committed)> {
         self.topics.iter().flat_map(|(topic, partitions)| {
-            partitions.iter().map(move |(partition, committed)| (topic, *partition, committed))
+            partitions.iter().map(move |(partition, known)| (topic, *partition, &known.committed))
         })
     }
 
@@ -42,11 +50,26 @@ impl Offsets {
     /// Takes in a record at this place of the log.
     pub fn put(&mut self, topic: &Arc<str>, partition: i32, committed: Committed) {
         let partitions = self.topics.entry(Arc::clone(topic)).or_default();
-        match partitions.get_mut(&partition) {
-            Some(known) if known.at > committed.at => {}
-            Some(known) => *known = committed,
-            None => {
-                partitions.insert(partition, committed);
+        let is_older = partitions.get(&partition).is_some_and(|known| known.committed.at > committed.at);
+        if !is_older {
+            partitions.insert(partition, Known { committed, is_copied: false });
+        }
+    }
+
+    /// These are about to be written again.
+    pub fn begin_copies(&mut self, is_copied: impl Fn(&Arc<str>, i32) -> bool) {
+        for (topic, partitions) in &mut self.topics {
+            partitions.iter_mut().for_each(|(number, known)| known.is_copied = is_copied(topic, *number));
+        }
+    }
+
+    /// They were written again, from this offset of the log on, or were not.
+    pub fn end_copies(&mut self, from: Option<Offset>) {
+        for known in self.topics.values_mut().flat_map(BTreeMap::values_mut) {
+            if core::mem::take(&mut known.is_copied)
+                && let Some(from) = from
+            {
+                known.committed.at = known.committed.at.max(from);
             }
         }
     }
@@ -54,7 +77,7 @@ impl Offsets {
     /// Takes in a tombstone at this place of the log.
     pub fn remove(&mut self, topic: &str, partition: i32, at: Offset) {
         let Some(partitions) = self.topics.get_mut(topic) else { return };
-        if partitions.get(&partition).is_some_and(|known| known.at < at) {
+        if partitions.get(&partition).is_some_and(|known| known.committed.at < at) {
             partitions.remove(&partition);
         }
         if partitions.is_empty() {

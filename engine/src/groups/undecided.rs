@@ -4,6 +4,7 @@
 use super::offsets::Committed;
 use crate::batch::Ending;
 use crate::ids::Offset;
+use crate::planted::{Bug, is_planted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,10 +39,16 @@ impl Undecided {
         self.0.values().any(|of| of.offsets.contains_key(&place))
     }
 
+    /// What is undecided, by partition: where its record is.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, i32, Offset)> {
+        let all = self.0.values().flat_map(|of| &of.offsets);
+        all.map(|((topic, partition), (_, committed))| (topic, *partition, committed.at))
+    }
+
     /// The first record that is needed to know them again.
-    pub fn first(&self) -> Option<Offset> {
-        let all = self.0.values().flat_map(|of| of.offsets.values());
-        all.map(|(_, committed)| committed.at).min()
+    #[cfg(test)]
+    fn first(&self) -> Option<Offset> {
+        self.iter().map(|(.., at)| at).min()
     }
 
     /// An append of this producer's offsets begins.
@@ -67,6 +74,7 @@ impl Undecided {
         for (place, committed) in offsets {
             match ended {
                 Some(Ending::Commit) => counting.push((place, committed)),
+                None if is_planted(Bug::PendingOffsetShown) => counting.push((place, committed)),
                 Some(Ending::Abort) => {}
                 None => of.put(place, epoch, committed),
             }

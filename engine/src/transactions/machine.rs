@@ -15,6 +15,7 @@ use crate::clock::Now;
 use crate::coordinator::fields::BadRecord;
 use crate::coordinator::{AppendError, InTransaction, KeyValue, Output, StateMachine, Unready};
 use crate::ids::Offset;
+use crate::planted::{Bug, is_planted};
 use crate::port::RequestId;
 use std::sync::Arc;
 
@@ -79,6 +80,7 @@ impl StateMachine for TransactionalIds {
             self.ids.iter().filter_map(state_of).filter(|(_, state)| state.is_open()).collect();
         for (id, state) in open {
             match state {
+                State::Prepare(_) if is_planted(Bug::PreparedForgotten) => {}
                 State::Prepare(_) => end::send_markers(&mut self.ids, &id, turn),
                 _ => end::watch(&mut self.ids, &id, turn),
             }

@@ -23,6 +23,7 @@ pub mod metadata;
 pub mod record;
 pub mod request;
 pub mod room;
+pub mod rounds;
 pub mod state;
 pub mod transaction;
 pub mod words;

@@ -143,3 +143,77 @@ fn history_that_a_pending_offset_needs_is_kept() {
     world.fail_over();
     assert_eq!(world.offset_of("g"), 9);
 }
+
+/// Until a batch is written that no request asked for: all that lives, again.
+fn until_a_rewrite_begins(world: &mut World) {
+    world.commits_at_once = false;
+    let mut offset = 0;
+    while world.appends.is_empty() {
+        world.commit(nobody("other"), offset);
+        offset += 1;
+        world.commit_first();
+    }
+}
+
+fn with_short_history() -> World {
+    World::with(GroupConfig {
+        initial_rebalance_delay_ms: 0,
+        history_bytes_min: 8 << 10,
+        ..GroupConfig::default()
+    })
+}
+
+#[test]
+fn a_marker_that_comes_while_history_is_written_again_frees_no_record_that_counts_by_it() {
+    for (ending, offset) in [(Ending::Commit, 9), (Ending::Abort, 5)] {
+        let mut world = with_short_history();
+        world.commit(nobody("g"), 5);
+        world.ask(commit_in(nobody("g"), 9));
+        until_a_rewrite_begins(&mut world);
+        world.end(ending);
+        world.commits_at_once = true;
+        world.commit_all();
+        assert_eq!(world.offset_of("g"), offset);
+        world.fail_over();
+        assert_eq!(world.offset_of("g"), offset);
+    }
+}
+
+#[test]
+fn what_is_written_again_is_not_newer_than_an_offset_that_was_pending_before() {
+    for (ending, offset) in [(Ending::Commit, 9), (Ending::Abort, 5)] {
+        let mut world = with_short_history();
+        world.commit(nobody("g"), 5);
+        for _ in 0..3 {
+            world.ask(commit_in(nobody("g"), 9));
+            until_a_rewrite_begins(&mut world);
+            world.commits_at_once = true;
+            world.commit_all();
+            world.fail_over();
+            assert_eq!(world.offset_of("g"), 5, "nothing is decided");
+        }
+        world.end(ending);
+        world.fail_over();
+        assert_eq!(world.offset_of("g"), offset);
+    }
+}
+
+#[test]
+fn an_offset_that_is_always_undecided_somewhere_keeps_no_history_for_ever() {
+    let mut world = with_short_history();
+    world.commit(nobody("g"), 5);
+    for offset in 0..3_000 {
+        // Decided and undecided by turns, while its committed offset stays as old as it is.
+        if offset % 2 == 0 {
+            world.ask(commit_in(nobody("g"), 9));
+        } else {
+            world.end(Ending::Abort);
+        }
+        world.commit(nobody("other"), offset);
+        let bytes: usize = world.log.iter().map(|(_, batch)| batch.len()).sum();
+        assert!(bytes < 40 << 10, "{bytes} bytes after {offset}");
+    }
+    world.end(Ending::Abort);
+    world.fail_over();
+    assert_eq!((world.offset_of("g"), world.offset_of("other")), (5, 2_999));
+}
