@@ -3,7 +3,7 @@
 
 use engine::planted::{ALL, Bug, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tests::sim::{run, scenes, transaction_scenes};
+use tests::sim::{run, run_with, scenes, transaction_scenes};
 
 const SEEDS_MAX: u64 = 200;
 
@@ -25,6 +25,9 @@ fn act(bug: Bug, seed: u64) {
         Bug::AmnesiacBelieved => scenes::an_amnesiac_is_asked(seed),
         Bug::StableAboveOpen | Bug::AbortedForgotten | Bug::LateBatchTaken | Bug::OpenProducerForgotten => {
             transaction_scenes::decided(seed, 1)
+        }
+        Bug::PreparedForgotten | Bug::PendingOffsetShown | Bug::PendingTrimmed => {
+            drop(run_with(seed, 1, false, true));
         }
         other => drop(run(seed, nodes_for(other), false)),
     }

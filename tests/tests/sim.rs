@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 use tests::sim::Counts;
-use tests::sim::soak::{name_seed_in_panics, replay_command, run_named, soak};
+use tests::sim::soak::{name_seed_in_panics, replay_command, run_named, run_transacting, soak, soak_by};
 
 const SEEDS: u64 = 2_000;
 /// Clusters cost four and eight times a node's time.
@@ -167,6 +167,32 @@ const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
     "groups: refused: RebalanceInProgress",
 ];
 
+/// Runs with transactional loops, of a lone node and of three.
+const TRANSACTING: u64 = 16;
+const TRANSACTING_OF_THREE: u64 = 8;
+const MUST_HAPPEN_TO_TRANSACTIONS: &[&str] = &[
+    "transactions: Commit answered",
+    "transactions: Abort answered",
+    "transactions: ended after a failover",
+    "transactions: committed records read",
+    "transactions: aborted records passed over",
+    "transactions: stable offset below the watermark",
+    "transactions: offsets written",
+    "transactions: a loop was exactly once",
+    "transactions: aborted with batches under way",
+    "transactions: client crashed",
+    "transactions: client stalled",
+    "transactions: coordinator read its transactions back",
+    "transactions: history freed",
+    "transactions: errand to another node",
+    "transactions: markers sent again",
+    "transactions: marker Done",
+    "transactions: refused: ConcurrentTransactions",
+    "transactions: refused: CoordinatorLoadInProgress",
+    "transactions: refused: NotCoordinator",
+    "transactions: refused: ProducerFenced",
+];
+
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -194,6 +220,22 @@ fn thousands_of_seeds_hold_every_promise() {
     clusters.merge(&hold_every_promise(SEEDS_OF_FIVE, 5));
     let missing = clusters.missing(MUST_HAPPEN_IN_CLUSTERS);
     assert!(missing.is_empty(), "never happened in clusters: {missing:?}");
+}
+
+/// The night has more of them: `duramen-sim soak --transactions`.
+#[test]
+fn seeds_with_transactions_hold_every_promise() {
+    name_seed_in_panics();
+    let mut counts = Counts::default();
+    for (seeds, nodes) in [(TRANSACTING, 1), (TRANSACTING_OF_THREE, 3)] {
+        let run = |seed| run_transacting(seed, nodes, false);
+        let soaked = soak_by(run, 0..seeds, threads(), || {}, |_| {});
+        assert!(soaked.failed.is_empty(), "seeds of {nodes} with --transactions failed: {:?}", soaked.failed);
+        counts.merge(&soaked.counts);
+    }
+    println!("{counts}");
+    let missing = counts.missing(MUST_HAPPEN_TO_TRANSACTIONS);
+    assert!(missing.is_empty(), "never happened: {missing:?}");
 }
 
 #[test]

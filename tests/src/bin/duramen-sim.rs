@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use engine::planted::{ALL, Bug, plant};
 use std::time::Instant;
-use tests::sim::soak::{name_seed_in_panics, run_named, soak};
+use tests::sim::soak::{name_seed_in_panics, run_named, run_transacting, soak_by};
 
 /// The deterministic simulator of Duramen: one seed, one world, one trace.
 #[derive(Parser)]
@@ -21,6 +21,9 @@ enum What {
         /// Nodes of the cluster: 1, 3 or 5.
         #[arg(long, default_value_t = 1)]
         nodes: usize,
+        /// With transactional loops, too: another run of the seed.
+        #[arg(long)]
+        transactions: bool,
     },
     /// Runs `count` seeds from `first` on and prints how often each event happened.
     Soak {
@@ -34,6 +37,9 @@ enum What {
         /// Threads; each seed runs in one.
         #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
         threads: usize,
+        /// With transactional loops, too.
+        #[arg(long)]
+        transactions: bool,
         /// Plants a bug first (see `engine::planted`), to see whether it is caught.
         #[arg(long)]
         bug: Option<String>,
@@ -49,15 +55,19 @@ fn named(name: &str) -> Bug {
 fn main() {
     name_seed_in_panics();
     match Options::parse().what {
-        What::Replay { seed, nodes } => {
-            let outcome = run_named(seed, nodes, true);
+        What::Replay { seed, nodes, transactions } => {
+            let run = if transactions { run_transacting } else { run_named };
+            let outcome = run(seed, nodes, true);
             println!("{}", outcome.counts);
             println!("seed {seed} is fine; trace {:016x}, {} lines", outcome.trace_hash, outcome.trace_lines);
         }
-        What::Soak { first, count, nodes, threads, bug } => {
+        What::Soak { first, count, nodes, threads, transactions, bug } => {
             let begun = Instant::now();
             let bug = bug.map(|name| named(&name));
-            let soaked = soak(first..first + count, nodes, threads, || plant(bug), |_| {});
+            let run = |seed| {
+                if transactions { run_transacting(seed, nodes, false) } else { run_named(seed, nodes, false) }
+            };
+            let soaked = soak_by(run, first..first + count, threads, || plant(bug), |_| {});
             println!("{}", soaked.counts);
             println!("{}", soaked.summary(nodes, begun.elapsed()));
             if !soaked.failed.is_empty() {

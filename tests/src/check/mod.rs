@@ -10,12 +10,14 @@ pub mod partition;
 #[cfg(test)]
 mod tests;
 pub mod topics;
+pub mod transactions;
 
 pub use attempts::{Attempt, Attempts, Uid};
 pub use damage::{DamageLedger, Hole};
 pub use groups::GroupsModel;
 pub use partition::{Fetched, PartitionModel};
 pub use topics::Topics;
+pub use transactions::TransactionsModel;
 
 use engine::control::View;
 use engine::ids::{JournalId, PartitionId, Term};
@@ -29,6 +31,7 @@ pub struct Model {
     pub topics: Topics,
     pub damage: DamageLedger,
     pub groups: GroupsModel,
+    pub transactions: TransactionsModel,
     /// The newest term that each journal was led in.
     pub newest_terms: BTreeMap<JournalId, Term>,
     /// Answers come from several nodes.

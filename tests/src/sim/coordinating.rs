@@ -1,25 +1,26 @@
-//! The coordinator of a simulated shard.
+//! The coordinators of a simulated shard.
 
 use engine::control::View;
-use engine::coordinator::{Host, host};
-use engine::groups::{GroupConfig, GroupWords, Groups};
+use engine::coordinator::{Host, StateMachine, Vocabulary, host};
+use engine::groups::{GroupConfig, Groups};
+use engine::transactions::{TransactionConfig, TransactionalIds};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub(super) type HostInput = host::Input<GroupWords>;
-pub(super) type HostOutput = host::Output<GroupWords>;
+pub(super) type HostInput<M> = host::Input<<M as StateMachine>::Words>;
+pub(super) type HostOutput<M> = host::Output<<M as StateMachine>::Words>;
 
-/// A shard's host of groups, and what comes to it.
-pub struct Coordinating {
-    pub(super) host: Host<Groups>,
-    pub(super) inputs: VecDeque<HostInput>,
+/// A shard's host of one kind of coordinator, and what comes to it.
+pub struct Coordinating<M: StateMachine> {
+    pub(super) host: Host<M>,
+    pub(super) inputs: VecDeque<HostInput<M>>,
     pub(super) is_due: bool,
     /// What it followed last: metadata, and the count of changes of leaders.
     pub(super) followed: (Arc<View>, u64),
 }
 
 /// Timers as short as a run; nothing expires, however a clock jumps.
-fn config() -> GroupConfig {
+fn groups_config() -> GroupConfig {
     GroupConfig {
         session_timeout_min_ms: 100,
         initial_rebalance_delay_ms: 30,
@@ -30,13 +31,33 @@ fn config() -> GroupConfig {
     }
 }
 
-impl Default for Coordinating {
-    fn default() -> Self {
+fn transactions_config() -> TransactionConfig {
+    TransactionConfig {
+        id_expiration_ms: i64::MAX,
+        history_bytes_min: 8 << 10,
+        ..TransactionConfig::default()
+    }
+}
+
+impl<M: StateMachine> Coordinating<M> {
+    fn new(config: <M::Words as Vocabulary>::Config) -> Self {
         Self {
-            host: Host::new(config()),
+            host: Host::new(config),
             inputs: VecDeque::new(),
             is_due: false,
             followed: (Arc::default(), 0),
         }
+    }
+}
+
+impl Coordinating<Groups> {
+    pub fn of_groups() -> Self {
+        Self::new(groups_config())
+    }
+}
+
+impl Coordinating<TransactionalIds> {
+    pub fn of_transactions() -> Self {
+        Self::new(transactions_config())
     }
 }

@@ -25,7 +25,7 @@ const FAULTS_ALONE: usize = 6;
 
 impl Run {
     pub(super) fn work_of_groups(&mut self) {
-        if self.model.groups.is_empty() {
+        if self.model.groups.is_empty() && !self.world.transacts {
             return;
         }
         let nodes = self.world.nodes.len();

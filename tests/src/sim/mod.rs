@@ -1,16 +1,21 @@
 //! The simulated world: disks, clocks and nodes in one thread, from one seed.
 
 mod bad_tail;
+pub mod carried;
+mod cast;
 pub mod cluster;
 pub mod coordinating;
 mod coordinators;
 pub mod counts;
 mod decay;
 pub mod disk;
+mod ends;
+mod errands;
 pub mod events;
 pub mod faults;
 mod group_faults;
 mod honesty;
+mod joins;
 pub mod narrate;
 pub mod network;
 pub mod node;
@@ -32,6 +37,6 @@ pub mod transaction_scenes;
 pub mod world;
 
 pub use counts::Counts;
-pub use run::{Outcome, run};
+pub use run::{Outcome, run, run_with};
 pub use trace::Trace;
 pub use world::{Happening, World, WorldOptions};

@@ -1,15 +1,18 @@
 //! One simulated node: its disk, which outlives its processes, and its shards while one runs.
 
+use super::carried::Carried;
 use super::coordinating::Coordinating;
 use super::disk::SimDisk;
 use super::promises::Promises;
 use engine::clock::Now;
 use engine::control::View;
 use engine::disk::BufferPool;
+use engine::groups::Groups;
 use engine::ids::{Index, JournalId, NodeId, ShardId, Term};
 use engine::register::{Meeting, Met};
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
+use engine::transactions::TransactionalIds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,7 +37,8 @@ pub struct ShardSlot {
     pub is_stopped: bool,
     /// The newest view that it was given.
     pub view: Arc<View>,
-    pub(super) groups: Coordinating,
+    pub(super) groups: Coordinating<Groups>,
+    pub(super) transactions: Coordinating<TransactionalIds>,
 }
 
 pub struct Node {
@@ -68,6 +72,8 @@ pub struct Node {
     pub leaders: BTreeMap<JournalId, (Term, Option<NodeId>)>,
     /// Grows whenever one was told.
     pub leader_changes: u64,
+    /// What its process does for transactions.
+    pub(super) carried: Carried,
 }
 
 impl Node {
@@ -90,6 +96,7 @@ impl Node {
             wipes: 0,
             leaders: BTreeMap::new(),
             leader_changes: 0,
+            carried: Carried::default(),
         }
     }
 
@@ -115,6 +122,7 @@ impl Node {
         self.was_ready = false;
         self.published = Index::NONE;
         self.leaders.clear();
+        self.carried = Carried::default();
         // A monotonic clock starts anywhere.
         self.mono_base_ns = mix(seed ^ self.run) >> 20;
         for shard in 0..shards {
@@ -127,7 +135,8 @@ impl Node {
                 is_ready: false,
                 is_stopped: false,
                 view: Arc::default(),
-                groups: Coordinating::default(),
+                groups: Coordinating::of_groups(),
+                transactions: Coordinating::of_transactions(),
             });
         }
     }

@@ -1,7 +1,8 @@
 //! One run: a seed's world with its clients and faults, from the first start to the last check.
 
-use super::disk::FaultKind;
-use super::disk::tamper::Copied;
+use super::carried::TransactionAnswer;
+use super::cast::{add_groups, add_transactions, clients};
+use super::disk::{FaultKind, tamper::Copied};
 use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
@@ -9,15 +10,10 @@ use super::tamper::{self, OldCopy};
 use super::world::{Happening, World, WorldOptions};
 use super::{Counts, bad_tail, decay, events, rot};
 use crate::check::Model;
-use crate::workload::admin::Admin;
-use crate::workload::fetcher::Fetcher;
-use crate::workload::groups::clients as groups_clients;
-use crate::workload::producer::Producer;
-use crate::workload::verifier::Verifier;
 use crate::workload::{Client, Ctx, Desk, Place};
 use engine::groups;
 use engine::ids::{Index, JournalId};
-use engine::port::{Acks, Fatal, Output, RequestId};
+use engine::port::{Fatal, Output, RequestId};
 use engine::rng::Rng;
 
 const MS: u64 = 1_000_000;
@@ -90,7 +86,12 @@ pub(super) struct Run {
 
 /// Runs a seed with so many nodes; panics with the first property that is violated.
 pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
-    let mut run = Run::new(seed, nodes, print);
+    run_with(seed, nodes, print, false)
+}
+
+/// The same; with transactions it is another run.
+pub fn run_with(seed: u64, nodes: usize, print: bool, transacts: bool) -> Outcome {
+    let mut run = Run::new(seed, nodes, print, transacts);
     (0..nodes).for_each(|node| run.world.start(node));
     run.work();
     run.work_of_groups();
@@ -114,7 +115,7 @@ pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
 }
 
 impl Run {
-    fn new(seed: u64, nodes: usize, print: bool) -> Self {
+    fn new(seed: u64, nodes: usize, print: bool, transacts: bool) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed_0000);
         let options = WorldOptions {
             seed,
@@ -130,9 +131,12 @@ impl Run {
         // What rots in a lone node may be what groups were promised.
         let rots = plan.iter().any(|planned| planned.fault == Fault::Rot);
         if !rots && (nodes > 1 || rng.one_in(LONE_NODES_PER_GROUPS)) {
-            let verifier = clients.pop().expect("the last");
-            clients.extend(groups_clients(&mut rng));
-            clients.push(verifier);
+            add_groups(&mut clients, &mut rng);
+        }
+        // What was transacted may rot away, too.
+        if transacts && (nodes > 1 || !rots) {
+            world.transacts = true;
+            add_transactions(&mut clients, &mut rng);
         }
         (0..clients.len()).for_each(|client| world.wake_after(rng.below(MS), client as u64));
         let is_tampered_with = plan.iter().any(|planned| planned.fault == Fault::Tampered);
@@ -209,8 +213,12 @@ impl Run {
     fn verify(&mut self) {
         self.desk.is_verifying = true;
         self.model.groups.look_again();
+        self.model.transactions.look_again();
         self.until("all logs are read", |run| run.clients.last().expect("the verifier").is_settled());
         self.until("committed offsets are looked at", |run| run.model.groups.are_looked_at());
+        self.until("transactions are looked at", |run| {
+            !run.world.transacts || run.model.transactions.is_read()
+        });
         self.desk.is_verifying = false;
     }
 
@@ -302,6 +310,9 @@ impl Run {
             Happening::GroupAnswer { node, shard, request, answer } => {
                 self.group_answer(Place { node, shard }, request, answer);
             }
+            Happening::TransactionAnswer { node, shard, request, answer } => {
+                self.transaction_answer(Place { node, shard }, request, answer);
+            }
             Happening::Event { node, event, .. } => {
                 self.safety.event(node, &event);
                 events::check(&event, &mut self.model, &mut self.world.counts);
@@ -363,6 +374,12 @@ impl Run {
     fn group_answer(&mut self, from: Place, request: RequestId, answer: groups::Answer) {
         if let Some(client) = self.desk.answered(request) {
             self.with_client(client, |client, ctx| client.group_answer(ctx, from, request, answer));
+        }
+    }
+
+    fn transaction_answer(&mut self, from: Place, request: RequestId, answer: TransactionAnswer) {
+        if let Some(client) = self.desk.answered(request) {
+            self.with_client(client, |client, ctx| client.transaction_answer(ctx, from, request, answer));
         }
     }
 
@@ -592,21 +609,4 @@ impl Run {
         let after_ns = 20 * MS + self.rng.below(SECOND);
         self.wake_node_after(node, after_ns, WAKE_WALL_BACK);
     }
-}
-
-/// The clients of a run; the verifier is the last.
-fn clients(rng: &mut Rng) -> Vec<Box<dyn Client>> {
-    let mut clients: Vec<Box<dyn Client>> = vec![Box::new(Admin::default())];
-    for _ in 0..1 + rng.below(3) {
-        clients.push(Box::new(Producer::new(Acks::All, true)));
-    }
-    for _ in 0..1 + rng.below(3) {
-        let acks = [Acks::All, Acks::Leader, Acks::None][rng.below(3) as usize];
-        clients.push(Box::new(Producer::new(acks, false)));
-    }
-    for _ in 0..1 + rng.below(3) {
-        clients.push(Box::new(Fetcher::default()));
-    }
-    clients.push(Box::new(Verifier::default()));
-    clients
 }

@@ -1,6 +1,6 @@
 //! Many seeds over the cores at hand; each seed runs in one thread.
 
-use super::{Counts, Outcome, run};
+use super::{Counts, Outcome, run, run_with};
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 thread_local! {
     static SEED: Cell<Option<(u64, usize)>> = const { Cell::new(None) };
+    static TRANSACTS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The command that shows what a seed does.
@@ -23,7 +24,8 @@ pub fn name_seed_in_panics() {
     std::panic::set_hook(Box::new(move |info| {
         before(info);
         if let Some((seed, nodes)) = SEED.get() {
-            eprintln!("seed {seed} failed; replay it with:\n    {}", replay_command(seed, nodes));
+            let with = if TRANSACTS.get() { " --transactions" } else { "" };
+            eprintln!("seed {seed} failed; replay it with:\n    {}{with}", replay_command(seed, nodes));
         }
     }));
 }
@@ -33,6 +35,16 @@ pub fn run_named(seed: u64, nodes: usize, print: bool) -> Outcome {
     SEED.set(Some((seed, nodes)));
     let outcome = run(seed, nodes, print);
     SEED.set(None);
+    outcome
+}
+
+/// The same with transactional loops, which is another run.
+pub fn run_transacting(seed: u64, nodes: usize, print: bool) -> Outcome {
+    SEED.set(Some((seed, nodes)));
+    TRANSACTS.set(true);
+    let outcome = run_with(seed, nodes, print, true);
+    SEED.set(None);
+    TRANSACTS.set(false);
     outcome
 }
 
@@ -56,6 +68,17 @@ pub fn soak(
     begin: impl Fn() + Sync,
     progress: impl Fn(u64) + Sync,
 ) -> Soaked {
+    soak_by(|seed| run_named(seed, nodes, false), seeds, threads, begin, progress)
+}
+
+/// The same, with any way to run a seed.
+pub fn soak_by(
+    run: impl Fn(u64) -> Outcome + Sync,
+    seeds: Range<u64>,
+    threads: usize,
+    begin: impl Fn() + Sync,
+    progress: impl Fn(u64) + Sync,
+) -> Soaked {
     const FAILURES_MAX: usize = 3;
     let next = AtomicU64::new(seeds.start);
     let enough = AtomicBool::new(false);
@@ -69,7 +92,7 @@ pub fn soak(
                     if seed >= seeds.end || enough.load(Ordering::Relaxed) {
                         break;
                     }
-                    let outcome = catch_unwind(AssertUnwindSafe(|| run_named(seed, nodes, false)));
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run(seed)));
                     let mut soaked = soaked.lock().expect("no panic while it is held");
                     match outcome {
                         Ok(outcome) => soaked.add(&outcome),

@@ -3,6 +3,8 @@
 //! It drives the engine's shards as `net` does, and carries out their disk operations over the
 //! simulated disks. It knows no client and no rule; it reports what happened to its caller.
 
+use super::carried::Step;
+use super::carried::TransactionAnswer;
 use super::counts::Counts;
 use super::disk::{CutCounts, FaultKind, SimDisk};
 use super::narrate::{self, step_name};
@@ -48,6 +50,7 @@ pub(super) enum Due {
     Watch { way: Way, session: u64 },
     Groups { node: usize, run: u64, shard: u16 },
     GroupRequest { node: usize, run: u64, shard: u16, request: RequestId, body: groups::Request },
+    Transactions { node: usize, run: u64, shard: u16, step: Step },
     Wake(u64),
 }
 
@@ -68,6 +71,13 @@ pub enum Happening {
         shard: u16,
         request: RequestId,
         answer: groups::Answer,
+    },
+    /// The same, of a coordinator of transactions.
+    TransactionAnswer {
+        node: usize,
+        shard: u16,
+        request: RequestId,
+        answer: TransactionAnswer,
     },
     Event {
         node: usize,
@@ -99,6 +109,8 @@ pub struct World {
     pub network: Network,
     /// Nodes will lose their disks: what has one copy would be gone.
     pub loses_disks: bool,
+    /// There are coordinators of transactions.
+    pub transacts: bool,
     /// The highest commit index that any leader told.
     pub(super) committed: BTreeMap<JournalId, u64>,
     pub(super) schedule: Schedule<Due>,
@@ -116,6 +128,7 @@ impl World {
             counts: Counts::default(),
             network: Network::default(),
             loses_disks: false,
+            transacts: false,
             committed: BTreeMap::new(),
             schedule: Schedule::default(),
             rng: Rng::new(options.seed ^ 0x0057_4f52_4c44),
@@ -146,6 +159,7 @@ impl World {
             | Due::Enter { node, run, .. }
             | Due::Groups { node, run, .. }
             | Due::GroupRequest { node, run, .. }
+            | Due::Transactions { node, run, .. }
                 if self.nodes[node].run != run || !self.nodes[node].is_running() => {}
             Due::Disk { node, .. }
             | Due::Hangup { node, .. }
@@ -156,6 +170,7 @@ impl World {
             | Due::Enter { node, .. }
             | Due::Groups { node, .. }
             | Due::GroupRequest { node, .. }
+            | Due::Transactions { node, .. }
                 if self.nodes[node].paused_until_ns > self.now_ns =>
             {
                 self.schedule.add(self.nodes[node].paused_until_ns, due);
@@ -164,7 +179,7 @@ impl World {
             Due::Tick { node, run, shard } => {
                 self.schedule.add(self.now_ns + TICK_NS, Due::Tick { node, run, shard });
                 self.input(node, shard, Input::Tick);
-                self.tick_host(node, shard);
+                self.tick_hosts(node, shard);
             }
             Due::Turn { node, shard, .. } => self.turn_end(node, shard),
             Due::View { node, shard, view, .. } => self.give_view(node, shard, view),
@@ -173,7 +188,8 @@ impl World {
             }
             Due::Enter { node, entry, .. } => self.input(node, 0, Input::Enter(entry)),
             Due::Hangup { node, peer, .. } => self.hang_up(node, peer),
-            Due::Groups { node, shard, .. } => self.run_host(node, shard),
+            Due::Groups { node, shard, .. } => self.run_host::<groups::Groups>(node, shard),
+            Due::Transactions { node, shard, step, .. } => self.do_step(node, shard, step),
             Due::GroupRequest { node, shard, request, body, .. } => {
                 self.group_request(node, shard, request, body);
             }
@@ -252,7 +268,7 @@ impl World {
         self.nodes[node].is_stopping = true;
         for shard in 0..self.nodes[node].shards.len() {
             if self.nodes[node].is_running() {
-                self.stop_host(node, shard as u16);
+                self.stop_hosts(node, shard as u16);
             }
             if self.nodes[node].is_running() {
                 self.input(node, shard as u16, Input::Stop);
@@ -344,7 +360,7 @@ impl World {
         let slot = &mut self.nodes[node].shards[shard as usize];
         if view.version > slot.view.version {
             slot.view = Arc::clone(&view);
-            self.wake_host(node, shard);
+            self.wake_hosts(node, shard);
         }
         self.input(node, shard, Input::View(view));
     }
@@ -410,9 +426,14 @@ impl World {
             }
             Output::Formation { to, report } => self.send_report(node, to, &report),
             Output::Leader { journal, term, leader, .. } => self.leader_known(node, journal, term, leader),
-            Output::Errand { .. } | Output::ErrandDone { .. } => panic!("nobody sends errands here"),
+            Output::Errand { from, id, lane, errand } => {
+                self.errand_of_peer(node, shard, (from, id), lane, errand);
+            }
+            Output::ErrandDone { id, answer } => self.errand_done(node, shard, id, answer),
             Output::Health(_) => {}
             Output::Room => self.happened.push(Happening::Room { node, shard }),
+            Output::Marked { request, slot, answer }
+                if self.is_marked(node, shard, request, slot, answer) => {}
             output if self.is_hosts(node, shard, &output) => {}
             answer @ (Output::Produced { .. }
             | Output::Fetched { .. }
@@ -428,7 +449,7 @@ impl World {
     fn leader_known(&mut self, node: usize, journal: JournalId, term: Term, leader: Option<NodeId>) {
         self.nodes[node].learn(journal, term, leader);
         for shard in 0..self.nodes[node].shards.len() as u16 {
-            self.wake_host(node, shard);
+            self.wake_hosts(node, shard);
         }
     }
 

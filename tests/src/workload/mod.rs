@@ -2,16 +2,20 @@
 //! the model.
 
 pub mod admin;
+pub mod apart;
 pub mod batches;
+pub mod coordinators;
 pub mod fetcher;
 pub mod groups;
 pub mod producer;
+pub mod transactions;
 pub mod verifier;
 
 use crate::check::Model;
 use crate::sim::World;
+use crate::sim::carried::TransactionAnswer;
 use engine::control::View;
-use engine::groups::{Answer, OFFSETS_TOPIC, Request};
+use engine::groups::{Answer, Request};
 use engine::ids::PartitionId;
 use engine::port::{Input, Output, RequestId};
 use engine::rng::{Rng, mix};
@@ -55,6 +59,16 @@ pub trait Client {
     fn group_answer(&mut self, _: &mut Ctx<'_>, _: Place, request: RequestId, answer: Answer) {
         panic!("{request:?} was answered {answer:?}, which nobody asked for");
     }
+    /// The same of a coordinator of transactions.
+    fn transaction_answer(
+        &mut self,
+        _: &mut Ctx<'_>,
+        _: Place,
+        request: RequestId,
+        answer: TransactionAnswer,
+    ) {
+        panic!("{request:?} was answered {answer:?}, which nobody asked for");
+    }
     /// The node ended: answers will not come.
     fn lost(&mut self, ctx: &mut Ctx<'_>);
     /// Whether it does nothing while clients rest.
@@ -75,11 +89,17 @@ impl Ctx<'_> {
         request
     }
 
-    /// Asks a coordinator of groups. It is no operation of the run, which would be shorter for it.
-    pub fn ask_group(&mut self, to: Place, body: Request) -> RequestId {
+    /// A number for what is no operation of the run, which would be shorter for it.
+    pub fn number(&mut self, to: Place) -> RequestId {
         self.desk.next += 1;
         let request = RequestId(self.desk.next);
         self.desk.asked.insert(request, (self.client, to.node));
+        request
+    }
+
+    /// Asks a coordinator of groups.
+    pub fn ask_group(&mut self, to: Place, body: Request) -> RequestId {
+        let request = self.number(to);
         self.world.ask_group(to.node, to.shard, request, body);
         request
     }
@@ -131,7 +151,7 @@ impl Ctx<'_> {
         let all: Vec<PartitionId> = view
             .topics
             .values()
-            .filter(|topic| &*topic.name != OFFSETS_TOPIC)
+            .filter(|topic| !apart::is_apart(&topic.name))
             .flat_map(|topic| topic.partitions.iter().map(|partition| partition.id))
             .collect();
         (!all.is_empty()).then(|| all[self.rng.below(all.len() as u64) as usize])

@@ -1,11 +1,11 @@
 //! The last client: when all others are done it reads every partition whole, and asks about
 //! offsets what it can then tell itself.
 
+use super::apart::is_apart;
 use super::fetcher::check_part;
 use super::{Client, Ctx};
 use engine::batch::records::Records;
 use engine::control::View;
-use engine::groups::OFFSETS_TOPIC;
 use engine::ids::{Offset, PartitionId};
 use engine::port::{Answer, Fetch, FetchPartition, Input, Isolation, Output, Query, QueryKind, Refusal};
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ impl Verifier {
     fn begin(&mut self, ctx: &mut Ctx<'_>) {
         let view = ctx.view().expect("asked before");
         ctx.model.topics.check(&view);
-        let topics = view.topics.values().filter(|topic| &*topic.name != OFFSETS_TOPIC);
+        let topics = view.topics.values().filter(|topic| !is_apart(&topic.name));
         let all = topics.flat_map(|topic| topic.partitions.iter().map(|partition| partition.id));
         self.partitions = Some(all.filter(|id| !ctx.model.partition(*id).is_deleted).collect());
         self.step = None;

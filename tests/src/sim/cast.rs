@@ -1,0 +1,41 @@
+//! Who takes part in a run.
+
+use crate::workload::Client;
+use crate::workload::admin::Admin;
+use crate::workload::fetcher::Fetcher;
+use crate::workload::producer::Producer;
+use crate::workload::verifier::Verifier;
+use crate::workload::{groups, transactions};
+use engine::port::Acks;
+use engine::rng::Rng;
+
+/// The clients of a run; the verifier is the last.
+pub fn clients(rng: &mut Rng) -> Vec<Box<dyn Client>> {
+    let mut clients: Vec<Box<dyn Client>> = vec![Box::new(Admin::default())];
+    for _ in 0..1 + rng.below(3) {
+        clients.push(Box::new(Producer::new(Acks::All, true)));
+    }
+    for _ in 0..1 + rng.below(3) {
+        let acks = [Acks::All, Acks::Leader, Acks::None][rng.below(3) as usize];
+        clients.push(Box::new(Producer::new(acks, false)));
+    }
+    for _ in 0..1 + rng.below(3) {
+        clients.push(Box::new(Fetcher::default()));
+    }
+    clients.push(Box::new(Verifier::default()));
+    clients
+}
+
+/// The clients of some groups, before the verifier.
+pub fn add_groups(clients: &mut Vec<Box<dyn Client>>, rng: &mut Rng) {
+    let verifier = clients.pop().expect("the last");
+    clients.extend(groups::clients(rng));
+    clients.push(verifier);
+}
+
+/// Those of transactions.
+pub fn add_transactions(clients: &mut Vec<Box<dyn Client>>, rng: &mut Rng) {
+    let verifier = clients.pop().expect("the last");
+    clients.extend(transactions::clients(rng));
+    clients.push(verifier);
+}
