@@ -58,6 +58,8 @@ pub type Quotas = BTreeMap<QuotaEntity, QuotaRates>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     pub bytes_per_s: u64,
+    /// Counted for this user alone; else for all that have the client id, whoever they are.
+    pub per_user: bool,
     /// Counted for this client id alone; else for all of the user's together.
     pub per_client: bool,
 }
@@ -89,7 +91,9 @@ pub fn applied(quotas: &Quotas, user: &str, client: &str, kind: QuotaKind) -> Op
         |(user, client)| {
             let entity = QuotaEntity { user: user.clone(), client: client.clone() };
             let bytes_per_s = quotas.get(&entity)?.of(kind)?;
-            Some(Applied { bytes_per_s, per_client: *client != QuotaName::Absent })
+            let (per_user, per_client) = (*user != QuotaName::Absent, *client != QuotaName::Absent);
+            assert!(per_user || per_client, "a quota is somebody's");
+            Some(Applied { bytes_per_s, per_user, per_client })
         },
     )
 }
@@ -209,7 +213,8 @@ mod tests {
             let changes = [QuotaChange { kind: QuotaKind::Produce, bytes_per_s: Some(rate) }];
             assert_eq!(check(&quotas, &entity(user, client), &changes), Ok(()));
             change(&mut quotas, &entity(user, client), &changes);
-            let expected = Applied { bytes_per_s: rate, per_client: !client.is_empty() };
+            let expected =
+                Applied { bytes_per_s: rate, per_user: !user.is_empty(), per_client: !client.is_empty() };
             assert_eq!(applied(&quotas, "u", "c", QuotaKind::Produce), Some(expected));
             assert_eq!(applied(&quotas, "u", "c", QuotaKind::Fetch), None);
         }

@@ -121,6 +121,18 @@ fn node(node: NodeId, ca: &Path, hosts: &[String], valid_for: Duration) -> Resul
         authority.trust_domain
     );
     let _ = writeln!(advice, "  --tls-folder {dir} --listener SSL=SSL://{host}:9192");
+    let _ = writeln!(advice, "Clients that prove who they are by a password (SASL_SSL) or by a certificate:");
+    let _ = writeln!(
+        advice,
+        "  --tls-folder {dir} --listener SASL_SSL=SASL_SSL://{host}:9292 --super-user User:admin"
+    );
+    let _ =
+        writeln!(advice, "  duramen user create admin --password-file FILE   (on the node's own machine)");
+    let _ = writeln!(
+        advice,
+        "  --tls-folder {dir} --listener SSL=SSL://{host}:9192 --set ssl.client.auth=required --super-user User:CN=admin"
+    );
+    let _ = writeln!(advice, "Links to other nodes within TLS: --peer-tls require, on every node.");
     let _ = writeln!(
         advice,
         "The same command makes it anew: replace the files, a running node takes them within 10 s."

@@ -46,6 +46,8 @@ pub struct BrokerRow {
     pub replicas: usize,
     /// `None` when it did not answer.
     pub space: Option<Space>,
+    /// Until its node's certificate ends, where it has one; less than 0 behind that.
+    pub certificate_days: Option<i64>,
 }
 
 #[derive(Serialize, Clone, Copy)]
@@ -132,6 +134,7 @@ impl ClusterReport {
             "of",
         ];
         text.push_str(&out::table(header, self.brokers.iter().map(BrokerRow::cells)));
+        text.push_str(&self.certificates());
         if !self.journals.is_empty() {
             text.push_str("\n\n");
             text.push_str(&health::table(&self.journals));
@@ -146,6 +149,20 @@ impl ClusterReport {
         text.push_str("\n\nwhat is wrong:\n\n");
         text.push_str(&list(&self.findings, now_ms()));
         text
+    }
+}
+
+impl ClusterReport {
+    /// A line for each node that has one.
+    fn certificates(&self) -> String {
+        let days: BTreeMap<u32, i64> =
+            self.brokers.iter().filter_map(|row| Some((row.node, row.certificate_days?))).collect();
+        let line = |(node, days): (&u32, &i64)| match *days {
+            days if days < 0 => format!("the certificate of node {node} has expired"),
+            days => format!("the certificate of node {node} ends in {days} day(s)"),
+        };
+        let lines: Vec<String> = days.iter().map(line).collect();
+        if lines.is_empty() { String::new() } else { format!("\n\n{}", lines.join("\n")) }
     }
 }
 
@@ -217,6 +234,7 @@ impl BrokerRow {
             leads: partitions(metadata).filter(|one| one.leader_id == id).count(),
             replicas: partitions(metadata).filter(|one| one.replica_nodes.contains(&id)).count(),
             space: None,
+            certificate_days: None,
         }
     }
 
@@ -256,6 +274,7 @@ mod tests {
             leads: 1,
             replicas: 1,
             space,
+            certificate_days: None,
         };
         ClusterReport {
             cluster: "c".to_owned(),
@@ -305,6 +324,16 @@ mod tests {
         ]);
         assert_eq!(whats(&report), ["node_down", "newer"]);
         assert_eq!(report.findings[0].since_ms, Some(400));
+    }
+
+    #[test]
+    fn certificates_have_a_line_for_each_node_that_has_one() {
+        let mut report = report();
+        assert!(!report.text().contains("certificate"));
+        (report.brokers[0].certificate_days, report.brokers[1].certificate_days) = (Some(89), Some(-1));
+        let text = report.text();
+        assert!(text.contains("the certificate of node 1 ends in 89 day(s)\n"), "{text}");
+        assert!(text.contains("the certificate of node 3 has expired\n"), "{text}");
     }
 
     #[test]

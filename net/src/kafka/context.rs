@@ -9,6 +9,7 @@ use crate::kafka::hot::recompress::Recompressor;
 use crate::kafka::hot::record_check::RecordChecks;
 use crate::kafka::hot::sessions::Sessions;
 use crate::kafka::listener::Listener;
+use crate::kafka::request_context::RequestContext;
 use crate::shard::coordinating::{self, Marked};
 use crate::shard::hosting::Hosting;
 use crate::shard::results::{ControlResult, QueryResult, Question};
@@ -253,8 +254,8 @@ impl Context {
     }
 
     /// The same for a produce request, where its client has a quota.
-    pub fn charge_produce(&self, view: &View, client: &str, bytes: usize) -> Duration {
-        let quota = Quota::of(&view.quotas, client, QuotaKind::Produce);
+    pub fn charge_produce(&self, view: &View, asked: &RequestContext, bytes: usize) -> Duration {
+        let quota = Quota::of(&view.quotas, asked, QuotaKind::Produce);
         quota.map_or(Duration::ZERO, |quota| self.charge(&quota, bytes))
     }
 

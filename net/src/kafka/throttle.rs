@@ -1,12 +1,11 @@
 //! What clients have used of their quotas on this shard, and how long a connection that used too
 //! much is muted. Rates are per broker, as Kafka's are, and every shard is a broker.
 
+use super::request_context::RequestContext;
 use engine::collections::Map;
 use engine::control::quotas::{self, Applied, QuotaKind, Quotas};
 use std::time::Duration;
 
-/// All clients are this user until there is authentication; Kafka's name of it.
-pub const USER: &str = "ANONYMOUS";
 /// What may pass at once, as time at the quota's rate: one of Kafka's measuring windows.
 const BURST_NS: u64 = 1_000_000_000;
 /// The longest mute. Clients give a request that is not read up after 30 s (Java's default); what
@@ -20,15 +19,28 @@ const CLIENTS_MAX: usize = 10_000;
 pub struct Quota {
     kind: QuotaKind,
     bytes_per_s: u64,
-    /// `None` when all clients share it.
+    whose: Whose,
+}
+
+/// Who shares a quota: a user, a client id, or a user with a client id. What is none is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Whose {
+    user: Option<Box<str>>,
     client: Option<Box<str>>,
 }
 
 impl Quota {
-    /// The one for this client, if any.
-    pub fn of(quotas: &Quotas, client: &str, kind: QuotaKind) -> Option<Self> {
-        let Applied { bytes_per_s, per_client } = quotas::applied(quotas, USER, client, kind)?;
-        Some(Self { kind, bytes_per_s, client: per_client.then(|| client.into()) })
+    /// The one for this client, if any. A user is its name without its type, as Kafka's tools set it.
+    pub fn of(quotas: &Quotas, asked: &RequestContext, kind: QuotaKind) -> Option<Self> {
+        if quotas.is_empty() {
+            return None;
+        }
+        let principal = asked.peer.principal.as_str();
+        let (user, client) =
+            (principal.split_once(':').map_or(principal, |(_, name)| name), &*asked.client_id);
+        let Applied { bytes_per_s, per_user, per_client } = quotas::applied(quotas, user, client, kind)?;
+        let whose = Whose { user: per_user.then(|| user.into()), client: per_client.then(|| client.into()) };
+        Some(Self { kind, bytes_per_s, whose })
     }
 
     /// No answer need be larger: it would cost more than the longest mute.
@@ -39,11 +51,7 @@ impl Quota {
 }
 
 /// Until when what passed is paid for at the quota's rate: nanoseconds of the monotonic clock.
-#[derive(Debug, Default)]
-struct Meters {
-    shared: u64,
-    by_client: Map<Box<str>, u64>,
-}
+type Meters = Map<Whose, u64>;
 
 /// The meters of one shard.
 #[derive(Debug, Default)]
@@ -59,20 +67,17 @@ impl Throttles {
             QuotaKind::Produce => &mut self.produce,
             QuotaKind::Fetch => &mut self.fetch,
         };
-        let Some(client) = &quota.client else {
-            return pay(&mut meters.shared, quota.bytes_per_s, bytes, now_ns);
-        };
-        if let Some(paid_until_ns) = meters.by_client.get_mut(client) {
+        if let Some(paid_until_ns) = meters.get_mut(&quota.whose) {
             return pay(paid_until_ns, quota.bytes_per_s, bytes, now_ns);
         }
-        if meters.by_client.len() >= CLIENTS_MAX {
-            meters.by_client.retain(|_, paid_until_ns| *paid_until_ns > now_ns);
+        if meters.len() >= CLIENTS_MAX {
+            meters.retain(|_, paid_until_ns| *paid_until_ns > now_ns);
         }
         let mut paid_until_ns = 0;
         let throttle = pay(&mut paid_until_ns, quota.bytes_per_s, bytes, now_ns);
         // More that owe than are remembered: this one is throttled for this request alone.
-        if meters.by_client.len() < CLIENTS_MAX {
-            meters.by_client.insert(client.clone(), paid_until_ns);
+        if meters.len() < CLIENTS_MAX {
+            meters.insert(quota.whose.clone(), paid_until_ns);
         }
         throttle
     }
@@ -95,11 +100,61 @@ pub fn in_ms(throttle: Duration) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::request_context::Peer;
+    use engine::control::quotas::{QuotaEntity, QuotaName, QuotaRates};
+    use std::rc::Rc;
+    use std::sync::Arc;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn quota(client: Option<&str>) -> Quota {
-        Quota { kind: QuotaKind::Produce, bytes_per_s: 1_000, client: client.map(Into::into) }
+        let whose = Whose { user: Some("u".into()), client: client.map(Into::into) };
+        Quota { kind: QuotaKind::Produce, bytes_per_s: 1_000, whose }
+    }
+
+    #[test]
+    fn the_most_specific_quota_counts_and_is_counted_for_whom_it_is() {
+        let name = |text: &str| match text {
+            "" => QuotaName::Absent,
+            "*" => QuotaName::Default,
+            text => QuotaName::Named(text.to_owned()),
+        };
+        // Kafka's order, strongest first.
+        let order = [
+            ("bob", "app"),
+            ("bob", "*"),
+            ("bob", ""),
+            ("*", "app"),
+            ("*", "*"),
+            ("*", ""),
+            ("", "app"),
+            ("", "*"),
+        ];
+        let mut quotas = Quotas::new();
+        let asked = |principal: &str, client: &str| {
+            let mut asked = RequestContext::sample(0, 9);
+            let Peer { listener, address, .. } = &*asked.peer;
+            let (listener, address) = (Arc::clone(listener), *address);
+            asked.peer = Rc::new(Peer { principal: principal.to_owned(), listener, address });
+            asked.client_id = client.into();
+            asked
+        };
+        assert_eq!(Quota::of(&quotas, &asked("User:bob", "app"), QuotaKind::Fetch), None);
+        for (rate, (user, client)) in (1..).zip(order.into_iter().rev()) {
+            let entity = QuotaEntity { user: name(user), client: name(client) };
+            quotas.insert(entity, QuotaRates { fetch: Some(rate), produce: None });
+            let quota =
+                Quota::of(&quotas, &asked("User:bob", "app"), QuotaKind::Fetch).expect("there is one");
+            assert_eq!(quota.bytes_per_s, rate, "{user} {client}");
+            let whose = (quota.whose.user.is_some(), quota.whose.client.is_some());
+            assert_eq!(whose, (!user.is_empty(), !client.is_empty()), "{user} {client}");
+        }
+        // Who is not named falls to the defaults, and pays alone.
+        let other =
+            Quota::of(&quotas, &asked("User:CN=eve,O=x", "app2"), QuotaKind::Fetch).expect("there is one");
+        assert_eq!(other.bytes_per_s, 4);
+        assert_eq!(other.whose, Whose { user: Some("CN=eve,O=x".into()), client: Some("app2".into()) });
+        assert_eq!(Quota::of(&quotas, &asked("User:bob", "app"), QuotaKind::Produce), None);
     }
 
     #[test]
@@ -130,6 +185,6 @@ mod tests {
         for client in 0..2 * CLIENTS_MAX {
             throttles.charge(&quota(Some(&client.to_string())), 1, SECOND * (2 + client as u64));
         }
-        assert!(throttles.produce.by_client.len() <= CLIENTS_MAX);
+        assert!(throttles.produce.len() <= CLIENTS_MAX);
     }
 }

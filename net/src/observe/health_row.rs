@@ -10,6 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// `dura`: far above the tags that Kafka gives out one by one. In a request it asks for the findings, in
 /// the answer it holds them.
 const TAG: u32 = u32::from_be_bytes(*b"dura");
+/// `cert`: beside the findings, in the answer alone, where the node has a certificate: when that ends, seconds since
+/// 1970, as the metric tells it.
+const CERTIFICATE_TAG: u32 = u32::from_be_bytes(*b"cert");
 /// Findings in one answer: of more than that nobody reads the last.
 const ROWS_MAX: usize = 1000;
 
@@ -75,10 +78,19 @@ pub fn is_asked(tags: &TaggedFields) -> bool {
     tags.contains_tag(TAG)
 }
 
-/// The answer's field.
-pub fn answer(findings: &[Finding]) -> TaggedFields {
+/// The answer's fields.
+pub fn answer(findings: &[Finding], certificate_end_s: Option<i64>) -> TaggedFields {
     let rows = serde_json::to_vec(&HealthRow::of(findings)).expect("rows are plain values");
-    tagged(rows.into())
+    let end = certificate_end_s.map(|end_s| end_s.to_string().into_bytes());
+    let end = end.map(|end| TaggedField::new(CERTIFICATE_TAG, end.into()));
+    let fields = end.into_iter().chain([TaggedField::new(TAG, rows.into())]);
+    TaggedFields::from_sorted(fields.collect()).expect("c is before d")
+}
+
+/// When the certificate of the node ends that answered, where it has one and says so.
+pub fn read_certificate_end_s(tags: &TaggedFields) -> Option<i64> {
+    let field = tags.iter().find(|field| field.tag() == CERTIFICATE_TAG)?;
+    std::str::from_utf8(field.data()).ok()?.parse().ok()
 }
 
 /// What the answer's field holds; none where the broker is another one or an older one.
@@ -133,7 +145,7 @@ mod tests {
             unready: false,
             topics: Topics { names: vec!["t".into()], more: 0 },
         };
-        let rows = read_answer(&answer(std::slice::from_ref(&finding))).expect("an answer");
+        let rows = read_answer(&answer(std::slice::from_ref(&finding), Some(77))).expect("an answer");
         assert_eq!(rows, HealthRow::of(std::slice::from_ref(&finding)));
         assert_eq!(rows[0].subject(), Some(Subject::of(&finding)));
         assert!(
@@ -141,6 +153,8 @@ mod tests {
             "{}",
             rows[0].text(65_005)
         );
+        assert_eq!(read_certificate_end_s(&answer(&[], Some(77))), Some(77));
+        assert_eq!(read_certificate_end_s(&answer(&[], None)), None);
         assert!(is_asked(&question()) && !is_asked(&TaggedFields::default()));
         assert_eq!(read_answer(&TaggedFields::default()), None);
     }

@@ -1,6 +1,8 @@
-//! Files that hold a secret: readable by their owner alone, or refused.
+//! Files that hold a secret: for their owner alone, or refused. Whose they may be beside that is `tls::files`'s to say,
+//! for these as for keys.
 
 use super::refusal::Refusal;
+use crate::tls::files;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -28,14 +30,14 @@ pub fn first_line(path: &Path) -> Result<String, Refusal> {
 /// Refuses a file that others than its owner may read or change.
 pub fn check(path: &Path, metadata: &Metadata) -> Result<(), Refusal> {
     // What a shell passes as `<(...)` is nobody else's.
-    let is_pipe = metadata.file_type().is_fifo();
-    let mode = metadata.mode() & 0o777;
-    if is_pipe || mode & 0o077 == 0 {
+    if metadata.file_type().is_fifo() {
         return Ok(());
     }
-    let what =
-        format!("{} holds a secret, and others may read or change it (mode {mode:03o})", path.display());
-    Err(Refusal::usage(what, format!("chmod 600 {}", path.display())))
+    let Some(who) = files::who_else_may_use(metadata) else { return Ok(()) };
+    let mode = metadata.mode() & 0o777;
+    let path = path.display();
+    let what = format!("{path} holds a secret, and {who} may read or change it (mode {mode:03o})");
+    Err(Refusal::usage(what, format!("chmod 600 {path}")))
 }
 
 fn read(from: impl Read, path: &Path) -> Result<String, Refusal> {
@@ -63,9 +65,9 @@ mod tests {
         };
         assert_eq!(with_mode(0o600).as_deref(), Ok("pass word"));
         assert_eq!(with_mode(0o400).as_deref(), Ok("pass word"));
-        for mode in [0o640, 0o604, 0o620, 0o644] {
+        for mode in [0o604, 0o620, 0o660, 0o644] {
             let refused = with_mode(mode).unwrap_err();
-            assert!(refused.what.contains("others may read"), "{refused}");
+            assert!(refused.what.contains("may read or change it"), "{refused}");
             assert!(!refused.to_string().contains("pass word"), "{refused}");
         }
         assert!(first_line(&folder.path().join("none")).is_err());

@@ -38,15 +38,16 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a file that holds a secret; one that others may read is refused.
 pub fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    if let Some(who) = who_else_may_read(&file.metadata()?) {
-        let what = format!("{who} may read it: chmod 600 {}", path.display());
+    if let Some(who) = who_else_may_use(&file.metadata()?) {
+        let what = format!("{who} may read or change it: chmod 600 {}", path.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
     }
     read_all(file)
 }
 
-/// A group may read what belongs to root: so secrets are mounted into containers.
-fn who_else_may_read(metadata: &Metadata) -> Option<&'static str> {
+/// Who beside its owner may read or change a secret. A group may read what belongs to root: so secrets are mounted into
+/// containers.
+pub fn who_else_may_use(metadata: &Metadata) -> Option<&'static str> {
     let is_roots = metadata.uid() == 0;
     match metadata.mode() {
         mode if mode & 0o007 != 0 => Some("everybody"),

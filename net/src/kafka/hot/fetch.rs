@@ -86,7 +86,7 @@ pub fn begin(
     if let Some(judge) = Judge::of(context, asked, "Fetch") {
         deny(&judge, &mut wanted);
     }
-    let quota = Quota::of(&view.quotas, &asked.client_id, QuotaKind::Fetch);
+    let quota = Quota::of(&view.quotas, asked, QuotaKind::Fetch);
     let bytes_max = quota.as_ref().map_or(bytes_max, |quota| bytes_max.min(quota.answer_bytes_max()));
     let deadline_ns = deadline_ns(context, &request, &wanted);
     let ticket = ask(context, &request, &wanted, (bytes_max, deadline_ns));

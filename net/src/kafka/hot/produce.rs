@@ -90,7 +90,7 @@ pub async fn begin(
     if let Some(judge) = Judge::of(context, asked, "Produce") {
         deny(&judge, &request, &mut partitions);
     }
-    let throttle = context.charge_produce(&view, &asked.client_id, body.len());
+    let throttle = context.charge_produce(&view, asked, body.len());
     join_transaction(context, asked.version, &request, &mut partitions).await;
     let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
     if request.acks == 0 {
