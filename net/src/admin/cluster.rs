@@ -10,6 +10,7 @@ use crate::access::how::Access;
 use crate::observe::health_row::{self, HealthRow};
 use crate::observe::may_stop::KnownJournals;
 use crate::process::address::Address;
+use crate::process::certificates::{days_left, now_s};
 use crate::process::refusal::{EXIT_DATA, Refusal};
 use clap::Subcommand;
 use engine::health::Kind;
@@ -73,6 +74,7 @@ fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterRe
     for (row, answer) in report.brokers.iter_mut().zip(of_brokers) {
         if let Some(Answer::Broker(Some(said))) = answer {
             (row.answers, row.space) = (true, said.space);
+            row.certificate_days = said.certificate_end_s.map(|end_s| days_left(end_s, now_s()));
             findings.extend(said.told.iter().cloned());
         }
     }
@@ -230,6 +232,7 @@ impl Question {
 /// What a broker says of itself.
 struct Said {
     space: Option<Space>,
+    certificate_end_s: Option<i64>,
     told: Vec<HealthRow>,
     standing: Option<KnownJournals>,
 }
@@ -242,8 +245,9 @@ fn ask_broker(access: &Access, broker: &Broker, until: Instant) -> Option<Said> 
     let described = describe(&mut connection).ok()?;
     let told = health_row::read_answer(&described.unknown_tagged_fields).unwrap_or_default();
     let standing = KnownJournals::read(&described.unknown_tagged_fields);
+    let certificate_end_s = health_row::read_certificate_end_s(&described.unknown_tagged_fields);
     connection.limit(left(until));
-    Some(Said { space: space(&mut connection), told, standing })
+    Some(Said { space: space(&mut connection), certificate_end_s, told, standing })
 }
 
 /// Version 4 tells the file system's space.

@@ -51,16 +51,9 @@ impl Handler for DescribeCluster {
             response.brokers.extend(context.brokers_away(&peer.listener).into_iter().map(fenced));
         }
         if health_row::is_asked(&request.unknown_tagged_fields) {
-<<<<<<< ours
             let status = &context.shard.status;
-            response.unknown_tagged_fields =
-                status.standing().append_to(health_row::answer(&status.findings()));
-=======
-            response.unknown_tagged_fields = {
-                let status = &context.shard.status;
-                health_row::answer(&status.findings(), status.certificate_end_s())
-            };
->>>>>>> theirs
+            let answer = health_row::answer(&status.findings(), status.certificate_end_s());
+            response.unknown_tagged_fields = status.standing().append_to(answer);
         }
         response
     }
