@@ -226,3 +226,7 @@ impl<M: StateMachine> Coordinator<M> {
 fn of_tenure<M: StateMachine>(led: &mut BTreeMap<i32, Led<M>>, tenure: Tenure) -> Option<&mut Led<M>> {
     led.get_mut(&tenure.partition).filter(|led| led.tenure() == tenure)
 }
+
+#[cfg(test)]
+#[path = "leading_tests.rs"]
+mod tests;

@@ -209,3 +209,7 @@ impl<V: Vocabulary> Log<V> {
         self.quiet_mark = shard_bytes;
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

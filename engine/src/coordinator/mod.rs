@@ -25,9 +25,6 @@ pub mod timers;
 pub mod turn;
 pub mod vocabulary;
 
-#[cfg(test)]
-mod tests;
-
 pub use append::{AppendError, AppendId, InTransaction, Tenure};
 pub use host::Host;
 pub use leading::{Coordinator, Input};

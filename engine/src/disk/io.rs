@@ -362,3 +362,7 @@ impl<T> Procedures<T> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "io_tests.rs"]
+mod tests;

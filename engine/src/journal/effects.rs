@@ -123,6 +123,8 @@ pub enum JournalDone {
     },
     /// Partitions of a container were read, to be entered into the catalog.
     Entering(Result<Entering, IndexError>),
+    /// Others had their turn between two steps of taking a checkpoint.
+    CheckpointGoesOn,
     /// Partitions were looked at.
     Visited(Result<Visited, IndexError>),
 }

@@ -16,6 +16,6 @@ pub mod read;
 pub mod recover;
 pub mod running;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 pub use running::{Journal, Options};

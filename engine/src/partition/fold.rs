@@ -7,20 +7,13 @@
 use super::producers::{EXPIRATION_MS, Producer};
 use super::runs::Runs;
 use super::transactions::{OPEN_MAX, Transactions};
-use crate::codec::{Reader, Short, Write};
 use crate::collections::Map;
 use crate::entry::item::{Item, ItemError};
-use crate::entry::run_made::RunMadeError;
 use crate::entry::{BatchDescriptor, EntryHeader, EntryKind, layout};
 use crate::ids::{Index, LeaderEpoch, Offset, PartitionId, ProducerId, RunId, SpanNumber, Term};
 use crate::planted::{Bug, is_planted};
+use std::collections::BTreeSet;
 
-/// Layout of a checkpoint's body: 4 where a run was made, else 3 where there ever was a transaction, else 2 where a
-/// partition is in another span than its first, else 1.
-pub const FOLD_VERSION: u16 = 4;
-const FOLD_VERSION_TRANSACTIONS: u16 = 3;
-const FOLD_VERSION_SPANS: u16 = 2;
-const FOLD_VERSION_FIRST_SPANS: u16 = 1;
 /// Producers a journal remembers at a checkpoint; above it the longest silent are forgotten, so
 /// that a client that takes a new producer id for each record cannot fill the memory (about 200 B
 /// each).
@@ -28,19 +21,25 @@ pub const PRODUCERS_MAX: usize = 200_000;
 const _: () = assert!(OPEN_MAX < PRODUCERS_MAX, "who has an open transaction is never forgotten");
 
 /// The state of all partitions of a journal up to `applied`.
+///
+/// Invariants: `order` names just the partitions that are there; `open_count` and `kept_bytes` are the
+/// sums of theirs.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
-    partitions: Map<PartitionId, Partition>,
+    pub(super) partitions: Map<PartitionId, Partition>,
+    /// Their ids: a checkpoint is taken in this order.
+    pub(super) order: BTreeSet<PartitionId>,
     /// The highest leader's clock in the entries folded.
     pub wall_ms: i64,
     pub applied: Index,
     /// Where each term begins: (first index, term), ascending.
-    terms: Vec<(Index, Term)>,
+    pub(super) terms: Vec<(Index, Term)>,
     /// Ranges of entries that an operator accepted as lost.
-    accepted: Vec<(Index, Index)>,
+    pub(super) accepted: Vec<(Index, Index)>,
     /// Transactions that are open, of all partitions.
-    open_count: usize,
-    runs: Runs,
+    pub(super) open_count: usize,
+    pub(super) kept_bytes: u64,
+    pub(super) runs: Runs,
 }
 
 /// One partition's committed state.
@@ -183,6 +182,16 @@ impl Fold {
         self.partitions.iter().map(|(id, partition)| (*id, partition))
     }
 
+    /// Ascending.
+    pub fn ids(&self) -> impl Iterator<Item = PartitionId> {
+        self.order.iter().copied()
+    }
+
+    /// Bytes of batches at or above the log starts, as leaders reckoned.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
+    }
+
     pub fn len(&self) -> usize {
         self.partitions.len()
     }
@@ -268,6 +277,7 @@ impl Fold {
         let before = partition.transactions.open_count();
         partition.append(batch, index, wall_ms);
         self.open_count = self.open_count + partition.transactions.open_count() - before;
+        self.note_kept(0, u64::from(batch.bytes.get()));
     }
 
     fn apply_item(&mut self, item: &Item, index: Index) {
@@ -282,12 +292,15 @@ impl Fold {
                 match known {
                     _ if !Partition::opens(at, *span, *first_offset) => {}
                     Some(known) => known.open_again(opened),
-                    None => drop(self.partitions.insert(*partition, opened)),
+                    None => self.insert(*partition, opened),
                 }
             }
             Item::LogStartMoved { partition, log_start, kept_bytes } => {
                 if let Some(partition) = self.partitions.get_mut(partition) {
+                    let before = partition.kept_bytes;
                     partition.move_log_start(*log_start, *kept_bytes);
+                    let after = partition.kept_bytes;
+                    self.note_kept(before, after);
                 }
             }
             Item::SpanSealed { partition, end_offset } => {
@@ -301,7 +314,15 @@ impl Fold {
             }
             Item::PartitionDropped { partition } => {
                 let dropped = self.partitions.remove(partition);
-                self.open_count -= dropped.map_or(0, |dropped| dropped.transactions.open_count());
+                assert_eq!(
+                    self.order.remove(partition),
+                    dropped.is_some(),
+                    "{partition:?} stands in both or none"
+                );
+                if let Some(dropped) = dropped {
+                    self.open_count -= dropped.transactions.open_count();
+                    self.note_kept(dropped.kept_bytes, 0);
+                }
             }
             Item::SegmentDigest { .. } => {}
             Item::RunMade(made) => self.runs.note_made(made, index),
@@ -322,27 +343,54 @@ impl Fold {
         let Some(made) = self.runs.settle(run) else { return };
         for part in &made.parts {
             if let Some(partition) = self.partitions.get_mut(&part.partition) {
-                let freed = part.input_bytes.saturating_sub(part.kept_bytes);
-                partition.kept_bytes = partition.kept_bytes.saturating_sub(freed);
+                let freed = part.input_bytes.saturating_sub(part.kept_bytes).min(partition.kept_bytes);
+                partition.kept_bytes -= freed;
+                self.kept_bytes = self.kept_bytes.wrapping_sub(freed);
             }
         }
     }
 
+    /// It wraps where a file or a leader says too much: it is a figure, and nothing depends on it.
+    fn note_kept(&mut self, before: u64, after: u64) {
+        self.kept_bytes = self.kept_bytes.wrapping_sub(before).wrapping_add(after);
+    }
+
+    pub(super) fn insert(&mut self, id: PartitionId, partition: Partition) {
+        self.open_count += partition.transactions.open_count();
+        self.note_kept(0, partition.kept_bytes);
+        let (before, is_new) = (self.partitions.insert(id, partition), self.order.insert(id));
+        assert!(before.is_none() && is_new, "{id:?} is there already");
+    }
+
     /// Forgets producers that are silent for too long, and the longest silent of too many, but none whose transaction is
     /// open: the stable offset would move over records that nobody decided. Called
-    /// where every replica calls it: at a segment's last entry, before its checkpoint.
+    /// where every replica calls it: at a segment's last entry, before its checkpoint. [`super::fold_bytes::Taking`]
+    /// does the same in steps.
     pub fn expire_producers(&mut self) {
-        let oldest = self.wall_ms.saturating_sub(EXPIRATION_MS);
-        let mut known = 0;
+        self.forget_as_planted();
+        let ids: Vec<PartitionId> = self.order.iter().copied().collect();
+        let known = ids.into_iter().map(|id| self.expire_producers_of(id)).sum();
+        self.bound_producers(known);
+    }
+
+    pub(super) fn forget_as_planted(&mut self) {
         if is_planted(Bug::OpenProducerForgotten) {
             self.forget_open_producers();
         }
-        for partition in self.partitions.values_mut() {
-            partition
-                .producers
-                .retain(|_, producer| producer.last_wall_ms >= oldest || producer.open_since.is_some());
-            known += partition.producers.len();
-        }
+    }
+
+    /// Forgets those of one partition that are silent for too long; gives how many are left.
+    pub(super) fn expire_producers_of(&mut self, id: PartitionId) -> usize {
+        let oldest = self.wall_ms.saturating_sub(EXPIRATION_MS);
+        let partition = self.partitions.get_mut(&id).expect("it stands in the order");
+        partition
+            .producers
+            .retain(|_, producer| producer.last_wall_ms >= oldest || producer.open_since.is_some());
+        partition.producers.len()
+    }
+
+    /// Of so many, those of all partitions, the longest silent go that are too many.
+    pub(super) fn bound_producers(&mut self, known: usize) {
         if known > PRODUCERS_MAX {
             self.forget_longest_silent(known - PRODUCERS_MAX);
         }
@@ -378,150 +426,6 @@ impl Fold {
             let partition = self.partitions.get_mut(partition).expect("listed above");
             partition.producers.remove(producer);
         }
-    }
-
-    /// The checkpoint's body: everything, in sorted order.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut to = Vec::with_capacity(64 + self.partitions.len() * 64);
-        // The same entries give the same bytes, whichever version of the program folds them.
-        let has_spans = self.partitions.values().any(|partition| partition.span > SpanNumber(0));
-        let has_transactions = self.partitions.values().any(Partition::has_transactions);
-        let version = match (has_transactions, has_spans) {
-            _ if !self.runs.is_empty() => FOLD_VERSION,
-            (true, _) => FOLD_VERSION_TRANSACTIONS,
-            (false, true) => FOLD_VERSION_SPANS,
-            (false, false) => FOLD_VERSION_FIRST_SPANS,
-        };
-        to.put_u16(version);
-        to.put_u64(self.applied.0);
-        to.put_i64(self.wall_ms);
-        to.put_count(self.terms.len());
-        for (first, term) in &self.terms {
-            to.put_u64(first.0);
-            to.put_u64(term.0);
-        }
-        to.put_count(self.accepted.len());
-        for (first, last) in &self.accepted {
-            to.put_u64(first.0);
-            to.put_u64(last.0);
-        }
-        let mut ids: Vec<_> = self.partitions.keys().copied().collect();
-        ids.sort_unstable();
-        to.put_count(ids.len());
-        for id in ids {
-            to.put_u64(id.0);
-            self.partitions[&id].encode(&mut to, version);
-        }
-        if version >= FOLD_VERSION {
-            self.runs.encode(&mut to);
-        }
-        to
-    }
-
-    /// Reads a checkpoint's body.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut from = Reader(bytes);
-        let version = from.u16()?;
-        if !(FOLD_VERSION_FIRST_SPANS..=FOLD_VERSION).contains(&version) {
-            return Err(DecodeError::Newer(version));
-        }
-        let mut fold = Self { applied: Index(from.u64()?), wall_ms: from.i64()?, ..Self::default() };
-        for _ in 0..from.count(16)? {
-            fold.terms.push((Index(from.u64()?), Term(from.u64()?)));
-        }
-        for _ in 0..from.count(16)? {
-            fold.accepted.push((Index(from.u64()?), Index(from.u64()?)));
-        }
-        for _ in 0..from.count(8)? {
-            let id = PartitionId(from.u64()?);
-            let partition = Partition::decode(&mut from, version)?;
-            fold.open_count += partition.transactions.open_count();
-            fold.partitions.insert(id, partition);
-        }
-        if version >= FOLD_VERSION {
-            fold.runs = Runs::decode(&mut from)?;
-        }
-        if from.is_empty() { Ok(fold) } else { Err(DecodeError::Long(from.0.len())) }
-    }
-}
-
-/// A checkpoint's body that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    #[error("checkpoint body {0}")]
-    Short(#[from] Short),
-    #[error("checkpoint body: a run {0}")]
-    Run(#[from] RunMadeError),
-    #[error("checkpoint body has {0} bytes left over")]
-    Long(usize),
-    #[error("checkpoint body has version {0}, newer than {FOLD_VERSION}")]
-    Newer(u16),
-}
-
-impl Partition {
-    fn has_transactions(&self) -> bool {
-        !self.transactions.are_unknown() || !self.producers.values().all(Producer::is_plain)
-    }
-
-    fn encode(&self, to: &mut Vec<u8>, version: u16) {
-        let with_transactions = version >= FOLD_VERSION_TRANSACTIONS;
-        if version >= FOLD_VERSION_SPANS {
-            to.put_u32(self.span.0);
-        }
-        to.put_i64(self.next_offset.0);
-        to.put_i64(self.log_start.0);
-        to.put_i32(self.epoch_base);
-        to.put_u64(self.kept_bytes);
-        to.put_u8(u8::from(self.sealed));
-        to.put_i64(self.skipped_below.0);
-        to.put_count(self.epochs.len());
-        for (epoch, start) in &self.epochs {
-            to.put_i32(epoch.0);
-            to.put_i64(start.0);
-        }
-        let mut ids: Vec<_> = self.producers.keys().copied().collect();
-        ids.sort_unstable();
-        to.put_count(ids.len());
-        for id in ids {
-            to.put_i64(id.0);
-            self.producers[&id].encode(to, with_transactions);
-        }
-        if with_transactions {
-            self.transactions.encode(to);
-        }
-    }
-
-    fn decode(from: &mut Reader<'_>, version: u16) -> Result<Self, Short> {
-        let with_transactions = version >= FOLD_VERSION_TRANSACTIONS;
-        let span = if version >= FOLD_VERSION_SPANS { SpanNumber(from.u32()?) } else { SpanNumber(0) };
-        let mut partition = Self {
-            span,
-            next_offset: Offset(from.i64()?),
-            log_start: Offset(from.i64()?),
-            epoch_base: from.i32()?,
-            kept_bytes: from.u64()?,
-            sealed: from.u8()? != 0,
-            skipped_below: Offset(from.i64()?),
-            epochs: Vec::new(),
-            producers: Map::default(),
-            transactions: Transactions::default(),
-        };
-        for _ in 0..from.count(12)? {
-            partition.epochs.push((LeaderEpoch(from.i32()?), Offset(from.i64()?)));
-        }
-        for _ in 0..from.count(8)? {
-            let id = ProducerId(from.i64()?);
-            partition.producers.insert(id, Producer::decode(from, with_transactions)?);
-        }
-        if with_transactions {
-            partition.transactions = Transactions::decode(from)?;
-        }
-        for (id, producer) in &partition.producers {
-            if let Some(first) = producer.open_since {
-                partition.transactions.begin(first, *id);
-            }
-        }
-        Ok(partition)
     }
 }
 

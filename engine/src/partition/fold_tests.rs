@@ -6,6 +6,7 @@ use crate::batch::header::attribute;
 use crate::entry::MarkerFields;
 use crate::entry::item::ProducerSnapshot;
 use crate::entry::run_made::samples::run_made;
+use crate::partition::fold_bytes::*;
 use zerocopy::{FromZeros, IntoBytes};
 
 const P: PartitionId = PartitionId(9);

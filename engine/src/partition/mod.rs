@@ -4,6 +4,7 @@
 //! leader adds for entries not yet committed; it is thrown away when the leader steps down.
 
 pub mod fold;
+pub mod fold_bytes;
 pub mod producers;
 pub mod refused;
 pub mod runs;

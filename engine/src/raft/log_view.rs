@@ -241,3 +241,7 @@ impl Storage for LogView {
         Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
     }
 }
+
+#[cfg(test)]
+#[path = "log_view_tests.rs"]
+mod tests;

@@ -33,3 +33,21 @@ impl Health {
         heard_ns.is_some_and(|heard_ns| now.mono_ns.saturating_sub(*heard_ns) < DOWN_AFTER.as_nanos() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_heard_until_it_was_silent_for_too_long() {
+        let at = |mono_ns| Now { mono_ns, wall_ms: 0 };
+        let mut health = Health::default();
+        assert!(!health.hears(NodeId(2), at(5)), "it never said anything");
+        health.heard(NodeId(2), at(5));
+        let down_ns = 5 + DOWN_AFTER.as_nanos() as u64;
+        assert!(health.hears(NodeId(2), at(down_ns - 1)) && !health.hears(NodeId(2), at(down_ns)));
+        assert!(!health.hears(NodeId(3), at(5)));
+        health.heard(NodeId(2), at(down_ns));
+        assert!(health.hears(NodeId(2), at(down_ns)));
+    }
+}

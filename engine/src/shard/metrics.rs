@@ -113,7 +113,7 @@ impl Journal {
             open_transactions: self.fold().open_transactions() as u64,
             markers: self.counts.markers,
             segments: place.segments,
-            live_bytes: self.fold().partitions().map(|(_, partition)| partition.kept_bytes).sum(),
+            live_bytes: self.fold().kept_bytes(),
             dead_bytes: place.dead_bytes,
             pinned_bytes: place.pinned_bytes,
             fence_bytes: place.fence_bytes,

@@ -94,3 +94,50 @@ impl Closed {
         if self.members.len() > 1 { ReplicaState::Quarantined } else { ReplicaState::Damaged { ranges: 1 } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::samples::record;
+
+    fn opening(retry_ns: Option<u64>) -> Slot {
+        let (meta, members) = (record(&[1, 2, 3]), Members::new());
+        Slot::Opening {
+            meta,
+            members,
+            since_ns: 0,
+            stage: Stage::Make,
+            created: true,
+            recovered: None,
+            retry_ns,
+        }
+    }
+
+    fn closed(nodes: u32) -> Closed {
+        let members = (0..nodes).map(|node| (RaftId(u64::from(node) + 1), NodeId(node))).collect();
+        Closed { meta: record(&[1, 2, 3]), members, fetch: None, told_too_long: false }
+    }
+
+    #[test]
+    fn the_shard_waits_for_what_is_being_opened_and_for_nothing_that_cannot_be() {
+        assert!(!opening(None).has_started());
+        assert!(opening(Some(9)).has_started(), "it waits itself, for room on the disk");
+        let lost = Slot::Lost { lane: LaneId(3), why: Amnesia::FolderMissing };
+        assert!(lost.has_started() && Slot::Closed(Box::new(closed(1))).has_started());
+        assert_eq!(lost.lane(), LaneId(3));
+    }
+
+    #[test]
+    fn only_a_running_one_is_a_journal() {
+        for mut slot in [opening(None), Slot::Closed(Box::new(closed(1)))] {
+            assert!(slot.journal().is_none() && slot.journal_mut().is_none());
+            assert_eq!(slot.lane(), record(&[1]).lane);
+        }
+    }
+
+    #[test]
+    fn what_is_closed_is_damaged_alone_and_quarantined_among_others() {
+        assert_eq!(closed(1).replica_state(), ReplicaState::Damaged { ranges: 1 });
+        assert_eq!(closed(3).replica_state(), ReplicaState::Quarantined);
+    }
+}

@@ -12,6 +12,7 @@ use crate::entry::builder::{Hint, OpenEntry};
 use crate::entry::item::Item;
 use crate::ids::{Index, PartitionId};
 use crate::partition::Tail;
+use crate::partition::fold_bytes::Taking;
 use crate::partition::refused::RefusedBatches;
 use asker::Asker;
 use heads::{Head, Heads};
@@ -31,6 +32,10 @@ use waiters::{Waiter, Waiters};
 /// - What a newer version wrote is not folded: `state.fold.applied` < `not_understood`.
 pub struct Ledger {
     pub(in crate::journal) state: State,
+    /// The checkpoint that is being taken at `state.fold.applied`; until it is, nothing is folded.
+    pub(in crate::journal) taking: Option<Taking>,
+    /// Others have their turn between two of its steps.
+    pub(in crate::journal) taking_rests: bool,
     pub(in crate::journal) tail: Tail,
     /// Entries that are not folded yet, ascending.
     pub(in crate::journal) heads: Heads,
@@ -82,6 +87,8 @@ impl Ledger {
         let ledger = Self {
             not_understood: first_not_understood(&heads),
             state,
+            taking: None,
+            taking_rests: false,
             tail: Tail::default(),
             heads: Heads::new(heads),
             waiters: Waiters::default(),
@@ -176,6 +183,7 @@ impl Ledger {
 
     /// Folds the next entry, which is committed. Fails where it says what it must not.
     pub fn fold_next(&mut self) -> Result<Folded, String> {
+        assert!(self.taking.is_none(), "nothing is folded while a checkpoint is taken");
         let head = self.heads.pop_front().expect("there is a head");
         let before = self.state.fold.applied;
         let mut applied = Applied::default();

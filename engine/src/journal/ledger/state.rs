@@ -9,7 +9,11 @@ use crate::entry::{EntryHeader, EntryKind};
 use crate::ids::{Index, META_JOURNAL, Term};
 use crate::journal::format::meta_record::JournalMeta;
 use crate::partition::Fold;
+use crate::partition::fold_bytes::Taking;
 use crate::raft::{Change, Membership};
+
+/// Of the length before the fold.
+const SIZE_BYTES: usize = 4;
 
 /// Committed state up to `fold.applied`.
 #[derive(Clone, Debug)]
@@ -70,13 +74,32 @@ impl State {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Vec::new();
         to.sized(&self.fold.encode());
+        self.encode_rest(&mut to);
+        to
+    }
+
+    /// Begins the checkpoint at a segment's last entry, where producers that are silent for too long go.
+    pub fn begin_checkpoint(&mut self) -> Taking {
+        Taking::new(&mut self.fold, vec![0; SIZE_BYTES])
+    }
+
+    /// Its body, when the last step is done.
+    pub fn end_checkpoint(&self, taking: Taking) -> Vec<u8> {
+        let mut to = taking.finish();
+        let bytes = u32::try_from(to.len() - SIZE_BYTES).expect("below 4 GiB");
+        to[..SIZE_BYTES].copy_from_slice(&bytes.to_le_bytes());
+        self.encode_rest(&mut to);
+        to
+    }
+
+    /// What stands behind the fold.
+    fn encode_rest(&self, to: &mut Vec<u8>) {
         if let Some(meta) = &self.meta {
             to.sized(&meta.encode());
         }
         if self.members != self.first_members {
             to.sized(&self.members.encode());
         }
-        to
     }
 
     pub fn decode(record: &JournalMeta, body: &[u8]) -> Result<Self, String> {
@@ -133,4 +156,65 @@ pub fn decode_commands(items: &[u8]) -> Result<Vec<Command>, String> {
         commands.push(Command::decode(bytes).map_err(|error| error.to_string())?);
     }
     Ok(commands)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Offset, RaftId};
+    use crate::journal::samples::{PARTITION, batches, change, head, opening, record};
+
+    const ADD: Change = Change::AddLearner(RaftId(2));
+
+    fn applied() -> State {
+        let mut state = State::new(&record(&[1]));
+        let log =
+            [opening(Index(1), Term(1)), batches(Index(2), Term(1), 0, 10), change(Index(3), Term(2), ADD)];
+        for head in &log {
+            let (header, bytes) = head.known().expect("it is not lost");
+            state.apply(header, bytes).expect("it is understood");
+        }
+        state
+    }
+
+    #[test]
+    fn a_body_gives_back_the_fold_and_members_that_changed() {
+        let state = applied();
+        let read = State::decode(&record(&[1]), &state.encode()).expect("a body");
+        assert_eq!((read.fold.applied, &read.members), (Index(3), &state.members));
+        assert_eq!(read.fold.partition(PARTITION).map(|one| one.next_offset), Some(Offset(10)));
+        let body = state.encode();
+        assert!(
+            (0..body.len())
+                .all(|end| State::decode(&record(&[1]), &body[..end]).is_err() || end == fold_end(&body))
+        );
+        let long = [&body[..], &[0]].concat();
+        assert!(State::decode(&record(&[1]), &long).is_err());
+    }
+
+    /// A body that ends there is that of a journal whose members never changed.
+    fn fold_end(body: &[u8]) -> usize {
+        SIZE_BYTES + u32::from_le_bytes(body[..SIZE_BYTES].try_into().expect("four")) as usize
+    }
+
+    #[test]
+    fn in_steps_the_body_is_the_same() {
+        let mut state = applied();
+        let mut taking = state.begin_checkpoint();
+        while !taking.step(&mut state.fold) {}
+        assert_eq!(state.end_checkpoint(taking), state.encode());
+    }
+
+    #[test]
+    fn what_is_not_understood_changes_nothing() {
+        let mut state = applied();
+        let before = state.encode();
+        let newer = head(4, 2, EntryKind::Membership, 1, b"\x09\0");
+        let twice = change(Index(4), Term(2), ADD);
+        for head in [newer, twice] {
+            let (header, bytes) = head.known().expect("it is not lost");
+            assert!(state.apply(header, bytes).is_err());
+            assert_eq!(state.encode(), before);
+        }
+    }
 }

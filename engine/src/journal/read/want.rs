@@ -114,3 +114,78 @@ impl Gathered {
         self.next_offset = Some(batch.next_offset());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::FromZeros;
+
+    const P: PartitionId = PartitionId(3);
+
+    fn batch(partition: u64, base_offset: i64, bytes: u32) -> BatchDescriptor {
+        let mut batch = BatchDescriptor::new_zeroed();
+        batch.partition.set(partition);
+        batch.base_offset.set(base_offset);
+        batch.record_count.set(10);
+        batch.bytes.set(bytes);
+        batch
+    }
+
+    /// From offset 15 up to 50, at most 250 bytes.
+    fn want() -> Want {
+        Want {
+            partition: P,
+            offset: Offset(15),
+            commit: Index(9),
+            end: Offset(50),
+            with_aborted: false,
+            bytes_max: 250,
+            at_least_one: false,
+            skipped_below: Offset(0),
+            together: 1,
+        }
+    }
+
+    fn given(want: &Want, batches: &[BatchDescriptor]) -> (Vec<Admitted>, Gathered) {
+        let mut gathered = Gathered::default();
+        let admit = |batch: &BatchDescriptor| {
+            let admitted = gathered.admits(batch, want);
+            if admitted == Admitted::Yes {
+                gathered.take(batch, []);
+            }
+            admitted
+        };
+        (batches.iter().map(admit).collect(), gathered)
+    }
+
+    #[test]
+    fn batches_of_the_partition_from_the_one_with_the_offset_within_the_bytes() {
+        use Admitted::{Full, No, Yes};
+        let batches =
+            [batch(3, 0, 100), batch(4, 10, 100), batch(3, 10, 100), batch(3, 20, 100), batch(3, 30, 100)];
+        let (admitted, gathered) = given(&want(), &batches);
+        assert_eq!(admitted, [No, No, Yes, Yes, Full]);
+        assert_eq!((gathered.bytes, gathered.next_offset, gathered.fault), (200, Some(Offset(30)), None));
+    }
+
+    #[test]
+    fn nothing_is_given_from_the_end_on() {
+        assert_eq!(given(&Want { end: Offset(20), ..want() }, &[batch(3, 20, 1)]).0, [Admitted::Full]);
+    }
+
+    #[test]
+    fn the_first_one_may_be_longer_where_one_must_be_given() {
+        let long = [batch(3, 10, 900), batch(3, 20, 1)];
+        assert_eq!(given(&want(), &long[..1]).0, [Admitted::Full]);
+        let want = Want { at_least_one: true, ..want() };
+        assert_eq!(given(&want, &long).0, [Admitted::Yes, Admitted::Full]);
+    }
+
+    #[test]
+    fn a_gap_is_a_fault_but_where_a_loss_was_accepted() {
+        let (admitted, gathered) = given(&want(), &[batch(3, 20, 1)]);
+        assert_eq!((admitted, gathered.fault), (vec![Admitted::Full], Some(ReadFault::Lost(Offset(15)))));
+        let accepted = Want { skipped_below: Offset(20), ..want() };
+        assert_eq!(given(&accepted, &[batch(3, 20, 1)]).0, [Admitted::Yes]);
+    }
+}

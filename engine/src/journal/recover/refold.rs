@@ -96,8 +96,9 @@ pub fn take_checkpoint_before(index: Index, state: &mut State, rolled: &mut VecD
     for segment in rolled.iter_mut() {
         if segment.last.next() == index && matches!(segment.sealing, Sealing::Waiting) {
             assert_eq!(state.fold.applied, segment.last);
-            state.fold.expire_producers();
-            segment.sealing = Sealing::Checkpoint(Rc::new(state.encode()));
+            let mut taking = state.begin_checkpoint();
+            while !taking.step(&mut state.fold) {}
+            segment.sealing = Sealing::Checkpoint(Rc::new(state.end_checkpoint(taking)));
         }
     }
 }

@@ -14,6 +14,7 @@ impl Journal {
             JournalDone::Heal(done) => self.heal_done(done, now, fx),
             JournalDone::Supplied { index, result } => self.supplied(index, *result, now, fx),
             JournalDone::Entering(result) => self.entered(result, fx),
+            JournalDone::CheckpointGoesOn => self.checkpoint_goes_on(now, fx),
             JournalDone::Visited(result) => self.visited(result, now, fx),
         }
     }

@@ -6,12 +6,14 @@
 //! ```
 
 mod asking;
+mod checkpoint;
 mod cut;
 mod deleting;
 mod digest;
 mod done;
 pub mod ending;
 mod follow;
+mod following;
 mod health;
 mod install;
 mod lead;

@@ -4,9 +4,8 @@ use super::Journal;
 use crate::clock::Now;
 use crate::control::{ControlRefusal, View};
 use crate::disk::{DiskError, DiskErrorKind};
-use crate::entry::item::Item;
 use crate::folder;
-use crate::ids::{FileId, Index, PartitionId, SpanNumber, Term};
+use crate::ids::{FileId, Index, Term};
 use crate::journal::effects::{Done, Effects};
 use crate::journal::format::checkpoint_file::Checkpoint;
 use crate::journal::keep::upkeep::{DRIFT_MS_MAX, StopCheckpoint};
@@ -297,48 +296,6 @@ impl Journal {
             kind: DamageKind::Body,
         };
         self.note_damage(damage, fx);
-    }
-
-    /// Opens partitions that the metadata placed here and drops those that it deleted.
-    pub fn follow_view(&mut self, view: &View, now: Now, fx: &mut Effects) {
-        if !self.is_leader() {
-            return;
-        }
-        let mut items = Vec::new();
-        for topic in view.topics.values() {
-            for partition in &topic.partitions {
-                let Some(span) = partition.spans.last().filter(|span| span.journal == self.id) else {
-                    continue;
-                };
-                let number = SpanNumber(partition.spans.len() as u32 - 1);
-                if self
-                    .ledger
-                    .tail
-                    .span(&self.ledger.state.fold, partition.id)
-                    .is_none_or(|known| known < number)
-                {
-                    items.push(Item::PartitionOpened {
-                        partition: partition.id,
-                        span: number,
-                        first_offset: crate::ids::Offset(span.first_offset),
-                        epoch_base: span.epoch_base,
-                        producers: Vec::new(),
-                    });
-                }
-            }
-        }
-        let fold = &self.ledger.state.fold;
-        let mut dropped: Vec<PartitionId> = fold
-            .partitions()
-            .map(|(id, _)| id)
-            .filter(|id| view.was_deleted(*id) && self.ledger.tail.is_kept(fold, *id))
-            .collect();
-        dropped.sort_unstable();
-        items.extend(dropped.into_iter().map(|partition| Item::PartitionDropped { partition }));
-        let queued = |item: &Item| self.ledger.queued_items.iter().any(|(queued, _)| queued.contains(item));
-        items.retain(|item| !queued(item));
-        self.queue_items(items, Vec::new());
-        self.propose_queued(now, fx);
     }
 
     /// Damage met while serving: it is told once.

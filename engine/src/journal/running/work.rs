@@ -10,7 +10,6 @@ use crate::journal::ledger::heads::Head;
 use crate::journal::ledger::{Folded, NextToFold};
 use crate::journal::phase::Phase;
 use crate::journal::quorum::works::HeldWork;
-use crate::journal::recover::refold::take_checkpoint_before;
 use crate::journal::running::Journal;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, Event, Fatal, Output};
@@ -122,7 +121,9 @@ impl Journal {
                 self.ledger.state.fold.wall_ms += 1;
             }
             // Only now is it certain that the segment before ends where it does.
-            take_checkpoint_before(index, &mut self.ledger.state, &mut self.log.segments.rolled);
+            if !self.is_checkpoint_taken_before(index, fx) {
+                break;
+            }
             match self.ledger.fold_next() {
                 Ok(folded) => changes.extend(self.folded(folded, fx)),
                 Err(text) => return fx.out.push(Output::Fatal(Fatal::Data(text))),

@@ -1,16 +1,16 @@
 //! The runtime with a machine that keeps counts: "add" is a record, "sum" is read, "later" is a
 //! timer, "shout" an effect.
 
-use super::append::{AppendError, AppendId, InTransaction, Tenure};
-use super::fields::BadRecord;
-use super::leading::{Coordinator, Input};
-use super::machine::{StateMachine, Unready};
-use super::output::Output;
-use super::turn::Turn;
-use super::vocabulary::{KeyValue, Vocabulary};
 use crate::batch::BatchHeader;
 use crate::batch::records::{Record, Records};
 use crate::clock::Now;
+use crate::coordinator::append::{AppendError, AppendId, InTransaction, Tenure};
+use crate::coordinator::fields::BadRecord;
+use crate::coordinator::leading::{Coordinator, Input};
+use crate::coordinator::machine::{StateMachine, Unready};
+use crate::coordinator::output::Output;
+use crate::coordinator::turn::Turn;
+use crate::coordinator::vocabulary::{KeyValue, Vocabulary};
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
 use std::collections::{BTreeMap, VecDeque};
