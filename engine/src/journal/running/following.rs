@@ -2,11 +2,11 @@
 
 use super::Journal;
 use crate::clock::Now;
+use crate::collections::Set;
 use crate::control::view::{PartitionView, View};
 use crate::entry::item::Item;
 use crate::ids::{Offset, PartitionId, SpanNumber};
 use crate::journal::effects::Effects;
-use std::collections::HashSet;
 
 impl Journal {
     /// Opens partitions that the metadata placed here and drops those that it deleted.
@@ -58,7 +58,7 @@ impl Journal {
             _ => None,
         };
         let queued = self.ledger.queued_items.iter().flat_map(|(items, _)| items);
-        let queued: HashSet<_> = queued.filter_map(which).collect();
+        let queued: Set<_> = queued.filter_map(which).collect();
         items.retain(|item| which(item).is_none_or(|which| !queued.contains(&which)));
         items
     }
