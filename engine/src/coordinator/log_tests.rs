@@ -44,6 +44,11 @@ fn sent(out: &mut Vec<Output<Words>>) -> Vec<u64> {
     out.drain(..).map(number).collect()
 }
 
+/// Before which offset the log may end, once a rewrite is over.
+fn freed(log: &mut Log<Words>, result: Result<Offset, AppendError>, mono_ns: u64) -> Option<Option<Offset>> {
+    log.rewritten(result, at(mono_ns)).map(|rewritten| rewritten.frees_before())
+}
+
 #[test]
 fn appends_are_sent_in_order_and_each_has_one_outcome() {
     let (mut log, mut out) = (log(), Vec::new());
@@ -65,12 +70,12 @@ fn a_long_history_is_written_again_once_nothing_is_on_its_way_and_new_appends_wa
     assert_eq!(sent(&mut out), [0], "the second is held");
     log.outcome(0);
     assert!(log.must_rewrite(&LONG, 0, at(0)));
-    log.begin_rewrite(1, 50, 0);
+    log.begin_rewrite(1, 50, 0, None);
     append(&mut log, Pending::Rewrite, &mut out);
     log.release(&mut out);
     assert_eq!(sent(&mut out), [2, 1], "what was held follows what was written again");
     assert!(!log.must_rewrite(&0, 0, at(0)), "one at a time");
-    assert_eq!(log.rewritten(Ok(Offset(40)), at(0)), Some(Offset(40)), "the log may begin there");
+    assert_eq!(freed(&mut log, Ok(Offset(40)), 0), Some(Some(Offset(40))), "the log may begin there");
 }
 
 #[test]
@@ -78,10 +83,10 @@ fn a_rewrite_that_failed_frees_nothing_and_is_tried_later() {
     let (mut log, mut out) = (log(), Vec::new());
     log.note_read(2 * LONG);
     assert!(log.must_rewrite(&LONG, 0, at(0)));
-    log.begin_rewrite(2, 50, 0);
+    log.begin_rewrite(2, 50, 0, Some(Offset(3)));
     assert_eq!(log.history_bytes(), 0);
-    assert_eq!(log.rewritten(Ok(Offset(40)), at(0)), None, "another one is on its way");
-    assert_eq!(log.rewritten(Err(AppendError::Unavailable), at(7)), None);
+    assert_eq!(freed(&mut log, Ok(Offset(40)), 0), None, "another one is on its way");
+    assert_eq!(freed(&mut log, Err(AppendError::Unavailable), 7), Some(None));
     assert_eq!(log.history_bytes(), 2 * LONG);
     let retry_ns = at(7).plus(RETRY);
     assert!(!log.must_rewrite(&LONG, 0, at(retry_ns - 1)) && log.must_rewrite(&LONG, 0, at(retry_ns)));
@@ -96,4 +101,11 @@ fn a_quiet_history_that_pins_what_others_write_is_written_again() {
     log.loaded(10, 500);
     assert!(!log.must_rewrite(&LONG, 500 + QUIET_BYTES_MAX, at(0)));
     assert!(log.must_rewrite(&LONG, 501 + QUIET_BYTES_MAX, at(0)));
+}
+
+#[test]
+fn what_is_needed_beside_the_rewrite_is_not_freed() {
+    let mut log = log();
+    log.begin_rewrite(1, 0, 0, Some(Offset(30)));
+    assert_eq!(freed(&mut log, Ok(Offset(40)), 0), Some(Some(Offset(30))));
 }
