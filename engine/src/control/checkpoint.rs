@@ -19,7 +19,7 @@ use crate::ids::{
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 9;
+pub const META_CHECKPOINT_VERSION: u16 = 10;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
@@ -36,6 +36,8 @@ const LISTENERS_SINCE: u16 = 7;
 const CREDENTIALS_SINCE: u16 = 8;
 /// Since this one access rules follow; likewise.
 const ACLS_SINCE: u16 = 9;
+/// Since this one settings of groups follow; likewise.
+const GROUP_SETTINGS_SINCE: u16 = 10;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -94,12 +96,20 @@ impl MetaState {
         if version >= ACLS_SINCE {
             acls::write_all(&mut to, &self.acls);
         }
+        if version >= GROUP_SETTINGS_SINCE {
+            to.list(self.group_configs.iter(), |to, (name, configs)| {
+                to.text(name);
+                to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
+            });
+        }
         to.0
     }
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.acls.is_empty() {
+        if !self.group_configs.is_empty() {
+            GROUP_SETTINGS_SINCE
+        } else if !self.acls.is_empty() {
             ACLS_SINCE
         } else if !self.credentials.is_empty() {
             CREDENTIALS_SINCE
@@ -222,6 +232,13 @@ impl MetaState {
         if version >= ACLS_SINCE {
             state.acls = Arc::new(acls::read_all(&mut from)?);
         }
+        if version >= GROUP_SETTINGS_SINCE {
+            let read = |from: &mut Reader<'_>| {
+                let name = from.text()?;
+                Ok((name, from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?.into_iter().collect()))
+            };
+            state.group_configs = Arc::new(from.list(GROUP_SETTINGS_BYTES_MIN, read)?.into_iter().collect());
+        }
         from.end()?;
         Ok(state)
     }
@@ -247,6 +264,8 @@ const NODE_BYTES_MIN: usize = 4 + 16 + 8 + 2 + 4 + 2 + 1;
 const JOURNAL_BYTES_MIN: usize = 8 + 2 + 1 + 4 + 4 + 8 + 8 + 4;
 const TOPIC_BYTES_MIN: usize = 4 + 16 + 1 + 2 + 4 + 4;
 const PARTITION_BYTES_MIN: usize = 8 + 4;
+/// A name and a list.
+const GROUP_SETTINGS_BYTES_MIN: usize = 4;
 const OWN_SETTINGS_BYTES_MIN: usize = 4 + 4;
 const SPAN_BYTES: usize = 8 + 8 + 4;
 const FORMER_BYTES: usize = 4 + 8;

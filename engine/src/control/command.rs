@@ -115,6 +115,8 @@ pub enum Resource {
     Brokers,
     /// One broker, that is: one shard of a node, by Kafka's id of it.
     Broker(i32),
+    /// A group, whether there is one or not.
+    Group(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

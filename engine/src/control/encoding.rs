@@ -12,7 +12,7 @@ use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, R
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 10;
+pub const COMMAND_VERSION: u16 = 12;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -53,6 +53,7 @@ impl Command {
         match self {
             Command::AlterQuotas { .. } => 2,
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
+            Command::AlterConfigs { resource: Resource::Group(_), .. } => 12,
             Command::Rejoin { .. } => 4,
             Command::Renew { .. } => 7,
             Command::AlterCredential { .. } => 9,
@@ -157,6 +158,11 @@ impl Command {
                         to.u8(3);
                         to.i32(*id);
                     }
+                    // Since version 12.
+                    Resource::Group(name) => {
+                        to.u8(4);
+                        to.text(name);
+                    }
                 }
                 to.list(changes.iter(), write_change);
             }
@@ -245,6 +251,7 @@ impl Command {
                     1 => Resource::Topic(TopicId(from.u128()?)),
                     2 => Resource::Brokers,
                     3 => Resource::Broker(from.i32()?),
+                    4 => Resource::Group(from.text()?),
                     number => return Err(DecodeError::Unknown { what: "resource", number: number.into() }),
                 },
                 changes: from.list(CHANGE_BYTES_MIN, read_change)?,
@@ -499,6 +506,7 @@ mod tests {
             },
             Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] },
             Command::AlterConfigs { resource: Resource::Broker(2001), changes: vec![] },
+            Command::AlterConfigs { resource: Resource::Group("g".to_owned()), changes: vec![] },
             Command::AllocateProducerIds { count: 1_000 },
             Command::Rejoin {
                 node: NodeId(3),
@@ -540,7 +548,7 @@ mod tests {
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
         assert!(
-            error.to_string().contains("has version 11; this program knows versions up to 10"),
+            error.to_string().contains("has version 13; this program knows versions up to 12"),
             "{error}"
         );
         bytes[0] = 1;

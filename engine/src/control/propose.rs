@@ -3,10 +3,12 @@
 
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::command_error::CommandError;
-use super::config::{BrokerSettings, Statics, apply_changes, brokers_changes, check_proposed, life_of};
+use super::config::{
+    BrokerSettings, Statics, apply_changes, brokers_changes, check_proposed, group, life_of,
+};
 use super::rules::{self, Existing, Wanted};
 use super::view::{TopicView, View};
-use crate::groups::OFFSETS_TOPIC;
+use crate::groups::{GroupConfig, OFFSETS_TOPIC};
 use crate::ids::TopicId;
 use crate::transactions::TRANSACTIONS_TOPIC;
 use std::sync::Arc;
@@ -117,6 +119,20 @@ pub fn alter_broker(view: &View, id: i32, changes: Vec<ConfigChange>) -> Result<
     let resource = Resource::Broker(id);
     let none = Default::default();
     apply_changes(&resource, view.own_broker_configs.get(&id).unwrap_or(&none), &changes)?;
+    Ok(Command::AlterConfigs { resource, changes })
+}
+
+/// The same of a group; `broker` has the bounds of the one that was asked.
+pub fn alter_group(
+    view: &View,
+    name: &str,
+    changes: Vec<ConfigChange>,
+    broker: &GroupConfig,
+) -> Result<Command, CommandError> {
+    let resource = Resource::Group(name.to_owned());
+    let none = Default::default();
+    let before = view.group_configs.get(name).unwrap_or(&none);
+    group::check(&apply_changes(&resource, before, &changes)?, broker)?;
     Ok(Command::AlterConfigs { resource, changes })
 }
 

@@ -6,6 +6,7 @@ use super::command::{Command, ConfigChange, Outcome, Place, Resource};
 use super::command_error::CommandError;
 use super::config::apply_changes;
 use super::config::effective::Configs;
+use super::config::group;
 use super::credentials::{self, Credentials};
 use super::life::Life;
 use super::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX, NodeView};
@@ -40,6 +41,8 @@ pub struct MetaState {
     pub(super) broker_configs: Arc<Configs>,
     /// Of single brokers, by their id; none without settings.
     pub(super) own_broker_configs: Arc<BTreeMap<i32, Configs>>,
+    /// Of groups, by their name; none without settings.
+    pub(super) group_configs: Arc<BTreeMap<String, Configs>>,
     pub(super) quotas: Arc<Quotas>,
     pub(super) credentials: Arc<Credentials>,
     pub(super) acls: Arc<Acls>,
@@ -358,6 +361,7 @@ impl MetaState {
                 }
             }
             Resource::Broker(id) => self.alter_broker(*id, changes)?,
+            Resource::Group(name) => self.alter_group(name, changes)?,
         }
         Ok(Outcome::Done)
     }
@@ -374,6 +378,26 @@ impl MetaState {
             all.insert(id, configs);
             all.retain(|_, configs| !configs.is_empty());
         }
+        Ok(())
+    }
+
+    fn alter_group(&mut self, name: &str, changes: &[ConfigChange]) -> Result<(), CommandError> {
+        let none = Configs::new();
+        let before = self.group_configs.get(name).unwrap_or(&none);
+        let configs = apply_changes(&Resource::Group(name.to_owned()), before, changes)?;
+        if configs == *before {
+            return Ok(());
+        }
+        let is_more = before.is_empty() && self.group_configs.len() >= group::GROUPS_MAX;
+        if is_more || name.len() > group::NAME_BYTES_MAX {
+            let (groups, bytes) = (group::GROUPS_MAX, group::NAME_BYTES_MAX);
+            let reason =
+                format!("at most {groups} groups have settings, with names of at most {bytes} bytes");
+            return Err(CommandError::LimitReached(reason));
+        }
+        let all = Arc::make_mut(&mut self.group_configs);
+        all.insert(name.to_owned(), configs);
+        all.retain(|_, configs| !configs.is_empty());
         Ok(())
     }
 

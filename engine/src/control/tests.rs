@@ -263,6 +263,25 @@ fn settings_of_one_broker_are_kept_in_the_state_its_checkpoint_and_its_views() {
 }
 
 #[test]
+fn settings_of_groups_are_kept_in_the_state_its_checkpoint_and_its_views() {
+    let mut state = formed(3);
+    let key = || "consumer.session.timeout.ms".to_owned();
+    let alter = |changes| Command::AlterConfigs { resource: Resource::Group("g".to_owned()), changes };
+    let set = |key| vec![ConfigChange::Set { key, value: "50000".to_owned() }];
+    let unknown = apply(&mut state, &alter(set("log.retention.ms".to_owned())));
+    assert!(matches!(unknown, Err(CommandError::InvalidConfig(_))), "{unknown:?}");
+    apply(&mut state, &alter(set(key()))).unwrap();
+    let bytes = state.encode();
+    assert_eq!(bytes[0], 10, "the oldest version that has it all");
+    let read = MetaState::decode(&bytes).unwrap();
+    assert_eq!(read, state);
+    let view = ViewBuilder::new(Statics::default()).view(&read);
+    assert_eq!(view.group_configs["g"][&key()], "50000");
+    apply(&mut state, &alter(vec![ConfigChange::Delete { key: key() }])).unwrap();
+    assert!(state.group_configs.is_empty(), "a group without settings is not kept");
+}
+
+#[test]
 fn listeners_are_kept_in_the_state_its_checkpoint_and_its_views() {
     let mut state = formed(3);
     let (node, without) = (NodeId(2), state.encode());
@@ -412,7 +431,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 99;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 99, newest: 9 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 99, newest: 10 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 

@@ -31,6 +31,8 @@ pub struct View {
     pub broker_configs: Arc<BTreeMap<String, String>>,
     /// Those of single brokers, by their id; stronger than those of all.
     pub own_broker_configs: Arc<BTreeMap<i32, BTreeMap<String, String>>>,
+    /// Those of groups, by name.
+    pub group_configs: Arc<BTreeMap<String, BTreeMap<String, String>>>,
     pub quotas: Arc<Quotas>,
     /// Of users, for those that prove who they are; [`Self::credential`] looks one up.
     pub credentials: Arc<Credentials>,
@@ -112,6 +114,16 @@ impl JournalView {
 }
 
 impl View {
+    /// Whether another view has the same topics in the same places.
+    pub fn has_topics_of(&self, other: &View) -> bool {
+        self.topics.len() == other.topics.len()
+            && self.nodes.len() == other.nodes.len()
+            && self.journals.len() == other.journals.len()
+            && self.topics.values().zip(other.topics.values()).all(|(one, other)| Arc::ptr_eq(one, other))
+            && self.journals.values().zip(other.journals.values()).all(|(one, other)| Arc::ptr_eq(one, other))
+            && self.nodes.values().zip(other.nodes.values()).all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     /// Whether the cluster is formed and this view says so: before that no broker has an id.
     pub fn is_formed(&self) -> bool {
         !self.nodes.is_empty()

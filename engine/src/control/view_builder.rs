@@ -40,6 +40,7 @@ impl ViewBuilder {
         view.journals = state.journals.by_id.clone();
         view.broker_configs = state.broker_configs.clone();
         view.own_broker_configs = state.own_broker_configs.clone();
+        view.group_configs = state.group_configs.clone();
         view.quotas = state.quotas.clone();
         view.credentials = state.credentials.clone();
         if !Arc::ptr_eq(view.acls.acls(), &state.acls) {

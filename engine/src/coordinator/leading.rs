@@ -8,6 +8,7 @@ use super::output::{Figures, Output};
 use super::partition_of;
 use super::vocabulary::Vocabulary;
 use crate::clock::Now;
+use crate::control::View;
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
 use std::collections::BTreeMap;
@@ -54,6 +55,8 @@ pub enum Input<'a, V: Vocabulary> {
     TopicDeleted {
         topic: Arc<str>,
     },
+    /// What this shard knows of the cluster now.
+    Metadata(Arc<View>),
     /// What came of an effect, while its tenure lasts.
     Told {
         tenure: Tenure,
@@ -74,6 +77,8 @@ pub struct Coordinator<M: StateMachine> {
     tenures: u64,
     /// Bytes appended by all partitions of this shard, which share a journal.
     appended_bytes: u64,
+    view: Arc<View>,
+    topics_version: u64,
 }
 
 /// What an append costs beside its bytes: the entry it is in is padded to this.
@@ -88,6 +93,8 @@ impl<M: StateMachine> Coordinator<M> {
             lost: BTreeMap::new(),
             tenures: 0,
             appended_bytes: 0,
+            view: Arc::default(),
+            topics_version: 0,
         }
     }
 
@@ -116,10 +123,15 @@ impl<M: StateMachine> Coordinator<M> {
     /// Takes one input and appends what follows from it.
     pub fn step(&mut self, now: Now, input: Input<'_, M::Words>, out: &mut Vec<Output<M::Words>>) {
         let first = out.len();
-        let mut stage = Stage { now, config: &self.config, out };
+        if let Input::Metadata(view) = input {
+            return self.follow(view);
+        }
+        let (config, view, topics_version) = (&self.config, &self.view, self.topics_version);
+        let mut stage = Stage { now, config, view, topics_version, out };
         match input {
             Input::Request { request, body } => self.request(request, body, now, out),
             Input::Partitions(partitions) => self.partitions = partitions,
+            Input::Metadata(_) => unreachable!("taken above"),
             Input::Lead { partition, term } => self.lead(partition, term, out),
             Input::Resign { partition } => self.resign(partition, out),
             Input::Read { tenure, batches } => {
@@ -154,6 +166,11 @@ impl<M: StateMachine> Coordinator<M> {
         self.count_appends(&out[first..]);
     }
 
+    fn follow(&mut self, view: Arc<View>) {
+        self.topics_version += u64::from(!self.view.has_topics_of(&view));
+        self.view = view;
+    }
+
     fn request(
         &mut self,
         id: RequestId,
@@ -167,7 +184,10 @@ impl<M: StateMachine> Coordinator<M> {
         };
         let partition = (self.partitions > 0).then(|| partition_of(name, self.partitions));
         match partition.and_then(|partition| self.led.get_mut(&partition)) {
-            Some(led) => led.request(id, body, &mut Stage { now, config: &self.config, out }),
+            Some(led) => {
+                let (config, view, topics_version) = (&self.config, &self.view, self.topics_version);
+                led.request(id, body, &mut Stage { now, config, view, topics_version, out });
+            }
             None => {
                 let answer = M::unready(&body, Unready::NotCoordinator);
                 out.push(Output::Answer { request: id, answer });
@@ -201,7 +221,8 @@ impl<M: StateMachine> Coordinator<M> {
     ) {
         let Some(led) = of_tenure(&mut self.led, append.tenure) else { return };
         let (partition, term) = (append.tenure.partition, led.term());
-        led.appended(append.number, result, &mut Stage { now, config: &self.config, out });
+        let (config, view, topics_version) = (&self.config, &self.view, self.topics_version);
+        led.appended(append.number, result, &mut Stage { now, config, view, topics_version, out });
         if result == Err(AppendError::NotLeader) {
             self.lost.insert(partition, term);
             self.resign(partition, out);
@@ -210,7 +231,8 @@ impl<M: StateMachine> Coordinator<M> {
 
     fn bound_histories(&mut self, now: Now, out: &mut Vec<Output<M::Words>>) {
         let shard_bytes = self.appended_bytes;
-        let mut stage = Stage { now, config: &self.config, out };
+        let (config, view, topics_version) = (&self.config, &self.view, self.topics_version);
+        let mut stage = Stage { now, config, view, topics_version, out };
         self.led.values_mut().for_each(|led| led.bound_history(shard_bytes, &mut stage));
     }
 

@@ -11,8 +11,10 @@ use super::vocabulary::Vocabulary;
 use crate::batch::records::{Record, Records};
 use crate::batch::{BatchHeader, EndMarker};
 use crate::clock::Now;
+use crate::control::View;
 use crate::ids::{Offset, Term};
 use crate::port::RequestId;
+use std::sync::Arc;
 
 /// A batch of an internal topic is written here and never compressed; what others wrote may be.
 const BATCH_BODY_BYTES_MAX: usize = 64 << 20;
@@ -21,6 +23,8 @@ const BATCH_BODY_BYTES_MAX: usize = 64 << 20;
 pub struct Stage<'a, V: Vocabulary> {
     pub now: Now,
     pub config: &'a V::Config,
+    pub view: &'a Arc<View>,
+    pub topics_version: u64,
     pub out: &'a mut Vec<Output<V>>,
 }
 
@@ -121,6 +125,8 @@ impl<M: StateMachine> Led<M> {
         let turn = Turn {
             now: stage.now,
             config: stage.config,
+            view: stage.view,
+            topics_version: stage.topics_version,
             log: &mut self.log,
             timers: &mut self.timers,
             out: stage.out,

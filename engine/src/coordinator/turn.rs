@@ -6,13 +6,19 @@ use super::output::Output;
 use super::timers::Timers;
 use super::vocabulary::{KeyValue, Vocabulary};
 use crate::clock::Now;
+use crate::control::View;
 use crate::port::RequestId;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// See the head of this file.
 pub struct Turn<'a, V: Vocabulary> {
     pub now: Now,
     pub config: &'a V::Config,
+    /// The metadata that this shard has.
+    pub view: &'a Arc<View>,
+    /// Rises with each view in which topics, or where they are, differ.
+    pub topics_version: u64,
     pub log: &'a mut Log<V>,
     pub timers: &'a mut Timers<V::Timer>,
     pub out: &'a mut Vec<Output<V>>,

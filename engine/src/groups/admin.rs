@@ -4,7 +4,7 @@ use super::error::GroupError;
 use super::group::Group;
 use super::member::Member;
 use super::pending::ForgetAnswer;
-use super::request::{Answer, Described, DescribedMember, ListedGroup};
+use super::request::{Answer, Described, DescribedMember, ListedGroup, Protocol};
 use super::state::State;
 use super::words::Turn;
 use crate::port::RequestId;
@@ -34,7 +34,11 @@ impl Group {
         ListedGroup {
             group: Arc::clone(&self.id),
             protocol_type: self.protocol_type.clone().unwrap_or_default(),
-            state: self.state,
+            protocol: if self.consumer.is_some() { Protocol::Consumer } else { Protocol::Classic },
+            state: match &self.consumer {
+                Some(consumer) if self.state != State::Dead => consumer.state_name(),
+                _ => self.state.name(),
+            },
         }
     }
 

@@ -91,6 +91,9 @@ impl Group {
         if claims_nothing || (member.generation < 0 && self.state == State::Empty) {
             return Ok(());
         }
+        if let Some(consumer) = &self.consumer {
+            return consumer.check_commit(member, true);
+        }
         let id = self.check_identity(member)?;
         self.renew_session(&id, turn);
         Ok(())
@@ -105,6 +108,9 @@ impl Group {
         let member = &commit.member;
         if member.generation < 0 && self.state == State::Empty {
             return Ok(());
+        }
+        if let Some(consumer) = &self.consumer {
+            return consumer.check_commit(member, commit.knows_epochs);
         }
         if self.state == State::Empty && self.generation == 0 && self.members.is_empty() {
             return Err(GroupError::IllegalGeneration);
@@ -195,17 +201,25 @@ impl Group {
         self.offsets.is_unstable(topic, partition) || self.undecided.contains(topic, partition)
     }
 
-    pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Vec<FetchedOffset> {
+    /// A member that says its epoch learns that it is not the group's, or behind.
+    pub fn fetch_offsets(&self, fetch: &FetchOffsets) -> Result<Vec<FetchedOffset>, GroupError> {
+        if let (Some(consumer), Some(member)) = (&self.consumer, fetch.member.as_deref())
+            && fetch.epoch >= 0
+        {
+            let identity =
+                Identity { member: member.to_owned(), generation: fetch.epoch, ..Identity::default() };
+            consumer.check_commit(&identity, true)?;
+        }
         let one = |topic: &Arc<str>, partition: i32| {
             let unstable = fetch.require_stable && self.is_unstable(topic, partition);
             let committed = self.offsets.get(topic, partition).filter(|_| !unstable);
             let error = unstable.then_some(GroupError::UnstableOffsetCommit);
             fetched(topic, partition, committed.map(|committed| &committed.value), error)
         };
-        match &fetch.wanted {
+        Ok(match &fetch.wanted {
             Some(wanted) => wanted.iter().map(|(topic, partition)| one(topic, *partition)).collect(),
             None => self.offsets.iter().map(|(topic, partition, _)| one(topic, partition)).collect(),
-        }
+        })
     }
 
     /// Answered when it is committed that the offsets are gone.
@@ -248,6 +262,7 @@ impl Group {
         let mut records: Vec<_> = offsets.iter().map(tombstone).collect();
         if whole {
             records.push((group_key(&self.id), None));
+            records.extend(self.flight.keys().map(|key| (key.clone(), None)));
             self.set_state(State::Dead, turn.now);
         }
         let pending = Pending::Forget { group: Arc::clone(&self.id), offsets, whole, request };

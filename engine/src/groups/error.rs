@@ -45,6 +45,20 @@ pub enum GroupError {
     ProducerFenced,
     #[error("the group's metadata is larger than it may be")]
     GroupTooLarge,
+    #[error("{0}")]
+    InvalidRequest(&'static str),
+    #[error("the member's epoch is not the one it was told: it must give up all and join again")]
+    FencedMemberEpoch,
+    #[error("the member's epoch is an older one: it learns the new one with its next heartbeat")]
+    StaleMemberEpoch,
+    #[error("another member has this instance id, and has not left")]
+    UnreleasedInstanceId,
+    #[error("no such assignor: there are uniform and range")]
+    UnsupportedAssignor,
+    #[error("not a regular expression of RE2's syntax, too large a one, or one too many for the group")]
+    InvalidRegularExpression,
+    #[error("a member of the consumer protocol needs a newer version of this request")]
+    UnsupportedVersion,
 }
 
 impl AppendError {

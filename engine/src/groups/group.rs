@@ -9,6 +9,8 @@
 //!                      └── join, leave, session over ←── Stable ←┘
 //! ```
 
+use super::consumer::ConsumerGroup;
+use super::consumer::flight::Flight;
 use super::error::GroupError;
 use super::member::Member;
 use super::offsets::Offsets;
@@ -59,6 +61,11 @@ pub struct Group {
     /// The generation whose assignment is being written: there is one for each.
     pub assigning: Option<i32>,
     pub offsets: Offsets,
+    /// While it is one of the newer protocol; the fields above are the classic one's, but for the
+    /// state: without members, with some, or dead.
+    pub consumer: Option<Box<ConsumerGroup>>,
+    /// The records of the consumer protocol.
+    pub flight: Flight,
     /// Offsets of transactions that are not ended.
     pub undecided: Undecided,
     /// The newest committed record of the group.
@@ -83,6 +90,8 @@ impl Group {
             sync_deadline_ns: None,
             assigning: None,
             offsets: Offsets::default(),
+            consumer: None,
+            flight: Flight::default(),
             undecided: Undecided::default(),
             stored: None,
         }
@@ -175,6 +184,9 @@ impl Group {
 
     /// Whether a consumer group's members name this topic.
     pub fn is_subscribed(&self, topic: &str) -> bool {
+        if let Some(consumer) = &self.consumer {
+            return consumer.is_subscribed(topic);
+        }
         if self.protocol_type.as_deref() != Some(CONSUMER) {
             return false;
         }
@@ -225,6 +237,12 @@ impl Group {
     /// What must hold between any two requests.
     pub fn check(&self) {
         let id = &self.id;
+        if let Some(consumer) = &self.consumer {
+            let is_empty = consumer.members.is_empty();
+            assert!(self.members.is_empty(), "group {id}: members of both protocols stand together");
+            assert!(self.state == State::Dead || is_empty == (self.state == State::Empty), "group {id}");
+            return consumer.check();
+        }
         assert_eq!(self.leader.is_none(), self.members.is_empty(), "group {id}: members have a leader");
         if let Some(leader) = &self.leader {
             assert!(self.members.contains_key(leader), "group {id}: its leader is a member");

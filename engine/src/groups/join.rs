@@ -75,8 +75,7 @@ impl Group {
         join: &Join,
         turn: &mut Turn<'_>,
     ) -> Result<(), (GroupError, Arc<str>)> {
-        let name = join.instance.as_deref().unwrap_or(&join.client_id);
-        let member: Arc<str> = format!("{name}-{}", uuid(join.entropy)).into();
+        let member = join.new_id();
         let known = join.instance.as_deref().and_then(|instance| self.statics.get(instance)).cloned();
         match known {
             Some(old) => self.replace_static(request, &old, &member, join, turn),
@@ -183,6 +182,14 @@ impl Group {
             metadata: member.metadata(protocol),
         };
         self.members.values().map(joined).collect()
+    }
+}
+
+impl Join {
+    /// The id of a member that joins for the first time.
+    pub fn new_id(&self) -> Arc<str> {
+        let name = self.instance.as_deref().unwrap_or(&self.client_id);
+        format!("{name}-{}", uuid(self.entropy)).into()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading a partition of the offsets topic back: the sum of its records, and the groups that it
 //! stands for.
 
+use super::consumer::record::Said;
 use super::group::Group;
 use super::member::Member;
 use super::offsets::Committed;
@@ -43,6 +44,14 @@ pub fn take(
             of(groups, &group, now).stored = Some(value.into());
         }
         (Key::Group { group }, None) => of(groups, &group, now).stored = None,
+        (Key::Consumer { group, about }, Some(value)) => {
+            Said::decode(&about, value)?;
+            let committed = &mut of(groups, &group, now).flight.committed;
+            committed.insert(record.key.unwrap_or_default().to_vec(), value.into());
+        }
+        (Key::Consumer { group, .. }, None) => {
+            of(groups, &group, now).flight.committed.remove(record.key.unwrap_or_default());
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use super::commit::fetched;
 use super::config::LIVE_BYTES_MAX;
+use super::consumer::heartbeat::check_request;
 use super::error::GroupError;
 use super::figures::GroupFigures;
 use super::group::Group;
@@ -10,6 +11,7 @@ use super::load;
 use super::member::refuse_join;
 use super::pending::{ForgetAnswer, Pending};
 use super::record::{group_key, offset_key};
+use super::refusal::refusal_of;
 use super::request::{Answer, CommitInTransaction, FetchOffsets, Listed, Request};
 use super::state::State;
 use super::timers::Timer;
@@ -87,11 +89,15 @@ impl StateMachine for Groups {
 
     fn loaded(&mut self, turn: &mut Turn<'_>) {
         self.0.retain(|_, group| {
-            group.stored.is_some() || !group.offsets.is_empty() || !group.undecided.is_empty()
+            group.stored.is_some()
+                || !group.flight.committed.is_empty()
+                || !group.offsets.is_empty()
+                || !group.undecided.is_empty()
         });
         for (id, group) in &mut self.0 {
             assert_eq!(*id, group.id, "a group stands under its own name");
             group.restore(turn);
+            group.restore_consumer(turn);
         }
         let first_ns = turn.after_ms(turn.config.retention_check_interval_ms);
         turn.timers.set(first_ns, Timer::Expiry);
@@ -130,6 +136,11 @@ impl StateMachine for Groups {
                 let group = groups.get_mut(&name).expect("a group stays while it is written");
                 let answer = group.committed_in((producer, epoch), offsets, results, result);
                 turn.answer(request, answer);
+                name
+            }
+            Pending::Consumer { group: name, changes } => {
+                let group = groups.get_mut(&name).expect("a group stays while it is written");
+                group.flown(changes, result, turn);
                 name
             }
             Pending::Group { group: name, value } => {
@@ -181,7 +192,10 @@ impl StateMachine for Groups {
                 group
             }
             Timer::Member { group, member } => {
-                self.0.get_mut(&group).into_iter().for_each(|group| group.member_due(&member, turn));
+                self.0.get_mut(&group).into_iter().for_each(|group| match group.consumer.is_some() {
+                    true => group.consumer_due(&member, turn),
+                    false => group.member_due(&member, turn),
+                });
                 group
             }
         };
@@ -220,6 +234,9 @@ impl StateMachine for Groups {
                 _ => {}
             }
         }
+        for (request, answer) in self.0.values_mut().flat_map(|group| group.flight.give_up()) {
+            answers.push((request, refusal_of(&answer, error)));
+        }
         for member in self.0.values_mut().flat_map(|group| group.members.values_mut()) {
             let joining = member.joining.take();
             answers.extend(joining.map(|request| (request, refuse_join(error, Arc::clone(&member.id)))));
@@ -240,7 +257,10 @@ impl StateMachine for Groups {
 
     fn count(&self, figures: &mut GroupFigures, _: Now) {
         figures.groups += self.0.len() as u64;
-        figures.members += self.0.values().map(|group| group.members.len() as u64).sum::<u64>();
+        let members = |group: &Group| {
+            group.members.len() + group.consumer.as_ref().map_or(0, |consumer| consumer.members.len())
+        };
+        figures.members += self.0.values().map(|group| members(group) as u64).sum::<u64>();
     }
 }
 
@@ -259,6 +279,8 @@ impl Groups {
 fn is_void(group: &Group) -> bool {
     group.state == State::Empty
         && group.stored.is_none()
+        && group.consumer.is_none()
+        && group.flight.is_void()
         && group.generation == 0
         && group.given.is_empty()
         && group.offsets.is_empty()
@@ -273,7 +295,8 @@ fn live_records(group: &Group) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + '_ 
     let offsets = offsets.map(|(topic, partition, committed)| {
         (offset_key(&group.id, topic, partition), committed.value.encode())
     });
-    own.chain(offsets)
+    let consumer = group.flight.committed.iter().map(|(key, value)| (key.clone(), value.to_vec()));
+    own.chain(consumer).chain(offsets)
 }
 
 /// The answer where there is no such group; none where the request makes one.
@@ -303,6 +326,13 @@ fn without_group(request: &Request, turn: &Turn<'_>) -> Option<Answer> {
         }
         Request::Commit(_) | Request::CommitInTransaction(_) => return None,
         Request::FetchOffsets(fetch) => Answer::Offsets(Ok(none_committed(fetch))),
+        Request::ConsumerHeartbeat(beat) if check_request(beat).is_err() => {
+            Answer::Beat(check_request(beat).map(|()| unreachable!("seen above")))
+        }
+        Request::ConsumerHeartbeat(beat) if beat.epoch == 0 && is_full => {
+            Answer::Beat(Err(GroupError::GroupMaxSizeReached))
+        }
+        Request::ConsumerHeartbeat(beat) if beat.epoch == 0 => return None,
         Request::Leave(leave) => {
             Answer::Left(Ok(leave.members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect()))
         }
@@ -313,6 +343,10 @@ fn without_group(request: &Request, turn: &Turn<'_>) -> Option<Answer> {
 
 /// Gives a group what it is asked.
 fn take(group: &mut Group, id: RequestId, request: Request, turn: &mut Turn<'_>) {
+    if group.flight.is_broken() {
+        return turn.answer(id, refused(&request, GroupError::CoordinatorNotAvailable));
+    }
+    let Some(request) = group.take_consumer(id, request, turn) else { return };
     let answer = match request {
         Request::Join(join) => {
             let session = turn.config.session_timeout_min_ms..=turn.config.session_timeout_max_ms;
@@ -328,9 +362,10 @@ fn take(group: &mut Group, id: RequestId, request: Request, turn: &mut Turn<'_>)
         Request::Delete { .. } => return group.delete(id, turn),
         Request::Heartbeat(heartbeat) => Answer::Heartbeat(group.heartbeat(&heartbeat, turn)),
         Request::Leave(leave) => Answer::Left(group.leave(&leave, turn)),
-        Request::FetchOffsets(fetch) => Answer::Offsets(Ok(group.fetch_offsets(&fetch))),
+        Request::FetchOffsets(fetch) => Answer::Offsets(group.fetch_offsets(&fetch)),
         Request::Describe { .. } => Answer::Described(Ok(group.describe())),
-        Request::List => unreachable!("it is about no single group"),
+        Request::DescribeConsumer { .. } => Answer::ConsumerDescribed(Err(GroupError::GroupIdNotFound)),
+        Request::ConsumerHeartbeat(_) | Request::List => unreachable!("taken before"),
     };
     turn.answer(id, answer);
 }
@@ -380,10 +415,25 @@ fn none_committed(fetch: &FetchOffsets) -> Vec<super::request::FetchedOffset> {
 /// Group ids may be empty where no member is needed, as in Kafka.
 fn check_names(request: &Request) -> Result<(), GroupError> {
     let group = request.group().expect("a request about one group");
-    let needs_name =
-        matches!(request, Request::Join(_) | Request::Sync(_) | Request::Heartbeat(_) | Request::Leave(_));
+    let needs_name = matches!(
+        request,
+        Request::Join(_)
+            | Request::Sync(_)
+            | Request::Heartbeat(_)
+            | Request::Leave(_)
+            | Request::ConsumerHeartbeat(_)
+    );
     if (needs_name && group.is_empty()) || group.len() > NAME_BYTES_MAX {
         return Err(GroupError::InvalidGroupId);
+    }
+    if let Request::ConsumerHeartbeat(beat) = request {
+        let own = [&beat.member, &beat.client_id, &beat.client_host];
+        let given = [&beat.instance, &beat.rack, &beat.assignor].into_iter().flatten();
+        let mut names = own.into_iter().chain(given).chain(beat.topics.iter().flatten());
+        return match names.any(|name| name.len() > NAME_BYTES_MAX) {
+            true => Err(GroupError::GroupTooLarge),
+            false => Ok(()),
+        };
     }
     let Request::Join(join) = request else { return Ok(()) };
     let names = join.protocols.iter().map(|(name, _)| name.as_str());
@@ -403,6 +453,8 @@ pub fn refused(request: &Request, error: GroupError) -> Answer {
         Request::Commit(_) | Request::CommitInTransaction(_) => Answer::Committed(Err(error)),
         Request::FetchOffsets(_) => Answer::Offsets(Err(error)),
         Request::DeleteOffsets(_) => Answer::OffsetsDeleted(Err(error)),
+        Request::ConsumerHeartbeat(_) => Answer::Beat(Err(error)),
+        Request::DescribeConsumer { .. } => Answer::ConsumerDescribed(Err(error)),
         Request::Describe { .. } => Answer::Described(Err(error)),
         Request::Delete { .. } => Answer::Deleted(Err(error)),
         Request::List => unreachable!("it is about no single group"),

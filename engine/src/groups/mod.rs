@@ -14,6 +14,7 @@
 pub mod admin;
 pub mod commit;
 pub mod config;
+pub mod consumer;
 pub mod error;
 pub mod figures;
 pub mod group;
@@ -26,6 +27,7 @@ pub mod offsets;
 pub mod pending;
 pub mod rebalance;
 pub mod record;
+pub mod refusal;
 pub mod request;
 pub mod state;
 pub mod static_member;

@@ -1,5 +1,6 @@
 //! What follows when a record of a group is committed, or is not.
 
+use super::consumer::flight::RecordChange;
 use super::error::GroupError;
 use super::record::OffsetValue;
 use super::request::Joined;
@@ -34,6 +35,8 @@ pub enum Pending {
         value: Arc<[u8]>,
         assignments: BTreeMap<Arc<str>, Arc<[u8]>>,
     },
+    /// A consumer group's records.
+    Consumer { group: Arc<str>, changes: Vec<RecordChange> },
     /// Nobody waits for it: the group is empty, or a static member has a new id.
     Group { group: Arc<str>, value: Arc<[u8]> },
     /// A static member came back under a new id without a rebalance.

@@ -4,14 +4,26 @@
 //! Written: offset values v3 (v1 where a commit brought its own retention), group values v3.
 //! Read: what any Kafka wrote in fixed fields, v0 to v3.
 
+use super::consumer::record::About;
 use crate::coordinator::fields::{BadRecord, Fields, count_of, put_bytes, put_nullable, put_text};
 use std::sync::Arc;
 
 /// What a key names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    Offset { group: String, topic: String, partition: i32 },
-    Group { group: String },
+    Offset {
+        group: String,
+        topic: String,
+        partition: i32,
+    },
+    Group {
+        group: String,
+    },
+    /// Of a consumer group.
+    Consumer {
+        group: String,
+        about: About,
+    },
 }
 
 /// A committed offset.
@@ -75,12 +87,16 @@ pub fn group_key(group: &str) -> Vec<u8> {
 impl Key {
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
         let mut from = Fields::new(bytes);
-        match from.i16()? {
+        let version = from.i16()?;
+        match version {
             0 | OFFSET_KEY => {
                 Ok(Key::Offset { group: from.text()?, topic: from.text()?, partition: from.i32()? })
             }
             GROUP_KEY => Ok(Key::Group { group: from.text()? }),
-            other => Err(BadRecord::Version(other)),
+            _ => match About::read(version, &mut from)? {
+                Some((group, about)) => Ok(Key::Consumer { group, about }),
+                None => Err(BadRecord::Version(version)),
+            },
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What members and tools ask of a coordinator, and what they are answered: closed lists. Each
 //! request but [`Request::List`] is about one group.
 
+use super::consumer::partitions::Partitions;
 use super::error::GroupError;
 use super::state::State;
+use crate::control::View;
+use crate::control::acls::{Operation, ResourceType, Ruling, Who};
 use crate::coordinator::InTransaction;
 use std::sync::Arc;
 
@@ -17,7 +20,9 @@ pub enum Request {
     CommitInTransaction(CommitInTransaction),
     FetchOffsets(FetchOffsets),
     DeleteOffsets(DeleteOffsets),
+    ConsumerHeartbeat(ConsumerHeartbeat),
     Describe { group: String },
+    DescribeConsumer { group: String },
     Delete { group: String },
     List,
 }
@@ -34,8 +39,53 @@ impl Request {
             Request::CommitInTransaction(commit) => Some(&commit.commit.member.group),
             Request::FetchOffsets(fetch) => Some(&fetch.group),
             Request::DeleteOffsets(delete) => Some(&delete.group),
-            Request::Describe { group } | Request::Delete { group } => Some(group),
+            Request::ConsumerHeartbeat(beat) => Some(&beat.group),
+            Request::Describe { group } | Request::DescribeConsumer { group } | Request::Delete { group } => {
+                Some(group)
+            }
             Request::List => None,
+        }
+    }
+}
+
+/// ConsumerGroupHeartbeat; none: as it was said before.
+#[derive(Clone, Debug, Default)]
+pub struct ConsumerHeartbeat {
+    pub group: String,
+    /// The client's own choice.
+    pub member: String,
+    /// 0: it joins; −1: it leaves; −2: it leaves and somebody with its instance id comes back.
+    pub epoch: i32,
+    pub instance: Option<String>,
+    pub rack: Option<String>,
+    pub client_id: String,
+    pub client_host: String,
+    pub rebalance_timeout_ms: Option<i32>,
+    pub topics: Option<Vec<String>>,
+    pub pattern: Option<String>,
+    pub assignor: Option<String>,
+    /// What it has.
+    pub owned: Option<Partitions>,
+    /// None: it may know of every topic.
+    pub sees: Option<Sees>,
+}
+
+/// By whose rights topics are matched with an expression.
+#[derive(Clone, Debug)]
+pub struct Sees {
+    pub principal: String,
+    pub address: std::net::IpAddr,
+    /// What nobody made a rule about may be seen.
+    pub allows_without_rule: bool,
+}
+
+impl Sees {
+    pub fn topic(&self, view: &View, name: &str) -> bool {
+        let who = Who::new(&self.principal, self.address);
+        match view.acls.rule(&who, Operation::Describe, ResourceType::Topic, name) {
+            Ruling::Allowed => true,
+            Ruling::Denied => false,
+            Ruling::NoRule => self.allows_without_rule,
         }
     }
 }
@@ -103,6 +153,8 @@ pub struct Commit {
     pub offsets: Vec<NewOffset>,
     /// Until v4 a commit could bring its own retention.
     pub retention_ms: Option<i64>,
+    /// It is of a version that members of the consumer protocol may use.
+    pub knows_epochs: bool,
 }
 
 /// TxnOffsetCommit: the offsets count once the transaction is committed.
@@ -128,6 +180,9 @@ pub struct FetchOffsets {
     pub wanted: Option<Vec<(Arc<str>, i32)>>,
     /// KIP-447.
     pub require_stable: bool,
+    /// Who asks, where it says so, and at which epoch: such a one learns that it is behind.
+    pub member: Option<String>,
+    pub epoch: i32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -149,6 +204,8 @@ pub enum Answer {
     Offsets(Result<Vec<FetchedOffset>, GroupError>),
     /// One result per partition of the request.
     OffsetsDeleted(Result<Vec<Result<(), GroupError>>, GroupError>),
+    Beat(Result<Beat, GroupError>),
+    ConsumerDescribed(Result<ConsumerDescribed, GroupError>),
     Described(Result<Described, GroupError>),
     Deleted(Result<(), GroupError>),
     Listed(Listed),
@@ -229,5 +286,49 @@ pub struct Listed {
 pub struct ListedGroup {
     pub group: Arc<str>,
     pub protocol_type: String,
-    pub state: State,
+    pub protocol: Protocol,
+    /// Kafka's name of it.
+    pub state: &'static str,
+}
+
+/// By which a group's members come to their partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Classic,
+    Consumer,
+}
+
+/// What a member of the consumer protocol is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    pub member: Arc<str>,
+    pub epoch: i32,
+    pub interval_ms: i32,
+    /// None: as before.
+    pub assignment: Option<Partitions>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerDescribed {
+    pub state: &'static str,
+    pub epoch: i32,
+    pub assignment_epoch: i32,
+    pub assignor: &'static str,
+    pub members: Vec<ConsumerDescribedMember>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerDescribedMember {
+    pub member: Arc<str>,
+    pub instance: Option<Arc<str>>,
+    pub rack: Option<Arc<str>>,
+    pub epoch: i32,
+    pub client_id: String,
+    pub client_host: String,
+    pub topics: Vec<Arc<str>>,
+    /// Empty: none.
+    pub pattern: Arc<str>,
+    pub assigned: Partitions,
+    pub target: Partitions,
+    pub is_classic: bool,
 }

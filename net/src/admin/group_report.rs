@@ -2,17 +2,20 @@
 //! ends of the partitions, shown as tables.
 
 use super::connection::Connection;
+use super::consumer_group;
 use super::kafka_error::check;
 use super::offsets::{self, Spread};
 use super::out;
 use super::reach::Reach;
 use super::topic_report::{self, left_out};
-use crate::kafka::codec::wire::DecodeLimits;
+use crate::kafka::codec::wire::{DecodeLimits, StrBytes};
 use crate::kafka::errors::code;
 use crate::process::refusal::Refusal;
 use kafka_wire::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_wire::offset_fetch_request::OffsetFetchRequestGroup;
-use kafka_wire::{DescribeGroupsRequest, ListGroupsRequest, OffsetFetchRequest};
+use kafka_wire::{
+    DescribeGroupsRequest, ListGroupsRequest, OffsetFetchRequest, consumer_group_describe_response,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -93,8 +96,10 @@ pub type Offsets = BTreeMap<(String, i32), i64>;
 
 impl GroupReport {
     pub fn ask(coordinator: &mut Connection, reach: &Reach, name: &str) -> Result<Self, Refusal> {
-        let group = describe(coordinator, name)?;
         let committed = committed(coordinator, name)?;
+        let Some(group) = find(coordinator, name)? else {
+            return Self::of_consumers(coordinator, reach, name, &committed);
+        };
         // Kafka says "Dead" of a group that it never heard of.
         if group.group_state.as_str() == "Dead" && committed.is_empty() {
             check(&format!("group '{name}'"), code::GROUP_ID_NOT_FOUND, None)?;
@@ -103,6 +108,30 @@ impl GroupReport {
         let partitions = lags(coordinator, reach, &committed, &members)?;
         let (state, assignor) =
             (group.group_state.as_str().to_owned(), group.protocol_data.as_str().to_owned());
+        Ok(Self { group: name.to_owned(), state, assignor, members, partitions })
+    }
+
+    /// Of a group of the consumer protocol, where it is one.
+    fn of_consumers(
+        coordinator: &mut Connection,
+        reach: &Reach,
+        name: &str,
+        committed: &Offsets,
+    ) -> Result<Self, Refusal> {
+        let Some(described) = consumer_group::ask(coordinator, name)? else {
+            check(&format!("group '{name}'"), code::GROUP_ID_NOT_FOUND, None)?;
+            unreachable!("that is a refusal")
+        };
+        let member = |member: &consumer_group_describe_response::Member| MemberRow {
+            member: member.instance_id.as_ref().unwrap_or(&member.member_id).as_str().to_owned(),
+            client: member.client_id.as_str().to_owned(),
+            host: member.client_host.as_str().trim_start_matches('/').to_owned(),
+            owns: consumer_group::owned(member),
+        };
+        let members: Vec<MemberRow> = described.members.iter().map(member).collect();
+        let partitions = lags(coordinator, reach, committed, &members)?;
+        let text = |text: &StrBytes| text.as_str().to_owned();
+        let (state, assignor) = (text(&described.group_state), text(&described.assignor_name));
         Ok(Self { group: name.to_owned(), state, assignor, members, partitions })
     }
 
@@ -134,16 +163,6 @@ impl LagRow {
             out::or_dash(self.lag),
             out::or_dash(self.owner.as_ref()),
         ]
-    }
-}
-
-fn describe(coordinator: &mut Connection, name: &str) -> Result<DescribedGroup, Refusal> {
-    match find(coordinator, name)? {
-        Some(group) => Ok(group),
-        None => {
-            Err(check(&format!("group '{name}'"), code::GROUP_ID_NOT_FOUND, None)
-                .expect_err("it is a refusal"))
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod broker_ids;
 mod ca;
 mod cluster;
 mod connection;
+mod consumer_group;
 mod coordinator;
 mod followers;
 mod group;

@@ -90,6 +90,10 @@ pub mod code {
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
     pub const INVALID_REGULAR_EXPRESSION: i16 = 128;
     pub const TRANSACTIONAL_ID_NOT_FOUND: i16 = 105;
+    pub const FENCED_MEMBER_EPOCH: i16 = 110;
+    pub const UNRELEASED_INSTANCE_ID: i16 = 111;
+    pub const UNSUPPORTED_ASSIGNOR: i16 = 112;
+    pub const STALE_MEMBER_EPOCH: i16 = 113;
     pub const TRANSACTION_ABORTABLE: i16 = 120;
     pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
     pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
@@ -168,6 +172,13 @@ pub fn group_code(error: GroupError) -> i16 {
         GroupError::UnstableOffsetCommit => code::UNSTABLE_OFFSET_COMMIT,
         GroupError::GroupSubscribedToTopic => code::GROUP_SUBSCRIBED_TO_TOPIC,
         GroupError::ProducerFenced => code::INVALID_PRODUCER_EPOCH,
+        GroupError::InvalidRequest(_) => code::INVALID_REQUEST,
+        GroupError::FencedMemberEpoch => code::FENCED_MEMBER_EPOCH,
+        GroupError::StaleMemberEpoch => code::STALE_MEMBER_EPOCH,
+        GroupError::UnreleasedInstanceId => code::UNRELEASED_INSTANCE_ID,
+        GroupError::UnsupportedAssignor => code::UNSUPPORTED_ASSIGNOR,
+        GroupError::InvalidRegularExpression => code::INVALID_REGULAR_EXPRESSION,
+        GroupError::UnsupportedVersion => code::UNSUPPORTED_VERSION,
         // As Kafka says of a group that does not fit a batch.
         GroupError::GroupTooLarge => code::UNKNOWN_SERVER_ERROR,
     }

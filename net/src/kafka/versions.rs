@@ -10,6 +10,8 @@ use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
 use crate::kafka::apis::alter_user_scram_credentials::AlterUserScramCredentials;
+use crate::kafka::apis::consumer_group_describe::ConsumerGroupDescribe;
+use crate::kafka::apis::consumer_group_heartbeat::ConsumerGroupHeartbeat;
 use crate::kafka::apis::create_acls::CreateAcls;
 use crate::kafka::apis::create_partitions::CreatePartitions;
 use crate::kafka::apis::create_topics::CreateTopics;
@@ -111,6 +113,8 @@ surface! {
     AlterPartitionReassignments,
     AlterReplicaLogDirs,
     AlterUserScramCredentials,
+    ConsumerGroupDescribe,
+    ConsumerGroupHeartbeat,
     CreateAcls,
     CreatePartitions,
     CreateTopics,

@@ -92,7 +92,6 @@ const NO_TOKENS: &str = "delegation tokens are not built";
 const NO_TELEMETRY: &str = "clients' own metrics are not collected";
 const NOT_KRAFT: &str = "nodes and their versions are not KRaft's: it would be about another thing";
 const BY_NAME: &str = "its topics are still named by name where the newest version has their ids";
-const NEXT_PROTOCOL: &str = "the newer group protocol is not served yet";
 
 type Versions = (i16, i16);
 
@@ -105,7 +104,6 @@ const BEHIND: &[(i16, Option<Versions>, &str)] = &[
     (8,  Some((2, 9)), BY_NAME), (9, Some((1, 9)), BY_NAME),
     (38, None, NO_TOKENS), (39, None, NO_TOKENS), (40, None, NO_TOKENS), (41, None, NO_TOKENS),
     (57, None, NOT_KRAFT), (64, None, NOT_KRAFT), (80, None, NOT_KRAFT), (81, None, NOT_KRAFT),
-    (68, None, NEXT_PROTOCOL), (69, None, NEXT_PROTOCOL),
     (71, None, NO_TELEMETRY), (72, None, NO_TELEMETRY),
     (76, None, NO_SHARES), (77, None, NO_SHARES), (78, None, NO_SHARES), (79, None, NO_SHARES),
     (83, None, NO_SHARES), (84, None, NO_SHARES), (85, None, NO_SHARES), (86, None, NO_SHARES),

@@ -3,7 +3,11 @@
 use super::folder::with_groups;
 use super::{dump, rows, text, verify};
 use engine::batch::NewRecord;
+use engine::groups::consumer::member::{CurrentAssignment, MemberProgress, Wish};
+use engine::groups::consumer::partitions::Partitions;
+use engine::groups::consumer::record::{self, About};
 use engine::groups::record::{GroupValue, MemberValue, OffsetValue, group_key, offset_key};
+use engine::ids::TopicId;
 
 /// A topic and its partitions, as a consumer's leader writes it.
 const ASSIGNMENT: [u8; 25] =
@@ -78,4 +82,53 @@ fn they_are_hidden_and_shown_raw_like_any_other() {
     assert!(found.iter().take(2).all(|row| row["key"].to_string().contains("bytes>")), "{found:?}");
     let (found, _) = shown(&["--format", "hex"]);
     assert_eq!(found[1]["key"], "0002000772656164657273");
+}
+
+/// Keys and values of one member of a consumer group.
+fn consumer_records() -> [(Vec<u8>, Vec<u8>); 6] {
+    let member = "m-1".to_owned();
+    let assigned: Partitions = [(TopicId(0xAB), 1)].into_iter().collect();
+    let wish = Wish { topics: ["rings".into()].into(), pattern: "ri.*".into(), ..Wish::default() };
+    let current = CurrentAssignment {
+        epoch: 4,
+        progress: MemberProgress::Unrevoked,
+        assigned: assigned.clone(),
+        ..CurrentAssignment::default()
+    };
+    [
+        (About::Group.key("readers"), record::group_value(5, 77)),
+        (About::Member(member.clone()).key("readers"), record::member_value(&wish)),
+        (About::TargetEpoch.key("readers"), record::target_epoch_value(5)),
+        (About::Target(member.clone()).key("readers"), record::target_value(&assigned)),
+        (About::Current(member).key("readers"), record::current_value(&current)),
+        (
+            About::Pattern("ri.*".to_owned()).key("readers"),
+            record::pattern_value(&["rings".into()].into(), 1, 2),
+        ),
+    ]
+}
+
+#[test]
+fn records_of_consumer_groups_are_shown_by_their_fields() {
+    let written = consumer_records();
+    let record =
+        |(key, value): &'static (Vec<u8>, Vec<u8>)| NewRecord { key: Some(key), ..NewRecord::value(value) };
+    let written: &'static [(Vec<u8>, Vec<u8>); 6] = Box::leak(Box::new(written));
+    let records: Vec<_> = written.iter().map(record).collect();
+    let dir = with_groups(&records);
+    let (found, _) = rows(&["records", text(dir.path()), "--topic", "__consumer_offsets"]);
+    let keys: Vec<_> = found.iter().map(|row| row["key"]["record"].as_str().expect("a kind")).collect();
+    assert_eq!(keys[0], "ConsumerGroupMetadata");
+    assert_eq!(keys[4], "ConsumerGroupCurrentMemberAssignment");
+    assert_eq!(found[0]["value"], serde_json::json!({ "epoch": 5, "metadata_hash": 77 }));
+    assert_eq!(found[1]["value"]["topics"], serde_json::json!(["rings"]));
+    assert_eq!(found[1]["value"]["expression"], "ri.*");
+    assert_eq!(found[2]["value"]["assignment_epoch"], 5);
+    let id = format!("{:032x}", 0xAB);
+    assert_eq!(found[3]["value"]["partitions"][&id], serde_json::json!([1]));
+    assert_eq!(found[4]["value"]["state"], "UNREVOKED_PARTITIONS");
+    assert_eq!(
+        (&found[5]["key"]["expression"], &found[5]["value"]["topics"][0]),
+        (&"ri.*".into(), &"rings".into())
+    );
 }

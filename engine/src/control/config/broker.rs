@@ -2,6 +2,7 @@
 
 use super::kinds::{Kind, Setting};
 use super::topic::SETTINGS as TOPIC_SETTINGS;
+use crate::groups::config::Migration;
 
 const fn own(name: &'static str, kind: Kind, default: Option<&'static str>, doc: &'static str) -> Setting {
     Setting { name, kind, default, doc }
@@ -33,6 +34,22 @@ const OWN: &[Setting] = &[
         "Whether who comes from the broker's own machine, in the clear, may do everything."),
     own("fetch.max.bytes", Kind::Int { min: 1024, max: i32::MAX }, Some("57671680"),
         "The most bytes that one fetch is answered with."),
+    own("group.consumer.heartbeat.interval.ms", Kind::Int { min: 1, max: i32::MAX }, Some("5000"),
+        "How often members of the consumer protocol send heartbeats; a group may have its own."),
+    own("group.consumer.max.heartbeat.interval.ms", Kind::Int { min: 1, max: i32::MAX }, Some("15000"),
+        "The longest heartbeat interval that a group may have as its own."),
+    own("group.consumer.max.session.timeout.ms", Kind::Int { min: 1, max: i32::MAX }, Some("60000"),
+        "The longest session timeout that a group of the consumer protocol may have as its own."),
+    own("group.consumer.max.size", ANY_INT_FROM_1, Some("2147483647"),
+        "The most members of one group of the consumer protocol; never more than 10,000."),
+    own("group.consumer.migration.policy", Kind::Choice(&Migration::NAMES), Some("bidirectional"),
+        "Which groups with members may change between the classic and the consumer protocol."),
+    own("group.consumer.min.heartbeat.interval.ms", Kind::Int { min: 1, max: i32::MAX }, Some("5000"),
+        "The shortest heartbeat interval that a group may have as its own."),
+    own("group.consumer.min.session.timeout.ms", Kind::Int { min: 1, max: i32::MAX }, Some("45000"),
+        "The shortest session timeout that a group of the consumer protocol may have as its own."),
+    own("group.consumer.session.timeout.ms", Kind::Int { min: 1, max: i32::MAX }, Some("45000"),
+        "A member of the consumer protocol that is not heard of for this long is gone; a group may have its own."),
     own("group.initial.rebalance.delay.ms", Kind::Int { min: 0, max: i32::MAX }, Some("3000"),
         "How long an empty group waits for more members before its first rebalance."),
     own("group.max.session.timeout.ms", Kind::Int { min: 1, max: i32::MAX }, Some("1800000"),

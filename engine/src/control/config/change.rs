@@ -3,7 +3,7 @@
 use super::effective::Configs;
 use super::elsewhere::elsewhere;
 use super::kinds::{Kind, Setting, list_of};
-use super::{broker, topic};
+use super::{broker, group, topic};
 use crate::control::command::{ConfigChange, Resource};
 use crate::control::command_error::CommandError;
 
@@ -46,6 +46,7 @@ pub fn apply_changes(
     let find = match resource {
         Resource::Topic(_) => setting_of_topic,
         Resource::Brokers | Resource::Broker(_) => setting_of_brokers,
+        Resource::Group(_) => setting_of_group,
     };
     let mut configs = before.clone();
     for change in changes {
@@ -126,6 +127,11 @@ fn setting_of_topic(key: &str) -> Result<Setting, CommandError> {
     topic::setting(key)
         .map(|topic| topic.setting)
         .ok_or_else(|| CommandError::InvalidConfig(format!("Unknown topic config name: {key}")))
+}
+
+fn setting_of_group(key: &str) -> Result<Setting, CommandError> {
+    group::setting(key)
+        .ok_or_else(|| CommandError::InvalidConfig(format!("Unknown group config name: {key}")))
 }
 
 fn setting_of_brokers(key: &str) -> Result<Setting, CommandError> {

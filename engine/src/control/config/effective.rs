@@ -7,7 +7,7 @@ use super::topic::{self, TopicSetting};
 use super::{Source, broker};
 use crate::batch::{Codec, Packing};
 use crate::control::life::{Life, TopicSettings};
-use crate::groups::GroupConfig;
+use crate::groups::config::{GroupConfig, Migration};
 use crate::transactions::TransactionConfig;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -226,6 +226,19 @@ fn group_config(statics: &Statics) -> GroupConfig {
         session_timeout_max_ms: static_number(statics, "group.max.session.timeout.ms"),
         initial_rebalance_delay_ms: static_number(statics, "group.initial.rebalance.delay.ms"),
         group_size_max: static_number(statics, "group.max.size"),
+        consumer_group_size_max: static_number(statics, "group.consumer.max.size"),
+        consumer_session_ms: static_number(statics, "group.consumer.session.timeout.ms"),
+        consumer_session_range_ms: (
+            static_number(statics, "group.consumer.min.session.timeout.ms"),
+            static_number(statics, "group.consumer.max.session.timeout.ms"),
+        ),
+        consumer_interval_ms: static_number(statics, "group.consumer.heartbeat.interval.ms"),
+        consumer_interval_range_ms: (
+            static_number(statics, "group.consumer.min.heartbeat.interval.ms"),
+            static_number(statics, "group.consumer.max.heartbeat.interval.ms"),
+        ),
+        migration: Migration::of(static_value(statics, "group.consumer.migration.policy"))
+            .expect("checked when it was set"),
         offset_metadata_bytes_max: static_number(statics, "offset.metadata.max.bytes"),
         offsets_retention_ms: retention_minutes * MINUTE_MS,
         retention_check_interval_ms: static_number(statics, "offsets.retention.check.interval.ms"),

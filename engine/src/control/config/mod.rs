@@ -8,6 +8,7 @@ pub mod change;
 pub mod describe;
 pub mod effective;
 pub mod elsewhere;
+pub mod group;
 pub mod kinds;
 mod own;
 pub mod source;

@@ -12,4 +12,5 @@ pub enum Source {
     /// The node's file or command line.
     Static = 4,
     Default = 5,
+    Group = 8,
 }

@@ -26,6 +26,9 @@ impl<M: StateMachine> Host<M> {
         let topic = view.topics.get(M::TOPIC).filter(|_| !self.stopped);
         let count = topic.map_or(0, |topic| topic.partitions.len());
         let count = i32::try_from(count).expect("bounded by the metadata's rules");
+        if !Arc::ptr_eq(&before, view) {
+            self.coordinate(now, Input::Metadata(Arc::clone(view)), out);
+        }
         self.coordinate(now, Input::Partitions(count), out);
         self.follow_leaders(now, topic.map(|topic| led_of(topic, term_led)).unwrap_or_default(), out);
         if !Arc::ptr_eq(&before, view) {

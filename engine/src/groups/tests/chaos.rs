@@ -144,7 +144,12 @@ impl Client {
             assert_eq!(*owner, self.join.client_id, "partition {partition} of generation {generation}");
             let wanted = Some(vec![(Arc::from("t"), partition)]);
             let group = "g".to_owned();
-            let fetch = super::super::request::FetchOffsets { group, wanted, require_stable: true };
+            let fetch = super::super::request::FetchOffsets {
+                group,
+                wanted,
+                require_stable: true,
+                ..Default::default()
+            };
             let offset = match world.now_answered(Request::FetchOffsets(fetch)) {
                 Answer::Offsets(Ok(offsets)) if offsets[0].error.is_none() => offsets[0].offset,
                 // Clients ask again; here the whole way is gone again.
@@ -178,7 +183,8 @@ impl Client {
             self.owned.values_mut().for_each(|offset| *offset += 1);
             let offsets = self.owned.iter().map(|(partition, offset)| new_offset("t", *partition, *offset));
             let offsets = offsets.collect();
-            let commit = Commit { member: identity(&joined), offsets, retention_ms: None };
+            let commit =
+                Commit { member: identity(&joined), offsets, retention_ms: None, knows_epochs: true };
             self.commit = Some((world.ask(Request::Commit(commit)), self.owned.clone()));
         }
         if world.now.mono_ns >= self.beat_ns && matches!(self.phase, Phase::In) {

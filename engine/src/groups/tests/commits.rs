@@ -18,7 +18,8 @@ fn expiring() -> World {
 fn offsets_of_a_group_that_is_not_there_are_no_error() {
     let mut world = World::new();
     assert_eq!(world.offset_of("nobody"), -1);
-    let all = FetchOffsets { group: "nobody".to_owned(), wanted: None, require_stable: true };
+    let all =
+        FetchOffsets { group: "nobody".to_owned(), wanted: None, require_stable: true, ..Default::default() };
     assert_eq!(world.now_answered(Request::FetchOffsets(all)), Answer::Offsets(Ok(vec![])));
     assert_eq!(world.state_of("nobody"), None, "asking makes no group");
 }
@@ -63,11 +64,12 @@ fn metadata_above_the_limit_is_refused_alone() {
     let mut offsets = vec![new_offset("t", 0, 1), new_offset("t", 1, 2), new_offset("t", 2, 3)];
     offsets[1].metadata = "x".repeat(4097);
     offsets[2].metadata = "x".repeat(4096);
-    let commit = Commit { member: nobody("g"), offsets, retention_ms: None };
+    let commit = Commit { member: nobody("g"), offsets, retention_ms: None, knows_epochs: true };
     let request = world.ask(Request::Commit(commit));
     let too_large = Err(GroupError::OffsetMetadataTooLarge);
     assert_eq!(world.committed(request), Ok(vec![Ok(()), too_large, Ok(())]));
-    let all = FetchOffsets { group: "g".to_owned(), wanted: None, require_stable: false };
+    let all =
+        FetchOffsets { group: "g".to_owned(), wanted: None, require_stable: false, ..Default::default() };
     let Answer::Offsets(Ok(offsets)) = world.now_answered(Request::FetchOffsets(all)) else { panic!() };
     let partitions: Vec<i32> = offsets.iter().map(|offset| offset.partition).collect();
     assert_eq!(partitions, [0, 2]);
@@ -82,7 +84,8 @@ fn a_commit_is_answered_and_seen_when_it_is_in_the_log() {
     assert_eq!(world.offset_of("g"), -1);
     let unstable = |world: &mut World| {
         let wanted = Some(vec![(Arc::from("t"), 0)]);
-        let fetch = FetchOffsets { group: "g".to_owned(), wanted, require_stable: true };
+        let fetch =
+            FetchOffsets { group: "g".to_owned(), wanted, require_stable: true, ..Default::default() };
         match world.now_answered(Request::FetchOffsets(fetch)) {
             Answer::Offsets(Ok(mut offsets)) => offsets.pop().expect("one"),
             other => panic!("{other:?}"),
@@ -138,7 +141,12 @@ fn offsets_of_a_group_with_members_stay_where_it_is_subscribed() {
     let joined = world.lone_member("a");
     world.commit(identity(&joined), 1);
     let offsets = vec![new_offset("unsubscribed", 0, 1)];
-    world.ask(Request::Commit(Commit { member: identity(&joined), offsets, retention_ms: None }));
+    world.ask(Request::Commit(Commit {
+        member: identity(&joined),
+        offsets,
+        retention_ms: None,
+        knows_epochs: true,
+    }));
     for _ in 0..60 {
         world.pass_ms(8_000);
         assert_eq!(world.heartbeat(&joined), Ok(()));
@@ -158,7 +166,12 @@ fn offsets_of_a_group_with_members_stay_where_it_is_subscribed() {
 fn a_commit_may_bring_its_own_retention() {
     let mut world = World::new();
     let offsets = vec![new_offset("t", 0, 1)];
-    world.ask(Request::Commit(Commit { member: nobody("g"), offsets, retention_ms: Some(60_000) }));
+    world.ask(Request::Commit(Commit {
+        member: nobody("g"),
+        offsets,
+        retention_ms: Some(60_000),
+        knows_epochs: false,
+    }));
     world.fail_over();
     assert_eq!(world.offset_of("g"), 1);
     world.pass_ms(610_000);

@@ -2,6 +2,9 @@
 
 mod chaos;
 mod commits;
+mod consumer;
+mod consumer_chaos;
+mod consumer_classic;
 mod history;
 mod members;
 mod rebalances;
@@ -14,8 +17,10 @@ use super::request::{
 use super::{GroupConfig, GroupError, GroupWords, Groups};
 use crate::batch::BatchHeader;
 use crate::clock::Now;
+use crate::control::View;
+use crate::control::view::{PartitionView, TopicView};
 use crate::coordinator::{AppendError, AppendId, Coordinator, Input, Output, Tenure};
-use crate::ids::{Offset, Term};
+use crate::ids::{Offset, PartitionId, Term, TopicId};
 use crate::port::RequestId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -39,6 +44,7 @@ struct World {
     /// Outcomes come at once.
     commits_at_once: bool,
     committing: bool,
+    view: View,
 }
 
 impl World {
@@ -59,6 +65,7 @@ impl World {
             next_offset: 0,
             commits_at_once: true,
             committing: false,
+            view: View::default(),
         };
         world.step(Input::Partitions(1));
         world.step(Input::Lead { partition: 0, term: Term(1) });
@@ -86,6 +93,31 @@ impl World {
         if self.commits_at_once && !self.committing {
             self.commit_all();
         }
+    }
+
+    /// There is a topic of so many partitions; none: it is deleted. Its id is its name's bytes.
+    fn topic(&mut self, name: &str, partitions: u64) {
+        let id = topic_id(name);
+        let partition = |number| PartitionView { id: PartitionId(number), spans: Vec::new() };
+        let topic = TopicView {
+            name: name.into(),
+            id,
+            replication_factor: 1,
+            partitions: (0..partitions).map(partition).collect(),
+            configs: BTreeMap::new(),
+            settings: crate::control::life::TopicSettings::effective(
+                &Default::default(),
+                &Default::default(),
+                &Default::default(),
+            ),
+        };
+        self.view.topics.remove(name);
+        self.view.topic_ids.remove(&id);
+        if partitions > 0 {
+            self.view.topic_ids.insert(id, topic.name.clone());
+            self.view.topics.insert(topic.name.clone(), Arc::new(topic));
+        }
+        self.step(Input::Metadata(Arc::new(self.view.clone())));
     }
 
     fn commit_all(&mut self) {
@@ -216,7 +248,7 @@ impl World {
 
     fn commit(&mut self, member: Identity, offset: i64) -> u64 {
         let offsets = vec![new_offset("t", 0, offset)];
-        self.ask(Request::Commit(Commit { member, offsets, retention_ms: None }))
+        self.ask(Request::Commit(Commit { member, offsets, retention_ms: None, knows_epochs: true }))
     }
 
     fn committed(&mut self, request: u64) -> Result<Vec<Result<(), GroupError>>, GroupError> {
@@ -229,7 +261,7 @@ impl World {
     /// The committed offset of partition 0 of "t".
     fn offset_of(&mut self, group: &str) -> i64 {
         let wanted = Some(vec![(Arc::from("t"), 0)]);
-        let fetch = super::request::FetchOffsets { group: group.to_owned(), wanted, require_stable: false };
+        let fetch = super::request::FetchOffsets { group: group.to_owned(), wanted, ..Default::default() };
         match self.now_answered(Request::FetchOffsets(fetch)) {
             Answer::Offsets(Ok(offsets)) => offsets[0].offset,
             other => panic!("{other:?}"),
@@ -243,6 +275,10 @@ impl World {
             other => panic!("{other:?}"),
         }
     }
+}
+
+fn topic_id(name: &str) -> TopicId {
+    TopicId(name.bytes().fold(0, |id, byte| id << 8 | u128::from(byte)))
 }
 
 /// A dynamic member of group "g" for topic "t", named by its client id.

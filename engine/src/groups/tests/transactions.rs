@@ -9,7 +9,8 @@ use crate::coordinator::InTransaction;
 const PRODUCER: i64 = 7;
 
 fn commit_in(member: Identity, offset: i64) -> Request {
-    let commit = Commit { member, offsets: vec![new_offset("t", 0, offset)], retention_ms: None };
+    let commit =
+        Commit { member, offsets: vec![new_offset("t", 0, offset)], retention_ms: None, knows_epochs: true };
     let within = InTransaction { producer: PRODUCER, epoch: 0, guard: None };
     Request::CommitInTransaction(CommitInTransaction { commit, within })
 }
@@ -17,7 +18,8 @@ fn commit_in(member: Identity, offset: i64) -> Request {
 impl World {
     fn stable_offset_of(&mut self, group: &str) -> Result<i64, GroupError> {
         let wanted = Some(vec![(Arc::from("t"), 0)]);
-        let fetch = FetchOffsets { group: group.to_owned(), wanted, require_stable: true };
+        let fetch =
+            FetchOffsets { group: group.to_owned(), wanted, require_stable: true, ..Default::default() };
         match self.now_answered(Request::FetchOffsets(fetch)) {
             Answer::Offsets(Ok(offsets)) => offsets[0].error.map_or(Ok(offsets[0].offset), Err),
             other => panic!("{other:?}"),

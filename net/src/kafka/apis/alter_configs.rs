@@ -10,6 +10,7 @@ use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
 use engine::control::command::{ConfigChange, Resource};
 use engine::control::{Command, View, propose};
+use engine::groups::GroupConfig;
 use kafka_wire::alter_configs_request::AlterConfigsResource;
 use kafka_wire::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_wire::{AlterConfigsRequest, AlterConfigsResponse};
@@ -47,14 +48,23 @@ impl Handler for AlterConfigs {
     }
 }
 
-fn plan(view: &View, repeated: &Repeated<'_>, resource: &AlterConfigsResource) -> Result<Command, Failure> {
+fn plan(asked: &Altering<'_>, resource: &AlterConfigsResource) -> Result<Command, Failure> {
     let mut configs = Vec::with_capacity(resource.configs.len());
     for config in &resource.configs {
         let value = config.value.as_ref().ok_or_else(|| null_value(&config.name))?;
         configs.push((config.name.as_str().to_owned(), value.as_str().to_owned()));
     }
     let changes = vec![ConfigChange::ReplaceAll { configs }];
-    alter(view, repeated, (resource.resource_type, &resource.resource_name), changes)
+    alter(asked, (resource.resource_type, &resource.resource_name), changes)
+}
+
+/// By what changes are planned.
+pub(super) struct Altering<'a> {
+    pub view: &'a View,
+    /// Resources that are named more than once.
+    pub repeated: &'a Repeated<'a>,
+    /// Within whose bounds a group's own settings are.
+    pub groups: &'a GroupConfig,
 }
 
 /// Plans the changes of each resource in its turn, and carries them out unless they are only to be checked; a result
@@ -64,7 +74,7 @@ pub(super) async fn alter_each<R>(
     validate_only: bool,
     resources: &[R],
     id: impl Fn(&R) -> (i8, StrBytes),
-    plan: impl Fn(&View, &Repeated<'_>, &R) -> Result<Command, Failure>,
+    plan: impl Fn(&Altering<'_>, &R) -> Result<Command, Failure>,
 ) -> Vec<Result<(), Failure>> {
     let view = context.view();
     let ids: Vec<_> = resources.iter().map(id).collect();
@@ -73,7 +83,8 @@ pub(super) async fn alter_each<R>(
     let mut pace = Pace::begin();
     for resource in resources {
         pace.rest_if_late().await;
-        planned.push(plan(&view, &repeated, resource));
+        let groups = &context.settings.groups;
+        planned.push(plan(&Altering { view: &view, repeated: &repeated, groups }, resource));
     }
     if validate_only {
         return planned.into_iter().map(|one| one.map(|_| ())).collect();
@@ -83,11 +94,11 @@ pub(super) async fn alter_each<R>(
 
 /// The command for one resource's changes.
 pub(super) fn alter(
-    view: &View,
-    repeated: &Repeated<'_>,
+    asked: &Altering<'_>,
     (kind, name): (i8, &str),
     changes: Vec<ConfigChange>,
 ) -> Result<Command, Failure> {
+    let Altering { view, repeated, groups } = asked;
     if repeated.contains(&(kind, name)) {
         return Err(Failure::request("Each resource must appear at most once."));
     }
@@ -95,6 +106,7 @@ pub(super) fn alter(
         ConfigResource::Topic(name) => Ok(propose::alter_topic(view, &name, changes)?),
         ConfigResource::AllBrokers => Ok(propose::alter_brokers(view, changes)?),
         ConfigResource::Broker(id) => Ok(propose::alter_broker(view, id, changes)?),
+        ConfigResource::Group(name) => Ok(propose::alter_group(view, &name, changes, groups)?),
         ConfigResource::Bare(what) => alter_bare(what, &changes),
     }
 }
@@ -134,7 +146,9 @@ mod tests {
             config.value = value.map(Into::into);
             resource.configs.push(config);
         }
-        plan(&view, &BTreeSet::from([(2, "twice")]), &resource).map_err(|failure| failure.code)
+        let (repeated, groups) = (BTreeSet::from([(2, "twice")]), GroupConfig::default());
+        let asked = Altering { view: &view, repeated: &repeated, groups: &groups };
+        plan(&asked, &resource).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -150,14 +164,26 @@ mod tests {
     #[test]
     fn what_has_no_settings_here_has_none_to_take_back_and_takes_none() {
         let nothing = Command::AlterConfigs { resource: Resource::Brokers, changes: vec![] };
-        for kind in [16, 32] {
-            assert_eq!(planned(kind, "any", &[]), Ok(nothing.clone()));
-            assert_eq!(planned(kind, "any", &[("interval.ms", Some("5"))]), Err(code::INVALID_REQUEST));
-            assert_eq!(planned(kind, "", &[]), Err(code::INVALID_REQUEST));
-        }
+        assert_eq!(planned(16, "any", &[]), Ok(nothing.clone()));
+        assert_eq!(planned(16, "any", &[("interval.ms", Some("5"))]), Err(code::INVALID_REQUEST));
+        assert_eq!(planned(16, "", &[]), Err(code::INVALID_REQUEST));
         let delete = vec![ConfigChange::Delete { key: "interval.ms".to_owned() }];
         let view = Cluster::new(1).view();
-        assert_eq!(alter(&view, &BTreeSet::new(), (16, "any"), delete), Ok(nothing));
+        let (repeated, groups) = (BTreeSet::new(), GroupConfig::default());
+        let asked = Altering { view: &view, repeated: &repeated, groups: &groups };
+        assert_eq!(alter(&asked, (16, "any"), delete), Ok(nothing));
+    }
+
+    #[test]
+    fn a_group_has_settings_within_the_brokers_bounds() {
+        let session = "consumer.session.timeout.ms";
+        let Ok(Command::AlterConfigs { resource, .. }) = planned(32, "g", &[(session, Some("50000"))]) else {
+            panic!("a command")
+        };
+        assert_eq!(resource, Resource::Group("g".to_owned()));
+        assert_eq!(planned(32, "g", &[(session, Some("5"))]), Err(code::INVALID_CONFIG));
+        assert_eq!(planned(32, "g", &[("share.isolation.level", Some("x"))]), Err(code::INVALID_CONFIG));
+        assert_eq!(planned(32, "", &[]), Err(code::INVALID_REQUEST));
     }
 
     #[test]

@@ -58,19 +58,24 @@ fn encode(correlation: i32, version: i16, error_code: i16, apis: &[Api]) -> Vec<
     answer
 }
 
-/// Features of the cluster: tag 0 what is supported, 1 since when, 2 what holds. Each transaction has an epoch
-/// of its own for clients that know that (`transaction.version` 2, KIP-890).
+/// By name: there are groups of the consumer protocol (`group.version` 1, KIP-848), and each transaction has an
+/// epoch of its own for clients that know that (`transaction.version` 2, KIP-890).
+const FEATURES: [(&str, i16); 2] = [("group.version", 1), ("transaction.version", 2)];
+
+/// Features of the cluster: tag 0 what is supported, 1 since when, 2 what holds.
 fn features() -> Vec<u8> {
-    const NAME: &str = "transaction.version";
-    let one = |first: i16, second: i16| {
-        let mut feature = vec![2, NAME.len() as u8 + 1];
-        feature.extend_from_slice(NAME.as_bytes());
-        feature.extend_from_slice(&first.to_be_bytes());
-        feature.extend_from_slice(&second.to_be_bytes());
-        feature.push(0);
-        feature
+    let list = |first: fn(i16) -> i16| {
+        let mut list = vec![FEATURES.len() as u8 + 1];
+        for (name, level) in FEATURES {
+            list.push(name.len() as u8 + 1);
+            list.extend_from_slice(name.as_bytes());
+            list.extend_from_slice(&first(level).to_be_bytes());
+            list.extend_from_slice(&level.to_be_bytes());
+            list.push(0);
+        }
+        list
     };
-    let tags = [one(0, 2), 0i64.to_be_bytes().to_vec(), one(2, 2)];
+    let tags = [list(|_| 0), 0i64.to_be_bytes().to_vec(), list(|level| level)];
     let mut all = vec![tags.len() as u8];
     for (tag, bytes) in (0..).zip(tags) {
         all.push(tag);
@@ -96,10 +101,11 @@ mod tests {
             assert_eq!(answer[4..8], 5i32.to_be_bytes());
             let finalized = response.finalized_features.iter();
             let levels: Vec<i16> = finalized.map(|feature| feature.max_version_level).collect();
-            assert_eq!(levels, if version >= 3 { vec![2] } else { Vec::new() }, "version {version}");
+            assert_eq!(levels, if version >= 3 { vec![1, 2] } else { Vec::new() }, "version {version}");
             if version >= 3 {
-                let supported = &response.supported_features[0];
-                assert_eq!((supported.name.as_str(), supported.max_version), ("transaction.version", 2));
+                let supported = response.supported_features.iter();
+                let supported = supported.map(|one| (one.name.as_str(), one.max_version));
+                assert_eq!(supported.collect::<Vec<_>>(), FEATURES);
                 assert_eq!(response.finalized_features_epoch, 0);
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Of Kafka's types of resource.
 pub const TOPIC: i8 = 2;
 pub const BROKER: i8 = 4;
-/// Client metrics (what PushTelemetry would bring) and groups: by name, and without settings here.
+/// What PushTelemetry would bring: by name, and without settings here.
 pub const CLIENT_METRICS: i8 = 16;
 pub const GROUP: i8 = 32;
 
@@ -21,6 +21,8 @@ pub enum ConfigResource {
     AllBrokers,
     /// A shard of this cluster.
     Broker(i32),
+    /// A group, whether there is one or not.
+    Group(String),
     /// Of a type that Kafka has settings for and this broker has none: there is nothing to show or
     /// to take back, and setting something would have no effect.
     Bare(&'static str),
@@ -47,7 +49,8 @@ pub fn config_resource(view: &View, kind: i8, name: &str) -> Result<ConfigResour
             Ok(ConfigResource::Broker(id))
         }
         CLIENT_METRICS => bare(name, "Client metrics subscription"),
-        GROUP => bare(name, "Group"),
+        GROUP if name.is_empty() => Err(Failure::request("Group name must not be empty")),
+        GROUP => Ok(ConfigResource::Group(name.to_owned())),
         other => {
             Err(Failure::request(format!("Resources of type {other} have no settings here: not built yet")))
         }
@@ -67,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_and_brokers_have_settings() {
+    fn topics_brokers_and_groups_have_settings() {
         let view = Cluster::new(2).with_topic("a", 1, 1).view();
         let find = |kind, name| config_resource(&view, kind, name).map_err(|failure| failure.code);
         assert_eq!(find(TOPIC, "a"), Ok(ConfigResource::Topic("a".into())));
@@ -76,7 +79,7 @@ mod tests {
         assert_eq!(find(BROKER, ""), Ok(ConfigResource::AllBrokers));
         assert_eq!(find(BROKER, "1"), Ok(ConfigResource::Broker(1)));
         assert!(matches!(find(CLIENT_METRICS, "any"), Ok(ConfigResource::Bare(_))));
-        assert!(matches!(find(GROUP, "any"), Ok(ConfigResource::Bare(_))));
+        assert_eq!(find(GROUP, "any"), Ok(ConfigResource::Group("any".to_owned())));
         let wrong = [(BROKER, "2"), (BROKER, "x"), (8, "0"), (99, ""), (CLIENT_METRICS, ""), (GROUP, "")];
         for (kind, name) in wrong {
             assert_eq!(find(kind, name), Err(code::INVALID_REQUEST), "{kind} {name}");

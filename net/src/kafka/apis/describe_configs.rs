@@ -16,7 +16,7 @@ use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::control::config::{
     BrokerConfigs, DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker,
-    describe_topic,
+    describe_topic, group,
 };
 use engine::ids::{BrokerIds, ShardId};
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
@@ -80,6 +80,7 @@ fn find(
         ConfigResource::Topic(name) => {
             describe_topic(&view.topics[&name].configs, BrokerConfigs::of(view, own, statics))
         }
+        ConfigResource::Group(name) => group::describe(view.group_configs.get(&name), statics),
         ConfigResource::Bare(_) => Vec::new(),
         ConfigResource::AllBrokers => describe_all_brokers(&view.broker_configs),
         // What stands in another node's file is known there alone.

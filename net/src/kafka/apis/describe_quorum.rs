@@ -8,7 +8,7 @@ use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::ids::JournalId;
-use kafka_wire::describe_quorum_request::TopicData as Asked;
+use kafka_wire::describe_quorum_request::TopicData as Altering;
 use kafka_wire::describe_quorum_response::{PartitionData, ReplicaState, TopicData};
 use kafka_wire::{DescribeQuorumRequest, DescribeQuorumResponse};
 
@@ -50,7 +50,7 @@ impl Handler for DescribeQuorum {
     }
 }
 
-fn topic(view: &View, leader: Option<(i32, i32)>, asked: &Asked) -> TopicData {
+fn topic(view: &View, leader: Option<(i32, i32)>, asked: &Altering) -> TopicData {
     let mut topic = TopicData::default();
     topic.topic_name = asked.topic_name.clone();
     let is_metadata = asked.topic_name.as_str() == METADATA_TOPIC;
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use kafka_wire::describe_quorum_request::PartitionData as AskedPartition;
 
-    fn asked(name: &str, number: i32) -> Asked {
-        let (mut asked, mut partition) = (Asked::default(), AskedPartition::default());
+    fn asked(name: &str, number: i32) -> Altering {
+        let (mut asked, mut partition) = (Altering::default(), AskedPartition::default());
         partition.partition_index = number;
         (asked.topic_name, asked.partitions) = (name.into(), vec![partition]);
         asked

@@ -25,7 +25,7 @@ const PREFERRED: i8 = 0;
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A partition that was named, or of all those there are.
-struct Asked {
+struct Altering {
     topic: String,
     number: i32,
     partition: Option<PartitionView>,
@@ -63,7 +63,7 @@ impl Handler for ElectLeaders {
         // Version 0 knows the preferred kind only.
         let kind = if version == 0 { PREFERRED } else { request.election_type };
         let asked = asked(&view, &request);
-        let judge = |one: &Asked| {
+        let judge = |one: &Altering| {
             let placed = one.partition.as_ref().map(|partition| context.placed(&view, partition));
             placed.map_or(code::UNKNOWN_TOPIC_OR_PARTITION, |placed| judge(kind, &placed))
         };
@@ -109,7 +109,7 @@ async fn hand_over(context: &Context, mut journals: BTreeSet<JournalId>, timeout
     }
 }
 
-fn journal_of(asked: &Asked) -> Option<JournalId> {
+fn journal_of(asked: &Altering) -> Option<JournalId> {
     Some(asked.partition.as_ref()?.spans.last()?.journal)
 }
 
@@ -129,11 +129,11 @@ fn judge(kind: i8, placed: &Placed) -> i16 {
 }
 
 /// The partitions that the request names; all, where it names none.
-fn asked(view: &View, request: &ElectLeadersRequest) -> Vec<Asked> {
+fn asked(view: &View, request: &ElectLeadersRequest) -> Vec<Altering> {
     let one = |topic: &str, number: i32| {
         let partitions = view.topics.get(topic).map(|topic| &topic.partitions);
         let partition = partitions.and_then(|all| all.get(usize::try_from(number).ok()?)).cloned();
-        Asked { topic: topic.to_owned(), number, partition }
+        Altering { topic: topic.to_owned(), number, partition }
     };
     match &request.topic_partitions {
         Some(named) => {
@@ -152,7 +152,7 @@ fn asked(view: &View, request: &ElectLeadersRequest) -> Vec<Asked> {
 
 /// One result per topic, in order. Of all partitions those that need nothing are left out, as Kafka
 /// does.
-fn results(asked: &[Asked], codes: &[i16], are_all: bool) -> Vec<ReplicaElectionResult> {
+fn results(asked: &[Altering], codes: &[i16], are_all: bool) -> Vec<ReplicaElectionResult> {
     let mut results: Vec<ReplicaElectionResult> = Vec::new();
     for (one, error_code) in asked.iter().zip(codes) {
         if are_all && *error_code == code::ELECTION_NOT_NEEDED {

@@ -1,14 +1,14 @@
 //! IncrementalAlterConfigs: settings are set, unset, appended to and subtracted from one by one.
 
 use super::admin::{self, Failure};
-use super::alter_configs::{Repeated, alter, alter_each, null_value};
+use super::alter_configs::{Altering, alter, alter_each, null_value};
 use crate::kafka::codec::wire::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
+use engine::control::Command;
 use engine::control::command::ConfigChange;
-use engine::control::{Command, View};
 use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_wire::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
@@ -41,12 +41,12 @@ impl Handler for IncrementalAlterConfigs {
     }
 }
 
-fn plan(view: &View, repeated: &Repeated<'_>, resource: &AlterConfigsResource) -> Result<Command, Failure> {
+fn plan(asked: &Altering<'_>, resource: &AlterConfigsResource) -> Result<Command, Failure> {
     if !admin::repeated(resource.configs.iter().map(|config| config.name.as_str())).is_empty() {
         return Err(Failure::request("Error due to duplicate config keys"));
     }
     let changes = resource.configs.iter().map(change).collect::<Result<_, _>>()?;
-    alter(view, repeated, (resource.resource_type, &resource.resource_name), changes)
+    alter(asked, (resource.resource_type, &resource.resource_name), changes)
 }
 
 fn change(config: &AlterableConfig) -> Result<ConfigChange, Failure> {
@@ -69,6 +69,7 @@ mod tests {
     use super::super::admin::fixture::Cluster;
     use super::*;
     use crate::kafka::errors::code;
+    use engine::groups::GroupConfig;
     use std::collections::BTreeSet;
 
     fn planned(configs: &[(&str, i8, Option<&str>)]) -> Result<usize, i16> {
@@ -83,7 +84,8 @@ mod tests {
             config.value = value.map(Into::into);
             resource.configs.push(config);
         }
-        match plan(&view, &BTreeSet::new(), &resource) {
+        let (repeated, groups) = (BTreeSet::new(), GroupConfig::default());
+        match plan(&Altering { view: &view, repeated: &repeated, groups: &groups }, &resource) {
             Ok(Command::AlterConfigs { changes, .. }) => Ok(changes.len()),
             Ok(other) => panic!("{other:?}"),
             Err(failure) => Err(failure.code),

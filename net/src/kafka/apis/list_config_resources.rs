@@ -1,4 +1,4 @@
-//! ListConfigResources: what has settings, by type. Only topics and brokers do here.
+//! ListConfigResources: what has settings, by type. Only topics, brokers and groups do here.
 
 use super::config_resource::{BROKER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::kafka::context::Context;
@@ -50,6 +50,7 @@ fn names(context: &Context, kind: i8) -> Vec<ConfigResource> {
     let names: Vec<String> = match kind {
         TOPIC => context.view().topics.keys().map(|name| name.to_string()).collect(),
         BROKER => context.brokers(&Listener::plain()).iter().map(|broker| broker.id.to_string()).collect(),
+        GROUP => context.view().group_configs.keys().cloned().collect(),
         _ => Vec::new(),
     };
     let resource = |name: String| {

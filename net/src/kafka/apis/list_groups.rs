@@ -8,15 +8,20 @@ use crate::kafka::errors::code;
 use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
-use engine::groups::request::Listed;
+use engine::groups::request::{Listed, Protocol};
 use engine::groups::{Answer, Request};
 use kafka_wire::{ListGroupsRequest, ListGroupsResponse};
 use std::collections::BTreeSet;
 
 pub struct ListGroups;
 
-/// The only type of group that there is here.
-const TYPE: &str = "classic";
+/// Kafka's name of a type of groups.
+fn type_of(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Classic => "classic",
+        Protocol::Consumer => "consumer",
+    }
+}
 
 impl Handler for ListGroups {
     type Request = ListGroupsRequest;
@@ -44,19 +49,18 @@ fn answer(request: &ListGroupsRequest, listed: Listed) -> ListGroupsResponse {
     if listed.loading {
         response.error_code = code::COORDINATOR_LOAD_IN_PROGRESS;
     }
-    if !passes(&request.types_filter, TYPE) {
-        return response;
-    }
     // Looked up once for each group: a filter may be long.
     let states: BTreeSet<String> =
         request.states_filter.iter().map(|state| state.to_ascii_lowercase()).collect();
     for group in listed.groups {
-        if states.is_empty() || states.contains(&group.state.name().to_ascii_lowercase()) {
+        let kind = type_of(group.protocol);
+        let is_of_state = states.is_empty() || states.contains(&group.state.to_ascii_lowercase());
+        if is_of_state && passes(&request.types_filter, kind) {
             let mut one = ListedGroup::default();
             one.group_id = (&*group.group).into();
             one.protocol_type = group.protocol_type.into();
-            one.group_state = group.state.name().into();
-            one.group_type = TYPE.into();
+            one.group_state = group.state.into();
+            one.group_type = kind.into();
             response.groups.push(one);
         }
     }
@@ -73,16 +77,16 @@ mod tests {
     use super::*;
     use crate::kafka::codec::wire;
     use engine::groups::request;
-    use engine::groups::state::State;
 
     #[test]
     fn filters_are_by_name_and_every_version_carries_the_list() {
-        let group = |name: &str, state| request::ListedGroup {
+        let group = |name: &str, state, protocol| request::ListedGroup {
             group: name.into(),
             protocol_type: "consumer".to_owned(),
+            protocol,
             state,
         };
-        let groups = vec![group("a", State::Stable), group("b", State::Empty)];
+        let groups = vec![group("a", "Stable", Protocol::Classic), group("b", "Empty", Protocol::Consumer)];
         let listed = |states: &[&str], types: &[&str]| {
             let mut request = ListGroupsRequest::default();
             request.states_filter = states.iter().map(|&state| state.into()).collect();
@@ -97,6 +101,7 @@ mod tests {
         assert_eq!(listed(&[], &[]), ["a", "b"]);
         assert_eq!(listed(&["stable"], &["Classic"]), ["a"]);
         assert_eq!(listed(&["Dead"], &[]), [""; 0]);
-        assert_eq!(listed(&[], &["consumer"]), [""; 0]);
+        assert_eq!(listed(&[], &["consumer"]), ["b"]);
+        assert_eq!(listed(&["Stable"], &["consumer"]), [""; 0]);
     }
 }

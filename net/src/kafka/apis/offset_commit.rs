@@ -17,6 +17,9 @@ use std::sync::Arc;
 
 pub struct OffsetCommit;
 
+/// KIP-848: the generation may be a member's epoch.
+const MEMBER_EPOCHS_FROM: i16 = 9;
+
 impl Handler for OffsetCommit {
     type Request = OffsetCommitRequest;
     const VERSIONS: RangeInclusive<i16> = 2..=9;
@@ -27,7 +30,7 @@ impl Handler for OffsetCommit {
 
     async fn handle(
         context: &Context,
-        _: &RequestContext,
+        &RequestContext { version, .. }: &RequestContext,
         request: OffsetCommitRequest,
     ) -> OffsetCommitResponse {
         let offsets = known_offsets(&context.view(), &request);
@@ -40,6 +43,7 @@ impl Handler for OffsetCommit {
             },
             offsets: offsets.iter().flatten().cloned().collect(),
             retention_ms: Some(request.retention_time_ms).filter(|ms| *ms >= 0),
+            knows_epochs: version >= MEMBER_EPOCHS_FROM,
         };
         let committed = match context.groups.ask(Request::Commit(commit)).await {
             Answer::Committed(committed) => committed,

@@ -1,11 +1,11 @@
 //! OffsetFetch: committed offsets, of several groups from v8 on (KIP-709). What is not committed
 //! is offset −1 and no error.
 
-use crate::kafka::codec::wire::StrBytes;
 use crate::kafka::codec::wire::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
+use crate::kafka::codec::wire::{self, StrBytes};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, group_code};
@@ -63,13 +63,15 @@ impl Handler for OffsetFetch {
         request: OffsetFetchRequest,
     ) -> OffsetFetchResponse {
         let require_stable = request.require_stable;
+        let fetch_of =
+            |group, wanted| FetchOffsets { group, wanted, require_stable, member: None, epoch: -1 };
         if version < BATCHED_FROM {
             let topics = request.topics.as_ref();
             let wanted = topics.map(|topics| {
                 partitions(topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())))
             });
             let group = request.group_id.as_str().to_owned();
-            let fetched = ask(context, FetchOffsets { group, wanted: wanted.clone(), require_stable }).await;
+            let fetched = ask(context, fetch_of(group, wanted.clone())).await;
             return one_group(version, wanted, fetched);
         }
         let mut response = OffsetFetchResponse::default();
@@ -78,8 +80,12 @@ impl Handler for OffsetFetch {
             let wanted = topics.map(|topics| {
                 partitions(topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())))
             });
-            let name = group.group_id.as_str().to_owned();
-            let fetched = ask(context, FetchOffsets { group: name, wanted, require_stable }).await;
+            let fetch = FetchOffsets {
+                member: wire::owned(group.member_id.as_ref()),
+                epoch: group.member_epoch,
+                ..fetch_of(group.group_id.as_str().to_owned(), wanted)
+            };
+            let fetched = ask(context, fetch).await;
             response.groups.push(listed_group(group.group_id.clone(), fetched));
         }
         response
@@ -170,7 +176,6 @@ fn listed_group(name: StrBytes, fetched: Fetched) -> OffsetFetchResponseGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::codec::wire;
 
     #[test]
     fn every_version_can_carry_offsets_and_an_error() {

@@ -62,7 +62,7 @@ async fn commit(
         generation: request.generation_id_or_member_epoch,
     };
     let within = InTransaction { producer: request.producer_id, epoch: request.producer_epoch, guard };
-    let commit = Commit { member, offsets, retention_ms: None };
+    let commit = Commit { member, offsets, retention_ms: None, knows_epochs: true };
     let commit = CommitInTransaction { commit, within };
     match context.groups.ask(Request::CommitInTransaction(commit)).await {
         Answer::Committed(committed) => committed.map_err(group_code),

@@ -8,6 +8,7 @@ use crate::kafka::request_context::{Peer, RequestContext};
 use engine::control::View;
 use engine::control::acls::acl::CLUSTER_NAME;
 use engine::control::acls::{Operation, ResourceType, Ruling, Who};
+use engine::groups::request::Sees;
 use engine::ids::TopicId;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,6 +96,13 @@ impl Judge {
     pub fn cluster_operations(&self) -> i32 {
         let kind = ResourceType::Cluster;
         if self.cluster(Operation::Describe) { self.operations(kind, CLUSTER_NAME) } else { 0 }
+    }
+
+    /// By which topics are matched with an expression, later on.
+    pub fn sees_topics(&self) -> Sees {
+        let Peer { principal, address, .. } = &*self.peer;
+        let allows_without_rule = self.allows_without_rule;
+        Sees { principal: principal.clone(), address: *address, allows_without_rule }
     }
 
     fn allows(&self, ruling: Ruling) -> bool {

@@ -7,6 +7,7 @@ pub mod admit;
 mod admit_acls;
 mod admit_cluster;
 mod admit_configs;
+mod admit_consumer_groups;
 mod admit_groups;
 mod admit_metadata;
 mod admit_topics;

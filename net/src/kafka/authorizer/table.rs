@@ -61,6 +61,8 @@ const ROWS: &[(i16, Asks)] = &[
     (61, &[(Read, Topic)]),                                                  // DescribeProducers
     (65, &[(Describe, TransactionalId), (Describe, Topic)]),                 // DescribeTransactions
     (66, &[(Describe, TransactionalId)]),                                    // ListTransactions
+    (68, &[(Read, Group), (Describe, Topic)]),                               // ConsumerGroupHeartbeat
+    (69, &[(Describe, Group), (Describe, Topic)]),                           // ConsumerGroupDescribe
     (74, &[(DescribeConfigs, Cluster)]),                                     // ListConfigResources
     (75, &[(Describe, Topic)]),                                              // DescribeTopicPartitions
 ];

@@ -180,7 +180,7 @@ impl Member {
                 metadata: String::new(),
             };
             let offsets = self.owned.iter().map(new).collect();
-            let commit = Commit { member: self.identity(), offsets, retention_ms: None };
+            let commit = Commit { member: self.identity(), offsets, retention_ms: None, knows_epochs: true };
             self.ask(ctx, Request::Commit(commit), self.owned.clone());
         }
     }
@@ -220,7 +220,12 @@ impl Member {
         self.synced_generation = generation;
         self.owned = partitions.iter().map(|partition| (*partition, -1)).collect();
         let wanted = partitions.iter().map(|partition| (Arc::from(TOPIC), *partition)).collect();
-        let fetch = FetchOffsets { group: name(self.group), wanted: Some(wanted), require_stable: true };
+        let fetch = FetchOffsets {
+            group: name(self.group),
+            wanted: Some(wanted),
+            require_stable: true,
+            ..Default::default()
+        };
         match self.ask(ctx, Request::FetchOffsets(fetch), BTreeMap::new()) {
             true => self.set_phase(ctx, Phase::Fetching),
             false => self.out(ctx, None),

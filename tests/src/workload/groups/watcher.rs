@@ -51,7 +51,8 @@ impl Watcher {
 
     fn look(&mut self, ctx: &mut Ctx<'_>) {
         let Some(place) = coordinator(ctx, self.group) else { return };
-        let fetch = FetchOffsets { group: name(self.group), wanted: None, require_stable: false };
+        let fetch =
+            FetchOffsets { group: name(self.group), require_stable: false, ..FetchOffsets::default() };
         self.under_way = Some(ctx.ask_group(place, Request::FetchOffsets(fetch)));
     }
 }

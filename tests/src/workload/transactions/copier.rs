@@ -256,7 +256,7 @@ impl Copier {
             version: self.version,
             producer: self.producer.id,
             epoch: self.producer.epoch,
-            commit: Commit { member, offsets: vec![offset], retention_ms: None },
+            commit: Commit { member, offsets: vec![offset], retention_ms: None, knows_epochs: true },
         };
         let request = ctx.number(place);
         self.waits_for(ctx, request, What::Step);

@@ -75,7 +75,7 @@ impl Reader {
 /// The offsets of a loop.
 pub fn wanted(of: usize, require_stable: bool) -> FetchOffsets {
     let wanted = (0..PARTITIONS).map(|number| (Arc::from(TOPICS[of]), number)).collect();
-    FetchOffsets { group: group(of), wanted: Some(wanted), require_stable }
+    FetchOffsets { group: group(of), wanted: Some(wanted), require_stable, member: None, epoch: -1 }
 }
 
 /// Asks for what is committed.
