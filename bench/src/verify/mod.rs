@@ -3,5 +3,6 @@
 
 pub mod acked;
 pub mod command;
+pub mod jepsen;
 pub mod judge;
 pub mod seen;
