@@ -67,6 +67,11 @@ pub enum Command {
         /// A place for each new partition; none: the placement's own.
         by_hand: Vec<Place>,
     },
+    /// The topic has so many copies from now on: its journals get the replicas that are missing.
+    AlterReplication {
+        topic_id: TopicId,
+        replication_factor: u16,
+    },
     /// Settings of a topic or of all brokers: all of the changes or none.
     AlterConfigs {
         resource: Resource,

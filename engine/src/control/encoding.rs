@@ -12,7 +12,7 @@ use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, R
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 12;
+pub const COMMAND_VERSION: u16 = 13;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -32,6 +32,8 @@ const ALTER_CREDENTIAL: u16 = 11;
 /// Both since version 10.
 const CREATE_ACLS: u16 = 12;
 const DELETE_ACLS: u16 = 13;
+/// Since version 13.
+const ALTER_REPLICATION: u16 = 14;
 /// Since this one a cluster is formed with a stride of broker ids; without it they have the default.
 const STRIDE_SINCE: u16 = 5;
 /// Since this one partitions may be placed by hand; without it they are not.
@@ -58,6 +60,7 @@ impl Command {
             Command::Renew { .. } => 7,
             Command::AlterCredential { .. } => 9,
             Command::CreateAcls { .. } | Command::DeleteAcls { .. } => 10,
+            Command::AlterReplication { .. } => 13,
             Command::Form { broker_ids, .. } if *broker_ids != BrokerIds::default() => STRIDE_SINCE,
             Command::CreateTopic { by_hand, .. } | Command::AddPartitions { by_hand, .. }
                 if !by_hand.is_empty() =>
@@ -84,6 +87,7 @@ impl Command {
             Command::AlterCredential { .. } => ALTER_CREDENTIAL,
             Command::CreateAcls { .. } => CREATE_ACLS,
             Command::DeleteAcls { .. } => DELETE_ACLS,
+            Command::AlterReplication { .. } => ALTER_REPLICATION,
         }
     }
 
@@ -180,6 +184,10 @@ impl Command {
                 acls::write_filter(to, filter);
                 to.u16(*at_most);
             }
+            Command::AlterReplication { topic_id, replication_factor } => {
+                to.u128(topic_id.0);
+                to.u16(*replication_factor);
+            }
         }
     }
 
@@ -268,6 +276,9 @@ impl Command {
             }
             CREATE_ACLS => Command::CreateAcls { acls: from.list(acls::ACL_BYTES_MIN, acls::read_acl)? },
             DELETE_ACLS => Command::DeleteAcls { filter: acls::read_filter(from)?, at_most: from.u16()? },
+            ALTER_REPLICATION => {
+                Command::AlterReplication { topic_id: TopicId(from.u128()?), replication_factor: from.u16()? }
+            }
             number => return Err(DecodeError::Unknown { what: "metadata command", number: number.into() }),
         })
     }
@@ -420,6 +431,7 @@ mod tests {
                 }],
             },
             Command::DeleteAcls { filter: AclFilter::any(), at_most: 200 },
+            Command::AlterReplication { topic_id: TopicId(8), replication_factor: 3 },
         ]
     }
 
@@ -548,7 +560,7 @@ mod tests {
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
         assert!(
-            error.to_string().contains("has version 13; this program knows versions up to 12"),
+            error.to_string().contains("has version 14; this program knows versions up to 13"),
             "{error}"
         );
         bytes[0] = 1;

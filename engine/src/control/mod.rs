@@ -16,6 +16,7 @@ pub mod names;
 pub mod placement;
 pub mod propose;
 pub mod quotas;
+mod replication;
 pub mod rules;
 pub mod state;
 pub mod view;

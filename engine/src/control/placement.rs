@@ -63,8 +63,18 @@ fn replica_set(
     leader_at: usize,
     factor: usize,
 ) -> Vec<NodeId> {
+    extended_set(nodes, order, vec![order[leader_at]], factor)
+}
+
+/// The same, of a set that is begun.
+pub(super) fn extended_set(
+    nodes: &BTreeMap<NodeId, Arc<NodeView>>,
+    order: &[NodeId],
+    mut set: Vec<NodeId>,
+    factor: usize,
+) -> Vec<NodeId> {
     let rack = |node: &NodeId| nodes[node].advertised.rack.as_deref();
-    let mut set = vec![order[leader_at]];
+    let leader_at = order.binary_search(&set[0]).expect("a replica is on a node");
     while set.len() < factor {
         let ring = (1..order.len()).map(|at| order[(leader_at + at) % order.len()]);
         let of_its_rack = |node: &NodeId| {

@@ -100,7 +100,7 @@ fn check_places<T>(
     }
 }
 
-fn check_replication_factor(factor: u16, nodes: usize) -> Result<(), CommandError> {
+pub(super) fn check_replication_factor(factor: u16, nodes: usize) -> Result<(), CommandError> {
     let reason = match factor {
         0 => "Replication factor must be larger than 0.".to_owned(),
         2 => "Replication factor 2 is refused: a quorum of 2 is both, so it stops with either node and \

@@ -117,6 +117,9 @@ impl MetaState {
             Command::AddPartitions { topic_id, total, entropy, by_hand } => {
                 self.add_partitions(*topic_id, *total, *entropy, by_hand)
             }
+            Command::AlterReplication { topic_id, replication_factor } => {
+                self.alter_replication(*topic_id, *replication_factor)
+            }
             Command::AlterConfigs { resource, changes } => self.alter_configs(resource, changes),
             Command::AllocateProducerIds { count } => self.allocate_producer_ids(*count),
             Command::AlterQuotas { entity, changes } => {

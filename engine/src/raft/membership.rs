@@ -5,7 +5,13 @@
 //! ```text
 //! 1 2 3 ──AddLearner 4──▶ 1 2 3, learner 4 ──Swap 3 for 4──▶ (1 2 4) and (1 2 3) ──Leave──▶ 1 2 4
 //! ```
-//! Between the last two every decision needs a majority of both sets. A change counts from the
+//! The set of voters grows and shrinks by two, from one odd number to the next: two learners that have all become
+//! voters in one step, and two voters leave in one.
+//!
+//! ```text
+//! 1 ──AddLearner 2, 3──▶ 1, learners 2 3 ──Grow 2 3──▶ (1 2 3) and (1) ──Leave──▶ 1 2 3 ──Shrink 2 3──▶ (1) and (1 2 3) ──Leave──▶ 1
+//! ```
+//! Until Leave every decision needs a majority of both sets. A change counts from the
 //! moment on at which it is known to be committed. raft-rs is told the same and must agree.
 
 use crate::codec::{Reader, Write};
@@ -36,12 +42,24 @@ pub enum Change {
         into: RaftId,
     },
     Leave,
+    /// Two learners become voters: both sets count until [`Change::Leave`].
+    Grow {
+        one: RaftId,
+        other: RaftId,
+    },
+    /// Two voters leave: the same.
+    Shrink {
+        one: RaftId,
+        other: RaftId,
+    },
 }
 
 const ADD_LEARNER: u16 = 1;
 const REMOVE_LEARNER: u16 = 2;
 const SWAP: u16 = 3;
 const LEAVE: u16 = 4;
+const GROW: u16 = 5;
+const SHRINK: u16 = 6;
 
 impl Membership {
     /// The members that a journal begins with.
@@ -96,7 +114,26 @@ impl Membership {
                 after.voters.insert(at, into);
                 after.outgoing = self.voters.clone();
             }
+            Change::Grow { one, other } => {
+                for id in [one, other] {
+                    after.learners.remove(after.learners.binary_search(&id).ok()?);
+                    let at = after.voters.binary_search(&id).err()?;
+                    after.voters.insert(at, id);
+                }
+                assert_eq!(after.voters.len(), self.voters.len() + 2, "two take part from now on");
+                after.outgoing = self.voters.clone();
+            }
+            Change::Shrink { one, other } => {
+                for id in [one, other] {
+                    after.voters.remove(after.voters.binary_search(&id).ok()?);
+                }
+                assert_eq!(after.voters.len() + 2, self.voters.len(), "two leave");
+                after.outgoing = self.voters.clone();
+                return (!after.voters.is_empty()).then_some(after);
+            }
         }
+        assert!(after.voters.is_sorted_by(|a, b| a < b), "{:?} after {change:?}", after.voters);
+        assert!(after.learners.iter().all(|id| !after.voters.contains(id)), "who learns does not vote");
         Some(after)
     }
 
@@ -171,6 +208,8 @@ impl Change {
             Self::RemoveLearner(id) => (REMOVE_LEARNER, id, RaftId(0)),
             Self::Swap { out, into } => (SWAP, out, into),
             Self::Leave => (LEAVE, RaftId(0), RaftId(0)),
+            Self::Grow { one, other } => (GROW, one, other),
+            Self::Shrink { one, other } => (SHRINK, one, other),
         };
         let mut to = Vec::new();
         to.put_u16(MEMBERSHIP_VERSION);
@@ -191,6 +230,8 @@ impl Change {
             REMOVE_LEARNER => Self::RemoveLearner(first),
             SWAP => Self::Swap { out: first, into: second },
             LEAVE => Self::Leave,
+            GROW => Self::Grow { one: first, other: second },
+            SHRINK => Self::Shrink { one: first, other: second },
             tag => return Err(format!("a change of members has tag {tag}, which is unknown")),
         };
         if from.is_empty() { Ok(change) } else { Err("a change of members is too long".into()) }
@@ -211,6 +252,14 @@ impl Change {
                 vec![single(into, ConfChangeType::AddNode), single(out, ConfChangeType::RemoveNode)]
             }
             Self::Leave => vec![],
+            Self::Grow { one, other } => {
+                change.set_transition(ConfChangeTransition::Explicit);
+                vec![single(one, ConfChangeType::AddNode), single(other, ConfChangeType::AddNode)]
+            }
+            Self::Shrink { one, other } => {
+                change.set_transition(ConfChangeTransition::Explicit);
+                vec![single(one, ConfChangeType::RemoveNode), single(other, ConfChangeType::RemoveNode)]
+            }
         }
         .into();
         change
@@ -239,6 +288,34 @@ mod tests {
         assert_eq!(last, Membership::first(&ids(&[1, 2, 4])));
         assert_eq!(last.changed(Change::Leave), None);
         assert_eq!(second.changed(Change::RemoveLearner(into)), Some(first));
+    }
+
+    #[test]
+    fn voters_grow_and_shrink_by_two_through_both_sets() {
+        let (two, three) = (RaftId(2), RaftId(3));
+        let alone = Membership::first(&ids(&[1]));
+        let grow = Change::Grow { one: two, other: three };
+        let one_learns = alone.changed(Change::AddLearner(two)).expect("it fits");
+        assert_eq!(one_learns.changed(grow), None, "the other is no learner");
+        let learn = one_learns.changed(Change::AddLearner(three)).expect("it fits");
+        assert_eq!(learn.changed(Change::Grow { one: two, other: two }), None, "one counts once");
+        let both = learn.changed(grow).expect("it fits");
+        assert_eq!((both.voters.clone(), both.outgoing.clone()), (ids(&[1, 2, 3]), ids(&[1])));
+        assert!(both.learners.is_empty() && both.quorum() == 2);
+        let grown = both.changed(Change::Leave).expect("it is joint");
+        assert_eq!(grown, Membership::first(&ids(&[1, 2, 3])));
+        let shrink = Change::Shrink { one: RaftId(1), other: three };
+        let leaving = grown.changed(shrink).expect("it fits");
+        assert_eq!((leaving.voters.clone(), leaving.outgoing.clone()), (ids(&[2]), ids(&[1, 2, 3])));
+        assert!(!leaving.is_only(two) && leaving.quorum() == 2, "those that leave count until Leave");
+        assert!(leaving.changed(Change::Leave).expect("it is joint").is_only(two));
+        assert_eq!(Membership::first(&ids(&[1, 3])).changed(shrink), None, "somebody stays");
+        for change in [grow, shrink] {
+            let bytes = change.encode();
+            assert_eq!((bytes.len(), Change::decode(&bytes)), (20, Ok(change)));
+        }
+        assert_eq!(grow.encode()[..4], *b"\x01\0\x05\0");
+        assert_eq!(shrink.encode()[..4], *b"\x01\0\x06\0");
     }
 
     #[test]

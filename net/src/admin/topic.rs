@@ -6,6 +6,7 @@ use super::out::Out;
 use super::reach::Reach;
 use super::topic_report::{self, TopicReport};
 use crate::admin::topic_report::{RESOURCE_TOPIC, left_out};
+use crate::kafka::replication_tag;
 use crate::process::refusal::Refusal;
 use clap::Subcommand;
 use engine::control::names::is_internal;
@@ -14,7 +15,8 @@ use kafka_wire::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_wire::delete_topics_request::DeleteTopicState;
 use kafka_wire::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_wire::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
+    AlterPartitionReassignmentsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    IncrementalAlterConfigsRequest,
 };
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Write};
@@ -53,13 +55,18 @@ pub enum Verb {
         /// Name of the topic
         name: String,
     },
-    /// Change settings, or add partitions
+    /// Change settings, add partitions or copies
     Alter {
         /// Name of the topic
         name: String,
         /// Number of partitions that there shall be: more than there are
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         partitions: Option<u16>,
+        /// Nodes that shall keep a copy of each partition: 3, 5 or 7, and not fewer than now. Copies are
+        /// made while clients go on; `describe` shows when they are in sync. Topics that share a journal
+        /// with this one get them, too
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=7))]
+        replication_factor: Option<u16>,
         /// A setting by Kafka's name, such as retention.ms=3600000. May be given more than once
         #[arg(long, value_name = "KEY=VALUE", value_parser = parse_setting)]
         config: Vec<Setting>,
@@ -128,8 +135,9 @@ pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
             let report = TopicReport::ask(&mut connection, reach, name)?;
             out.show(&report, TopicReport::text)?;
         }
-        Verb::Alter { name, partitions, config, delete_config } => {
-            let altered = Altered { name, partitions: *partitions, config, delete_config };
+        Verb::Alter { name, partitions, replication_factor, config, delete_config } => {
+            let copies = *replication_factor;
+            let altered = Altered { name, partitions: *partitions, copies, config, delete_config };
             alter(&mut connection, reach, &altered)?;
             let report = TopicReport::ask(&mut connection, reach, name)?;
             out.show(&report, TopicReport::text)?;
@@ -200,6 +208,7 @@ fn wait_for_leaders(connection: &mut Connection, reach: &Reach, name: &str) -> R
 struct Altered<'a> {
     name: &'a str,
     partitions: Option<u16>,
+    copies: Option<u16>,
     config: &'a [Setting],
     delete_config: &'a [String],
 }
@@ -209,8 +218,8 @@ fn alter(connection: &mut Connection, reach: &Reach, altered: &Altered<'_>) -> R
     let set = altered.config.iter().map(|one| alterable(&one.key, OPERATION_SET, Some(&one.value)));
     let deleted = altered.delete_config.iter().map(|key| alterable(key, OPERATION_DELETE, None));
     let configs: Vec<AlterableConfig> = set.chain(deleted).collect();
-    if configs.is_empty() && altered.partitions.is_none() {
-        let remedy = "give --config, --delete-config or --partitions";
+    if configs.is_empty() && altered.partitions.or(altered.copies).is_none() {
+        let remedy = "give --config, --delete-config, --partitions or --replication-factor";
         return Err(Refusal::usage("there is nothing to alter", remedy));
     }
     let subject = format!("topic '{}'", altered.name);
@@ -222,6 +231,13 @@ fn alter(connection: &mut Connection, reach: &Reach, altered: &Altered<'_>) -> R
         request.resources.push(resource);
         let response = connection.call(0, &request)?;
         let done = response.responses.into_iter().next().ok_or_else(|| left_out(connection))?;
+        check(&subject, done.error_code, done.error_message.as_deref())?;
+    }
+    if let Some(factor) = altered.copies {
+        let mut request = AlterPartitionReassignmentsRequest::default();
+        request.timeout_ms = reach.timeout_ms();
+        request.unknown_tagged_fields = replication_tag::question(altered.name, factor);
+        let done = connection.call(0, &request)?;
         check(&subject, done.error_code, done.error_message.as_deref())?;
     }
     let Some(count) = altered.partitions else { return Ok(()) };

@@ -16,6 +16,7 @@ pub mod errors;
 pub mod hot;
 pub mod listener;
 pub mod repeats;
+pub mod replication_tag;
 pub mod request_context;
 pub mod scram_keys;
 pub mod security_protocol;

@@ -74,6 +74,12 @@ fn members(change: Change, node: Option<NodeId>) -> Value {
         Change::Swap { out, into } => {
             json!({"what": "a replica is swapped in", "of": node, "old": out.0, "new": into.0})
         }
+        Change::Grow { one, other } => {
+            json!({"what": "two replicas that caught up become voters", "raft_ids": [one.0, other.0]})
+        }
+        Change::Shrink { one, other } => {
+            json!({"what": "two replicas are voters no more", "raft_ids": [one.0, other.0]})
+        }
         Change::Leave => json!({"what": "the members have changed"}),
     }
 }

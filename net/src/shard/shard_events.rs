@@ -361,6 +361,12 @@ fn members(shard: u16, journal: JournalId, change: Change, node: Option<NodeId>)
         Change::Swap { out, into } => {
             info!(shard, journal, node, out = out.0, into = into.0, "a replica that caught up is swapped in");
         }
+        Change::Grow { one, other } => {
+            info!(shard, journal, one = one.0, other = other.0, "two replicas that caught up become voters");
+        }
+        Change::Shrink { one, other } => {
+            info!(shard, journal, one = one.0, other = other.0, "two replicas are voters no more");
+        }
         Change::Leave => info!(shard, journal, "the members have changed"),
     }
 }

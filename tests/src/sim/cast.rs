@@ -39,3 +39,8 @@ pub fn add_transactions(clients: &mut Vec<Box<dyn Client>>, rng: &mut Rng) {
     clients.extend(transactions::clients(rng));
     clients.push(verifier);
 }
+
+/// The administrator gives topics more copies, by these numbers.
+pub fn let_grow(clients: &mut [Box<dyn Client>], numbers: Rng) {
+    clients[0] = Box::new(Admin::growing(numbers));
+}

@@ -61,6 +61,8 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
             Change::AddLearner(_) => "learner added",
             Change::RemoveLearner(_) => "learner lost again",
             Change::Swap { .. } => "learner swapped in",
+            Change::Grow { .. } => "two learners became voters",
+            Change::Shrink { .. } => "two voters left",
             Change::Leave => "members changed",
         }),
         Event::Installing { .. } => counts.add("install begun"),

@@ -136,3 +136,15 @@ pub fn plan(rng: &mut Rng, operations: u64, nodes: usize) -> Vec<Planned> {
     plan.sort_by_key(|planned| std::cmp::Reverse(planned.after_operations));
     plan
 }
+
+/// Clusters in which topics get more copies while clients run.
+const GROWS_ONE_IN: u64 = 4;
+
+/// The numbers by which topics of this run get more copies, if they do: numbers of their own, so that the other seeds
+/// stay as they are. What rots on a node, or was never written though it said so, may be the only copy that others are
+/// to learn from.
+pub fn growth(seed: u64, nodes: usize, plan: &[Planned]) -> Option<Rng> {
+    let mut numbers = Rng::new(seed ^ 0x6772_6f77);
+    let is_lost = |planned: &Planned| matches!(planned.fault, Fault::Rot | Fault::BadTail);
+    (nodes > 1 && numbers.one_in(GROWS_ONE_IN) && !plan.iter().any(is_lost)).then_some(numbers)
+}

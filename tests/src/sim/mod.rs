@@ -14,6 +14,7 @@ mod errands;
 pub mod events;
 pub mod faults;
 mod group_faults;
+mod growth;
 mod honesty;
 mod joins;
 pub mod narrate;
@@ -34,6 +35,7 @@ mod tamper;
 pub mod trace;
 pub mod transacting;
 pub mod transaction_scenes;
+mod wall_jump;
 pub mod world;
 
 pub use counts::Counts;

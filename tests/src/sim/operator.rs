@@ -32,15 +32,15 @@ impl Run {
         }
     }
 
-    /// One voter lost its disk, and the power failed another in a write of which no proof is left that it was never
-    /// synced: nobody can tell whether that entry was acknowledged but who knows that the other disk is good. No disk
-    /// of such a run lies, so nothing that was acknowledged goes.
+    /// One voter lost its disk, or there is only one while others learn, and the power failed another in a write of
+    /// which no proof is left that it was never synced: nobody can tell whether that entry was acknowledged but who
+    /// knows that the other disk is good. No disk of such a run lies, so nothing that was acknowledged goes.
     fn accept_doubts(&mut self) {
         let until_ns = self.world.now_ns + PATIENCE_NS;
         while !self.all_serve() && self.world.now_ns < until_ns {
             self.step();
         }
-        if self.all_serve() || !self.world.loses_disks {
+        if self.all_serve() || !(self.world.loses_disks || self.is_growing) {
             return;
         }
         for node in 0..self.world.nodes.len() {

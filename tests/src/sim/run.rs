@@ -1,14 +1,14 @@
 //! One run: a seed's world with its clients and faults, from the first start to the last check.
 
 use super::carried::TransactionAnswer;
-use super::cast::{add_groups, add_transactions, clients};
+use super::cast::{add_groups, add_transactions, clients, let_grow};
 use super::disk::{FaultKind, tamper::Copied};
 use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
 use super::tamper::{self, OldCopy};
 use super::world::{Happening, World, WorldOptions};
-use super::{Counts, bad_tail, decay, events, rot};
+use super::{Counts, bad_tail, decay, events, faults, rot};
 use crate::check::Model;
 use crate::workload::{Client, Ctx, Desk, Place};
 use engine::groups;
@@ -37,7 +37,7 @@ const WAKE_NODE: u64 = 1 << 32;
 const WAKES_PER_NODE: u64 = 16;
 const WAKE_START: u64 = 0;
 const WAKE_LIFT_CAPACITY: u64 = 1;
-const WAKE_WALL_BACK: u64 = 2;
+pub(super) const WAKE_WALL_BACK: u64 = 2;
 const WAKE_HEAL: u64 = 3;
 
 /// What a run came to.
@@ -80,6 +80,8 @@ pub(super) struct Run {
     /// What a lone node's folder was before.
     put_back: Option<Copied>,
     is_tampered_with: bool,
+    /// Topics get more copies while it runs.
+    pub(super) is_growing: bool,
     /// What the operator says to a node's next start.
     pub(super) accepts: Vec<Vec<JournalId>>,
 }
@@ -128,6 +130,11 @@ impl Run {
         let mut world = World::new(options);
         let plan = plan(&mut rng, operations_max, nodes);
         let mut clients = clients(&mut rng);
+        let growth = faults::growth(seed, nodes, &plan);
+        let is_growing = growth.is_some();
+        if let Some(numbers) = growth {
+            let_grow(&mut clients, numbers);
+        }
         // What rots in a lone node may be what groups were promised.
         let rots = plan.iter().any(|planned| planned.fault == Fault::Rot);
         if !rots && (nodes > 1 || rng.one_in(LONE_NODES_PER_GROUPS)) {
@@ -163,6 +170,7 @@ impl Run {
             tampered: vec![false; nodes],
             put_back: None,
             is_tampered_with,
+            is_growing,
             accepts: vec![Vec::new(); nodes],
         }
     }
@@ -203,6 +211,9 @@ impl Run {
             let are_done = run.clients[..last].iter().all(|client| client.is_settled());
             run.all_serve() && are_done && run.model.groups.are_whole()
         });
+        if self.is_growing {
+            self.end_growth();
+        }
         self.rest(REST_NS);
     }
 
@@ -315,6 +326,7 @@ impl Run {
             }
             Happening::Event { node, event, .. } => {
                 self.safety.event(node, &event);
+                self.judge_growth(node, &event);
                 events::check(&event, &mut self.model, &mut self.world.counts);
             }
             Happening::Ready { .. } => self.world.counts.add("recovered and ready"),
@@ -334,7 +346,7 @@ impl Run {
         }
     }
 
-    fn wake_node_after(&mut self, node: usize, after_ns: u64, why: u64) {
+    pub(super) fn wake_node_after(&mut self, node: usize, after_ns: u64, why: u64) {
         self.world.wake_after(after_ns, WAKE_NODE + node as u64 * WAKES_PER_NODE + why);
     }
 
@@ -590,23 +602,5 @@ impl Run {
     fn arm(&mut self, node: usize, kind: FaultKind) {
         let skip = self.rng.below(6);
         self.world.nodes[node].disk.faults.arm(kind, skip);
-    }
-
-    /// Back less than the hour that a topic lets a batch be ahead of the broker; forward any. Only under a process that
-    /// runs: one that starts has nothing but the wall clock to know how long it was away.
-    fn jump(&mut self, node: usize) {
-        const MINUTE_MS: i64 = 60_000;
-        let forward = [11 * MINUTE_MS, 300 * MINUTE_MS, 30 * 24 * 60 * MINUTE_MS];
-        let offset_ms = match self.rng.below(5) {
-            0 => -(1 + self.rng.below(50) as i64) * MINUTE_MS,
-            1 => 1 + self.rng.below(5_000) as i64,
-            other => forward[other as usize - 2],
-        };
-        let here = &mut self.world.nodes[node];
-        if here.is_running() {
-            here.wall_offset_ms = offset_ms;
-        }
-        let after_ns = 20 * MS + self.rng.below(SECOND);
-        self.wake_node_after(node, after_ns, WAKE_WALL_BACK);
     }
 }

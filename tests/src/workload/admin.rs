@@ -9,16 +9,20 @@ use engine::control::config::{Statics, life_of};
 use engine::control::{Command, ControlRefusal, Outcome};
 use engine::ids::{PartitionId, TopicId};
 use engine::port::{Answer, Input, Output, Query, QueryKind, Refusal};
+use engine::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 
 const TOPICS_MAX: usize = 8;
 const PARTITIONS_MAX: u32 = 6;
+/// Where copies are added.
+const RAISES_ONE_IN: u64 = 40;
 
 #[derive(Clone, Debug)]
 enum Asked {
     Create(TopicId),
     Delete(TopicId),
     Add(TopicId, u32),
+    Raise,
     Configure(TopicId, String, Option<String>),
     Query(PartitionId, QueryKind),
 }
@@ -27,9 +31,39 @@ enum Asked {
 pub struct Admin {
     under_way: Option<Asked>,
     made: usize,
+    /// Where copies are added to topics: numbers of their own, so that other seeds stay as they are.
+    grows: Option<Rng>,
 }
 
 impl Admin {
+    /// One that gives topics more copies.
+    pub fn growing(numbers: Rng) -> Self {
+        Self { grows: Some(numbers), ..Self::default() }
+    }
+
+    /// A topic that has fewer copies than there are nodes gets two more.
+    fn raise(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let Some(numbers) = self.grows.as_mut().filter(|_| ctx.controller().is_some()) else { return false };
+        if !numbers.one_in(RAISES_ONE_IN) {
+            return false;
+        }
+        let Some(view) = ctx.view() else { return false };
+        let known = |id: &TopicId| {
+            let topic = ctx.model.topics.by_id.get(id)?;
+            let name = view.topic_ids.get(id).filter(|_| topic.create_answered && !topic.delete_asked)?;
+            let copies = view.topics[name].replication_factor;
+            (usize::from(copies) + 2 <= ctx.world.nodes.len()).then_some((*id, copies))
+        };
+        let low: Vec<(TopicId, u16)> = ctx.model.topics.by_id.keys().filter_map(known).collect();
+        if low.is_empty() {
+            return false;
+        }
+        let (topic_id, copies) = low[numbers.below(low.len() as u64) as usize];
+        let command = Command::AlterReplication { topic_id, replication_factor: copies + 2 };
+        self.control(ctx, Asked::Raise, command);
+        true
+    }
+
     fn control(&mut self, ctx: &mut Ctx<'_>, asked: Asked, command: Command) {
         let Some(place) = ctx.controller() else { return };
         let request = ctx.request();
@@ -48,6 +82,7 @@ impl Admin {
         let configs = first_configs(ctx);
         let replication_factor = match ctx.world.nodes.len() as u64 {
             1 => 1,
+            _ if self.grows.as_mut().is_some_and(|numbers| numbers.one_in(2)) => 1,
             _ if ctx.rng.one_in(8) && !ctx.world.loses_disks => 1,
             nodes => 3 + 2 * ctx.rng.below(nodes / 2),
         };
@@ -215,6 +250,7 @@ impl Admin {
                 topics.get_mut(&id).expect("asked").configured(key, value);
                 ctx.world.counts.add("configuration changed");
             }
+            Asked::Raise => ctx.world.counts.add("topic gets more copies"),
             Asked::Query(..) => unreachable!("a query is no command"),
         }
     }
@@ -249,6 +285,9 @@ impl Client for Admin {
         let alive = ctx.model.topics.by_id.values().filter(is_alive).count();
         if alive < 2 || alive < TOPICS_MAX && ctx.rng.one_in(30) {
             return self.create(ctx);
+        }
+        if self.raise(ctx) {
+            return;
         }
         match (ctx.rng.below(24), self.some_topic(ctx)) {
             (0, Some(topic)) => self.delete(ctx, topic),

@@ -86,7 +86,7 @@ impl Members {
         &self,
         members: &Membership,
         own: RaftId,
-        is_caught_up: impl Fn(RaftId) -> bool,
+        is_caught_up: impl Fn(RaftId) -> bool + Copy,
     ) -> Option<Change> {
         if members.is_joint() {
             return Some(Change::Leave);
@@ -106,7 +106,22 @@ impl Members {
                 true => is_caught_up(*id).then_some(Change::Swap { out, into: *id }),
             }
         };
-        self.wanted.iter().find_map(step)
+        self.wanted.iter().find_map(step).or_else(|| self.next_to_grow(members, is_caught_up))
+    }
+
+    /// The next step towards more voters: replicas of nodes that have none learn, and take part two by two.
+    fn next_to_grow(&self, members: &Membership, is_caught_up: impl Fn(RaftId) -> bool) -> Option<Change> {
+        let has_voter = |node: NodeId| members.voters.iter().any(|voter| self.node_of(*voter) == Some(node));
+        let new: Vec<RaftId> =
+            self.wanted.iter().filter(|(node, _)| !has_voter(*node)).map(|(_, id)| *id).collect();
+        if let Some(missing) = new.iter().find(|id| !members.contains(**id)) {
+            return Some(Change::AddLearner(*missing));
+        }
+        match new.into_iter().filter(|id| is_caught_up(*id)).collect::<Vec<_>>()[..] {
+            // An even number of voters bears no more than one fewer.
+            [one, other, ..] => Some(Change::Grow { one, other }),
+            _ => None,
+        }
     }
 }
 
@@ -143,6 +158,36 @@ mod tests {
             (true, false)
         );
         assert_eq!(members([1, 2, 4]).next_change(&at, RaftId(4), |_| true), None);
+    }
+
+    #[test]
+    fn one_voter_becomes_three_and_five_by_way_of_learners() {
+        let known = (1..=5).map(|id| (RaftId(id + 10 * u64::from(id > 1)), NodeId(id as u32))).collect();
+        let mut here = Members::new(known);
+        let wanted = [(1, 1), (2, 12), (3, 13), (4, 14), (5, 15)];
+        let mut at = Membership::first(&ids(&[1]));
+        for (count, voters) in [(3, vec![1, 12, 13]), (5, vec![1, 12, 13, 14, 15])] {
+            here.wanted = wanted[..count].iter().map(|(node, id)| (NodeId(*node), RaftId(*id))).collect();
+            let mut taken = Vec::new();
+            while let Some(change) = here.next_change(&at, RaftId(1), |id| at.learners.contains(&id)) {
+                at = at.changed(change).expect("it fits");
+                taken.push(change);
+            }
+            let [one, other] = [voters[count - 2], voters[count - 1]].map(RaftId);
+            let learn = [Change::AddLearner(one), Change::AddLearner(other)];
+            assert_eq!(taken, [&learn[..], &[Change::Grow { one, other }, Change::Leave]].concat());
+            assert_eq!(at, Membership::first(&ids(&voters)));
+        }
+    }
+
+    #[test]
+    fn voters_stay_as_they_are_until_both_new_ones_have_all() {
+        let mut here = Members::new((1..=3).map(|id| (RaftId(id.into()), NodeId(id))).collect());
+        here.wanted = (1..=3).map(|id| (NodeId(id), RaftId(id.into()))).collect();
+        let at = Membership { learners: ids(&[2, 3]), ..Membership::first(&ids(&[1])) };
+        assert_eq!(here.next_change(&at, RaftId(1), |id| id == RaftId(2)), None);
+        here.wanted.truncate(1);
+        assert_eq!(here.next_change(&at, RaftId(1), |_| true), Some(Change::RemoveLearner(RaftId(2))));
     }
 
     #[test]

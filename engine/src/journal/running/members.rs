@@ -55,8 +55,7 @@ impl Journal {
             return;
         }
         let since_ns = now.mono_ns.saturating_sub(CAUGHT_UP.as_nanos() as u64);
-        let is_caught_up =
-            |id| self.quorum.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns));
+        let is_caught_up = |id| self.is_whole(id, since_ns);
         let own = self.quorum.replica.id();
         let change = self.quorum.members.next_change(self.quorum.replica.members(), own, is_caught_up);
         let Some(change) = change else { return };
@@ -67,6 +66,12 @@ impl Journal {
         if self.quorum.replica.may_change_members() {
             self.propose_items(EntryKind::Membership, 1, &change.encode(), now, fx);
         }
+    }
+
+    /// Whether a learner has all that a voter must have: every entry up to some moment since then, and with them the
+    /// checkpoint that they stand on.
+    fn is_whole(&self, id: RaftId, since_ns: u64) -> bool {
+        self.quorum.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns))
     }
 
     /// A change of members is committed.
@@ -82,7 +87,7 @@ impl Journal {
             let node = match change {
                 Change::AddLearner(id) | Change::RemoveLearner(id) => self.node_of(id),
                 Change::Swap { into, .. } => self.node_of(into),
-                Change::Leave => None,
+                Change::Grow { .. } | Change::Shrink { .. } | Change::Leave => None,
             };
             fx.out.push(Output::Event(Event::MembersChanged { journal: self.id, change, node }));
         }

@@ -118,7 +118,7 @@ impl Shard {
         for (id, Registered { raft_id, .. }) in lost {
             let Some(journal) = view.journals.get(id).filter(|_| *id != META_JOURNAL) else { continue };
             let is_its_own = journal.raft_id_of(node) == *raft_id;
-            if is_its_own && journal.replicas.contains(&own) && journal.replicas.len() > 1 {
+            if is_its_own && journal.replicas.contains(&own) && !self.is_only_copy(journal) {
                 let (incarnation, replaces) = (node.incarnation, *raft_id);
                 let renew = Command::Renew { node: own, incarnation, journal: *id, replaces };
                 self.ask(crate::journal::ledger::asker::Asker::Shard, &renew, now, fx);

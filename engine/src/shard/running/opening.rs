@@ -98,6 +98,8 @@ impl Shard {
                     false => Standing::Lost(why),
                 }
             }
+            // Nothing that is left is set aside, nor begun anew, before others are known to have it.
+            Some(Registered { lost: Some(why), .. }) if self.is_only_copy(journal) => Standing::Lost(why),
             Some(Registered { raft_id, .. }) if meta.raft_id < raft_id => Standing::Wait,
             Some(Registered { raft_id, lost: Some(why), .. }) if meta.raft_id == raft_id => {
                 Standing::Lost(why)
@@ -108,6 +110,13 @@ impl Shard {
             // Lost, and the metadata names the one that takes its place.
             Some(_) => Standing::Begin(Stage::SetAside, meta),
         }
+    }
+
+    /// Nobody else may have what this node has of a journal: it is to have one replica, or began with one, and that
+    /// others took over is not known. While it grows what is left here is not to be made anew.
+    pub(super) fn is_only_copy(&self, journal: &JournalView) -> bool {
+        let is_led_elsewhere = || self.leader_of(journal.id).is_some_and(|leader| leader != self.config.node);
+        journal.replicas.len() == 1 || journal.voters.len() == 1 && !is_led_elsewhere()
     }
 
     fn journal_meta(&self, view: &View, journal: &JournalView) -> JournalMeta {

@@ -180,6 +180,10 @@ impl Shard {
             self.register_node(now, fx);
             self.ask_to_rejoin(now, fx);
             self.renew_lost(now, fx);
+            if self.journals.values().any(|slot| matches!(slot, Slot::Lost { .. })) {
+                // Others may have come to lead what was lost here.
+                self.look_after_replicas(now, fx);
+            }
         }
         if now.mono_ns - self.peers.drifted_ns >= DRIFT_AFTER.as_nanos() as u64 {
             self.peers.drifted_ns = now.mono_ns;

@@ -1,15 +1,16 @@
 //! AlterPartitionReassignments and ListPartitionReassignments. Replicas belong to journals, and
 //! partitions do not move between journals yet: what is asked for is there already, or refused.
 
-use super::admin::{Failure, error_fields};
+use super::admin::{self, Failure, error_fields};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
+use crate::kafka::replication_tag;
 use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
-use engine::control::View;
+use engine::control::{Command, View};
 use kafka_wire::alter_partition_reassignments_request::ReassignablePartition;
 use kafka_wire::alter_partition_reassignments_response::{
     ReassignablePartitionResponse, ReassignableTopicResponse,
@@ -51,6 +52,11 @@ impl Handler for AlterPartitionReassignments {
         let mut response = AlterPartitionReassignmentsResponse::default();
         response.allow_replication_factor_change = request.allow_replication_factor_change;
         response.error_message = None;
+        if let Some((topic, factor)) = replication_tag::asked(&request.unknown_tagged_fields) {
+            let altered = alter_replication(context, &topic, factor, request.timeout_ms).await;
+            (response.error_code, response.error_message) = error_fields(&altered);
+            return response;
+        }
         let mut pace = Pace::begin();
         for topic in request.topics {
             let mut answered = ReassignableTopicResponse::default();
@@ -64,6 +70,23 @@ impl Handler for AlterPartitionReassignments {
         }
         response
     }
+}
+
+/// A topic is to have so many copies: see [`replication_tag`].
+async fn alter_replication(
+    context: &Context,
+    name: &str,
+    replication_factor: u16,
+    timeout_ms: i32,
+) -> Result<(), Failure> {
+    let view = context.view();
+    let no_topic = || Failure::new(code::UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic.");
+    let topic_id = view.topics.get(name).ok_or_else(no_topic)?.id;
+    let command = Command::AlterReplication { topic_id, replication_factor };
+    let mut results = admin::carry_out(context, vec![Ok(command)], timeout_ms).await;
+    results.pop().expect("one of one")?;
+    tracing::info!("topic {name:?} is to have {replication_factor} copies");
+    Ok(())
 }
 
 /// `None` when there is no such partition.
