@@ -43,8 +43,8 @@ fn topics_are_checked_made_grown_and_deleted() {
     assert_eq!(create(&admin, &options, &new("a", 3, 1)), Err(RDKafkaErrorCode::TopicAlreadyExists));
     assert_eq!(create(&admin, &options, &new("a b", 1, 1)), Err(RDKafkaErrorCode::InvalidTopic));
     assert_eq!(create(&admin, &options, &new("b", 1, 2)), Err(RDKafkaErrorCode::InvalidReplicationFactor));
-    let compact = new("b", 1, 1).set("cleanup.policy", "compact");
-    assert_eq!(create(&admin, &options, &compact), Err(RDKafkaErrorCode::InvalidConfig));
+    let shred = new("b", 1, 1).set("cleanup.policy", "shred");
+    assert_eq!(create(&admin, &options, &shred), Err(RDKafkaErrorCode::InvalidConfig));
     let grow = |count| {
         let mut grown =
             block_on(admin.create_partitions(&[NewPartitions::new("a", count)], &options)).expect("answered");

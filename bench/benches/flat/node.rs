@@ -164,6 +164,7 @@ fn config() -> ShardConfig {
         segment_bytes: SEGMENT_BYTES,
         broker_ids: None,
         scrub_bytes_per_second: 0,
+        rewrite_bytes_per_second: 0,
         catch_up_bytes_per_s: 8 << 20,
         raft_window_entries: 4096,
         entropy: [1, 2, 3, 4],

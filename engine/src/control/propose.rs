@@ -3,9 +3,12 @@
 
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::command_error::CommandError;
+use super::config::effective::Configs;
+use super::config::kinds::list_of;
 use super::config::{
     BrokerSettings, Statics, apply_changes, brokers_changes, check_proposed, group, life_of,
 };
+use super::life::Life;
 use super::rules::{self, Existing, Wanted};
 use super::view::{TopicView, View};
 use crate::groups::{GroupConfig, OFFSETS_TOPIC};
@@ -67,8 +70,12 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
     let wanted = Wanted { name, partitions, replication_factor, configs, by_hand };
     let configs = rules::check_new_topic(&existing(view), wanted)?;
     check_proposed(&configs)?;
+    let life = life_of(&new.name, &configs, &view.broker_configs, statics);
+    if compacts(&configs) {
+        check_compacted(life, replication_factor)?;
+    }
     Ok(Command::CreateTopic {
-        life: life_of(&new.name, &configs, &view.broker_configs, statics),
+        life,
         name: new.name,
         topic_id: new.topic_id,
         partitions,
@@ -77,6 +84,25 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
         entropy: new.entropy,
         by_hand: new.by_hand,
     })
+}
+
+/// Whether the topic's own settings ask for compaction: brokers have no default of it.
+fn compacts(configs: &Configs) -> bool {
+    let policy = configs.get("cleanup.policy").map_or("", String::as_str);
+    list_of(policy).any(|policy| policy == "compact")
+}
+
+/// So far only who is alone makes runs: they do not get to other replicas yet.
+fn check_compacted(life: Life, replication_factor: u16) -> Result<(), CommandError> {
+    let reason = match life {
+        Life::Compacted if replication_factor <= 1 => return Ok(()),
+        Life::Compacted => format!(
+            "Invalid value for configuration cleanup.policy: compaction takes a replication factor of 1 so far, not {replication_factor}"
+        ),
+        _ => "Invalid value for configuration cleanup.policy: coordinators bound the history of their topics themselves"
+            .to_owned(),
+    };
+    Err(CommandError::InvalidConfig(reason))
 }
 
 /// What the rules ask about.
@@ -109,7 +135,13 @@ pub fn add_partitions(
 pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Result<Command, CommandError> {
     let topic = view.topics.get(name).ok_or(CommandError::UnknownTopic)?;
     let resource = Resource::Topic(topic.id);
-    check_proposed(&apply_changes(&resource, &topic.configs, &changes)?)?;
+    let changed = apply_changes(&resource, &topic.configs, &changes)?;
+    check_proposed(&changed)?;
+    if compacts(&changed) != compacts(&topic.configs) {
+        let reason = "Invalid value for configuration cleanup.policy: whether a topic is compacted is said when it is \
+                      made, since its records are kept apart from those that are deleted; make another topic";
+        return Err(CommandError::InvalidConfig(reason.to_owned()));
+    }
     Ok(Command::AlterConfigs { resource, changes })
 }
 

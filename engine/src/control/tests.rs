@@ -226,7 +226,7 @@ fn settings_change_as_a_whole_or_not_at_all() {
     let set = |key: &str, value: &str| ConfigChange::Set { key: key.to_owned(), value: value.to_owned() };
     let alter = |resource, changes| Command::AlterConfigs { resource, changes };
     let topic = Resource::Topic(TopicId(1));
-    let half = vec![set("retention.ms", "5"), set("cleanup.policy", "compact")];
+    let half = vec![set("retention.ms", "5"), set("cleanup.policy", "shred")];
     assert!(matches!(apply(&mut state, &alter(topic.clone(), half)), Err(CommandError::InvalidConfig(_))));
     let mut views = ViewBuilder::new(Statics::default());
     assert_eq!(views.view(&state).topics["a"].settings.retention_ms, 604_800_000);

@@ -16,6 +16,7 @@ use crate::folder::FolderError;
 use crate::ids::{Index, JournalId, PartitionId};
 use crate::journal::heal::done::HealDone;
 use crate::journal::log::done::LogDone;
+use crate::journal::rewriting::done::RewriteDone;
 use crate::peer::Committed;
 use crate::port::{Output, Query, RequestId};
 use crate::register::{Begun, NodeRecord};
@@ -116,6 +117,7 @@ impl Done {
 pub enum JournalDone {
     Log(LogDone),
     Heal(HealDone),
+    Rewrite(RewriteDone),
     /// An entry was read for followers.
     Supplied {
         index: Index,
@@ -132,6 +134,12 @@ pub enum JournalDone {
 impl From<LogDone> for JournalDone {
     fn from(done: LogDone) -> Self {
         Self::Log(done)
+    }
+}
+
+impl From<RewriteDone> for JournalDone {
+    fn from(done: RewriteDone) -> Self {
+        Self::Rewrite(done)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod phase;
 pub mod quorum;
 pub mod read;
 pub mod recover;
+pub mod rewriting;
 pub mod running;
 #[cfg(test)]
 pub(crate) mod samples;

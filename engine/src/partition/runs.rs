@@ -70,7 +70,7 @@ impl Runs {
         end.is_some_and(|last| last < index)
     }
 
-    pub(super) fn note_made(&mut self, made: &RunMade, index: Index) {
+    pub(crate) fn note_made(&mut self, made: &RunMade, index: Index) {
         if self.takes(made, index) {
             self.made = Some(Box::new(made.clone()));
         }

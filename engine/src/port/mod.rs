@@ -15,7 +15,7 @@ pub use output::{
     AbortedTransaction, Answer, Entry, Event, Fatal, FetchedPartition, Output, PartitionStatus, Produced,
     ProducerStatus, Refusal,
 };
-pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Settled, Torn};
+pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Rewrote, Settled, Torn};
 pub use request::{Acks, Fetch, FetchPartition, Isolation, Produce, Query, QueryKind, RequestId};
 pub use transaction::{JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion};
 pub use writer::{BatchWriter, Guard};

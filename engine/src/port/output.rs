@@ -1,7 +1,7 @@
 //! What a shard asks for and answers: a closed list.
 
 use super::errand::{Errand, ErrandAnswer};
-use super::report::{Damage, RecoveryReport, Settled};
+use super::report::{Damage, RecoveryReport, Rewrote, Settled};
 use super::request::RequestId;
 use super::transaction::MarkerAnswer;
 use crate::batch::validate::BatchError;
@@ -387,6 +387,11 @@ pub enum Event {
         journal: JournalId,
         base: Index,
         bytes: u64,
+    },
+    /// What became of rewriting.
+    Rewriting {
+        journal: JournalId,
+        what: Rewrote,
     },
     CheckpointWritten {
         journal: JournalId,

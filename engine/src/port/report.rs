@@ -1,6 +1,7 @@
 //! What recovery found, cut, kept aside and rebuilt: the start-up report; and what became of doubts.
 
-use crate::ids::{Index, JournalId, Term};
+use crate::ids::{Index, JournalId, RunId, Term};
+use crate::rewrite::PassCounts;
 
 /// One journal's recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,4 +99,19 @@ pub enum Settled {
     NoVoterHas,
     /// The operator accepts the loss.
     Accepted,
+}
+
+/// What became of a journal's rewriting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrote {
+    /// A run was made of older files; it is read once a majority has it.
+    Made { run: RunId, input_bytes: u64, bytes: u64, partitions: usize, counts: Box<PassCounts> },
+    /// The run is read from now on in the place of what it was made of.
+    Read { run: RunId },
+    /// A run that nothing names any more was removed.
+    Deleted { run: RunId },
+    /// A run that is read is bad or not there.
+    Damaged { run: RunId, why: String },
+    /// Nothing came of it; it is tried again.
+    Failed { why: String },
 }

@@ -6,7 +6,7 @@ use crate::framing::FormatFault;
 use crate::ids::{JournalIdentity, Offset, PartitionId, RunId};
 use core::future::{Future, ready};
 use core::ops::Deref;
-use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Gives the blocks of a run's file by their number, from disk, cache or memory.
 pub trait RunBlocks {
@@ -195,6 +195,28 @@ impl<B: RunBlocks> RunIndex<B> {
 
     async fn chunk(&self, number: u32) -> Result<RunChunk, B::Error> {
         Ok(RunChunk::of(&self.row(RunSection::Chunks, number).await?))
+    }
+
+    /// Up to `count` chunks from number `first` on.
+    pub async fn chunks_at(&self, first: u32, count: u32) -> Result<Vec<RunChunk>, B::Error> {
+        let end = self.foot.chunks.get().min(first.saturating_add(count));
+        let mut chunks = Vec::new();
+        for number in first.min(end)..end {
+            chunks.push(self.chunk(number).await?);
+        }
+        Ok(chunks)
+    }
+
+    /// Whether the rows of partitions are those that the foot sums up.
+    pub async fn check_rows(&self) -> Result<(), B::Error> {
+        let mut sum = RunSum::new(&self.identity);
+        for number in 0..self.foot.partitions.get() {
+            let row: RunPartitionRow = self.row(RunSection::Partitions, number).await?;
+            sum.add(row.as_bytes());
+        }
+        let is_so = sum.value() == self.foot.partitions_sum.get();
+        let position = self.foot.file_bytes.get() - BLOCK as u64;
+        if is_so { Ok(()) } else { Err(FormatFault::Value { position }.into()) }
     }
 
     /// Up to `rows_max` partitions from row `first` on.

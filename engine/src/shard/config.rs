@@ -27,6 +27,8 @@ pub struct ShardConfig {
     pub broker_ids: Option<BrokerIds>,
     /// Sealed segments are read again in the background at up to this rate; 0: never.
     pub scrub_bytes_per_second: u64,
+    /// Compacted journals are rewritten in the background, reading and writing at up to this rate; 0: never.
+    pub rewrite_bytes_per_second: u64,
     /// What followers that are behind get from the disk while clients are served.
     pub catch_up_bytes_per_s: u64,
     /// Entries whose metadata each journal keeps in memory behind the applied one, for followers that

@@ -69,6 +69,18 @@ pub struct JournalMetrics {
     pub fence_bytes: u64,
     /// Why the first sealed segment stays.
     pub front_kept: Option<Why>,
+    /// Passes of compaction that made a run, and that came to nothing.
+    pub rewrite_passes: u64,
+    pub rewrite_failed: u64,
+    /// Bytes of the files that went into runs, and of the runs.
+    pub rewrite_input_bytes: u64,
+    pub rewrite_output_bytes: u64,
+    /// The run that is read.
+    pub run_bytes: u64,
+    pub bad_runs: u64,
+    /// Of what compaction could take, as it was found last: what a pass left, and what came since.
+    pub clean_bytes: u64,
+    pub dirty_bytes: u64,
     pub full: bool,
     pub damaged_ranges: u64,
     /// Copies of small files that were bad when it was opened.
@@ -118,6 +130,14 @@ impl Journal {
             pinned_bytes: place.pinned_bytes,
             fence_bytes: place.fence_bytes,
             front_kept: self.front_may_go().and_then(Result::err),
+            rewrite_passes: self.rewriting().counts.passes,
+            rewrite_failed: self.rewriting().counts.failed,
+            rewrite_input_bytes: self.rewriting().counts.input_bytes,
+            rewrite_output_bytes: self.rewriting().counts.output_bytes,
+            run_bytes: self.run_bytes(),
+            bad_runs: self.rewriting().bad_count() as u64,
+            clean_bytes: self.rewriting().looked.clean_bytes,
+            dirty_bytes: self.rewriting().looked.dirty_bytes,
             full: self.is_full(),
             damaged_ranges: place.damaged_ranges,
             bad_copies: u64::from(self.bad_copies()),

@@ -11,6 +11,7 @@ mod identity;
 mod lifecycle;
 mod metrics;
 mod peers;
+pub mod rewriting;
 mod running;
 pub mod scrub;
 mod slot;

@@ -107,6 +107,10 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_repaired_entries", "Damaged entries fetched from other replicas and written again", |j| {
         j.repaired_entries
     }),
+    ("journal_rewrite_passes", "Passes of compaction that made a run", |j| j.rewrite_passes),
+    ("journal_rewrite_failed", "Passes of compaction that came to nothing", |j| j.rewrite_failed),
+    ("journal_rewrite_input_bytes", "Bytes of the files that went into runs", |j| j.rewrite_input_bytes),
+    ("journal_rewrite_output_bytes", "Bytes of the runs that were made", |j| j.rewrite_output_bytes),
     ("journal_digests_compared", "Sealed segments whose digest was compared with the leader's", |j| {
         j.digests_compared
     }),
@@ -135,6 +139,12 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
     ("journal_segments", "Segment files", |j| j.segments),
     ("journal_live_bytes", "Bytes of batches that clients can read", |j| j.live_bytes),
     ("journal_dead_bytes", "Bytes of deleted batches in segments still there", |j| j.dead_bytes),
+    ("journal_run_bytes", "Bytes of the run that is read: what compaction left", |j| j.run_bytes),
+    ("journal_bad_runs", "Runs that are damaged or not there", |j| j.bad_runs),
+    ("journal_clean_bytes", "Bytes that a pass of compaction left, as it was found last", |j| j.clean_bytes),
+    ("journal_dirty_bytes", "Bytes in full segments that are not compacted, as it was found last", |j| {
+        j.dirty_bytes
+    }),
     ("journal_pinned_bytes", "Dead bytes in sealed segments that something alive keeps", |j| j.pinned_bytes),
     ("journal_fence_bytes", "Memory for which segments have which partitions", |j| j.fence_bytes),
     (

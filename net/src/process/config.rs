@@ -28,6 +28,7 @@ const SHARD_MEMORY_DEFAULT: u64 = 512 << 20;
 const SEGMENT_BYTES_DEFAULT: u64 = 256 << 20;
 /// 1.4 TB a day, for a thousandth of a core.
 const SCRUB_BYTES_PER_SECOND_DEFAULT: u64 = 16 << 20;
+const REWRITE_RATE_DEFAULT: u64 = 64 << 20;
 /// Three nodes that share one disk feel twice as much (p99 2.5 times as long), and not this.
 const CATCH_UP_RATE_DEFAULT: u64 = 32 << 20;
 /// A segment holds a largest batch (16 MiB and its head) beside the 4 MiB kept for control entries.
@@ -100,6 +101,7 @@ impl Config {
             segment_bytes: segment_bytes(options.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT))?,
             broker_ids: options.broker_id_stride.map(|stride| broker_ids(stride, shards)).transpose()?,
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
+            rewrite_bytes_per_second: options.rewrite_bytes_per_second.unwrap_or(REWRITE_RATE_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
             advertised: listeners.advertised(options.cluster.rack),
             tls: TlsConfig::check(tls, &kafka, &listeners, peer_of(cluster.as_ref(), node_id))?,
@@ -146,6 +148,7 @@ impl Config {
             ("segment-bytes", node.segment_bytes.to_string()),
             ("broker-id-stride", stride.to_string()),
             ("scrub-bytes-per-second", node.scrub_bytes_per_second.to_string()),
+            ("rewrite-bytes-per-second", node.rewrite_bytes_per_second.to_string()),
             ("catch-up-rate", node.catch_up_bytes_per_s.to_string()),
             ("http-listen", text(&self.http_listen)),
             (

@@ -97,6 +97,7 @@ fn shard_config(config: &NodeConfig, nonce: u64, shard: ShardId) -> ShardConfig 
         memory_bytes: config.memory_bytes / usize::from(config.shards) / 2,
         segment_bytes: config.segment_bytes,
         broker_ids: config.broker_ids,
+        rewrite_bytes_per_second: config.rewrite_bytes_per_second.div_ceil(u64::from(config.shards)),
         scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
         catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
         raft_window_entries: RAFT_WINDOW_ENTRIES,

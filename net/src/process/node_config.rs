@@ -27,6 +27,7 @@ pub struct NodeConfig {
     pub broker_ids: Option<BrokerIds>,
     /// Of all shards together; 0 is never.
     pub scrub_bytes_per_second: u64,
+    pub rewrite_bytes_per_second: u64,
     /// Of all shards together.
     pub catch_up_bytes_per_s: u64,
     pub listeners: Listeners,

@@ -97,6 +97,14 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
     #[serde(default, deserialize_with = "bytes_in_file")]
     pub scrub_bytes_per_second: Option<u64>,
+
+    /// Compacted topics are rewritten in the background: all shards together read and write at most so
+    /// many bytes a second for it, a quarter of it while there is other work; 0 is never; takes KiB, MiB
+    /// and GiB [default: 64MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
+    #[serde(default, deserialize_with = "bytes_in_file")]
+    pub rewrite_bytes_per_second: Option<u64>,
+
     /// Bytes per second that nodes which are behind get from this one's disk while clients produce
     /// or fetch; all that the disk gives while none do; takes KiB, MiB and GiB [default: 32MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, global = true)]
@@ -183,7 +191,7 @@ pub enum Switch {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 25] = [
+pub const FILE_KEYS: [&str; 26] = [
     "data-dir",
     "node-id",
     "listen",
@@ -199,6 +207,7 @@ pub const FILE_KEYS: [&str; 25] = [
     "segment-bytes",
     "broker-id-stride",
     "scrub-bytes-per-second",
+    "rewrite-bytes-per-second",
     "catch-up-rate",
     "http-listen",
     "authorizer",
@@ -231,6 +240,7 @@ impl Options {
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
             broker_id_stride: self.broker_id_stride.or(file.broker_id_stride),
             scrub_bytes_per_second: self.scrub_bytes_per_second.or(file.scrub_bytes_per_second),
+            rewrite_bytes_per_second: self.rewrite_bytes_per_second.or(file.rewrite_bytes_per_second),
             catch_up_rate: self.catch_up_rate.or(file.catch_up_rate),
             accept_loss: self.accept_loss,
             http_listen: self.http_listen.or(file.http_listen),

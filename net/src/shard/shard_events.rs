@@ -4,7 +4,8 @@ use crate::process::system;
 use engine::control::View;
 use engine::health::{Finding, Kind, Severity};
 use engine::ids::{Index, JournalId, NodeId, ShardId};
-use engine::port::{Cutting, Damage, Event, RecoveryReport, Settled};
+use engine::peer::Space;
+use engine::port::{Cutting, Damage, Event, RecoveryReport, Rewrote, Settled};
 use engine::raft::Change;
 use engine::shard::ShardConfig;
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
         | Event::CheckpointWritten { .. }
         | Event::CheckpointBad { .. }
         | Event::DigestAgrees { .. } => segments(shard, event, &topics),
+        Event::Rewriting { journal, what } => rewriting(shard, *journal, what, topics(journal)),
         Event::Damaged(damage) => damaged(shard, damage, topics(&damage.journal)),
         Event::DigestDiffers { journal, base, last, entries } => {
             digest_differs(shard, *journal, (*base, *last), *entries)
@@ -53,9 +55,7 @@ pub fn log(shard: ShardId, event: &Event, view: &View, folder: &Path) {
         // What holds for a while is told when it begins and ends, by the findings.
         Event::DiskFull { journal } => debug!(shard, journal = journal.0, "disk full"),
         Event::DiskRoom { journal } => debug!(shard, journal = journal.0, "there is room again"),
-        Event::FollowerSpace { journal, node, space } => {
-            debug!(shard, journal = journal.0, node = node.0, ?space, "a follower tells of its disk");
-        }
+        Event::FollowerSpace { journal, node, space } => follower_space(shard, *journal, *node, *space),
         Event::ClockDistrusted { drift_ms } => debug!(shard, drift_ms, "the wall clock jumped"),
         Event::ClockTrusted => debug!(shard, "the wall clock is trusted again"),
         Event::HandsOver { journal, to, why } => {
@@ -178,6 +178,49 @@ fn disk(finding: &Finding, folder: &Path) -> String {
             format!("; {folder}: {} bytes of {} are free here", space.free_bytes, space.total_bytes)
         },
     )
+}
+
+fn follower_space(shard: u16, journal: JournalId, node: NodeId, space: Space) {
+    debug!(shard, journal = journal.0, node = node.0, ?space, "a follower tells of its disk");
+}
+
+/// What becomes of compaction.
+fn rewriting(shard: u16, journal: JournalId, what: &Rewrote, topics: Option<String>) {
+    let journal = journal.0;
+    match what {
+        Rewrote::Made { run, input_bytes, bytes, partitions, counts } => info!(
+            shard,
+            journal,
+            topics,
+            run = run.0,
+            input_bytes,
+            bytes,
+            partitions,
+            superseded = counts.superseded,
+            tombstones = counts.tombstones,
+            aborted = counts.aborted,
+            markers = counts.markers,
+            undecodable = counts.undecodable,
+            "compacted: a run was made"
+        ),
+        Rewrote::Read { run } => {
+            info!(shard, journal, topics, run = run.0, "the run is read in the place of its inputs");
+        }
+        Rewrote::Deleted { run } => info!(shard, journal, topics, run = run.0, "an older run was deleted"),
+        Rewrote::Damaged { run, why } => {
+            error!(
+                shard,
+                journal,
+                topics,
+                run = run.0,
+                why,
+                "a run is damaged: what it holds cannot be served"
+            );
+        }
+        Rewrote::Failed { why } => {
+            warn!(shard, journal, topics, why, "compaction came to nothing and is tried again");
+        }
+    }
 }
 
 /// What becomes of segments and what is beside them.

@@ -4,7 +4,7 @@ use super::Counts;
 use crate::check::Model;
 use engine::health::{Finding, Kind};
 use engine::peer::Space;
-use engine::port::{Cutting, DamageKind, Event, RecoveryReport, Settled};
+use engine::port::{Cutting, DamageKind, Event, RecoveryReport, Rewrote, Settled};
 use engine::raft::Change;
 
 pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
@@ -32,6 +32,13 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::NotOpened { fetches: true, .. } => counts.add("journal fetches the checkpoint that it lacks"),
         Event::NotOpened { .. } => counts.add("journal cannot be opened"),
         Event::CheckpointBad { .. } => counts.add("bad checkpoint met before a deletion"),
+        Event::Rewriting { what, .. } => counts.add(match what {
+            Rewrote::Made { .. } => "run made",
+            Rewrote::Read { .. } => "run read",
+            Rewrote::Deleted { .. } => "run deleted",
+            Rewrote::Damaged { .. } => "run damaged",
+            Rewrote::Failed { .. } => "rewriting failed",
+        }),
         Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
         Event::DiskFull { .. } => counts.add("disk full"),
         Event::FollowerSpace { space: Space::Full, .. } => counts.add("follower without room"),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 const POOL_FREE_BYTES_MAX: usize = 4 << 20;
 /// These little logs are gone through in a second or two.
 const SCRUB_BYTES_PER_SECOND: u64 = 512 << 10;
+const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
 const SHARD_MEMORY_BYTES: usize = 64 << 20;
 /// Few, so that a follower that was away for a little needs more than that.
 const RAFT_WINDOW_ENTRIES: usize = 64;
@@ -179,6 +180,7 @@ impl Node {
             segment_bytes,
             broker_ids: None,
             scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
+            rewrite_bytes_per_second: REWRITE_BYTES_PER_SECOND,
             catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
             raft_window_entries: RAFT_WINDOW_ENTRIES,
             entropy: [draw(0), draw(1), draw(2), draw(3)],

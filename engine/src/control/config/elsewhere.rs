@@ -10,7 +10,7 @@ const FOLDER: &str = "start the node with --data-dir";
 const DISK: &str =
     "segments are written with direct I/O and synced before they are acknowledged; see --segment-bytes";
 const REPLICATION: &str = "followers are sent entries as they are written; see --catch-up-rate";
-const COMPACTION: &str = "compaction is not built";
+const COMPACTION: &str = "compaction is paced by --rewrite-bytes-per-second, and set by topic: min.cleanable.dirty.ratio, delete.retention.ms";
 const TRANSACTIONS: &str = "set transaction.max.timeout.ms, transactional.id.expiration.ms and transaction.state.log.* in the node's file";
 const TIERED: &str = "tiered storage is not built";
 const SECURITY: &str = "security is set by listeners (--listener NAME=PROTOCOL://HOST:PORT) and sasl.enabled.mechanisms; see OPERATIONS.md";

@@ -132,8 +132,8 @@ impl Setting {
 fn not_built(name: &str, value: &str) -> Option<&'static str> {
     let on = value.eq_ignore_ascii_case("true");
     match name {
-        "cleanup.policy" | "log.cleanup.policy" if list_of(value).any(|policy| policy == "compact") => {
-            Some("compaction is not built yet")
+        "log.cleanup.policy" if list_of(value).any(|policy| policy == "compact") => {
+            Some("compaction is asked for by topic, when it is made: cleanup.policy")
         }
         "cleanup.policy" | "log.cleanup.policy" if list_of(value).next().is_none() => {
             Some("an empty policy is not built yet; retention.ms=-1 keeps records for ever")

@@ -54,7 +54,7 @@ const JITTER_MS_SYNONYMS: &[BrokerSynonym] =
 #[rustfmt::skip]
 pub const SETTINGS: &[TopicSetting] = &[
     topic("cleanup.policy", Kind::List(&["compact", "delete"]), "delete", &[same("log.cleanup.policy")],
-        "What happens to old records: 'delete' removes them by retention. 'compact' is not built yet."),
+        "What happens to old records: 'delete' removes them by retention, 'compact' keeps the last record of each key. Whether it has 'compact' a topic says when it is made; so far that takes a replication factor of 1."),
     topic("compression.gzip.level", Kind::Int { min: -1, max: 9 }, "-1", &[same("compression.gzip.level")],
         "How hard the broker packs with compression.type=gzip, from 1 to 9; -1 is gzip's usual level, 6."),
     topic("compression.lz4.level", Kind::Int { min: 1, max: 17 }, "9", &[same("compression.lz4.level")],
@@ -64,7 +64,7 @@ pub const SETTINGS: &[TopicSetting] = &[
     topic("compression.zstd.level", Kind::Int { min: -131_072, max: 22 }, "3", &[same("compression.zstd.level")],
         "How hard the broker packs with compression.type=zstd; levels above 6 count as 6."),
     topic("delete.retention.ms", ANY_LONG_FROM_0, "86400000", &[same("log.cleaner.delete.retention.ms")],
-        "How long compaction keeps tombstones. Without effect until compaction is built."),
+        "How long compaction keeps tombstones, and markers of transactions, once it has met them."),
     topic("duramen.validate.records", Kind::Choice(&["records", "header"]), "records", &[],
         "What a batch's record count, lengths and timestamps are taken from. 'records': every record of a batch is looked at, compressed ones up to 64 MiB of them, and the batch's maximum timestamp is set from them. 'header': what the client wrote in the batch's header is believed: a wrong one deletes records too early, hides them from lookups by time, or stops consumers."),
     topic("file.delete.delay.ms", ANY_LONG_FROM_0, "60000", &[same("log.segment.delete.delay.ms")],
@@ -84,7 +84,7 @@ pub const SETTINGS: &[TopicSetting] = &[
     topic("local.retention.ms", LONG_OR_AS_RETENTION, "-2", &[same("log.local.retention.ms")],
         "Without effect: tiered storage is not built."),
     topic("max.compaction.lag.ms", ANY_LONG_FROM_1, "9223372036854775807", &[same("log.cleaner.max.compaction.lag.ms")],
-        "Without effect until compaction is built."),
+        "How old a record may get before it is compacted, whatever the dirty ratio is; counted from when its segment was full."),
     // The largest batch that an entry can hold.
     topic("max.message.bytes", Kind::Int { min: 0, max: BATCH_BYTES_MAX as i32 }, "1048588", &[same("message.max.bytes")],
         "The largest record batch that is taken, bytes after compression; at most 16 MiB."),
@@ -95,9 +95,9 @@ pub const SETTINGS: &[TopicSetting] = &[
     topic("message.timestamp.type", Kind::Choice(&["CreateTime", "LogAppendTime"]), "CreateTime", &[same("log.message.timestamp.type")],
         "Whose clock a record's timestamp comes from: the producer's or the broker's."),
     topic("min.cleanable.dirty.ratio", Kind::Double { min: 0.0, max: 1.0 }, "0.5", &[same("log.cleaner.min.cleanable.ratio")],
-        "Without effect until compaction is built."),
+        "How much of what a compacted journal has must be new before it is compacted: of all topics in the journal together, for the one that asks soonest."),
     topic("min.compaction.lag.ms", ANY_LONG_FROM_0, "0", &[same("log.cleaner.min.compaction.lag.ms")],
-        "Without effect until compaction is built."),
+        "How old a record must be before it may go for a newer one of its key."),
     topic("min.insync.replicas", Kind::Int { min: 1, max: 32_767 }, "1", &[same("min.insync.replicas")],
         "How many synced copies acks=all waits for, if more than a quorum."),
     topic("preallocate", Kind::Boolean, "false", &[same("log.preallocate")],

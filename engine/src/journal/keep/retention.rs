@@ -6,6 +6,7 @@
 use crate::entry::item::Item;
 use crate::ids::{Offset, PartitionId};
 use crate::journal::read::catalog::Finder;
+use crate::journal::read::run::OpenRun;
 use crate::journal::read::sealed_index::IndexError;
 
 /// Containers that a round of visits looks into at most: it goes on with the next round.
@@ -79,13 +80,13 @@ async fn visit_one(
     // The log start as it may become, and what would be kept above it.
     let mut moved: Option<(Offset, u64)> = None;
     let is_done = loop {
-        let Some((number, sealed)) = finder.next_entered(partition, from) else { break true };
+        let Some((number, container)) = finder.next_entered(partition, from) else { break true };
         if *left == 0 {
             break false;
         }
         *left -= 1;
         from = number + 1;
-        let Some(facts) = sealed.index.facts(partition).await? else { continue };
+        let Some(facts) = container.facts(partition).await? else { continue };
         let Some(rules) = visit.rules.filter(|rules| facts.next_offset > rules.log_start) else {
             visited.dead.push(Dead { partition, container: number, bytes: facts.batch_bytes });
             continue;
@@ -103,6 +104,12 @@ async fn visit_one(
         let kept_bytes = kept_bytes.saturating_sub(facts.batch_bytes);
         let too_much = rules.bytes_max.is_some_and(|bytes_max| kept_bytes >= bytes_max);
         if facts.first_offset > start || !(expired || too_much) {
+            if let Some(run) = container.run()
+                && let Some(before) = rules.expired_before_ms
+            {
+                let kept_bytes = moved.map_or(rules.kept_bytes, |(_, kept_bytes)| kept_bytes);
+                moved = expired_in_run(run, partition, (start, kept_bytes), before).await?.or(moved);
+            }
             break true;
         }
         moved = Some((facts.next_offset, kept_bytes));
@@ -111,6 +118,23 @@ async fn visit_one(
         visited.items.push(Item::LogStartMoved { partition, log_start, kept_bytes });
     }
     Ok(is_done)
+}
+
+/// In a run, which has all that is old of a partition, records go by its chunks: where the log start may move to, and what
+/// is kept above it.
+async fn expired_in_run(
+    run: &OpenRun,
+    partition: PartitionId,
+    (start, kept_bytes): (Offset, u64),
+    before_ms: i64,
+) -> Result<Option<(Offset, u64)>, IndexError> {
+    let Some(young) = run.first_at_time(partition, before_ms).await? else { return Ok(None) };
+    let first = run.chunks_from(partition, start, 1).await?.pop();
+    let Some(first) = first.filter(|first| first.position < young.position && young.first_offset > start)
+    else {
+        return Ok(None);
+    };
+    Ok(Some((young.first_offset, kept_bytes.saturating_sub(young.position - first.position))))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::batch::Ending;
 use crate::entry::{BatchDescriptor, MarkerFields};
 use crate::ids::{Offset, ProducerId};
 use crate::port::AbortedTransaction;
+use crate::rewrite::AbortedRange;
 
 /// A marker in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl MarkerAt {
 pub struct AbortedSearch {
     from: Offset,
     to: Offset,
-    found: Vec<AbortedTransaction>,
+    found: Vec<MarkerAt>,
     is_over: bool,
 }
 
@@ -60,8 +61,7 @@ impl AbortedSearch {
         }
         // One that ended nothing has no records.
         if marker.aborts && marker.first_offset < self.to.min(marker.offset) {
-            let (producer, first_offset) = (marker.producer, marker.first_offset);
-            self.found.push(AbortedTransaction { producer, first_offset });
+            self.found.push(*marker);
         }
         self.is_over = marker.stable.is_some_and(|stable| stable >= self.to);
         !self.is_over
@@ -72,7 +72,21 @@ impl AbortedSearch {
     }
 
     pub fn found(self) -> Vec<AbortedTransaction> {
-        self.found
+        let found = self.found.into_iter();
+        found
+            .map(|MarkerAt { producer, first_offset, .. }| AbortedTransaction { producer, first_offset })
+            .collect()
+    }
+
+    /// From where to where each of them was.
+    pub fn ranges(self) -> Vec<AbortedRange> {
+        let found = self.found.into_iter();
+        let range = |marker: MarkerAt| AbortedRange {
+            producer: marker.producer,
+            first: marker.first_offset,
+            last: marker.offset,
+        };
+        found.map(range).collect()
     }
 }
 

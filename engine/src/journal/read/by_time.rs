@@ -3,20 +3,25 @@
 //! shares an entry or a batch with what does.
 
 use super::cold::{ITEMS_AT_ONCE, Places, load};
-use super::container::Sealed;
+use super::container::{Container, Sealed};
 use super::fence::Leg;
 use super::index::Item;
+use super::run::{CHUNKS_AT_ONCE, OpenRun, RunBatch};
 use super::want::{Located, ReadFault};
 use crate::batch::places::{RecordPlaces, Step};
 use crate::batch::records::RecordPlace;
 use crate::entry::EntryBytes;
 use crate::entry::layout::BatchDescriptor;
-use crate::ids::{LeaderEpoch, Offset, PartitionId};
+use crate::ids::{Index, LeaderEpoch, Offset, PartitionId};
 use crate::journal::context::Context;
 use core::cell::Cell;
+use std::io::Cursor;
 
 /// A batch may grow to this when ListOffsets decompresses it.
 const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
+
+/// Read at a time of a run.
+const READ_BYTES: usize = 256 << 10;
 
 /// A record that ListOffsets found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +41,16 @@ pub async fn find_by_time(
 ) -> Result<Option<Found>, ReadFault> {
     let mut walk = places.finder.alive_from(partition);
     for at in 0.. {
-        let Some((number, sealed)) = places.finder.next(partition, walk, timestamp) else { break };
+        let Some((number, container)) = places.finder.next(partition, walk, timestamp) else { break };
         walk = number + 1;
         rest_now_and_then(context, at).await?;
+        let sealed = match container {
+            Container::Segment(sealed) => sealed,
+            Container::Run(run) => match find_in_run(context, &run, partition, timestamp, log_start).await? {
+                None => continue,
+                found => return Ok(found),
+            },
+        };
         let Some(item) = sealed.index.first_at_time(partition, timestamp).await? else { continue };
         let mut from = item.first_offset.max(log_start);
         loop {
@@ -61,6 +73,102 @@ pub async fn find_by_time(
         |located: &&Located| located.item.partition == partition && located.item.max_timestamp >= timestamp;
     let memory: Vec<_> = places.memory.iter().filter(recent).copied().collect();
     find_in(context, places, &memory, timestamp, log_start).await
+}
+
+/// The first record of a run at or behind `log_start` whose time is at or after `timestamp`.
+async fn find_in_run(
+    context: &Context,
+    run: &OpenRun,
+    partition: PartitionId,
+    timestamp: i64,
+    log_start: Offset,
+) -> Result<Option<Found>, ReadFault> {
+    let Some(first) = run.first_at_time(partition, timestamp).await? else { return Ok(None) };
+    let mut from = first.first_offset.max(log_start);
+    loop {
+        let chunks = run.chunks_from(partition, from, CHUNKS_AT_ONCE).await?;
+        let Some(last) = chunks.last().map(|last| last.next_offset) else { return Ok(None) };
+        let mut left = &chunks[..];
+        while !left.is_empty() {
+            let (count, batches) = run.read(left, READ_BYTES).await?;
+            left = &left[count..];
+            for batch in batches {
+                if batch.max_timestamp < timestamp || batch.next_offset() <= log_start {
+                    continue;
+                }
+                let is_it =
+                    |place: &RecordPlace| place.timestamp_ms >= timestamp && place.offset >= log_start.0;
+                if let Some(place) = first_record_of_run(context, &batch, is_it).await? {
+                    return Ok(Some(Found {
+                        offset: Offset(place.offset),
+                        timestamp_ms: place.timestamp_ms,
+                        leader_epoch: LeaderEpoch(batch.header.leader_epoch.get()),
+                    }));
+                }
+            }
+        }
+        from = last;
+    }
+}
+
+/// As [`first_record`], of a batch in a run. A record without a time has that of its batch.
+async fn first_record_of_run(
+    context: &Context,
+    batch: &RunBatch,
+    is_it: impl Fn(&RecordPlace) -> bool,
+) -> Result<Option<RecordPlace>, ReadFault> {
+    if batch.header.record_count.get() == 0 {
+        return Ok(None);
+    }
+    let bytes: Vec<u8> = batch.slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+    let undecodable = |error| ReadFault::Batch { entry: Index::NONE, offset: batch.base_offset(), error };
+    let mut places = RecordPlaces::open(Cursor::new(bytes), DECOMPRESSED_BYTES_MAX).map_err(undecodable)?;
+    loop {
+        match places.step().map_err(undecodable)? {
+            Step::Record(place) => {
+                let own = place.timestamp_ms;
+                let place =
+                    RecordPlace { timestamp_ms: if own >= 0 { own } else { batch.max_timestamp }, ..place };
+                if is_it(&place) {
+                    return Ok(Some(place));
+                }
+            }
+            Step::Pause => context.io.rest().await?,
+            Step::End => return Ok(None),
+        }
+    }
+}
+
+/// The highest time of a run's records at or behind `log_start`, which lies within what it has of the partition. Chunks
+/// carry the running maximum, dead ones included: one that rises behind the log start is right.
+async fn max_in_run(
+    context: &Context,
+    run: &OpenRun,
+    partition: PartitionId,
+    (log_start, newest_ms): (Offset, i64),
+) -> Result<Option<i64>, ReadFault> {
+    let mut from = log_start;
+    let mut newest = None;
+    loop {
+        let chunks = run.chunks_from(partition, from, CHUNKS_AT_ONCE).await?;
+        let Some(first) = chunks.first().filter(|first| first.max_timestamp >= newest_ms) else {
+            return Ok(if chunks.is_empty() { newest } else { Some(newest_ms) });
+        };
+        let (count, batches) = run.read(&chunks, READ_BYTES).await?;
+        assert!(count > 0, "chunk {first:?} was not read");
+        for batch in &batches {
+            let highest = Cell::new(None);
+            let look = |place: &RecordPlace| {
+                if place.offset >= log_start.0 {
+                    highest.set(highest.get().max(Some(place.timestamp_ms)));
+                }
+                false
+            };
+            first_record_of_run(context, batch, look).await?;
+            newest = newest.max(highest.get());
+        }
+        from = chunks[count - 1].next_offset;
+    }
 }
 
 async fn find_in(
@@ -171,11 +279,19 @@ pub async fn max_timestamp(
         };
         walk = number + 1;
         rest_now_and_then(context, at).await?;
-        let Some(sealed) = places.finder.container(number) else { continue };
-        let Some(facts) = sealed.index.facts(partition).await? else { continue };
+        let Some(container) = places.finder.container(number) else { continue };
+        let Some(facts) = container.facts(partition).await? else { continue };
         if facts.first_offset >= log_start {
             newest = newest.max(Some(facts.max_timestamp));
         } else if facts.next_offset > log_start {
+            let sealed = match container {
+                Container::Segment(sealed) => sealed,
+                Container::Run(run) => {
+                    let bounds = (log_start, facts.max_timestamp);
+                    newest = newest.max(max_in_run(context, &run, partition, bounds).await?);
+                    continue;
+                }
+            };
             let segment = items_behind(&sealed, partition, log_start).await?;
             newest = newest.max(max_in(context, places, &segment, log_start).await?);
         }

@@ -18,7 +18,10 @@ const CONTAINERS: &[&[(u64, i64, i64)]] = &[
 /// Base of the container that an offset was found in, and the first offset of the item.
 async fn found(catalog: &Catalog, partition: PartitionId, offset: i64) -> Option<(u64, i64)> {
     let found = catalog.finder().items_from(partition, Offset(offset), 8).await.expect("good files");
-    found.map(|(sealed, items)| (sealed.base.0, items[0].first_offset.0))
+    found.map(|found| match found {
+        FoundIn::Items(sealed, items) => (sealed.base.0, items[0].first_offset.0),
+        FoundIn::Chunks(run, _) => panic!("{} is not there", run.id),
+    })
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn the_front_is_dead_once_all_in_it_is() {
         catalog.note_dead(PartitionId(2), 0, 100);
         assert_eq!((catalog.is_front_dead(), catalog.dead_bytes(), catalog.pinned_bytes()), (true, 400, 0));
         assert_eq!(catalog.pop_front().base, Index(1));
-        assert_eq!((catalog.first(), catalog.dead_bytes()), (Some(Index(2)), 100));
+        assert_eq!((catalog.containers()[0].last(), catalog.dead_bytes()), (Index(2), 100));
         assert_eq!(catalog.pop_front().base, Index(2));
         assert!(!catalog.is_front_dead(), "container 2 is not entered");
         assert_eq!(found(&catalog, P, 0).await, Some((4, 12)));
@@ -89,11 +92,11 @@ fn the_front_is_dead_once_all_in_it_is() {
 #[test]
 fn a_reader_keeps_what_it_found() {
     on_containers(CONTAINERS, 1, async |catalog| {
-        let (_, sealed) = catalog.finder().next(P, 0, i64::MIN).expect("there");
-        let log = Rc::clone(&sealed);
-        assert!(log.is_read());
-        drop(sealed);
-        assert!(!log.is_read(), "log and catalog keep it, and no reader");
+        let (_, container) = catalog.finder().next(P, 0, i64::MIN).expect("there");
+        let log = Rc::clone(container.segment().expect("it is one"));
+        assert!(log.is_read(2));
+        drop(container);
+        assert!(!log.is_read(2), "log and catalog keep it, and no reader");
     });
 }
 

@@ -4,8 +4,10 @@
 //! has the partition's items.
 
 use super::aborted::{AbortedSearch, MarkerAt};
-use super::catalog::Finder;
+use super::catalog::{Finder, FoundIn};
+use super::container::Container;
 use super::index::Spread;
+use super::run::OpenRun;
 use super::sealed_index::IndexError;
 use super::thin::Thin;
 use crate::collections::Map;
@@ -17,7 +19,7 @@ use crate::ids::{FileId, Index, JournalIdentity, Offset, PartitionId};
 use crate::journal::context::Context;
 use crate::journal::read::thin::is_thin;
 use crate::journal::read::want::{Admitted, Gathered, Located, ReadFault, Want};
-use crate::port::AbortedTransaction;
+use crate::rewrite::RunChunk;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -75,6 +77,12 @@ pub struct Places {
     pub reader: Rc<()>,
 }
 
+/// What is to be read next of a partition.
+enum Read {
+    Entries(Items),
+    Chunks { run: Rc<OpenRun>, chunks: Vec<RunChunk>, covered_from: Offset },
+}
+
 /// Some of a partition's items, and how it lies in the entries there.
 struct Items {
     located: Vec<Located>,
@@ -99,10 +107,10 @@ pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool 
 /// Gathers one partition's batches from disk, or from what was read for others of the same fetch, and what of them was
 /// aborted.
 pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
-    let mut gathered = gather_batches(context, places, want, shelf).await;
+    let mut gathered = gather_batches(context, places, want, shelf, Gathered::default()).await;
     if let Some(to) = gathered.next_offset.filter(|_| want.with_aborted) {
         match aborted(places, want.partition, want.offset, to).await {
-            Ok(aborted) => gathered.aborted = aborted,
+            Ok(search) => gathered.aborted = search.found(),
             // Without it a reader would take what was aborted for committed.
             Err(error) => gathered = Gathered { fault: Some(error.into()), ..Gathered::default() },
         }
@@ -111,20 +119,27 @@ pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: 
 }
 
 /// The aborted transactions with records in these offsets. Their markers may come much later.
-async fn aborted(
+pub async fn aborted(
     places: &Places,
     partition: PartitionId,
     from: Offset,
     to: Offset,
-) -> Result<Vec<AbortedTransaction>, IndexError> {
+) -> Result<AbortedSearch, IndexError> {
     let mut search = AbortedSearch::new(from, to);
     let mut next = from;
-    while let Some((sealed, _)) = places.finder.items_from(partition, next, 1).await? {
-        sealed.index.search_aborted(partition, &mut search).await?;
+    while let Some(found) = places.finder.items_from(partition, next, 1).await? {
+        let container = match found {
+            FoundIn::Items(sealed, _) => {
+                sealed.index.search_aborted(partition, &mut search).await?;
+                Container::Segment(sealed)
+            }
+            // What was aborted in it is gone.
+            FoundIn::Chunks(run, _) => Container::Run(run),
+        };
         if search.is_over() {
-            return Ok(search.found());
+            return Ok(search);
         }
-        let here = sealed.index.partition(partition).await?.map(|here| here.next_offset);
+        let here = container.facts(partition).await?.map(|here| here.next_offset);
         next = here.filter(|end| *end > next).expect("it has the partition at that offset or behind");
     }
     for marker in &places.markers {
@@ -132,16 +147,30 @@ async fn aborted(
             break;
         }
     }
-    Ok(search.found())
+    Ok(search)
 }
 
-async fn gather_batches(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
-    let mut gathered = Gathered::default();
+/// Adds one partition's batches to what is gathered.
+pub async fn gather_batches(
+    context: &Context,
+    places: &Places,
+    want: Want,
+    shelf: &mut Shelf,
+    mut gathered: Gathered,
+) -> Gathered {
     loop {
         let from = gathered.next_offset.unwrap_or(want.offset);
         let items = match items_from(places, want.partition, from, want.commit).await {
-            Ok(items) if items.located.is_empty() => return gathered,
-            Ok(items) => items,
+            Ok(Read::Entries(items)) if items.located.is_empty() => return gathered,
+            Ok(Read::Entries(items)) => items,
+            Ok(Read::Chunks { run, chunks, covered_from }) => {
+                match run.gather(&chunks, covered_from, &want, &mut gathered).await {
+                    Ok(true) if gathered.next_offset.is_some_and(|next| next > from) => continue,
+                    Ok(_) => {}
+                    Err(fault) => gathered.fault = Some(fault),
+                }
+                return gathered;
+            }
             Err(error) => {
                 gathered.fault = Some(error.into());
                 return gathered;
@@ -229,21 +258,27 @@ async fn items_from(
     partition: PartitionId,
     offset: Offset,
     commit: Index,
-) -> Result<Items, IndexError> {
+) -> Result<Read, IndexError> {
     let in_memory = |located: &&Located| located.item.partition == partition && located.item.entry <= commit;
     let memory: Vec<Located> = places.memory.iter().filter(in_memory).copied().collect();
     let spread = places.memory_spread;
     if memory.first().is_some_and(|first| first.item.first_offset <= offset) {
         let start = memory.iter().rposition(|located| located.item.first_offset <= offset).unwrap_or(0);
-        return Ok(Items { located: memory[start..].to_vec(), spread });
+        return Ok(Read::Entries(Items { located: memory[start..].to_vec(), spread }));
     }
-    let Some((sealed, items)) = places.finder.items_from(partition, offset, ITEMS_AT_ONCE).await? else {
-        return Ok(Items { located: memory, spread });
+    let (sealed, items) = match places.finder.items_from(partition, offset, ITEMS_AT_ONCE).await? {
+        None => return Ok(Read::Entries(Items { located: memory, spread })),
+        Some(FoundIn::Chunks(run, chunks)) => {
+            let facts = run.facts(partition).await?;
+            let covered_from = facts.map_or(Offset(i64::MAX), |facts| facts.first_offset);
+            return Ok(Read::Chunks { run, chunks, covered_from });
+        }
+        Some(FoundIn::Items(sealed, items)) => (sealed, items),
     };
     // One that was sealed since has entries that may not be shown to this reader.
     let shown = items.iter().filter(|item| item.entry <= commit);
     let located = shown.map(|item| Located { file: sealed.file, base: sealed.base, item: *item }).collect();
-    Ok(Items { located, spread: sealed.index.spread(partition).await? })
+    Ok(Read::Entries(Items { located, spread: sealed.index.spread(partition).await? }))
 }
 
 /// An entry on its way into memory.

@@ -10,6 +10,7 @@ pub mod container;
 pub mod fence;
 pub mod index;
 pub mod place;
+pub mod run;
 #[cfg(test)]
 pub mod samples;
 pub mod scrub;

@@ -108,6 +108,15 @@ pub fn on_containers<T: 'static>(
     entered: usize,
     procedure: impl AsyncFn(Catalog) -> T + 'static,
 ) -> T {
+    with_containers(containers, entered, async move |_, catalog| procedure(catalog).await)
+}
+
+/// The same, of one that does more with the disk.
+pub fn with_containers<T: 'static>(
+    containers: &[&[(u64, i64, i64)]],
+    entered: usize,
+    procedure: impl AsyncFn(Io, Catalog) -> T + 'static,
+) -> T {
     let path = |entry: u64| format!("{entry}.idx");
     let files = (1..).zip(containers).map(|(entry, batches)| (path(entry), index_of(entry, batches)));
     let count = containers.len() as u64;
@@ -123,16 +132,16 @@ pub fn on_containers<T: 'static>(
         for _ in 0..entered {
             enter_one(&catalog).await;
         }
-        procedure(catalog).await
+        procedure(io, catalog).await
     })
 }
 
 /// Enters the next container, row by row.
 pub async fn enter_one(catalog: &Catalog) {
-    let base = catalog.to_enter().expect("one is left").sealed.base;
-    while let Some(to) = catalog.to_enter().filter(|to| to.sealed.base == base) {
-        let facts = to.sealed.index.facts_from(to.first_row, 1).await.expect("a good file");
-        let is_last = to.first_row + 1 == to.sealed.index.header().partitions.get();
-        catalog.enter(base, &facts, is_last);
+    let number = catalog.to_enter().expect("one is left").number;
+    while let Some(to) = catalog.to_enter().filter(|to| to.number == number) {
+        let facts = to.container.facts_from(to.first_row, 1).await.expect("a good file");
+        let is_last = to.first_row + 1 == to.container.partitions();
+        catalog.enter(number, &facts, is_last);
     }
 }

@@ -1,4 +1,4 @@
-//! Reading a sealed segment again to see whether the medium still has it.
+//! Reading a sealed segment, or a run, again to see whether the medium still has it.
 
 use super::want::ReadFault;
 use crate::entry::reader::{EntryFault, FaultKind};
@@ -7,7 +7,10 @@ use crate::journal::context::Context;
 use crate::journal::read::cold::load;
 use crate::journal::read::container::Sealed;
 use crate::journal::read::place::located;
+use crate::journal::read::run::OpenRun;
 
+/// Chunks whose rows are read at a time.
+const CHUNKS_AT_ONCE: u32 = 16;
 /// Read at a time, unless one entry is longer: as much as one read moves.
 const PIECE_BYTES: u64 = 1 << 20;
 
@@ -17,6 +20,35 @@ pub struct Scrubbed {
     pub next: Index,
     pub bytes: u64,
     pub faults: Vec<ReadFault>,
+}
+
+/// Reads a piece of a run, from this chunk on; gives the next one. Its rows are read with the first.
+pub async fn read_run_again(run: &OpenRun, chunk: u32) -> (u32, Scrubbed) {
+    let mut scrubbed = Scrubbed { next: Index::NONE, bytes: 0, faults: Vec::new() };
+    let chunks = match chunk {
+        0 => match run.check_rows().await {
+            Ok(()) => run.chunks_at(0, CHUNKS_AT_ONCE).await,
+            Err(error) => Err(error),
+        },
+        _ => run.chunks_at(chunk, CHUNKS_AT_ONCE).await,
+    };
+    let chunks = match chunks {
+        Ok(chunks) => chunks,
+        Err(error) => {
+            scrubbed.faults.push(error.into());
+            return (run.chunks(), scrubbed);
+        }
+    };
+    let Some(first) = chunks.first() else { return (run.chunks(), scrubbed) };
+    let (count, bytes) = match run.read(&chunks, PIECE_BYTES as usize).await {
+        Ok((count, batches)) => (count, batches.iter().map(|batch| batch.bytes).sum()),
+        Err(fault) => {
+            scrubbed.faults.push(fault);
+            (1, first.bytes as usize)
+        }
+    };
+    scrubbed.bytes = bytes as u64;
+    (chunk + count as u32, scrubbed)
 }
 
 pub async fn read_again(

@@ -8,8 +8,8 @@ use super::block_cache::{Block, BlockCache, BlockKey};
 use super::index::{EntryAt, Item, PartitionFacts, PartitionSummary, Spread, Totals};
 use crate::disk::io::Io;
 use crate::disk::{BLOCK, DiskError};
-use crate::framing::FormatError;
-use crate::ids::{FileId, Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, Term};
+use crate::framing::{FormatError, FormatFault};
+use crate::ids::{FileId, Index, JournalIdentity, LeaderEpoch, Offset, PartitionId, RunId, Term};
 use crate::journal::format::index_file::{
     EntryRow, EpochRow, FenceRow, IndexHeader, ItemRow, MarkerRow, PartitionRow, Section, check_block,
     rows_of,
@@ -23,6 +23,9 @@ pub enum IndexError {
     Format(#[from] FormatError),
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Of a run the index is a part: there is nothing that it could be made again from.
+    #[error("run {run}: {fault}")]
+    Run { run: RunId, fault: FormatFault },
 }
 
 /// An open index file. Cheap to clone.

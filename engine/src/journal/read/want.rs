@@ -4,7 +4,8 @@ use crate::batch::records::RecordsError;
 use crate::disk::DiskError;
 use crate::entry::reader::EntryFault;
 use crate::entry::{BatchDescriptor, Slice};
-use crate::ids::{FileId, Index, Offset, PartitionId};
+use crate::framing::FormatFault;
+use crate::ids::{FileId, Index, Offset, PartitionId, RunId};
 use crate::journal::read::index::Item;
 use crate::journal::read::sealed_index::IndexError;
 use crate::port::AbortedTransaction;
@@ -46,6 +47,8 @@ pub struct Gathered {
     /// The offset after the last batch gathered.
     pub next_offset: Option<Offset>,
     pub fault: Option<ReadFault>,
+    /// The newest time of each batch, where that is asked for.
+    pub times: Option<Vec<i64>>,
     /// Transactions that were aborted, with records among those gathered.
     pub aborted: Vec<AbortedTransaction>,
 }
@@ -61,6 +64,8 @@ pub enum ReadFault {
     Entry { base: Index, located: Located, fault: EntryFault },
     #[error("entry {} of the segment of {base} cannot be read: {error}", located.item.entry)]
     Unreadable { base: Index, located: Located, error: DiskError },
+    #[error("run {run}: {fault}")]
+    Run { run: RunId, fault: FormatFault },
     #[error("offset {0} is in an entry that is lost")]
     Lost(Offset),
     #[error("entry {0} is in no segment")]
@@ -87,20 +92,45 @@ pub enum Admitted {
     Full,
 }
 
+/// Offsets that a batch takes.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchStretch {
+    pub base: Offset,
+    pub next: Offset,
+    pub bytes: usize,
+    /// From here on whatever is missing before it is not lost.
+    pub explained_from: Offset,
+}
+
+impl BatchStretch {
+    /// Of a batch that was never rewritten: nothing is missing before it.
+    fn of(batch: &BatchDescriptor) -> Self {
+        let (base, next) = (batch.base_offset(), batch.next_offset());
+        Self { base, next, bytes: batch.bytes.get() as usize, explained_from: Offset(i64::MAX) }
+    }
+}
+
 impl Gathered {
     pub fn admits(&mut self, batch: &BatchDescriptor, want: &Want) -> Admitted {
-        let from = self.next_offset.unwrap_or(want.offset);
-        if batch.partition() != want.partition || batch.next_offset() <= from {
+        if batch.partition() != want.partition {
             return Admitted::No;
         }
-        if batch.base_offset() >= want.end {
+        self.admits_stretch(&BatchStretch::of(batch), want)
+    }
+
+    pub fn admits_stretch(&mut self, batch: &BatchStretch, want: &Want) -> Admitted {
+        let from = self.next_offset.unwrap_or(want.offset);
+        if batch.next <= from {
+            return Admitted::No;
+        }
+        if batch.base >= want.end {
             return Admitted::Full;
         }
         let is_first = self.bytes == 0 && want.at_least_one;
-        if self.bytes + batch.bytes.get() as usize > want.bytes_max && !is_first {
+        if self.bytes + batch.bytes > want.bytes_max && !is_first {
             return Admitted::Full;
         }
-        let gap = batch.base_offset() > from && from >= want.skipped_below;
+        let gap = batch.base > from && from >= want.skipped_below && from < batch.explained_from;
         if gap {
             self.fault = Some(ReadFault::Lost(from));
             return Admitted::Full;
@@ -109,9 +139,21 @@ impl Gathered {
     }
 
     pub fn take(&mut self, batch: &BatchDescriptor, slices: impl IntoIterator<Item = Slice>) {
+        self.take_stretch(&BatchStretch::of(batch), batch.max_timestamp.get(), slices);
+    }
+
+    pub fn take_stretch(
+        &mut self,
+        batch: &BatchStretch,
+        max_timestamp: i64,
+        slices: impl IntoIterator<Item = Slice>,
+    ) {
         self.slices.extend(slices);
-        self.bytes += batch.bytes.get() as usize;
-        self.next_offset = Some(batch.next_offset());
+        self.bytes += batch.bytes;
+        self.next_offset = Some(batch.next);
+        if let Some(times) = &mut self.times {
+            times.push(max_timestamp);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::disk::DiskErrorKind;
 use crate::disk::io::Io;
 use crate::folder::JournalFile;
-use crate::ids::Index;
+use crate::ids::{Index, RunId};
 use crate::journal::recover::recovery_error::RecoveryError;
 use crate::register::Amnesia;
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ pub struct Listing {
     pub segments: BTreeMap<Index, u64>,
     pub indexes: Vec<Index>,
     pub checkpoints: Vec<Index>,
+    pub runs: Vec<RunId>,
     pub local_checkpoint: bool,
     pub has_meta: bool,
     pub has_hard_state: bool,
@@ -42,8 +43,9 @@ pub async fn list(io: &Io, dir: &str) -> Result<Listing, RecoveryError> {
             Some(JournalFile::Install) => listing.has_install = true,
             // Half-written files, and the segment prepared for later: made again when needed.
             Some(JournalFile::Temporary) => io.remove(&format!("{dir}/{}", entry.name)).await?,
-            // Nothing makes runs yet: one that is there is left alone.
-            Some(JournalFile::Run(_) | JournalFile::RunPart(..) | JournalFile::Quarantine) | None => {}
+            // Whether one is named the journal tells, perhaps by entries that are still to come.
+            Some(JournalFile::Run(run)) => listing.runs.push(run),
+            Some(JournalFile::RunPart(..) | JournalFile::Quarantine) | None => {}
         }
     }
     listing.checkpoints.sort_unstable();

@@ -30,8 +30,9 @@ use crate::journal::log::cursor::{Cursor, SegmentLimits};
 use crate::journal::log::procedures::{read_meta, write_hard_state};
 use crate::journal::log::segment::{Active, Next, Rolled, Segments};
 use crate::journal::read::container::Sealed;
-use crate::journal::read::sealed_index::SealedIndex;
+use crate::journal::read::sealed_index::{IndexError, SealedIndex};
 use crate::journal::recover::listing::{Listing, list};
+use crate::journal::rewriting::on_disk::{self, RunsOnDisk};
 use crate::planted::{Bug, is_planted};
 use crate::port::{Damage, DamageKind, RecoveryReport};
 use crate::raft::EntryMeta;
@@ -61,6 +62,7 @@ pub struct Recovered {
     pub is_alone: bool,
     /// Checkpoints there are, ascending.
     pub checkpoints: Vec<Index>,
+    pub runs: RunsOnDisk,
     pub report: RecoveryReport,
 }
 
@@ -364,10 +366,7 @@ impl Recovery {
         Ok(Rc::new(Sealed { base, last, bytes: data_bytes, file, index, replaced }))
     }
 
-    async fn open_index(
-        &self,
-        base: Index,
-    ) -> Result<SealedIndex, crate::journal::read::sealed_index::IndexError> {
+    async fn open_index(&self, base: Index) -> Result<SealedIndex, IndexError> {
         let path = folder::index_path(self.meta.journal, base);
         let context = &self.context;
         SealedIndex::open(context.io.clone(), context.blocks.clone(), path, self.meta.identity(), base).await
@@ -511,11 +510,10 @@ impl Recovery {
         note_terms(&mut terms, &heads);
         let mut rolled = VecDeque::new();
         let mut walked = VecDeque::from(walk.segments);
-        let active = walked.pop_back().expect("the walk has a segment");
+        let mut active = walked.pop_back().expect("the walk has a segment");
         for segment in walked {
             rolled.push_back(rolled_of(segment));
         }
-        let mut active = active;
         if !self.is_alone
             && active.index.is_empty()
             && let Some(before) = rolled.pop_back()
@@ -540,7 +538,8 @@ impl Recovery {
             self.report.damage.retain(|damage| damage.kind != DamageKind::Head || !self.is_alone);
         }
         self.fill_report(&hard_state, &sealed, &rolled, last, commit);
-        let damage = self.report.damage.clone();
+        let (listed, identity) = (&self.listing.runs, self.meta.identity());
+        let runs = on_disk::open_all(&self.context, identity, listed, state.fold.runs()).await?;
         Ok(Recovered {
             meta: self.meta,
             hard_state,
@@ -557,11 +556,12 @@ impl Recovery {
             heads,
             terms,
             window,
-            damage,
+            damage: self.report.damage.clone(),
             unaccepted,
             active_short,
             is_alone: self.is_alone,
             checkpoints: self.listing.checkpoints,
+            runs,
             report: self.report,
         })
     }

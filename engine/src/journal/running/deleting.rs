@@ -24,7 +24,7 @@ impl Journal {
     pub(super) fn delete_dead(&mut self, now: Now, fx: &mut Effects) {
         let deleting = &self.upkeep.deleting;
         let is_busy = deleting.is_under_way || deleting.writes_covering;
-        if is_busy || !self.catalog.is_front_dead() || now.mono_ns < deleting.again_ns {
+        if is_busy || !self.is_front_dead() || now.mono_ns < deleting.again_ns {
             return;
         }
         match self.front_may_go() {
@@ -41,13 +41,29 @@ impl Journal {
         });
     }
 
+    /// Nothing in the first sealed segment is alive, or a run has it that is read.
+    fn is_front_dead(&self) -> bool {
+        let front = self.log.segments.sealed.front();
+        self.catalog.is_front_dead() || front.is_some_and(|front| self.is_rewritten(front))
+    }
+
+    /// A run is read in its place.
+    fn is_rewritten(&self, sealed: &Sealed) -> bool {
+        sealed.last <= self.catalog.rewritten()
+    }
+
+    /// A reader holds the segment.
+    pub(super) fn is_read(&self, sealed: &Rc<Sealed>) -> bool {
+        sealed.is_read(if self.is_rewritten(sealed) { 1 } else { 2 })
+    }
+
     /// What is known of the first sealed segment, of which checkpoints cover all up to `covered`.
     fn front(&self, covered: Index) -> Option<Front> {
         let sealed = self.log.segments.sealed.front()?;
         Some(Front {
             last: sealed.last,
-            is_dead: self.catalog.is_front_dead(),
-            is_read: sealed.is_read(),
+            is_dead: self.is_front_dead(),
+            is_read: self.is_read(sealed),
             held_by_all: self.held_by_all(),
             is_repaired: self.heal.repair.is_writing(),
             covered,
@@ -76,7 +92,9 @@ impl Journal {
         let mut segments = Vec::new();
         while self.front(covered).is_some_and(|front| may_drop(&front).is_ok()) {
             let segment = self.log.segments.sealed.pop_front().expect("there is a front");
-            assert!(Rc::ptr_eq(&segment, &self.catalog.pop_front()), "log and catalog begin together");
+            if !self.is_rewritten(&segment) {
+                assert!(Rc::ptr_eq(&segment, &self.catalog.pop_front()), "log and catalog begin together");
+            }
             segments.push(segment);
         }
         if segments.is_empty() {
@@ -112,7 +130,7 @@ impl Journal {
     /// now is the second one that covers it.
     fn write_covering(&mut self, covered: Index, fx: &mut Effects) {
         let front = self.log.segments.sealed.front().map(|front| front.last);
-        let is_short = self.catalog.is_front_dead() && front.is_some_and(|last| covered < last);
+        let is_short = self.is_front_dead() && front.is_some_and(|last| covered < last);
         let is_whole = self.ledger.state.fold.applied <= self.log.appender.durable().index;
         let may = self.phase == Phase::Running && self.is_full() && is_whole && self.may_write_checkpoint();
         if is_short && may {

@@ -12,6 +12,7 @@ impl Journal {
         match done {
             JournalDone::Log(done) => self.log_done(done, now, fx),
             JournalDone::Heal(done) => self.heal_done(done, now, fx),
+            JournalDone::Rewrite(done) => self.rewrite_done(done, now, fx),
             JournalDone::Supplied { index, result } => self.supplied(index, *result, now, fx),
             JournalDone::Entering(result) => self.entered(result, fx),
             JournalDone::CheckpointGoesOn => self.checkpoint_goes_on(now, fx),

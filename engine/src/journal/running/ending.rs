@@ -32,7 +32,7 @@ impl Journal {
     /// this journal, and nothing waits to be begun: it may be closed, and opened anew.
     pub(super) fn is_at_rest(&self) -> bool {
         let is_read = Rc::strong_count(&self.log.readers) > 1
-            || self.log.segments.sealed.iter().any(|sealed| sealed.is_read());
+            || self.log.segments.sealed.iter().any(|sealed| self.is_read(sealed));
         self.log.appender.is_idle()
             && self.log.pending_cut.is_none()
             && !self.upkeep.is_busy()
@@ -43,6 +43,7 @@ impl Journal {
             && !self.heal.lending.is_under_way()
             && !self.heal.repair.is_under_way()
             && !self.heal.installing.is_under_way()
+            && !self.rewriting.is_under_way()
             && !is_read
     }
 
@@ -55,6 +56,7 @@ impl Journal {
         if let Next::Ready { file, .. } = segments.next {
             files.push(file);
         }
+        files.extend(self.rewriting.files());
         let sealed = segments.sealed.iter().flat_map(|sealed| sealed.with_replaced());
         let indexes = sealed.map(|sealed| SealedIndex::clone(&sealed.index)).collect();
         (self.meta, self.quorum.members.all(), OpenFiles { files, indexes })

@@ -22,6 +22,7 @@ mod members;
 pub mod produce;
 mod repair;
 mod retention;
+mod rewriting;
 mod scrub;
 pub mod serve;
 mod space;
@@ -60,10 +61,12 @@ use crate::journal::phase::Phase;
 use crate::journal::quorum::Quorum;
 use crate::journal::read::catalog::Catalog;
 use crate::journal::recover::recovery::Recovered;
+use crate::journal::rewriting::Rewriting;
 use crate::partition::Fold;
 use crate::planted::{Bug, is_planted};
 use crate::port::{Fatal, Output};
 use crate::raft::{Change, EntryMeta, ReplicaStart};
+use crate::rng::mix;
 use std::rc::Rc;
 
 /// With something in flight an entry is sealed only from this size on: a 256 KiB write with its
@@ -93,6 +96,7 @@ pub struct Journal {
     quorum: Quorum,
     heal: Healer,
     upkeep: Upkeep,
+    pub(in crate::journal) rewriting: Rewriting,
     pub counts: Counts,
 }
 
@@ -166,7 +170,10 @@ impl Journal {
         let to_repair = if is_alone { &[][..] } else { &recovered.damage };
         let repair = Repair::new(to_repair, recovered.report.commit, lost && !recovered.report.amnesia);
         let upkeep = Upkeep::new(recovered.checkpoints, recovered.active_short, context.started, now);
-        let catalog = Catalog::new(recovered.segments.sealed.iter().map(Rc::clone));
+        let sealed = &recovered.segments.sealed;
+        let read = recovered.runs.newest(recovered.state.fold.runs(), sealed);
+        let catalog = Catalog::new(read, sealed.iter().map(Rc::clone));
+        let rewriting = Rewriting::new(recovered.runs, mix(seed));
         let votes = VoteFile::new(recovered.hard_state_file, recovered.hard_state);
         let whole = (recovered.segments, recovered.cursor, recovered.durable);
         let log = DiskLog::new(context.io.clone(), id, limits, whole, votes);
@@ -195,6 +202,7 @@ impl Journal {
             quorum,
             heal,
             upkeep,
+            rewriting,
             counts: Counts::default(),
             meta: recovered.meta,
             context,

@@ -9,6 +9,7 @@ use crate::journal::effects::{Done, Effects, JournalDone};
 use crate::journal::keep::retention::{self, Rules, Visit, Visited};
 use crate::journal::phase::Phase;
 use crate::journal::read::catalog::{Entering, ToEnter};
+use crate::journal::read::container::Container;
 use crate::journal::read::sealed_index::IndexError;
 
 /// Partitions that are entered in one step: about a quarter of a millisecond.
@@ -20,23 +21,26 @@ impl Journal {
         if self.upkeep.entering || self.phase != Phase::Running {
             return;
         }
-        let Some(ToEnter { sealed, first_row }) =
-            self.catalog.to_enter().filter(|to| !to.sealed.index.is_bad())
+        let is_good = |container: &Container| container.segment().is_none_or(|one| !one.index.is_bad());
+        let Some(ToEnter { number, container, first_row }) = self
+            .catalog
+            .to_enter()
+            .filter(|to| is_good(&to.container) && !self.rewriting.is_bad(&to.container))
         else {
             return;
         };
         self.upkeep.entering = true;
         let (journal, io) = (self.id, self.context.io.clone());
         fx.start(async move {
-            let read = sealed.index.facts_from(first_row, ENTERED_AT_ONCE).await;
+            let read = container.facts_from(first_row, ENTERED_AT_ONCE).await;
             // Blocks in memory are read without a pause, and thousands of containers may follow one another.
             let read = match io.rest().await {
                 Ok(()) => read,
                 Err(error) => Err(error.into()),
             };
-            let rows = sealed.index.header().partitions.get();
+            let rows = container.partitions();
             let entering = read.map(|partitions| Entering {
-                base: sealed.base,
+                number,
                 is_last: first_row + partitions.len() as u32 == rows,
                 partitions,
             });
@@ -47,8 +51,11 @@ impl Journal {
     /// Partitions of a container were read.
     pub(super) fn entered(&mut self, result: Result<Entering, IndexError>, fx: &mut Effects) {
         self.upkeep.entering = false;
-        let Ok(Entering { base, partitions, is_last }) = result else { return self.rebuild_bad_index(fx) };
-        self.catalog.enter(base, &partitions, is_last);
+        let Entering { number, partitions, is_last } = match result {
+            Ok(entering) => entering,
+            Err(error) => return self.note_fault(&error.into(), fx),
+        };
+        self.catalog.enter(number, &partitions, is_last);
         // Of those there may be too much now, and what is below their log start is dead.
         partitions.iter().for_each(|facts| self.upkeep.sweep.note(facts.partition));
         self.enter_sealed(fx);
@@ -116,7 +123,10 @@ impl Journal {
 
     pub(super) fn visited(&mut self, result: Result<Visited, IndexError>, now: Now, fx: &mut Effects) {
         self.upkeep.visiting = false;
-        let Ok(visited) = result else { return self.rebuild_bad_index(fx) };
+        let visited = match result {
+            Ok(visited) => visited,
+            Err(error) => return self.note_fault(&error.into(), fx),
+        };
         for dead in &visited.dead {
             self.catalog.note_dead(dead.partition, dead.container, dead.bytes);
         }

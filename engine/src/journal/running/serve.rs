@@ -12,6 +12,7 @@ use crate::journal::read::aborted::{AbortedSearch, MarkerAt};
 use crate::journal::read::by_time;
 use crate::journal::read::cold::{Places, gather};
 use crate::journal::read::index::{Item, Spread};
+use crate::journal::read::sealed_index::IndexError;
 use crate::journal::read::want::{Gathered, Located, ReadFault, Want};
 use crate::journal::running::Journal;
 use crate::partition::Partition;
@@ -253,6 +254,12 @@ impl Journal {
 
     /// A read met something bad: it is told, or made again where it can be.
     pub(super) fn note_fault(&mut self, fault: &ReadFault, fx: &mut Effects) {
+        match fault {
+            ReadFault::Run { run, fault } | ReadFault::Index(IndexError::Run { run, fault }) => {
+                return self.note_bad_run(*run, fault.to_string());
+            }
+            _ => {}
+        }
         match self.damage_of(fault) {
             Some(damage) => self.note_damage(damage, fx),
             None => self.rebuild_bad_index(fx),

@@ -52,6 +52,7 @@ impl Journal {
         self.change_next(now, fx);
         self.offer_start(now, fx);
         self.enter_sealed(fx);
+        self.tick_runs(now, fx);
         self.look_at_partitions(view, retention_ns, now, fx);
         self.pump(now, fx);
     }
@@ -372,7 +373,11 @@ impl Journal {
     /// Stops taking requests; true once nothing is in flight and the checkpoint is written.
     pub fn stop(&mut self, now: Now, fx: &mut Effects) -> bool {
         let is_preparing = self.log.segments.next == Next::Preparing;
-        let is_busy = self.upkeep.is_busy() || self.log.votes.is_writing() || is_preparing;
+        self.end_rewriting(fx);
+        let is_busy = self.upkeep.is_busy()
+            || self.rewriting.is_under_way()
+            || self.log.votes.is_writing()
+            || is_preparing;
         if self.phase.lacks_entries() || matches!(self.phase, Phase::Starting | Phase::Installing) {
             return !is_busy;
         }

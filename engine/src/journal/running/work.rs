@@ -159,6 +159,7 @@ impl Journal {
         let (header, _) = head.known()?;
         self.digests_told(&applied.items, fx);
         self.losses_accepted(&applied.items);
+        self.note_runs(&applied.items);
         if let Head::Entry(entry) = &head {
             self.tell_raised(entry.descriptors(), fx);
         }

@@ -14,6 +14,7 @@ mod procedures;
 mod publish;
 mod registry;
 mod reopen;
+mod rewriting;
 mod scrub;
 mod transactions;
 
@@ -47,6 +48,7 @@ use crate::shard::fetches::Fetches;
 use crate::shard::health::Health;
 use crate::shard::lifecycle::Lifecycle;
 use crate::shard::peers::Peers;
+use crate::shard::rewriting::Rewrite;
 use crate::shard::scrub::Scrub;
 use crate::shard::times::{Times, Turn};
 use crate::shard::{JournalMetrics, ShardConfig, ShardMetrics, heartbeats};
@@ -84,6 +86,7 @@ pub struct Shard {
     /// Entries repaired in journals before they were opened anew.
     repaired: BTreeMap<JournalId, u64>,
     scrub: Scrub,
+    rewrite: Rewrite,
     rng: Rng,
     retention_ns: u64,
     /// Coordinators end what is open for longer.
@@ -123,6 +126,7 @@ impl Shard {
             health: Health::default(),
             repaired: BTreeMap::new(),
             scrub: Scrub::default(),
+            rewrite: Rewrite::default(),
             rng: Rng::new(seed),
             started: Now { mono_ns: 0, wall_ms: 0 },
             transaction_timeout_max_ms: i64::from(settings.transactions.timeout_max_ms),
@@ -360,6 +364,7 @@ impl Shard {
         self.tick_closed(now, fx);
         self.reopen_repaired(now, fx);
         self.tick_scrub(now, fx);
+        self.tick_rewriting(now, fx);
         self.fetches.expire(now);
         self.cache.settle(now);
         self.tick_health(now, fx);

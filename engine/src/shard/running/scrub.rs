@@ -39,7 +39,7 @@ impl Shard {
         self.scrub_next(now, fx);
     }
 
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         let mut journals = self.journals.values().filter_map(Slot::journal);
         self.fetches.is_reading() || journals.any(Journal::is_writing)
     }

@@ -244,7 +244,7 @@ mod tests {
         refused(with_config("no.such", Some("1")), code::INVALID_CONFIG);
         refused(with_config("retention.ms", Some("soon")), code::INVALID_CONFIG);
         refused(with_config("retention.ms", None), code::INVALID_CONFIG);
-        refused(with_config("cleanup.policy", Some("compact")), code::INVALID_CONFIG);
+        refused(with_config("cleanup.policy", Some("shred")), code::INVALID_CONFIG);
         refused(with_config("compression.type", Some("brotli")), code::INVALID_CONFIG);
     }
 

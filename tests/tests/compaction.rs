@@ -1,0 +1,190 @@
+//! A compacted topic on one node, by a real client: of each key the last record stays at its offset, tombstones go, and a
+//! crash or a stop at any time changes nothing of that.
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tests::process::records::{Reports, client};
+use tests::process::{Broker, BrokerOptions, Deadline};
+
+const TOPIC: &str = "compacted";
+const KEYS: u64 = 50;
+const VALUE_BYTES: usize = 8_000;
+/// Whose value was taken back before all others were written.
+const GONE: &str = "gone";
+
+fn create(
+    broker: &Broker,
+    name: &str,
+    factor: i32,
+    configs: &[(&str, &str)],
+) -> Result<(), RDKafkaErrorCode> {
+    let admin: AdminClient<DefaultClientContext> =
+        client(&broker.bootstrap(), &[]).create().expect("an admin client");
+    let new = NewTopic::new(name, 1, TopicReplication::Fixed(factor));
+    let new = configs.iter().fold(new, |new, (key, value)| new.set(key, value));
+    let created = futures_lite::future::block_on(admin.create_topics([&new], &AdminOptions::new()));
+    created.expect("answered").pop().expect("one").map(drop).map_err(|(_, code)| code)
+}
+
+fn key_of(number: u64) -> String {
+    format!("key-{}", number % KEYS)
+}
+
+/// Writes these numbers, each as the value of its key.
+fn write(broker: &Broker, numbers: std::ops::Range<u64>) {
+    let settings = [("acks", "all"), ("enable.idempotence", "true"), ("linger.ms", "5")];
+    let producer: BaseProducer = client(&broker.bootstrap(), &settings).create().expect("a producer");
+    let deadline = Deadline::seconds(120);
+    for number in numbers {
+        let (key, mut value) = (key_of(number), vec![0; VALUE_BYTES]);
+        // What packs well would not fill segments.
+        value
+            .iter_mut()
+            .zip(0u64..)
+            .for_each(|(byte, at)| *byte = (((number + at) * 2_654_435_761) >> 13) as u8);
+        value[..8].copy_from_slice(&number.to_be_bytes());
+        deadline.wait_for("room in the producer's queue", || {
+            let record = BaseRecord::to(TOPIC).partition(0).key(&key).payload(&value);
+            let sent = producer.send(record);
+            producer.poll(Duration::ZERO);
+            sent.is_ok().then_some(())
+        });
+    }
+    producer.flush(Duration::from_secs(120)).expect("all were acked");
+}
+
+/// The value of [`GONE`], and then that it has none.
+fn write_and_take_back(broker: &Broker) {
+    let producer: BaseProducer =
+        client(&broker.bootstrap(), &[("acks", "all")]).create().expect("a producer");
+    producer.send(BaseRecord::to(TOPIC).partition(0).key(GONE).payload("value")).expect("there is room");
+    producer.send(BaseRecord::<str, str>::to(TOPIC).partition(0).key(GONE)).expect("there is room");
+    producer.flush(Duration::from_secs(60)).expect("both were acked");
+}
+
+/// What a reader from the beginning is given: by key, the offsets and numbers, in order.
+struct Seen {
+    records: Vec<(i64, String, Option<u64>)>,
+    begin: i64,
+    end: i64,
+}
+
+impl Seen {
+    fn read(broker: &Broker) -> Self {
+        let settings =
+            [("group.id", "unused"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
+        let consumer: BaseConsumer = client(&broker.bootstrap(), &settings).create().expect("a consumer");
+        let (begin, end) = consumer.fetch_watermarks(TOPIC, 0, Duration::from_secs(60)).expect("watermarks");
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(TOPIC, 0, Offset::Beginning).expect("a partition");
+        consumer.assign(&assignment).expect("assigned");
+        let deadline = Deadline::seconds(60);
+        let mut records = Vec::new();
+        loop {
+            assert!(!deadline.is_over(), "{} records of {begin} to {end} in time", records.len());
+            match consumer.poll(Duration::from_millis(100)) {
+                None => {}
+                Some(Ok(message)) => {
+                    let key = String::from_utf8(message.key().expect("a key").to_vec()).expect("as written");
+                    let number = message.payload().and_then(|value| value.get(..8)?.try_into().ok());
+                    records.push((message.offset(), key, number.map(u64::from_be_bytes)));
+                }
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) => panic!("{error}"),
+            }
+        }
+        Self { records, begin, end }
+    }
+
+    /// Two records came before the numbers, and each number's offset is two above it.
+    fn assert_is_right(&self, written: u64) {
+        assert_eq!((self.begin, self.end), (0, written as i64 + 2), "offsets are never given again");
+        assert!(self.records.is_sorted_by_key(|(offset, ..)| *offset));
+        let mut last = BTreeMap::new();
+        for (offset, key, number) in &self.records {
+            if key == GONE {
+                assert!(*offset < 2 && (*offset == 0 || number.is_none()), "{offset} is of another key");
+                continue;
+            }
+            let number = number.expect("all others have values");
+            assert_eq!((*offset, key), (number as i64 + 2, &key_of(number)), "as it was written");
+            last.insert(key.clone(), number);
+        }
+        let expected = (written - KEYS..written).map(|number| (key_of(number), number)).collect();
+        assert_eq!(last, expected, "the last record of each key");
+    }
+
+    fn has_gone(&self) -> bool {
+        self.records.iter().any(|(_, key, _)| key == GONE)
+    }
+}
+
+/// Waits until so many runs are read that were made since the process began.
+fn wait_for_runs(broker: &Broker, count: usize) {
+    let read = || broker.log().matches("the run is read in the place of its inputs").count();
+    Deadline::seconds(120).wait_for("a run", || (read() >= count).then_some(()));
+}
+
+#[test]
+fn of_each_key_the_last_record_stays_at_its_offset_whatever_ends_the_process() {
+    let options = BrokerOptions { shards: 1, segment_bytes: 24 << 20, ..BrokerOptions::default() };
+    let mut broker = Broker::start(options);
+    let configs = [("cleanup.policy", "compact"), ("delete.retention.ms", "0")];
+    assert_eq!(create(&broker, TOPIC, 1, &configs), Ok(()));
+    write_and_take_back(&broker);
+    write(&broker, 0..4_000);
+    wait_for_runs(&broker, 1);
+    let first = Seen::read(&broker);
+    first.assert_is_right(4_000);
+    assert!(first.records.len() < 3_000, "{} records are left of 4,000", first.records.len());
+    broker.kill();
+    broker.run();
+    Seen::read(&broker).assert_is_right(4_000);
+    write(&broker, 4_000..9_000);
+    wait_for_runs(&broker, 2);
+    let second = Seen::read(&broker);
+    second.assert_is_right(9_000);
+    assert!(!second.has_gone(), "the second pass met the tombstone's horizon");
+    assert_eq!(broker.stop().code(), Some(0));
+    broker.run();
+    Seen::read(&broker).assert_is_right(9_000);
+    assert_eq!(broker.stop().code(), Some(0));
+}
+
+#[test]
+fn a_record_without_a_key_and_what_compaction_cannot_do_yet_are_refused() {
+    let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    assert_eq!(create(&broker, TOPIC, 1, &[("cleanup.policy", "compact,delete")]), Ok(()));
+    let reports = Reports::default();
+    let keyless: BaseProducer<Reports> =
+        client(&broker.bootstrap(), &[]).create_with_context(reports.clone()).expect("a producer");
+    let record = BaseRecord::<(), str, Box<u64>>::with_opaque_to(TOPIC, Box::new(1));
+    keyless.send(record.partition(0).payload("value")).map_err(|(error, _)| error).expect("there is room");
+    keyless.flush(Duration::from_secs(60)).expect("it was answered");
+    let report = reports.take().pop().expect("one");
+    let code = report.offset.expect_err("it has no key").rdkafka_error_code();
+    assert_eq!(code, Some(RDKafkaErrorCode::InvalidRecord));
+    let admin: AdminClient<DefaultClientContext> =
+        client(&broker.bootstrap(), &[]).create().expect("an admin client");
+    let topic = rdkafka::admin::ResourceSpecifier::Topic(TOPIC);
+    // The client passes over the error of a resource: what the broker has is asked for.
+    let policy_after = |policy| {
+        let changed = [rdkafka::admin::AlterConfig::new(topic).set("cleanup.policy", policy)];
+        let changed = admin.alter_configs(&changed, &AdminOptions::new());
+        futures_lite::future::block_on(changed).expect("answered");
+        let topics = [topic];
+        let described = admin.describe_configs(&topics, &AdminOptions::new());
+        let described = futures_lite::future::block_on(described).expect("answered").pop().expect("one");
+        described.expect("there").get("cleanup.policy").and_then(|entry| entry.value.clone())
+    };
+    assert_eq!(policy_after("compact").as_deref(), Some("compact"));
+    assert_eq!(policy_after("delete").as_deref(), Some("compact"), "its records are of another kind");
+    assert!(broker.log().contains("(cleanup.policy=delete) (refused, error 40)"));
+}
