@@ -30,6 +30,11 @@ pub enum What {
     ReplicaCatchingUp {
         entries: u64,
     },
+    /// Runs that it fetches, and their bytes to go, where those are known.
+    ReplicaLacksRuns {
+        runs: u32,
+        bytes: u64,
+    },
     ReplicaBehind {
         entries: u64,
     },
@@ -86,6 +91,7 @@ pub enum Kind {
     ReplicaInDoubt,
     ReplicaDamaged,
     ReplicaFull,
+    ReplicaLacksRuns,
     ReplicaBehind,
     ReplicaCatchingUp,
     DiskNearlyFull,
@@ -116,7 +122,7 @@ impl Topics {
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NodeDown,
         Self::NoQuorum,
         Self::ReplicaNotMember,
@@ -124,6 +130,7 @@ impl Kind {
         Self::ReplicaInDoubt,
         Self::ReplicaDamaged,
         Self::ReplicaFull,
+        Self::ReplicaLacksRuns,
         Self::ReplicaBehind,
         Self::ReplicaCatchingUp,
         Self::DiskNearlyFull,
@@ -140,6 +147,7 @@ impl Kind {
             Self::ReplicaInDoubt => "replica_in_doubt",
             Self::ReplicaDamaged => "replica_damaged",
             Self::ReplicaFull => "replica_full",
+            Self::ReplicaLacksRuns => "replica_lacks_runs",
             Self::ReplicaBehind => "replica_behind",
             Self::ReplicaCatchingUp => "replica_catching_up",
             Self::DiskNearlyFull => "disk_nearly_full",
@@ -154,7 +162,8 @@ impl Kind {
 
     pub fn severity(self) -> Severity {
         match self {
-            Self::ReplicaBehind
+            Self::ReplicaLacksRuns
+            | Self::ReplicaBehind
             | Self::ReplicaCatchingUp
             | Self::DiskNearlyFull
             | Self::StableOffsetStuck
@@ -186,6 +195,7 @@ impl What {
             Self::NodeDown => Kind::NodeDown,
             Self::NoQuorum { .. } => Kind::NoQuorum,
             Self::ReplicaCatchingUp { .. } => Kind::ReplicaCatchingUp,
+            Self::ReplicaLacksRuns { .. } => Kind::ReplicaLacksRuns,
             Self::ReplicaBehind { .. } | Self::ReplicaSilent => Kind::ReplicaBehind,
             Self::ReplicaFull => Kind::ReplicaFull,
             Self::ReplicaInDoubt { .. } => Kind::ReplicaInDoubt,
@@ -221,6 +231,6 @@ mod tests {
         assert_eq!(Kind::of_name("well"), None);
         let of_replica = Kind::ALL.into_iter().filter(|kind| kind.is_of_replica());
         assert!(of_replica.clone().all(|kind| kind.name().starts_with("replica_")));
-        assert_eq!(of_replica.count(), 7);
+        assert_eq!(of_replica.count(), 8);
     }
 }

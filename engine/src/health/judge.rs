@@ -68,6 +68,7 @@ fn of_replica(state: ReplicaState) -> Option<What> {
     Some(match state {
         ReplicaState::Well => return None,
         ReplicaState::CatchingUp { entries } => What::ReplicaCatchingUp { entries },
+        ReplicaState::LacksRuns { runs, bytes } => What::ReplicaLacksRuns { runs, bytes },
         ReplicaState::Behind { entries } => What::ReplicaBehind { entries },
         ReplicaState::Silent => What::ReplicaSilent,
         ReplicaState::Full => What::ReplicaFull,

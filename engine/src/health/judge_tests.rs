@@ -157,6 +157,11 @@ fn replicas() -> Vec<Row> {
             Box::new(own(ReplicaState::CatchingUp { entries: 0 })),
             one(What::ReplicaCatchingUp { entries: 0 }, 1),
         ),
+        (
+            "runs are fetched",
+            Box::new(own(ReplicaState::LacksRuns { runs: 2, bytes: 9 << 20 })),
+            one(What::ReplicaLacksRuns { runs: 2, bytes: 9 << 20 }, 1),
+        ),
         ("a follower that is well", Box::new(of_follower(ReplicaState::Well, 0)), vec![]),
         (
             "a follower behind",
@@ -248,6 +253,7 @@ fn each_finding_says_what_it_is_what_it_means_and_what_to_do() {
         What::NoQuorum { heard: 1, replicas: 3 },
         What::NoQuorum { heard: 2, replicas: 3 },
         What::ReplicaCatchingUp { entries: 5 },
+        What::ReplicaLacksRuns { runs: 2, bytes: 0 },
         What::ReplicaBehind { entries: 5 },
         What::ReplicaSilent,
         What::ReplicaFull,

@@ -64,6 +64,9 @@ pub enum ReplicaState {
     Well,
     /// It does not count yet: it is being brought up to what the others have.
     CatchingUp { entries: u64 },
+    /// It has neither so many runs nor what they were made of; so many bytes of them did not come yet, where that is
+    /// known.
+    LacksRuns { runs: u32, bytes: u64 },
     /// It counts, and lacks entries for longer than a moment.
     Behind { entries: u64 },
     /// It does not answer its leader, though its node is heard.

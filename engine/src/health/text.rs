@@ -24,6 +24,16 @@ impl fmt::Display for Finding {
             What::ReplicaCatchingUp { entries } => {
                 write!(f, "the replica of node {node} catches up: {entries} entries to go")
             }
+            What::ReplicaLacksRuns { runs, bytes: 0 } => {
+                write!(f, "the replica of node {node} lacks {runs} run(s)")
+            }
+            What::ReplicaLacksRuns { runs, bytes } => {
+                write!(
+                    f,
+                    "the replica of node {node} lacks {runs} run(s): {} MiB to go",
+                    bytes.div_ceil(1 << 20)
+                )
+            }
             What::ReplicaBehind { entries } => {
                 write!(f, "the replica of node {node} is behind: it lacks {entries} entries")
             }
@@ -109,6 +119,9 @@ impl Finding {
             What::ReplicaCatchingUp { .. } => {
                 "until it has what the others have it is no copy: no other node may lose its disk"
             }
+            What::ReplicaLacksRuns { .. } => {
+                "it has neither these files nor what they were made of: it is no copy of what is in them"
+            }
             What::ReplicaBehind { .. } => "what it lacks has one copy less; acks=all may wait for it",
             What::ReplicaSilent => "what is written has one copy less; it may still be reading its folder",
             What::ReplicaFull => "it takes no more batches: where it leads, clients are refused",
@@ -153,6 +166,7 @@ impl Finding {
             Kind::ReplicaInDoubt => format!("{of_journal}the replica of node {node} is no longer in doubt"),
             Kind::ReplicaDamaged => format!("{of_journal}the replica of node {node} is whole again"),
             Kind::ReplicaFull => format!("{of_journal}the disk of node {node} has room again"),
+            Kind::ReplicaLacksRuns => format!("{of_journal}the replica of node {node} has all runs"),
             Kind::ReplicaBehind => format!("{of_journal}the replica of node {node} keeps up again"),
             Kind::ReplicaCatchingUp => format!("{of_journal}the replica of node {node} has caught up"),
             Kind::DiskNearlyFull => format!("the disk of node {node} is no longer nearly full"),
@@ -171,6 +185,9 @@ impl Finding {
             }
             What::NoQuorum { .. } => "start the nodes that are down, with the folders they had",
             What::ReplicaCatchingUp { .. } => "wait; --catch-up-rate is what it may take of the others",
+            What::ReplicaLacksRuns { .. } => {
+                "wait, and keep the other replicas running: it fetches them from whoever has them"
+            }
             What::ReplicaBehind { .. } => "see its node's disk and network; a restart is safe",
             What::ReplicaSilent => "wait while the node starts; else see its log",
             What::ReplicaFull => {

@@ -76,7 +76,10 @@ impl Watch {
 
 fn patience(what: &What) -> Duration {
     match what {
-        What::ReplicaCatchingUp { .. } | What::ReplicaSilent | What::ReplicaNotMember => PATIENCE,
+        What::ReplicaCatchingUp { .. }
+        | What::ReplicaLacksRuns { .. }
+        | What::ReplicaSilent
+        | What::ReplicaNotMember => PATIENCE,
         _ => Duration::ZERO,
     }
 }

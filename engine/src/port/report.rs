@@ -114,4 +114,12 @@ pub enum Rewrote {
     Damaged { run: RunId, why: String },
     /// Nothing came of it; it is tried again.
     Failed { why: String },
+    /// A run that this replica lacks is fetched from others, from this byte of its file on.
+    Fetching { run: RunId, from: u64, bytes: u64 },
+    /// It is whole and durable here.
+    Fetched { run: RunId, bytes: u64 },
+    /// What lies at this place of its file is not what it should be: that piece is fetched again.
+    PieceBad { run: RunId, position: u64 },
+    /// A damaged run was mended from other replicas.
+    Mended { run: RunId },
 }

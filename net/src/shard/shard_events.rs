@@ -217,6 +217,25 @@ fn rewriting(shard: u16, journal: JournalId, what: &Rewrote, topics: Option<Stri
                 "a run is damaged: what it holds cannot be served"
             );
         }
+        Rewrote::Fetching { run, from, bytes } => {
+            info!(shard, journal, topics, run = run.0, from, bytes, "a run is fetched from other replicas");
+        }
+        Rewrote::Fetched { run, bytes } => {
+            info!(shard, journal, topics, run = run.0, bytes, "a run is here, whole");
+        }
+        Rewrote::PieceBad { run, position } => {
+            warn!(
+                shard,
+                journal,
+                topics,
+                run = run.0,
+                position,
+                "a piece of a run is bad and is fetched again"
+            );
+        }
+        Rewrote::Mended { run } => {
+            info!(shard, journal, topics, run = run.0, "a damaged run was mended from other replicas");
+        }
         Rewrote::Failed { why } => {
             warn!(shard, journal, topics, why, "compaction came to nothing and is tried again");
         }

@@ -12,6 +12,7 @@ pub mod mending;
 pub mod proven_loss;
 pub mod repair;
 pub mod run_disk;
+pub mod run_exchange;
 pub mod run_fetch;
 pub mod run_holders;
 pub mod run_lending;
@@ -25,6 +26,7 @@ use install::Installing;
 use lending::Lending;
 use proven_loss::ProvenLoss;
 use repair::Repair;
+use run_exchange::RunExchange;
 
 /// What is wrong with this replica, and what becomes of it.
 ///
@@ -46,6 +48,7 @@ pub struct Healer {
     pub(in crate::journal) unaccepted: Option<(Index, Index)>,
     /// A peer said that more was lost than recovery knew of.
     pub(in crate::journal) proven_loss: Option<ProvenLoss>,
+    pub(in crate::journal) runs: RunExchange,
     /// Copies of small files that were bad when it was opened.
     pub(in crate::journal) bad_copies: u32,
 }

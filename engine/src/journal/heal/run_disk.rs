@@ -95,6 +95,7 @@ async fn write(files: &RunFiles, file: FileId, place: &PiecePlace, bytes: &[u8])
 pub async fn finish(files: RunFiles, wanted: WantedRun) -> Result<RunChecked, DiskError> {
     let (io, part) = (&files.io, files.part_path(wanted.name));
     let (file, bytes) = io.open(&part).await?;
+    assert!(wanted.bytes >= 2 * BLOCK as u64, "{wanted:?} is no run");
     if bytes > wanted.bytes {
         io.truncate(file, wanted.bytes).await?;
     }
@@ -109,6 +110,18 @@ pub async fn finish(files: RunFiles, wanted: WantedRun) -> Result<RunChecked, Di
     Ok(RunChecked::Good)
 }
 
+/// Looks at a run that has its name.
+pub async fn check_here(files: RunFiles, wanted: WantedRun) -> Result<RunChecked, DiskError> {
+    let (file, bytes) = files.io.open(&files.path(wanted.name.run)).await?;
+    let checked = match bytes == wanted.bytes {
+        true => check_file(&files.io, file, &files.identity, wanted).await,
+        // A file that was cut short is written whole again, from there on.
+        false => Ok(Err(bytes.min(wanted.bytes - 1))),
+    };
+    files.io.close(file).await?;
+    Ok(checked?.map_or_else(|position| RunChecked::Bad { position }, |()| RunChecked::Good))
+}
+
 /// Where an open file is not the run that it is to be, if anywhere.
 pub async fn check_file(
     io: &Io,
@@ -117,9 +130,12 @@ pub async fn check_file(
     wanted: WantedRun,
 ) -> Result<Result<(), u64>, DiskError> {
     let last = wanted.bytes - BLOCK as u64;
-    let block = io.read(file, last, BLOCK).await?;
     let run = wanted.name.run;
-    let foot = RunFoot::decode(&block, identity, run, wanted.bytes).ok();
+    let foot = match readable(io.read(file, last, BLOCK).await, last) {
+        Ok(block) => RunFoot::decode(&block, identity, run, wanted.bytes).ok(),
+        Err(RunReadError::Format(_)) => None,
+        Err(RunReadError::Disk(error)) => return Err(error),
+    };
     let Some(foot) = foot.filter(|foot| foot.partitions_sum.get() == wanted.name.sum) else {
         return Ok(Err(last));
     };
@@ -149,6 +165,14 @@ enum RunReadError {
     Disk(#[from] DiskError),
 }
 
+/// What the medium does not give is as bad as what it gives otherwise: it is fetched again.
+fn readable(read: Result<Buffer, DiskError>, position: u64) -> Result<Buffer, RunReadError> {
+    read.map_err(|error| match error.kind {
+        DiskErrorKind::Io => FormatFault::Value { position }.into(),
+        _ => error.into(),
+    })
+}
+
 impl RunBlocks for RunOnDisk {
     type Block = Buffer;
     type Error = RunReadError;
@@ -160,7 +184,7 @@ impl RunBlocks for RunOnDisk {
             return Ok(block);
         }
         let position = u64::from(number) * BLOCK as u64;
-        let block = self.io.read(self.file, position, BLOCK).await?;
+        let block = readable(self.io.read(self.file, position, BLOCK).await, position)?;
         if block.len() < BLOCK {
             return Err(FormatFault::Short { found: block.len() as u64, expected: BLOCK as u64 }
                 .at(position)
@@ -182,7 +206,8 @@ impl RunBytes for RunOnDisk {
         let mut bytes = Vec::with_capacity(span.bytes);
         while bytes.len() < span.bytes {
             let at = span.position + bytes.len() as u64;
-            let piece = self.io.read(self.file, at, IO_BYTES_MAX.min(span.bytes - bytes.len())).await?;
+            let wanted = IO_BYTES_MAX.min(span.bytes - bytes.len());
+            let piece = readable(self.io.read(self.file, at, wanted).await, at)?;
             if piece.is_empty() {
                 break;
             }

@@ -6,7 +6,8 @@
 //!              restart: from there) └── nobody has it: told to whoever leads        └─ bad: those pieces anew
 //! ```
 //! Only what is decided is here; what it says is carried out by the journal, which answers each step before the next.
-//! Damage within a run that is here goes the same way: its pieces are fetched and written over.
+//! A run that is here and damaged goes the same way, in place: it is looked at, and what is bad of it is fetched and
+//! written over until nothing is.
 //!
 //! Invariants:
 //! - One run is fetched at a time, and one step of that is under way.
@@ -30,11 +31,8 @@ const NOWHERE_AGAIN: Duration = Duration::from_secs(2);
 /// One that nobody gave for so long is told to be nowhere: whoever has it was asked more than once.
 const NOWHERE_AFTER: Duration = Duration::from_secs(10);
 
-/// A full disk is tried again after this.
-const NO_SPACE_AGAIN: Duration = Duration::from_secs(1);
-
-/// Pieces that are fetched again are bounded by a run's length; so many of them wait at a time.
-const MENDS_MAX: usize = 64;
+/// A full disk is tried again after this, and a damaged run that nobody had.
+const REST: Duration = Duration::from_secs(1);
 
 /// A run to be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +49,10 @@ pub enum FetchStep {
     Resume(WantedRun),
     /// To this node; by a piece, by "absent", or by silence.
     Ask { node: NodeId, name: RunName, position: u64 },
-    /// All of it is written: prove it. By [`RunFetch::checked`].
+    /// All of it is written: prove it, and give it its name. By [`RunFetch::checked`].
     Check(WantedRun),
-    /// Pieces of a run that is here were written: make them durable. By [`RunFetch::mended`].
-    Mended(WantedRun),
+    /// It has its name: prove it. By [`RunFetch::checked`], too.
+    CheckHere(WantedRun),
 }
 
 /// Where a piece that came is to be written; answered by [`RunFetch::written`].
@@ -108,11 +106,11 @@ struct Job {
 #[derive(Debug, Default)]
 pub struct RunFetch {
     wanted: BTreeMap<RunName, u64>,
-    mends: VecDeque<(WantedRun, u64)>,
+    mends: VecDeque<WantedRun>,
     job: Option<Job>,
     /// Everybody who was asked said no, or nothing: since when, and when that was last.
     nowhere: BTreeMap<RunName, (u64, u64)>,
-    /// Not before that moment anything is begun: the disk is full.
+    /// Not before that moment anything is begun.
     rests_until_ns: u64,
     /// Since the start.
     pub counts: RunFetchCounts,
@@ -123,7 +121,7 @@ pub struct RunFetch {
 pub struct RunFetchCounts {
     pub bytes: u64,
     pub runs: u64,
-    pub mended_pieces: u64,
+    pub mended: u64,
     pub bad_pieces: u64,
 }
 
@@ -139,16 +137,13 @@ impl RunFetch {
         self.job.take_if(|job| is_void(job) && job.state != State::Busy);
     }
 
-    /// A piece of a run that is here is damaged. False when as many wait already as may: the scrub comes by again.
-    pub fn mend(&mut self, wanted: WantedRun, position: u64) -> bool {
-        let at = piece_of(position.min(wanted.bytes.saturating_sub(1)));
-        let is_known = self.mends.contains(&(wanted, at))
-            || self.job.as_ref().is_some_and(|job| job.mends && (job.wanted, job.at) == (wanted, at));
-        if is_known || self.mends.len() >= MENDS_MAX {
-            return is_known;
+    /// A run that is here is damaged.
+    pub fn mend(&mut self, wanted: WantedRun) {
+        let is_known = self.mends.contains(&wanted)
+            || self.job.as_ref().is_some_and(|job| job.mends && job.wanted == wanted);
+        if !is_known {
+            self.mends.push_back(wanted);
         }
-        self.mends.push_back((wanted, at));
-        true
     }
 
     /// What is next, when nothing is under way. `may_ask`: the pace allows another piece.
@@ -167,7 +162,7 @@ impl RunFetch {
             State::Asked(at_ns) if now.mono_ns < at_ns + ASK_AGAIN.as_nanos() as u64 => None,
             State::Written => {
                 job.state = State::Busy;
-                Some(if job.mends { FetchStep::Mended(job.wanted) } else { FetchStep::Check(job.wanted) })
+                Some(if job.mends { FetchStep::CheckHere(job.wanted) } else { FetchStep::Check(job.wanted) })
             }
             State::Ready | State::Asked(_) if may_ask => self.ask(nodes, now),
             State::Ready | State::Asked(_) => None,
@@ -178,9 +173,8 @@ impl RunFetch {
         if now.mono_ns < self.rests_until_ns {
             return None;
         }
-        if let Some((wanted, at)) = self.mends.pop_front() {
-            let end = wanted.bytes.min(at + RUN_PIECE_BYTES as u64);
-            self.job = Some(Job::new(wanted, true, at..end, State::Ready));
+        if let Some(wanted) = self.mends.pop_front() {
+            self.job = Some(Job::new(wanted, true, 0..0, State::Written));
             return Some(());
         }
         let again_ns = NOWHERE_AGAIN.as_nanos() as u64;
@@ -194,6 +188,7 @@ impl RunFetch {
 
     fn ask(&mut self, nodes: &[NodeId], now: Now) -> Option<FetchStep> {
         let job = self.job.as_mut().expect("somebody is to be asked for it");
+        assert!(job.at < job.end && job.state != State::Busy, "nothing is to be asked for {job:?}");
         if let Some(silent) = job.node.filter(|_| job.questions >= QUESTIONS_MAX) {
             job.passed.insert(silent);
         }
@@ -211,7 +206,10 @@ impl RunFetch {
     /// Nobody gives it: others come first.
     fn give_up(&mut self, now: Now) {
         let job = self.job.take().expect("it was under way");
-        if !job.mends {
+        if job.mends {
+            self.rests_until_ns = now.plus(REST);
+            self.mends.push_back(job.wanted);
+        } else {
             self.nowhere.entry(job.wanted.name).or_insert((now.mono_ns, 0)).1 = now.mono_ns;
         }
     }
@@ -219,6 +217,7 @@ impl RunFetch {
     /// So much of the file is durable here.
     pub fn resumed(&mut self, result: Result<u64, ()>, now: Now) {
         let job = self.job.as_mut().expect("it was asked");
+        assert_eq!(job.state, State::Busy, "{job:?} was not looked at");
         let Ok(at) = result else { return self.rest(now) };
         assert!(at <= job.wanted.bytes && at.is_multiple_of(RUN_PIECE_BYTES as u64), "{at} of {job:?}");
         job.at = at;
@@ -257,7 +256,9 @@ impl RunFetch {
         }
         let job = self.job.as_mut().expect("its piece was written");
         let bytes = (job.end - job.at).min(RUN_PIECE_BYTES as u64);
+        assert!(job.state == State::Busy && bytes > 0, "nothing was written for {job:?}");
         job.at += bytes;
+        assert!(job.at <= job.end && job.end <= job.wanted.bytes, "{job:?} is beyond its end");
         self.counts.bytes += bytes;
         self.go_on();
     }
@@ -273,14 +274,16 @@ impl RunFetch {
     }
 
     fn rest(&mut self, now: Now) {
-        self.rests_until_ns = now.plus(NO_SPACE_AGAIN);
+        self.rests_until_ns = now.plus(REST);
         // Begun again later, from what is durable.
-        self.job = None;
+        let job = self.job.take().expect("it rests");
+        self.mends.extend(job.mends.then_some(job.wanted));
     }
 
     /// The whole file was looked at. True when the run is here now.
     pub fn checked(&mut self, checked: RunChecked, now: Now) -> bool {
         let job = self.job.as_mut().expect("it was checked");
+        assert!(job.state == State::Busy && job.at == job.end, "{job:?} was checked before all of it came");
         match checked {
             RunChecked::NoSpace => self.rest(now),
             RunChecked::Bad { position } => {
@@ -294,19 +297,12 @@ impl RunFetch {
             RunChecked::Good => {
                 self.wanted.remove(&job.wanted.name);
                 self.nowhere.remove(&job.wanted.name);
-                self.counts.runs += 1;
+                *if job.mends { &mut self.counts.mended } else { &mut self.counts.runs } += 1;
                 self.job = None;
                 return true;
             }
         }
         false
-    }
-
-    /// What was written over a damaged piece is durable.
-    pub fn mended(&mut self) {
-        let job = self.job.take().expect("it was mended");
-        assert!(job.mends, "{:?} is fetched, not mended", job.wanted);
-        self.counts.mended_pieces += 1;
     }
 
     /// Files are read or written for it.

@@ -143,20 +143,36 @@ fn a_full_disk_is_tried_again_from_what_is_durable() {
 }
 
 #[test]
-fn a_damaged_piece_of_what_is_here_is_fetched_once_and_written_over() {
+fn a_damaged_run_that_is_here_is_looked_at_and_mended_until_nothing_is_bad() {
     let mut fetch = RunFetch::default();
-    assert!(fetch.mend(wanted(1, 3 * PIECE), PIECE + 9) && fetch.mend(wanted(1, 3 * PIECE), PIECE + 4096));
+    let damaged = wanted(1, 3 * PIECE);
+    fetch.mend(damaged);
+    fetch.mend(damaged);
     assert_eq!(fetch.tick(&NODES, true, at(0)), None, "begun");
-    assert_eq!(fetch.tick(&NODES, true, at(0)), ask(A, 1, PIECE));
-    let place = fetch.piece(A, name(1), PIECE, PIECE as usize).expect("it was asked for");
-    assert_eq!(place, PiecePlace { name: name(1), position: PIECE, mends: true });
-    fetch.written(true, at(0));
-    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::Mended(wanted(1, 3 * PIECE))));
-    fetch.mended();
-    assert_eq!((fetch.tick(&NODES, true, at(0)), fetch.counts.mended_pieces), (None, 1));
-    // What waits is bounded.
-    let taken = (0..100).filter(|at| fetch.mend(wanted(1, 100 * PIECE), at * PIECE)).count();
-    assert_eq!(taken, MENDS_MAX);
+    for (node, position) in [(A, PIECE), (B, 0)] {
+        assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::CheckHere(damaged)));
+        fetch.mend(damaged);
+        assert!(!fetch.checked(RunChecked::Bad { position: position + 9 }, at(0)));
+        assert_eq!(fetch.tick(&NODES, true, at(0)), ask(node, 1, position));
+        let place = fetch.piece(node, name(1), position, PIECE as usize).expect("it was asked for");
+        assert_eq!(place, PiecePlace { name: name(1), position, mends: true });
+        fetch.written(true, at(0));
+    }
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::CheckHere(damaged)));
+    assert!(fetch.checked(RunChecked::Good, at(0)));
+    assert_eq!((fetch.tick(&NODES, true, at(9_000)), fetch.counts.mended), (None, 1));
+    // What nobody has is looked at again later.
+    fetch.mend(damaged);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), None);
+    assert_eq!(fetch.tick(&NODES, true, at(0)), Some(FetchStep::CheckHere(damaged)));
+    fetch.checked(RunChecked::Bad { position: 9 }, at(0));
+    for node in NODES {
+        assert_eq!(fetch.tick(&NODES, true, at(0)), ask(node, 1, 0));
+        fetch.absent(node, name(1));
+    }
+    assert_eq!((fetch.tick(&NODES, true, at(1)), fetch.tick(&NODES, true, at(500))), (None, None));
+    assert_eq!(fetch.tick(&NODES, true, at(1_001)), None, "begun again");
+    assert_eq!(fetch.tick(&NODES, true, at(1_001)), Some(FetchStep::CheckHere(damaged)));
 }
 
 #[test]

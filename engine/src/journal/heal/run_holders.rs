@@ -60,14 +60,9 @@ impl RunHolders {
         self.told.get(&id).is_some_and(|told| told.lacking == 0 && told.applied >= named)
     }
 
-    /// Whether a replica said that it lacks runs, and cannot do without them.
-    pub fn lacks(&self, id: RaftId) -> bool {
-        self.told.get(&id).is_some_and(|told| told.lacking > 0)
-    }
-
-    /// How many runs each replica lacks that lacks any.
-    pub fn lacking(&self) -> impl Iterator<Item = (RaftId, u32)> + '_ {
-        self.told.iter().filter(|(_, told)| told.lacking > 0).map(|(id, told)| (*id, told.lacking))
+    /// How many runs a replica said that it lacks, and cannot do without.
+    pub fn lacking_of(&self, id: RaftId) -> u32 {
+        self.told.get(&id).map_or(0, |told| told.lacking)
     }
 }
 
@@ -124,14 +119,16 @@ mod tests {
     #[test]
     fn who_does_not_know_of_a_run_yet_is_not_whole() {
         let mut holders = RunHolders::default();
-        assert!(!holders.is_whole(RaftId(4), Index(0)) && !holders.lacks(RaftId(4)), "it said nothing");
+        assert!(
+            !holders.is_whole(RaftId(4), Index(0)) && holders.lacking_of(RaftId(4)) == 0,
+            "it said nothing"
+        );
         holders.note(&held(4, 9, &[], 0));
         assert!(holders.is_whole(RaftId(4), Index(9)) && !holders.is_whole(RaftId(4), Index(10)));
         holders.note(&held(4, 12, &[], 2));
-        assert!(holders.lacks(RaftId(4)) && !holders.is_whole(RaftId(4), Index(10)));
-        assert_eq!(holders.lacking().collect::<Vec<_>>(), [(RaftId(4), 2)]);
+        assert!(holders.lacking_of(RaftId(4)) == 2 && !holders.is_whole(RaftId(4), Index(10)));
         holders.note(&held(4, 11, &[], 0));
-        assert!(holders.lacks(RaftId(4)), "said before that");
+        assert_eq!(holders.lacking_of(RaftId(4)), 2, "said before that");
         holders.note(&held(4, 12, &[], 0));
         assert!(holders.is_whole(RaftId(4), Index(12)));
     }

@@ -45,6 +45,7 @@ impl RunLending {
         }
         let asked = self.queue.pop_front()?;
         self.in_flight += 1;
+        assert!(self.in_flight <= IN_FLIGHT_MAX, "{} reads are under way", self.in_flight);
         Some(asked)
     }
 

@@ -67,6 +67,8 @@ impl Caught {
             (ReplicaState::Full, None)
         } else if is_late(self.heard_ns(), SILENT_AFTER) {
             (ReplicaState::Silent, Some(self.heard_ns()))
+        } else if self.lacks_runs > 0 {
+            (ReplicaState::LacksRuns { runs: self.lacks_runs, bytes: 0 }, None)
         } else if !self.is_voter() {
             (ReplicaState::CatchingUp { entries }, None)
         } else if entries > 0 && is_late(self.caught_up_ns(), BEHIND_AFTER) {

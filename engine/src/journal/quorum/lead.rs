@@ -31,6 +31,8 @@ pub(in crate::journal) struct Caught {
     pub(in crate::journal) is_voter: bool,
     /// Its disk is lost: its node is back under another number.
     pub(in crate::journal) is_replaced: bool,
+    /// It said that it lacks runs, and has nothing in their place.
+    pub(in crate::journal) lacks_runs: u32,
     /// When it was heard last.
     pub(in crate::journal) heard_ns: u64,
 }
@@ -41,7 +43,8 @@ impl Caught {
         let now_ns = now.mono_ns;
         let (caught_up_ns, heard_ns, mark) = (now_ns, now_ns, (last, now_ns));
         let (matched, space) = (Moved::new(now), Space::Room);
-        Self { matched, caught_up_ns, mark, space, was_whole: false, is_voter, is_replaced: false, heard_ns }
+        let (was_whole, is_replaced, lacks_runs) = (false, false, 0);
+        Self { matched, caught_up_ns, mark, space, was_whole, is_voter, is_replaced, lacks_runs, heard_ns }
     }
 
     pub(in crate::journal) fn note(&mut self, matched: Index, last: Index, now: Now) {
@@ -86,7 +89,8 @@ impl Caught {
     /// count yet, or never will again.
     pub(in crate::journal) fn is_in_sync(&self, now_ns: u64) -> bool {
         let is_late = now_ns.saturating_sub(self.caught_up_ns) > IN_SYNC.as_nanos() as u64;
-        self.is_voter && !self.is_replaced && self.space != Space::Full && !is_late
+        let counts = self.is_voter && !self.is_replaced && self.lacks_runs == 0;
+        counts && self.space != Space::Full && !is_late
     }
 }
 
@@ -193,7 +197,8 @@ mod tests {
         let replaced = Caught { is_replaced: true, ..caught() };
         let learner = Caught { is_voter: false, ..caught() };
         assert!(caught().is_in_sync(100 * S));
-        assert!([full, replaced, learner].iter().all(|one| !one.is_in_sync(100 * S)));
+        let without_runs = Caught { lacks_runs: 1, ..caught() };
+        assert!([full, replaced, learner, without_runs].iter().all(|one| !one.is_in_sync(100 * S)));
     }
 
     #[test]

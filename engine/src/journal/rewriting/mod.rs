@@ -139,6 +139,18 @@ impl Rewriting {
         is_new
     }
 
+    /// Whether a run whose file is open was found to be bad.
+    pub fn is_bad_run(&self, run: RunId) -> bool {
+        self.bad.contains_key(&run) && self.here.get(&run).is_some_and(Option::is_some)
+    }
+
+    /// Nothing of it is bad any more; gives the file.
+    pub fn mended(&mut self, run: RunId) -> Option<FileId> {
+        self.bad.remove(&run);
+        self.to_tell.retain(|bad| *bad != run);
+        self.here.get(&run)?.as_ref().map(|run| run.file)
+    }
+
     /// Those that nobody was told of yet.
     pub fn take_to_tell(&mut self) -> Vec<(RunId, String)> {
         let told = core::mem::take(&mut self.to_tell);

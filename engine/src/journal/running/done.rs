@@ -43,6 +43,12 @@ impl Journal {
             }
             HealDone::Lent { asked, bytes, result } => self.lent(asked, bytes, *result, fx),
             HealDone::Judged(judged) => self.judged(judged, now, fx),
+            HealDone::RunResumed { wanted, result } => self.run_resumed(wanted, result, now, fx),
+            HealDone::RunPieceWritten { result } => self.run_piece_written(result, now, fx),
+            HealDone::RunChecked { wanted, result } => self.run_checked(wanted, result, now, fx),
+            HealDone::RunLookedAt { wanted, result } => self.run_looked_at(wanted, result, now, fx),
+            HealDone::RunPieceRead { asked, result } => self.run_piece_read(asked, result, now, fx),
+            HealDone::RunPartsSwept(result) => self.run_parts_swept(result, fx),
             HealDone::Mended { checksums, result } => self.mended(checksums, result, now, fx),
         }
     }

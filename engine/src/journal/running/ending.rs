@@ -44,6 +44,7 @@ impl Journal {
             && !self.heal.repair.is_under_way()
             && !self.heal.installing.is_under_way()
             && !self.rewriting.is_under_way()
+            && !self.heal.runs.is_under_way()
             && !is_read
     }
 

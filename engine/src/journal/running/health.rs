@@ -28,6 +28,9 @@ impl Journal {
             ReplicaState::Damaged { ranges }
         } else if self.upkeep.reported_full {
             ReplicaState::Full
+        } else if self.lacks_runs() > 0 {
+            let (_, bytes) = self.runs_left();
+            ReplicaState::LacksRuns { runs: self.lacks_runs(), bytes }
         } else if !self.is_alone() && !self.counts_for_good() {
             ReplicaState::CatchingUp { entries: 0 }
         } else {

@@ -60,6 +60,7 @@ impl Journal {
             holding: Holding::new(now),
         });
         self.counts.elections += 1;
+        self.heal.runs.holders.forget();
         fx.out.push(Output::Event(Event::Leading { journal: self.id, term }));
         fx.partitions_changed = true;
         fx.leaders_changed = true;
@@ -95,6 +96,7 @@ impl Journal {
             let caught = lead.followers.entry(follower.id).or_insert_with(new);
             caught.is_voter = follower.is_voter;
             caught.is_replaced = self.quorum.members.is_replaced(follower.id);
+            caught.lacks_runs = self.heal.runs.holders.lacking_of(follower.id);
             if follower.is_active {
                 caught.heard_ns = now.mono_ns;
             }

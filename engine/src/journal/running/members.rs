@@ -38,7 +38,8 @@ impl Journal {
     /// This replica votes and counts like any other, and no crash undoes that.
     pub fn counts_for_good(&self) -> bool {
         let members = &self.ledger.state.members;
-        members.voters.contains(&self.quorum.replica.id()) && !members.is_joint() && self.keeps_members()
+        let is_voter = members.voters.contains(&self.quorum.replica.id());
+        is_voter && !members.is_joint() && self.keeps_members() && self.lacks_runs() == 0
     }
 
     /// Learns from the metadata which replica each node is to have.
@@ -72,10 +73,11 @@ impl Journal {
         }
     }
 
-    /// Whether a learner has all that a voter must have: every entry up to some moment since then, and with them the
-    /// checkpoint that they stand on.
+    /// Whether a learner has all that a voter must have: every entry up to some moment since then, with them the
+    /// checkpoint that they stand on, and all runs.
     fn is_whole(&self, id: RaftId, since_ns: u64) -> bool {
-        self.quorum.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns))
+        let has_entries = self.quorum.lead.as_ref().is_some_and(|lead| lead.was_whole_since(id, since_ns));
+        has_entries && self.has_all_runs(id)
     }
 
     /// A change of members is committed.

@@ -23,6 +23,7 @@ pub mod produce;
 mod repair;
 mod retention;
 mod rewriting;
+mod run_exchange;
 mod scrub;
 pub mod serve;
 mod space;
@@ -47,6 +48,7 @@ use crate::journal::heal::digest::Digests;
 use crate::journal::heal::install::Installing;
 use crate::journal::heal::lending::Lending;
 use crate::journal::heal::repair::Repair;
+use crate::journal::heal::run_exchange::RunExchange;
 use crate::journal::keep::upkeep::Upkeep;
 use crate::journal::ledger::Ledger;
 use crate::journal::ledger::shown::Authority;
@@ -180,6 +182,7 @@ impl Journal {
         let authority = if is_alone { Authority::Alone } else { Authority::None };
         let ledger = Ledger::new(recovered.state, recovered.heads, authority);
         let quorum = Quorum::new(&start, members);
+        let first = log.segments.first();
         let heal = Healer {
             damage: recovered.damage,
             repair,
@@ -191,6 +194,7 @@ impl Journal {
             lost: recovered.unaccepted,
             unaccepted: recovered.unaccepted,
             proven_loss: None,
+            runs: RunExchange::new(first),
             bad_copies: recovered.report.hard_state_bad_copies + recovered.report.meta_bad_copies,
         };
         Self {

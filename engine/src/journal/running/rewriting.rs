@@ -41,7 +41,7 @@ impl Journal {
         self.rewriting.is_under_way()
     }
 
-    fn rewrote(&self, what: Rewrote) -> Output {
+    pub(super) fn rewrote(&self, what: Rewrote) -> Output {
         Output::Event(Event::Rewriting { journal: self.id, what })
     }
 
@@ -67,7 +67,8 @@ impl Journal {
         true
     }
 
-    /// In this form only where the members are this replica alone; and only a journal of compacted topics.
+    /// Whoever leads makes runs, and only of a journal of compacted topics. In this form only where the members are this
+    /// replica alone: that runs reach others is built, and is not proven by the simulator yet.
     fn may_rewrite(&self, view: &View) -> bool {
         let is_compacted = view.journals.get(&self.id).is_some_and(|journal| journal.life == Life::Compacted);
         let runs = self.ledger.state.fold.runs();

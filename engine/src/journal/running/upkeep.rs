@@ -53,6 +53,7 @@ impl Journal {
         self.offer_start(now, fx);
         self.enter_sealed(fx);
         self.tick_runs(now, fx);
+        self.tick_exchange(now, fx);
         self.look_at_partitions(view, retention_ns, now, fx);
         self.pump(now, fx);
     }
@@ -376,6 +377,7 @@ impl Journal {
         self.end_rewriting(fx);
         let is_busy = self.upkeep.is_busy()
             || self.rewriting.is_under_way()
+            || self.heal.runs.is_under_way()
             || self.log.votes.is_writing()
             || is_preparing;
         if self.phase.lacks_entries() || matches!(self.phase, Phase::Starting | Phase::Installing) {

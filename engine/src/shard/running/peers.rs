@@ -8,6 +8,7 @@ use crate::ids::{Index, JournalId, LaneId, META_JOURNAL, NodeId, Run};
 use crate::journal::effects::Effects;
 use crate::journal::heal::lending::Asked;
 use crate::journal::ledger::asker::Asker;
+use crate::peer::run::RunMessage;
 use crate::peer::{Committed, Heartbeat, PeerMessage, RaftMessage};
 use crate::port::{Output, RequestId};
 use crate::raft::{ELECTION_TICKS, TICK};
@@ -77,8 +78,7 @@ impl Shard {
                     journal.install_message(from, message, now, fx);
                 }
             }
-            // No journal has runs yet.
-            PeerMessage::Run { .. } => {}
+            PeerMessage::Run { journal, message } => self.run_message(from, journal, message, now, fx),
             PeerMessage::Doubt { journal, message } => {
                 if let Some(journal) = self.journals.get_mut(&journal).and_then(Slot::journal_mut) {
                     journal.doubt_message(from, message, now, fx);
@@ -106,6 +106,19 @@ impl Shard {
                 fx.out.push(Output::Peer { to: asked.by, lane, message });
             }
             None => {}
+        }
+    }
+
+    /// Another replica's word on runs. A journal that is not open yet has none to give.
+    fn run_message(&mut self, from: NodeId, id: JournalId, message: RunMessage, now: Now, fx: &mut Effects) {
+        match (self.journals.get_mut(&id), message) {
+            (Some(Slot::Running(journal)), message) => journal.run_message(from, message, now, fx),
+            (Some(slot), RunMessage::Read { name, .. }) => {
+                let (lane, message) = (slot.lane(), RunMessage::Absent { name });
+                let message = PeerMessage::Run { journal: id, message };
+                fx.out.push(Output::Peer { to: from, lane, message });
+            }
+            _ => {}
         }
     }
 
