@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::out::Out;
 use super::reach::Reach;
+use super::scrape::PageAddress;
 use super::side_by_side::{ask_all, first_of, left};
 use super::status_report::{BrokerRow, ClusterReport, Space, page_silent};
 use super::{broker_ids, health, topic_report};
@@ -12,23 +13,30 @@ use crate::observe::may_stop::KnownJournals;
 use crate::process::address::Address;
 use crate::process::certificates::{days_left, now_s};
 use crate::process::refusal::{EXIT_DATA, Refusal};
+use crate::process::secret_file;
 use clap::Subcommand;
 use engine::health::Kind;
 use engine::ids::BrokerIds;
 use kafka_wire::describe_cluster_response::DescribeClusterBroker;
 use kafka_wire::{DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, MetadataResponse};
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// Show nodes, shards, leaders, space and what is wrong, within 5 s; ends with 3 when something is
     Status {
-        /// Where a broker serves its metrics page (its --http-listen): shows its journals and their
-        /// lag, too. May be given once for each node
+        /// Where a broker serves its metrics page (its --http-listen), https:// before it where that is
+        /// within TLS: shows its journals and their lag, too. May be given once for each node
         #[arg(long, value_name = "HOST:PORT")]
         metrics: Vec<String>,
+
+        /// A file whose first line is the token that those pages ask for, readable by its owner alone
+        #[arg(long, value_name = "FILE", requires = "metrics")]
+        metrics_token_file: Option<PathBuf>,
     },
 }
 
@@ -40,18 +48,26 @@ const MARGIN: Duration = Duration::from_millis(200);
 const DOWN_TIME_MAX: Duration = Duration::from_secs(1);
 
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
-    let Verb::Status { metrics } = verb;
+    let Verb::Status { metrics, metrics_token_file } = verb;
     // Whoever is asked for a password may take his time.
-    reach.access()?;
+    let access = reach.access()?;
+    let token = metrics_token_file.as_deref().map(secret_file::first_line).transpose()?;
+    let token = token.map(Zeroizing::new);
+    let pages = metrics
+        .iter()
+        .map(|text| PageAddress::parse(text, access, token.as_deref().map(|token| token.trim())));
+    let pages: Vec<PageAddress> = pages.collect::<Result<_, Refusal>>()?;
     let deadline = Instant::now() + reach.timeout().min(STATUS_TIME_MAX);
-    let report = ask(reach, metrics, deadline)?;
+    let report = ask(reach, (metrics, pages), deadline)?;
     out.show(&report, ClusterReport::text)?;
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DATA) })
 }
 
-fn ask(reach: &Reach, metrics: &[String], deadline: Instant) -> Result<ClusterReport, Refusal> {
-    let pages = metrics.iter().map(|text| Address::parse("--metrics", text));
-    let pages: Vec<Address> = pages.collect::<Result<_, Refusal>>()?;
+fn ask(
+    reach: &Reach,
+    (metrics, pages): (&[String], Vec<PageAddress>),
+    deadline: Instant,
+) -> Result<ClusterReport, Refusal> {
     let until = deadline - MARGIN.min(left(deadline) / 4);
     let access = reach.access()?.clone();
     let ask_first = move |address: Address| First::ask(&access, &address, until);
@@ -208,7 +224,7 @@ fn broker_row(metadata: &MetadataResponse, ids: BrokerIds, broker: &Broker) -> B
 
 enum Question {
     Broker(Broker),
-    Page(Address),
+    Page(PageAddress),
 }
 
 enum Answer {
@@ -224,7 +240,7 @@ impl Question {
                 let until = if broker.is_away { until.min(Instant::now() + DOWN_TIME_MAX) } else { until };
                 Answer::Broker(ask_broker(access, &broker, until))
             }
-            Self::Page(address) => Answer::Page(super::scrape::Page::get(&address, left(until))),
+            Self::Page(address) => Answer::Page(super::scrape::Page::get(&address, access, left(until))),
         }
     }
 }

@@ -1,11 +1,16 @@
 //! A broker's metrics page, read over HTTP: figures that Kafka's protocol has no place for.
 
+use crate::access::how::Access;
 use crate::process::address::Address;
 use crate::process::refusal::Refusal;
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// A page is some kilobytes per journal; what is longer is no metrics page.
 const PAGE_BYTES_MAX: u64 = 64 << 20;
@@ -22,15 +27,20 @@ pub struct Sample {
 }
 
 impl Page {
-    pub fn get(address: &Address, timeout: Duration) -> Result<Self, Refusal> {
+    pub fn get(at: &PageAddress, access: &Access, timeout: Duration) -> Result<Self, Refusal> {
         let wrong = |why: String| {
-            let what = format!("{}:{}: /metrics: {why}", address.host, address.port);
+            let what = format!("{}:{}: /metrics: {why}", at.address.host, at.address.port);
             Refusal::environment(what, "name a broker's --http-listen address with --metrics")
         };
-        let text = fetch(address, timeout).map_err(|error| wrong(error.to_string()))?;
+        let text = fetch(at, access, timeout).map_err(|error| wrong(error.to_string()))?;
         let no_http =
             || wrong("no HTTP answer: is this a Kafka port (--listen) and not --http-listen?".to_owned());
         let (head, body) = text.split_once("\r\n\r\n").ok_or_else(no_http)?;
+        if head.split(' ').nth(1) == Some("401") {
+            return Err(wrong(
+                "it asks for a certificate (--tls-cert) or a token (--metrics-token-file)".to_owned(),
+            ));
+        }
         if head.split(' ').nth(1) != Some("200") {
             return Err(wrong(head.lines().next().unwrap_or_default().to_owned()));
         }
@@ -47,13 +57,61 @@ impl Page {
     }
 }
 
-fn fetch(address: &Address, timeout: Duration) -> io::Result<String> {
+/// Where a page is, and how it is asked for.
+#[derive(Clone, Debug)]
+pub struct PageAddress {
+    pub address: Address,
+    is_tls: bool,
+    token: Option<Zeroizing<String>>,
+}
+
+impl PageAddress {
+    /// `HOST:PORT`, or `https://HOST:PORT` within TLS.
+    pub fn parse(text: &str, access: &Access, token: Option<&str>) -> Result<Self, Refusal> {
+        let (is_tls, place) = match text.strip_prefix("https://") {
+            Some(place) => (true, place.trim_end_matches('/')),
+            None => (false, text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/')),
+        };
+        if is_tls && access.tls.is_none() {
+            let what = format!("--metrics {text} is within TLS, and nobody is trusted");
+            return Err(Refusal::usage(what, "add --tls-ca FILE, with whom to trust"));
+        }
+        if !is_tls && token.is_some() {
+            let what = format!("--metrics {text}: the token would go over the network in the clear");
+            return Err(Refusal::usage(
+                what,
+                format!("write https://{place}, or leave out --metrics-token-file"),
+            ));
+        }
+        let token = token.map(|token| Zeroizing::new(token.to_owned()));
+        Ok(Self { address: Address::parse("--metrics", place)?, is_tls, token })
+    }
+}
+
+fn fetch(at: &PageAddress, access: &Access, timeout: Duration) -> io::Result<String> {
+    let address = &at.address;
     let to =
         (address.host.as_str(), address.port).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
     let mut stream = TcpStream::connect_timeout(&to, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.host)?;
+    match access.tls.as_ref().filter(|_| at.is_tls) {
+        None => exchange(&mut stream, at),
+        Some(config) => {
+            let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
+            let mut session = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+            exchange(&mut rustls::Stream::new(&mut session, &mut stream), at)
+        }
+    }
+}
+
+fn exchange(stream: &mut (impl Read + Write), at: &PageAddress) -> io::Result<String> {
+    let token = at.token.as_ref().map_or_else(Default::default, |token| {
+        Zeroizing::new(format!("Authorization: Bearer {}\r\n", token.as_str()))
+    });
+    let (host, token) = (&at.address.host, token.as_str());
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {host}\r\n{token}Connection: close\r\n\r\n")?;
+    stream.flush()?;
     let mut text = String::new();
     stream.take(PAGE_BYTES_MAX).read_to_string(&mut text)?;
     Ok(text)

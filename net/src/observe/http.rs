@@ -1,13 +1,17 @@
 //! The HTTP thread: health and metrics, away from the shards.
 
+use super::http_access::{self, HttpAccess, HttpClient};
+use super::http_listener::HttpListener;
 use crate::observe::exposition::Form;
 use crate::observe::health_row::{HealthRow, now_ms};
 use crate::observe::status::{Phase, Status};
 use crate::observe::{may_stop, metrics};
 use crate::process::refusal::Refusal;
+use crate::tls::live::LiveTls;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::io;
@@ -15,7 +19,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 /// Opens the listener and starts the thread. Returns the address, for a port that was 0.
-pub fn start(address: SocketAddr, status: Arc<Status>) -> Result<SocketAddr, Refusal> {
+pub fn start(
+    address: SocketAddr,
+    tls: Option<Arc<LiveTls>>,
+    access: HttpAccess,
+    status: Arc<Status>,
+) -> Result<SocketAddr, Refusal> {
     let bind = || -> io::Result<(TcpListener, SocketAddr)> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -29,16 +38,20 @@ pub fn start(address: SocketAddr, status: Arc<Status>) -> Result<SocketAddr, Ref
         )
     };
     let (listener, address) = bind().map_err(failed)?;
-    std::thread::Builder::new().name("http".into()).spawn(move || run(listener, status)).map_err(failed)?;
+    let pages = router(status, access);
+    std::thread::Builder::new()
+        .name("http".into())
+        .spawn(move || run(listener, tls, pages))
+        .map_err(failed)?;
     Ok(address)
 }
 
-fn run(listener: TcpListener, status: Arc<Status>) {
+fn run(listener: TcpListener, tls: Option<Arc<LiveTls>>, pages: Router) {
     let serve = || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, router(status)).await
+            let listener = HttpListener::start(tokio::net::TcpListener::from_std(listener)?, tls)?;
+            axum::serve(listener, pages.into_make_service_with_connect_info::<HttpClient>()).await
         })
     };
     if let Err(error) = serve() {
@@ -46,7 +59,7 @@ fn run(listener: TcpListener, status: Arc<Status>) {
     }
 }
 
-fn router(status: Arc<Status>) -> Router {
+fn router(status: Arc<Status>, access: HttpAccess) -> Router {
     Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
@@ -54,6 +67,7 @@ fn router(status: Arc<Status>) -> Router {
         .route("/maystop", get(can_stop))
         .route("/metrics", get(metrics_page))
         .with_state(status)
+        .layer(from_fn_with_state(access, http_access::admit))
 }
 
 fn health(good: bool, phase: Phase) -> (StatusCode, String) {
@@ -125,7 +139,8 @@ mod tests {
     #[test]
     fn each_phase_has_its_answers() {
         let status = Status::new(1);
-        let address = start("127.0.0.1:0".parse().expect("an address"), status.clone()).expect("started");
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let address = start(address, None, HttpAccess::default(), status.clone()).expect("started");
         assert!(get(address, "/livez").starts_with("HTTP/1.1 200"));
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 503"));
         assert!(get(address, "/startupz").starts_with("HTTP/1.1 503"));

@@ -5,6 +5,8 @@ pub mod exposition;
 pub mod health_row;
 pub mod http;
 pub mod may_stop;
+pub mod http_access;
+pub mod http_listener;
 pub mod metrics;
 pub mod slow_disk;
 pub mod stats;

@@ -8,6 +8,7 @@ use crate::peer::secure::PeerTls;
 use crate::process::access;
 use crate::process::address::Address;
 use crate::process::audit_log::{self, AuditOptions};
+use crate::process::http_config::{HttpConfig, HttpOptions};
 use crate::process::kafka_settings;
 use crate::process::likeness::nearest;
 use crate::process::listeners::{ListenerConfig, Listeners};
@@ -48,7 +49,7 @@ pub struct Machine {
 #[derive(Clone, Debug)]
 pub struct Config {
     pub node: NodeConfig,
-    pub http_listen: SocketAddr,
+    pub http: HttpConfig,
     /// None where there is none.
     pub audit: Option<AuditSettings>,
     pub log_format: LogFormat,
@@ -86,6 +87,12 @@ impl Config {
             bytes: options.audit_log_bytes,
             files: options.audit_log_files,
         };
+        let http = HttpOptions {
+            tls: options.http_tls,
+            token_file: options.http_token_file,
+            open_probes: options.http_open_probes,
+            insecure: options.insecure_http,
+        };
         for one in &listeners.0 {
             ports_fit(one.option(), one.listen.port(), shards)?;
             ports_fit("--advertise", one.advertised.port, shards)?;
@@ -115,7 +122,7 @@ impl Config {
         access::check(&node)?;
         Ok(Config {
             segment_bytes_given: options.segment_bytes,
-            http_listen: http_listen(options.http_listen.as_deref(), &node)?,
+            http: http.check(http_listen(options.http_listen.as_deref(), &node)?, node.tls.is_some())?,
             audit: audit_log::settings(&audit, &node.data_dir)?,
             node,
             log_format: options.log_format.unwrap_or_default(),
@@ -150,7 +157,10 @@ impl Config {
             ("scrub-bytes-per-second", node.scrub_bytes_per_second.to_string()),
             ("rewrite-bytes-per-second", node.rewrite_bytes_per_second.to_string()),
             ("catch-up-rate", node.catch_up_bytes_per_s.to_string()),
-            ("http-listen", text(&self.http_listen)),
+            ("http-listen", text(&self.http.listen)),
+            ("http-tls", text(&if self.http.tls { "on" } else { "off" })),
+            ("http-open-probes", self.http.open_probes.to_string()),
+            ("insecure-http", self.http.insecure.to_string()),
             (
                 "audit-log",
                 text(&self.audit.as_ref().map_or("off".into(), |audit| audit.path.display().to_string())),
@@ -159,6 +169,9 @@ impl Config {
             ("log", text(&self.log_filter)),
         ] {
             described += &format!("{key} = {value}\n");
+        }
+        if let Some(file) = &self.http.token_file {
+            described += &format!("http-token-file = {}\n", text(&file.display()));
         }
         if let Some(TlsConfig { paths, .. }) = &node.tls {
             for (key, path) in
@@ -421,7 +434,7 @@ mod tests {
         );
         assert_eq!((config.node.node, config.node.shards, config.node.cpus), (NodeId(0), 2, vec![0, 2]));
         assert_eq!(config.node.memory_bytes, 1 << 30);
-        assert_eq!(config.http_listen.to_string(), "127.0.0.1:9644");
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:9644");
     }
 
     #[test]
@@ -535,7 +548,7 @@ mod tests {
             ports.extend(
                 shards.flat_map(|shard| [plain.listen.port() + shard, cluster.listen.port() + shard]),
             );
-            ports.push(config.http_listen.port());
+            ports.push(config.http.listen.port());
         }
         let before = ports.len();
         ports.sort_unstable();

@@ -12,6 +12,7 @@ pub mod descriptors;
 pub mod end;
 pub mod entropy;
 pub mod environment;
+pub mod http_config;
 pub mod kafka_settings;
 pub mod likeness;
 pub mod listeners;

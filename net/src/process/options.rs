@@ -122,6 +122,25 @@ pub struct Options {
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub http_listen: Option<String>,
 
+    /// Whether that is within TLS, with the certificates of --tls-folder [default: on beyond loopback]
+    #[arg(long, value_name = "ON|OFF", global = true)]
+    pub http_tls: Option<Switch>,
+
+    /// A file whose first line is the token that HTTP clients without a certificate send as
+    /// `Authorization: Bearer TOKEN`; none but its owner may read it
+    #[arg(long, value_name = "FILE", global = true)]
+    pub http_token_file: Option<PathBuf>,
+
+    /// Answer /livez, /readyz and /startupz to everybody, for probes that have no token
+    #[arg(long, global = true)]
+    #[serde(default)]
+    pub http_open_probes: bool,
+
+    /// Serve health and metrics to everybody, in the clear, beyond loopback, too
+    #[arg(long, global = true)]
+    #[serde(default)]
+    pub insecure_http: bool,
+
     /// Whether what clients ask is judged by the cluster's access rules [default: on where --super-user
     /// is given, else off]
     #[arg(long, value_name = "ON|OFF", global = true)]
@@ -191,7 +210,7 @@ pub enum Switch {
 }
 
 /// The file's keys, `kafka` and `cluster` left out; a test holds them and [`Options`] together.
-pub const FILE_KEYS: [&str; 26] = [
+pub const FILE_KEYS: [&str; 30] = [
     "data-dir",
     "node-id",
     "listen",
@@ -210,6 +229,10 @@ pub const FILE_KEYS: [&str; 26] = [
     "rewrite-bytes-per-second",
     "catch-up-rate",
     "http-listen",
+    "http-tls",
+    "http-token-file",
+    "http-open-probes",
+    "insecure-http",
     "authorizer",
     "super-user",
     "no-local-admin",
@@ -244,6 +267,10 @@ impl Options {
             catch_up_rate: self.catch_up_rate.or(file.catch_up_rate),
             accept_loss: self.accept_loss,
             http_listen: self.http_listen.or(file.http_listen),
+            http_tls: self.http_tls.or(file.http_tls),
+            http_token_file: self.http_token_file.or(file.http_token_file),
+            http_open_probes: self.http_open_probes || file.http_open_probes,
+            insecure_http: self.insecure_http || file.insecure_http,
             authorizer: self.authorizer.or(file.authorizer),
             super_user: if self.super_user.is_empty() { file.super_user } else { self.super_user },
             no_local_admin: self.no_local_admin.or(file.no_local_admin),

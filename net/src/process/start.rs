@@ -31,6 +31,8 @@ pub struct Prepared {
     status: Arc<Status>,
     tls: Option<Arc<LiveTls>>,
     audit: Option<AuditGuard>,
+    /// Beyond this machine everybody may ask for figures.
+    insecure_http: bool,
 }
 
 /// Checks the machine and the folder, and prints what will be.
@@ -39,7 +41,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let cluster = node.cluster.as_ref();
     let clients = node.listeners.0.iter().map(|one| (one.option(), one.listen));
     let peers = cluster.map(|cluster| ("--peer-listen", cluster.listen));
-    environment::check(clients.chain(peers), node.shards, config.http_listen)?;
+    environment::check(clients.chain(peers), node.shards, config.http.listen)?;
+    let access = config.http.access()?;
     let sasl = SaslSetup { tokens: token_file(node)?, plaintext_passwords: node.plaintext_passwords };
     let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
     let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
@@ -48,7 +51,8 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     let tls = node.tls.as_ref().map(TlsConfig::load).transpose()?;
     let audit = config.audit.as_ref().map(|audit| audit_log::start(audit, node.node)).transpose()?;
     let status = Status::new(node.shards);
-    let http = http::start(config.http_listen, status.clone())?;
+    let http_tls = tls.clone().filter(|_| config.http.tls);
+    let http = http::start(config.http.listen, http_tls, access, status.clone())?;
     signals::watch(status.clone(), tls.clone()).map_err(|error| {
         Refusal::environment(
             format!("no thread for signals: {error}"),
@@ -57,8 +61,10 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     })?;
     let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
     // Nobody has to read stdout.
-    let _ = std::io::stdout().write_all(announcement(&node, http, config.audit.as_ref()).as_bytes());
-    Ok(Prepared { config: node, folder, sasl, status, tls, audit })
+    let _ = std::io::stdout()
+        .write_all(announcement(&node, (http, config.http.tls), config.audit.as_ref()).as_bytes());
+    let insecure_http = config.http.is_open_beyond_loopback();
+    Ok(Prepared { config: node, folder, sasl, status, tls, audit, insecure_http })
 }
 
 impl Prepared {
@@ -74,6 +80,9 @@ impl Prepared {
                 "clients beyond this machine are served in plaintext{}",
                 if one.listener.protocol.asks_sasl() { "" } else { ", without authentication" }
             );
+        }
+        if self.insecure_http {
+            tracing::warn!("health and metrics are served to everybody, in the clear (--insecure-http)");
         }
         if let Some(tokens) = &self.sasl.tokens
             && let Err(error) = tokens.watch()
@@ -127,7 +136,11 @@ fn of_shard(first: &Address, shard: u16) -> Address {
     Address { host: first.host.clone(), port: first.port + shard }
 }
 
-fn announcement(node: &NodeConfig, http: SocketAddr, audit: Option<&AuditSettings>) -> String {
+fn announcement(
+    node: &NodeConfig,
+    (http, is_tls): (SocketAddr, bool),
+    audit: Option<&AuditSettings>,
+) -> String {
     let mut text = format!("duramen {} node {}\n", env!("CARGO_PKG_VERSION"), node.node);
     for shard in 0..node.shards {
         let plain = node.listeners.plain();
@@ -159,6 +172,7 @@ fn announcement(node: &NodeConfig, http: SocketAddr, audit: Option<&AuditSetting
     }
     text += "  sync:    fdatasync before every acknowledgement (acks=all and acks=1)\n";
     text += &format!("  memory:  {} MiB for {} shard(s)\n", node.memory_bytes >> 20, node.shards);
-    text += &format!("  http:    http://{http}/metrics /livez /readyz /startupz\n");
+    let scheme = if is_tls { "https" } else { "http" };
+    text += &format!("  http:    {scheme}://{http}/metrics /livez /readyz /startupz\n");
     text
 }

@@ -33,6 +33,8 @@ struct LiveState {
 /// What one look at the files gave.
 pub struct Loaded {
     pub clients: Arc<ServerConfig>,
+    /// For the HTTP port: who shows a certificate is known by it, others may have a token.
+    pub http: Arc<ServerConfig>,
     peers: Option<PeerConfigs>,
     /// How many there were, this one included.
     pub number: u64,
@@ -103,6 +105,7 @@ impl LiveTls {
 impl Loaded {
     fn of(material: TlsMaterial, asked: TlsAsked, number: u64) -> Result<Self, String> {
         let clients = material.for_clients(asked.clients).map_err(|error| error.to_string())?;
+        let http = material.for_clients(ClientCertificates::Requested).map_err(|error| error.to_string())?;
         let peers = asked.node.map(|node| {
             let peers = material.for_peers()?;
             if peers.own.node == node {
@@ -110,7 +113,13 @@ impl Loaded {
             }
             Err(format!("it is the certificate of node {}, this is node {node}", peers.own.node))
         });
-        Ok(Self { clients: Arc::new(clients), peers: peers.transpose()?, number, material })
+        Ok(Self {
+            clients: Arc::new(clients),
+            http: Arc::new(http),
+            peers: peers.transpose()?,
+            number,
+            material,
+        })
     }
 
     /// How other nodes are spoken to.
