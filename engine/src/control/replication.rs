@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(applied(&mut state, 9, unknown), Err(CommandError::UnknownTopic));
         assert_eq!(state, before);
         let mut compacted = formed_with(3, Life::Compacted);
+        alter(&mut compacted, 1).expect("it is so");
         let before = compacted.clone();
         assert!(alter(&mut compacted, 3).is_err());
         assert_eq!(compacted, before);

@@ -4,9 +4,9 @@
 pub mod exposition;
 pub mod health_row;
 pub mod http;
-pub mod may_stop;
 pub mod http_access;
 pub mod http_listener;
+pub mod may_stop;
 pub mod metrics;
 pub mod slow_disk;
 pub mod stats;
