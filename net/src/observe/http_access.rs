@@ -16,6 +16,7 @@ pub struct HttpToken(Arc<Zeroizing<String>>);
 
 impl HttpToken {
     pub fn new(text: String) -> Self {
+        assert!(!text.is_empty(), "an empty token is everybody's");
         Self(Arc::new(Zeroizing::new(text)))
     }
 

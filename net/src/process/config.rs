@@ -1,12 +1,12 @@
 //! From options to a configuration that holds together: defaults, the file, what excludes what.
 //! Asks the machine only for its cores and memory; whether it can do the rest is `environment`'s.
 
-use super::node_config::NodeConfig;
+use super::http_config::http_listen;
+use super::node_config::{NodeConfig, PEER_LISTEN, share_a_host};
 use crate::audit::AuditSettings;
 use crate::peer::config::{CLUSTER_KEYS, ClusterConfig, node_id};
 use crate::peer::secure::PeerTls;
 use crate::process::access;
-use crate::process::address::Address;
 use crate::process::audit_log::{self, AuditOptions};
 use crate::process::http_config::{HttpConfig, HttpOptions};
 use crate::process::kafka_settings;
@@ -346,41 +346,12 @@ fn ports_fit(option: &str, first: u16, shards: u16) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn http_listen(asked: Option<&str>, node: &NodeConfig) -> Result<SocketAddr, Refusal> {
-    let socket =
-        Address::parse("--http-listen", asked.unwrap_or("127.0.0.1:9644"))?.resolve("--http-listen")?;
-    for (option, listen) in listens(node) {
-        let first = listen.port();
-        let within = (first..=first + (node.shards - 1)).contains(&socket.port());
-        if within && share_a_host(socket, listen) {
-            let what = if option == PEER_LISTEN { "peer port" } else { "port" };
-            let shard = socket.port() - first;
-            let why = format!("--http-listen {socket} is also the {what} of shard {shard} ({option})");
-            return Err(Refusal::usage(why, "use another port for one of them"));
-        }
-    }
-    Ok(socket)
-}
-
-fn share_a_host(one: SocketAddr, other: SocketAddr) -> bool {
-    one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
-}
-
-const PEER_LISTEN: &str = "--peer-listen";
-
-/// Where shard 0 listens, with the option that says so.
-fn listens(node: &NodeConfig) -> Vec<(&'static str, SocketAddr)> {
-    let clients = node.listeners.0.iter().map(|one| (one.option(), one.listen));
-    let peers = node.cluster.as_ref().map(|cluster| (PEER_LISTEN, cluster.listen));
-    clients.chain(peers).collect()
-}
-
 /// The ports for other nodes fit, and no two listeners have a port in common.
 fn ports_are_apart(node: &NodeConfig) -> Result<(), Refusal> {
     if let Some(cluster) = &node.cluster {
         ports_fit(PEER_LISTEN, cluster.listen.port(), node.shards)?;
     }
-    let listens = listens(node);
+    let listens = node.listens();
     for (at, (option, one)) in listens.iter().enumerate() {
         let overlaps = |other: &SocketAddr| {
             share_a_host(*one, *other) && one.port().abs_diff(other.port()) < node.shards

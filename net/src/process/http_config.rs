@@ -1,5 +1,7 @@
 //! The HTTP port as the options have it: beyond this machine within TLS, and for who shows a certificate or has the token.
 
+use super::address::Address;
+use super::node_config::{NodeConfig, PEER_LISTEN, share_a_host};
 use super::options::Switch;
 use super::refusal::Refusal;
 use super::secret_file;
@@ -46,6 +48,7 @@ impl HttpOptions {
                           read health and metrics";
             return Err(Refusal::usage(what, remedy));
         }
+        assert!(!is_beyond || tls || insecure, "in the clear beyond this machine only where that was said");
         Ok(HttpConfig { listen, tls, token_file, open_probes, insecure })
     }
 }
@@ -67,6 +70,23 @@ impl HttpConfig {
     pub fn is_open_beyond_loopback(&self) -> bool {
         self.insecure && !self.listen.ip().is_loopback()
     }
+}
+
+/// Where the port is, apart from those of the listeners.
+pub(super) fn http_listen(asked: Option<&str>, node: &NodeConfig) -> Result<SocketAddr, Refusal> {
+    let socket =
+        Address::parse("--http-listen", asked.unwrap_or("127.0.0.1:9644"))?.resolve("--http-listen")?;
+    for (option, listen) in node.listens() {
+        let first = listen.port();
+        let within = (first..=first + (node.shards - 1)).contains(&socket.port());
+        if within && share_a_host(socket, listen) {
+            let what = if option == PEER_LISTEN { "peer port" } else { "port" };
+            let shard = socket.port() - first;
+            let why = format!("--http-listen {socket} is also the {what} of shard {shard} ({option})");
+            return Err(Refusal::usage(why, "use another port for one of them"));
+        }
+    }
+    Ok(socket)
 }
 
 #[cfg(test)]

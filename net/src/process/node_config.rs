@@ -5,6 +5,7 @@ use crate::process::listeners::Listeners;
 use crate::process::tls_config::TlsConfig;
 use engine::ids::{BrokerIds, JournalId, NodeId};
 use engine::shard::Advertised;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A configuration that was checked: the folder is there and locked, ports were free, names and
@@ -40,4 +41,19 @@ pub struct NodeConfig {
     pub accept_loss: Vec<JournalId>,
     /// The other nodes; `None` for a cluster of its own.
     pub cluster: Option<ClusterConfig>,
+}
+
+pub(super) const PEER_LISTEN: &str = "--peer-listen";
+
+impl NodeConfig {
+    /// Where shard 0 listens, with the option that says so.
+    pub(super) fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        let clients = self.listeners.0.iter().map(|one| (one.option(), one.listen));
+        let peers = self.cluster.as_ref().map(|cluster| (PEER_LISTEN, cluster.listen));
+        clients.chain(peers).collect()
+    }
+}
+
+pub(super) fn share_a_host(one: SocketAddr, other: SocketAddr) -> bool {
+    one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified()
 }

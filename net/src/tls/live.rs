@@ -104,6 +104,7 @@ impl LiveTls {
 
 impl Loaded {
     fn of(material: TlsMaterial, asked: TlsAsked, number: u64) -> Result<Self, String> {
+        assert!(number > 0, "it counts itself");
         let clients = material.for_clients(asked.clients).map_err(|error| error.to_string())?;
         let http = material.for_clients(ClientCertificates::Requested).map_err(|error| error.to_string())?;
         let peers = asked.node.map(|node| {
