@@ -174,7 +174,7 @@ fn a_node_that_stops_or_is_killed_is_told_soon_and_once_and_without_two_there_is
         log.contains(&format!("127.0.0.1:{}", cluster.nodes[2].ports.peer())),
         "the address is named: {log}"
     );
-    let created = "client=\"duramen-admin\" from=\"127.0.0.1\"";
+    let created = "client=\"duramen-admin\" principal=\"User:ANONYMOUS\" from=127.0.0.1";
     assert!(log.lines().any(|line| line.contains("create topic \"t\"") && line.contains(created)), "{log}");
     cluster.stop();
     cluster.assert_identical();
