@@ -171,8 +171,8 @@ const MUST_HAPPEN_IN_CLUSTERS: &[&str] = &[
 ];
 
 /// Runs with transactional loops, of a lone node and of three.
-const TRANSACTING: u64 = 16;
-const TRANSACTING_OF_THREE: u64 = 8;
+const TRANSACTING: u64 = 96;
+const TRANSACTING_OF_THREE: u64 = 32;
 const MUST_HAPPEN_TO_TRANSACTIONS: &[&str] = &[
     "transactions: Commit answered",
     "transactions: Abort answered",

@@ -1,10 +1,7 @@
-//! Turning security on as the commands say it: an authority, a node's certificate, and the options that are printed;
-//! and certificates of seconds that are renewed under load.
+//! Turning security on as the commands say it: an authority, a node's certificate, and the options that are printed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-use tests::process::verify::Verify;
 use tests::process::{Broker, BrokerOptions, binary};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
@@ -73,50 +70,4 @@ fn two_commands_turn_it_on() {
     let (own, key) = (format!("{ca}/user-admin/user.pem"), format!("{ca}/user-admin/user.key"));
     let reach = ["--brokers", &brokers, "--tls-ca", &trust, "--tls-cert", &own, "--tls-key", &key];
     assert!(done(&[&["topic", "list"][..], &reach].concat()).contains("orders"));
-}
-
-#[test]
-fn certificates_of_seconds_are_renewed_under_load_and_no_connection_ends() {
-    const LIFE_SECONDS: u64 = 20;
-    let mut broker = Broker::prepare(BrokerOptions { shards: 1, ..BrokerOptions::default() });
-    let port = broker.ports.kafka() + 2;
-    let ca = broker.folder().join("ca").display().to_string();
-    done(&["ca", "init", &ca]);
-    let renew = || {
-        let life = format!("{LIFE_SECONDS}s");
-        done(&["ca", "node", "1", "--ca", &ca, "--host", "localhost", "--valid-for", &life]);
-    };
-    renew();
-    let folder = format!("{ca}/node-1");
-    let listener = format!("SSL=SSL://localhost:{port}");
-    let options = ["--node-id", "1", "--tls-folder", &folder, "--listener", &listener];
-    broker.options.arguments = options.map(str::to_owned).to_vec();
-    broker.run();
-    let figure = |name: &str| {
-        let metrics = broker.metrics();
-        let line = metrics.lines().find(|line| line.starts_with(name)).expect("the figure");
-        line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number") as u64
-    };
-    let (accepted, ends) =
-        ("duramen_connections_accepted_total", "duramen_tls_certificate_end_timestamp_seconds");
-    let trust = format!("{ca}/ca.pem");
-    let verify = Verify::start(
-        &format!("localhost:{port}"),
-        broker.folder(),
-        &["--rate", "200", "--seconds", "600", "--tls-ca", &trust],
-    );
-    verify.wait_for_acks(500);
-    let (first, connections, begin) = (figure(ends), figure(accepted), Instant::now());
-    // Three lifetimes: who began with the first certificate outlives the third.
-    while begin.elapsed() < Duration::from_secs(3 * LIFE_SECONDS) {
-        renew();
-        broker.signal("HUP");
-        verify.wait_for_acks(1_000);
-    }
-    assert!(figure(ends) >= first + 2 * LIFE_SECONDS, "new certificates were taken");
-    assert_eq!(figure(accepted), connections, "no connection ended and came again");
-    verify.enough();
-    let (code, said) = verify.end();
-    assert_eq!(code, 0, "{said}");
-    assert!(!broker.log().contains("has expired"), "{}", broker.log());
 }
