@@ -53,6 +53,20 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
+/// What a case of others' programs ends with when it cannot run here.
+const SKIPPED: i32 = 77;
+
+/// Runs a case to its end, which says what it lacks where it cannot run; gives what it said.
+pub fn run_case(test: &str, command: &mut Command) -> Option<String> {
+    let output = command.output().expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.code() {
+        Some(0) => Some(said),
+        Some(SKIPPED) => skip(test, said.trim()),
+        _ => panic!("{test}: {}:\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
 /// Runs a script of `tests/clients` against a broker; its arguments are the bootstrap servers and
 /// a topic of its own.
 pub fn run_script(test: &str, script: &str, bootstrap: &str) {
