@@ -87,11 +87,11 @@ fn of_clients() -> Vec<Target> {
         }),
         target("client: produce", 4, produce_requests(), |bytes| {
             let Some((version, body)) = bytes.split_first() else { return };
-            _ = ProduceRequest::decode(body, i16::from(version % 13));
+            _ = ProduceRequest::decode(body, i16::from(version % 14));
         }),
         target("client: fetch", 8, fetch_requests(), |bytes| {
             let Some((version, body)) = bytes.split_first() else { return };
-            _ = FetchRequest::decode(body, i16::from(version % 17));
+            _ = FetchRequest::decode(body, i16::from(version % 19));
         }),
         unpacks(target("client: batch", 4, batches(), |bytes| {
             let limits = EnvelopeLimits {
@@ -378,7 +378,7 @@ fn with_version(version: i16, body: &BytesMut) -> Vec<u8> {
 
 fn produce_requests() -> Vec<Vec<u8>> {
     let request = requests::produce("topic", -1, requests::batch(&[b"one", b"two"]));
-    let versions = [3, 7, 8, PRODUCE_VERSION, 11];
+    let versions = [3, 7, 8, PRODUCE_VERSION, 11, 13];
     let encoded = |version: i16| {
         let mut body = BytesMut::new();
         encode(&mut body, &request, version).expect("it is a whole request");
@@ -394,7 +394,7 @@ fn fetch_requests() -> Vec<Vec<u8>> {
         encode(&mut body, &request, version).expect("it is a whole request");
         with_version(version, &body)
     };
-    [4, 7, 11, FETCH_VERSION].into_iter().map(encoded).collect()
+    [4, 7, 11, FETCH_VERSION, 18].into_iter().map(encoded).collect()
 }
 
 fn batches() -> Vec<Vec<u8>> {

@@ -4,8 +4,9 @@ use super::client::{self, ClientHead, FetchAsk, FetchBounds, ProduceEncoder};
 use super::versions;
 use crate::kafka::codec::header::{self, Opened};
 use crate::kafka::codec::wire::{self, BytesMut, StrBytes};
-use crate::kafka::hot::fetch_codec::{self, AnsweredPartition, FetchAnswerHead, FetchRequest, WireTopic};
+use crate::kafka::hot::fetch_codec::{self, AnsweredPartition, FetchAnswerHead, FetchRequest};
 use crate::kafka::hot::produce_codec::{self, ProduceRequest, ProducedPartition};
+use crate::kafka::hot::wire_topic::{AnsweredTopic, WireTopic};
 use engine::disk::BufferPool;
 use engine::entry::Slice;
 use engine::ids::{Offset, ProducerId, TopicId};
@@ -20,9 +21,13 @@ fn produce_body(version: i16) -> Vec<u8> {
     let mut request = kafka_wire::ProduceRequest::default();
     request.transactional_id = None;
     (request.acks, request.timeout_ms) = (-1, 1500);
-    for topic in ["a", "topic"] {
+    for (topic, id) in [("a", 7), ("topic", 8)] {
         let mut data = produce_request::TopicProduceData::default();
-        data.name = StrBytes::from(topic);
+        if version >= 13 {
+            data.topic_id = wire::uuid(TopicId(id));
+        } else {
+            data.name = StrBytes::from(topic);
+        }
         for index in 0..2 {
             let mut partition = produce_request::PartitionProduceData::default();
             partition.index = index;
@@ -65,6 +70,13 @@ fn fetch_body(version: i16) -> Vec<u8> {
     if version >= 12 {
         partition.last_fetched_epoch = 4;
     }
+    // What only followers tell is passed over.
+    if version >= 17 {
+        partition.replica_directory_id = wire::uuid(TopicId(5));
+    }
+    if version >= 18 {
+        partition.high_watermark = 3;
+    }
     topic.partitions = vec![partition];
     request.topics = vec![topic];
     let mut body = BytesMut::new();
@@ -74,11 +86,15 @@ fn fetch_body(version: i16) -> Vec<u8> {
 
 #[test]
 fn produce_is_decoded_as_the_schema_encodes_it() {
-    for version in 3..=11 {
+    for version in 3..=13 {
         let body = produce_body(version);
         let request = ProduceRequest::decode(&body, version).expect("decodes");
         assert_eq!((request.acks, request.timeout_ms, request.transactional_id), (-1, 1500, None));
-        assert_eq!(request.topics.to_vec(), [("a", 2), ("topic", 2)]);
+        let topics = match version >= 13 {
+            true => [WireTopic::Id(TopicId(7)), WireTopic::Id(TopicId(8))],
+            false => [WireTopic::Name("a"), WireTopic::Name("topic")],
+        };
+        assert_eq!(request.topics.to_vec(), topics.map(|topic| (topic, 2)));
         assert_eq!(request.partitions.len(), 4);
         let last = request.partitions[3];
         assert_eq!((last.number, last.records), (1, Some(&b"records"[..])));
@@ -89,7 +105,7 @@ fn produce_is_decoded_as_the_schema_encodes_it() {
 
 #[test]
 fn fetch_is_decoded_as_the_schema_encodes_it() {
-    for version in 4..=16 {
+    for version in 4..=18 {
         let body = fetch_body(version);
         let request = FetchRequest::decode(&body, version).expect("decodes");
         assert!(request.read_committed);
@@ -106,6 +122,10 @@ fn fetch_is_decoded_as_the_schema_encodes_it() {
         assert_eq!(session, if version >= 7 { (9, 3) } else { (0, -1) });
         assert_eq!(request.forgotten, if version >= 7 { vec![(gone, 4)] } else { vec![] });
     }
+}
+
+fn named(topic: &str) -> AnsweredTopic {
+    AnsweredTopic::Name(Arc::from(topic))
 }
 
 fn answered(number: i32, records: &[u32]) -> AnsweredPartition {
@@ -128,7 +148,7 @@ fn answered(number: i32, records: &[u32]) -> AnsweredPartition {
 
 #[test]
 fn fetch_answers_are_read_by_the_schema() {
-    for (version, read_committed) in (4..=16).flat_map(|version| [(version, false), (version, true)]) {
+    for (version, read_committed) in (4..=18).flat_map(|version| [(version, false), (version, true)]) {
         let head =
             FetchAnswerHead { version, correlation: 77, session_id: 4, read_committed, ..Default::default() };
         let mut other = answered(1, &[]);
@@ -172,7 +192,7 @@ fn the_client_and_the_broker_understand_each_other() {
     let Ok(Opened::Request { header, body }) = header::open(&frame[4..], &apis) else { panic!("no request") };
     assert_eq!((header.correlation, header.client_id), (77, Some("test")));
     let request = ProduceRequest::decode(body, header.version).expect("decodes");
-    assert_eq!(request.topics[..], [("t", 2), ("u", 1)]);
+    assert_eq!(request.topics[..], [(WireTopic::Name("t"), 2), (WireTopic::Name("u"), 1)]);
     let records: Vec<_> = request.partitions.iter().map(|partition| partition.records).collect();
     assert_eq!(records, [Some(&b"abc"[..]), Some(b"de"), Some(b"f")]);
 
@@ -188,7 +208,7 @@ fn the_client_and_the_broker_understand_each_other() {
         message: Some("no".into()),
         leader: None,
     };
-    produce_codec::encode_response(&mut answer, header.version, &[(Arc::from("t"), 1)], &[part], 0);
+    produce_codec::encode_response(&mut answer, header.version, &[(named("t"), 1)], &[part], 0);
     let mut parts = Vec::new();
     assert_eq!(client::read_produced(&answer[4..], |part| parts.push(part)), Ok(77));
     assert_eq!((parts[0].topic, parts[0].error_code, parts[0].message), ("t", 6, Some("no")));
@@ -212,10 +232,10 @@ fn the_client_and_the_broker_understand_each_other() {
 fn decode_all(bytes: &[u8]) {
     let apis = versions::apis();
     let _ = header::open(bytes, &apis);
-    for version in 0..=11 {
+    for version in 0..=13 {
         let _ = ProduceRequest::decode(bytes, version);
     }
-    for version in 4..=16 {
+    for version in 4..=18 {
         let _ = FetchRequest::decode(bytes, version);
     }
     let _ = client::read_produced(bytes, |_| ());
@@ -225,7 +245,7 @@ fn decode_all(bytes: &[u8]) {
 proptest! {
     #[test]
     fn no_decoder_panics_on_a_real_frame_that_was_changed(
-        version in 3i16..=11,
+        version in 3i16..=13,
         fetch in any::<bool>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in any::<prop::sample::Index>(),

@@ -9,6 +9,7 @@ use crate::kafka::codec::wire::{
     self, Bytes, BytesMut, KafkaMessage, KafkaRequest, RequestResponsePair, WireError,
 };
 use core::ops::RangeInclusive;
+use engine::control::View;
 
 /// One API. Handlers run one after the other on a connection; produce and fetch have their own
 /// way (`produce`, `fetch`).
@@ -21,6 +22,9 @@ pub(crate) trait Handler {
     fn named(_request: &Self::Request) -> usize {
         0
     }
+
+    /// Fills in the names of topics that are named by id: rights go by names.
+    fn resolve(_request: &mut Self::Request, _view: &View, _version: i16) {}
 
     /// Drops what is named again, where Kafka answers it once.
     fn merge(_request: &mut Self::Request) {}
@@ -82,6 +86,7 @@ where
     H: Handler,
     <H::Request as RequestResponsePair>::Response: 'static,
 {
+    H::resolve(&mut request, &context.view(), asked.version);
     let judge = Judge::of(context, asked, name_of::<H>());
     let admission = judge.map_or(Admission::Whole, |judge| request.admit(&judge, asked.version));
     let after = match admission {

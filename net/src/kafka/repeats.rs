@@ -1,7 +1,6 @@
 //! What a request names more than once, where Kafka merges it: asked and answered once. A request
 //! that repeats one dear thing a hundred thousand times costs what naming it once does.
 
-use crate::kafka::codec::wire::StrBytes;
 use std::collections::BTreeSet;
 
 /// Keeps the first of those with one key.
@@ -19,10 +18,10 @@ pub fn keep_last<T, K: Ord>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
 }
 
 /// Keeps each partition once, of a list of topics with lists of partitions. `parts` gives a topic's
-/// name and partitions, `number` a partition's. Topics of which nothing is left go, too.
-pub fn keep_first_partitions<T, P>(
+/// name (or id) and partitions, `number` a partition's. Topics of which nothing is left go, too.
+pub fn keep_first_partitions<T, P, K: Ord + Clone>(
     topics: &mut Vec<T>,
-    parts: impl Fn(&mut T) -> (StrBytes, &mut Vec<P>),
+    parts: impl Fn(&mut T) -> (K, &mut Vec<P>),
     number: impl Fn(&P) -> i32,
 ) {
     let mut seen = BTreeSet::new();
@@ -37,6 +36,7 @@ pub fn keep_first_partitions<T, P>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::codec::wire::StrBytes;
 
     #[test]
     fn each_is_kept_once() {

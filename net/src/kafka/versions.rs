@@ -56,8 +56,8 @@ use crate::kafka::codec::wire::{Bytes, BytesMut, WireError};
 /// The APIs with a codec of their own. Produce is advertised from 0 and answered from 3: below
 /// that it is UNSUPPORTED_VERSION, but without these librdkafka 2.0 stops compressing.
 const HOT: [Api; 5] = [
-    Api { key: PRODUCE, min: 0, max: 12, flexible_from: 9 },
-    Api { key: FETCH, min: 4, max: 16, flexible_from: 12 },
+    Api { key: PRODUCE, min: 0, max: 13, flexible_from: 9 },
+    Api { key: FETCH, min: 4, max: 18, flexible_from: 12 },
     Api { key: API_VERSIONS, min: 0, max: 4, flexible_from: 3 },
     // A connection's own: who its client is (see `client::login`).
     Api { key: SASL_HANDSHAKE, min: 0, max: 1, flexible_from: 2 },

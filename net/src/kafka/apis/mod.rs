@@ -53,5 +53,6 @@ pub mod partition_questions;
 pub mod quota_entity;
 pub mod reassignments;
 pub mod sync_group;
+pub mod topics_by_id;
 pub mod txn_offset_commit;
 pub mod write_txn_markers;

@@ -1,6 +1,7 @@
 //! OffsetFetch: committed offsets, of several groups from v8 on (KIP-709). What is not committed
 //! is offset −1 and no error.
 
+use super::topics_by_id;
 use crate::kafka::codec::wire::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
@@ -12,9 +13,10 @@ use crate::kafka::errors::{code, group_code};
 use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
+use engine::control::View;
 use engine::groups::request::{FetchOffsets, FetchedOffset};
 use engine::groups::{Answer, GroupError, Request};
-use kafka_wire::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_wire::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_wire::{OffsetFetchRequest, OffsetFetchResponse};
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ type Fetched = Result<Vec<FetchedOffset>, GroupError>;
 
 impl Handler for OffsetFetch {
     type Request = OffsetFetchRequest;
-    const VERSIONS: RangeInclusive<i16> = 1..=9;
+    const VERSIONS: RangeInclusive<i16> = 1..=10;
 
     fn named(request: &Self::Request) -> usize {
         let of_group = |group: &OffsetFetchRequestGroup| -> usize {
@@ -37,6 +39,14 @@ impl Handler for OffsetFetch {
         };
         let of_one = request.topics.iter().flatten().map(|topic| 1 + topic.partition_indexes.len());
         of_one.sum::<usize>() + request.groups.iter().map(|group| 1 + of_group(group)).sum::<usize>()
+    }
+
+    fn resolve(request: &mut Self::Request, view: &View, version: i16) {
+        if version >= topics_by_id::OFFSETS_FROM {
+            for topic in request.groups.iter_mut().flat_map(|group| group.topics.iter_mut().flatten()) {
+                topics_by_id::fill_in(view, &mut topic.name, topic.topic_id);
+            }
+        }
     }
 
     fn merge(request: &mut Self::Request) {
@@ -51,7 +61,7 @@ impl Handler for OffsetFetch {
         for topics in request.groups.iter_mut().filter_map(|group| group.topics.as_mut()) {
             repeats::keep_first_partitions(
                 topics,
-                |one| (one.name.clone(), &mut one.partition_indexes),
+                |one| ((one.name.clone(), one.topic_id.to_bytes()), &mut one.partition_indexes),
                 |number| *number,
             );
         }
@@ -60,7 +70,7 @@ impl Handler for OffsetFetch {
     async fn handle(
         context: &Context,
         &RequestContext { version, .. }: &RequestContext,
-        request: OffsetFetchRequest,
+        mut request: OffsetFetchRequest,
     ) -> OffsetFetchResponse {
         let require_stable = request.require_stable;
         let fetch_of =
@@ -75,7 +85,9 @@ impl Handler for OffsetFetch {
             return one_group(version, wanted, fetched);
         }
         let mut response = OffsetFetchResponse::default();
-        for group in &request.groups {
+        for group in &mut request.groups {
+            let view = context.view();
+            let unknown = take_out_unknown(&view, version, group);
             let topics = group.topics.as_ref();
             let wanted = topics.map(|topics| {
                 partitions(topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())))
@@ -86,9 +98,56 @@ impl Handler for OffsetFetch {
                 ..fetch_of(group.group_id.as_str().to_owned(), wanted)
             };
             let fetched = ask(context, fetch).await;
-            response.groups.push(listed_group(group.group_id.clone(), fetched));
+            let mut listed = listed_group(group.group_id.clone(), fetched);
+            if version >= topics_by_id::OFFSETS_FROM {
+                name_by_id(&view, unknown, &mut listed);
+            }
+            response.groups.push(listed);
         }
         response
+    }
+}
+
+/// Takes out the topics of a group whose ids are not there, or not any more.
+fn take_out_unknown(
+    view: &View,
+    version: i16,
+    group: &mut OffsetFetchRequestGroup,
+) -> Vec<OffsetFetchRequestTopics> {
+    let Some(topics) = group.topics.as_mut().filter(|_| version >= topics_by_id::OFFSETS_FROM) else {
+        return Vec::new();
+    };
+    let is_unknown = |topic: &mut OffsetFetchRequestTopics| {
+        topics_by_id::id_of(view, &topic.name).is_none_or(|id| id != topic.topic_id)
+    };
+    topics.extract_if(.., is_unknown).collect()
+}
+
+/// Gives the topics of a group's answer their ids; the unknown ones stand behind them.
+fn name_by_id(view: &View, unknown: Vec<OffsetFetchRequestTopics>, group: &mut OffsetFetchResponseGroup) {
+    // Where all were asked for, one that is not there any more has no id that could be told.
+    group.topics.retain_mut(|topic| match topics_by_id::id_of(view, &topic.name) {
+        Some(id) => {
+            topic.topic_id = id;
+            true
+        }
+        None => false,
+    });
+    if group.error_code != code::NONE {
+        return;
+    }
+    for topic in unknown {
+        let failed = |number: &i32| {
+            let mut partition = OffsetFetchResponsePartitions::default();
+            (partition.partition_index, partition.error_code) = (*number, code::UNKNOWN_TOPIC_ID);
+            (partition.committed_offset, partition.committed_leader_epoch) = (-1, -1);
+            partition.metadata = Some(StrBytes::default());
+            partition
+        };
+        let mut answered = OffsetFetchResponseTopics::default();
+        answered.topic_id = topic.topic_id;
+        answered.partitions = topic.partition_indexes.iter().map(failed).collect();
+        group.topics.push(answered);
     }
 }
 
@@ -175,7 +234,57 @@ fn listed_group(name: StrBytes, fetched: Fetched) -> OffsetFetchResponseGroup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::admin::fixture::Cluster;
     use super::*;
+    use engine::ids::TopicId;
+
+    #[test]
+    fn topics_of_the_newest_version_have_ids_and_their_answers_too() {
+        let view = Cluster::new(1).with_topic("a", 7, 2).with_topic("b", 8, 1).view();
+        let topic = |id| {
+            let mut topic = OffsetFetchRequestTopics::default();
+            (topic.topic_id, topic.partition_indexes) = (wire::uuid(TopicId(id)), vec![1]);
+            topic
+        };
+        let mut request = OffsetFetchRequest::default();
+        let mut group = OffsetFetchRequestGroup::default();
+        group.topics = Some(vec![topic(7), topic(5), topic(8), topic(6), topic(5)]);
+        request.groups.push(group);
+        OffsetFetch::merge(&mut request);
+        OffsetFetch::resolve(&mut request, &view, 10);
+        let later = Cluster::new(1).with_topic("a", 7, 2).with_topic("b", 9, 1).view();
+        let group = &mut request.groups[0];
+        let unknown = take_out_unknown(&later, 10, group);
+        let ids = |topics: &[OffsetFetchRequestTopics]| {
+            topics.iter().map(|topic| wire::topic_id(topic.topic_id).0).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(group.topics.as_deref().expect("a list")), [7]);
+        assert_eq!(ids(&unknown), [5, 8, 6], "each once, and the name of 8 is another topic's by now");
+        let offset = |topic: &str| FetchedOffset {
+            topic: topic.into(),
+            partition: 1,
+            offset: 7,
+            leader_epoch: 2,
+            metadata: "m".into(),
+            error: None,
+        };
+        let mut listed = listed_group("g".into(), Ok(vec![offset("a"), offset("gone")]));
+        name_by_id(&later, unknown.clone(), &mut listed);
+        let mut response = OffsetFetchResponse::default();
+        response.groups.push(listed);
+        let mut bytes = wire::BytesMut::new();
+        wire::encode(&mut bytes, &response, 10).expect("it fits");
+        let response: OffsetFetchResponse = wire::decode(&bytes, 10).expect("it is read");
+        let told = response.groups[0].topics.iter().map(|topic| {
+            assert!(topic.name.is_empty(), "no answer tells a name");
+            let partition = &topic.partitions[0];
+            (wire::topic_id(topic.topic_id).0, partition.error_code, partition.committed_offset)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(7, 0, 7), (5, 100, -1), (8, 100, -1), (6, 100, -1)]);
+        let mut failed = listed_group("g".into(), Err(GroupError::CoordinatorLoadInProgress));
+        name_by_id(&later, unknown, &mut failed);
+        assert!(failed.topics.is_empty(), "the whole group has an error");
+    }
 
     #[test]
     fn every_version_can_carry_offsets_and_an_error() {

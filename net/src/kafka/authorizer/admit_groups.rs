@@ -2,6 +2,7 @@
 
 use super::admit::{Admission, Admit, take_out};
 use super::judge::Judge;
+use crate::kafka::apis::topics_by_id::is_unknown;
 use crate::kafka::codec::wire::StrBytes;
 use crate::kafka::codec::wire::delete_groups_response::DeletableGroupResult;
 use crate::kafka::codec::wire::describe_groups_response::DescribedGroup;
@@ -137,10 +138,10 @@ impl Admit for FindCoordinatorRequest {
 }
 
 impl Admit for OffsetCommitRequest {
-    fn admit(&mut self, judge: &Judge, _: i16) -> Admission<OffsetCommitResponse> {
+    fn admit(&mut self, judge: &Judge, version: i16) -> Admission<OffsetCommitResponse> {
         let may_group = judge.group(Operation::Read, &self.group_id);
-        let denied =
-            take_out(&mut self.topics, |topic| may_group && judge.topic(Operation::Read, &topic.name));
+        let may_topic = |name: &str| is_unknown(version, name) || judge.topic(Operation::Read, name);
+        let denied = take_out(&mut self.topics, |topic| may_group && may_topic(&topic.name));
         let error_code = if may_group { TOPIC_DENIED } else { DENIED };
         let tell =
             move |response: &mut OffsetCommitResponse,
@@ -199,20 +200,24 @@ impl Admit for OffsetDeleteRequest {
 impl Admit for OffsetFetchRequest {
     fn admit(&mut self, judge: &Judge, version: i16) -> Admission<OffsetFetchResponse> {
         if version >= FETCH_BATCHED_FROM {
-            fetch_of_groups(self, judge)
+            fetch_of_groups(self, judge, version)
         } else {
             fetch_of_one(self, judge, version)
         }
     }
 }
 
-fn fetch_of_groups(request: &mut OffsetFetchRequest, judge: &Judge) -> Admission<OffsetFetchResponse> {
+fn fetch_of_groups(
+    request: &mut OffsetFetchRequest,
+    judge: &Judge,
+    version: i16,
+) -> Admission<OffsetFetchResponse> {
+    let may_topic = |name: &str| is_unknown(version, name) || judge.topic(Operation::Describe, name);
     let denied = take_out(&mut request.groups, |group| judge.group(Operation::Describe, &group.group_id));
     let mut topics_denied = Vec::new();
     for group in &mut request.groups {
         let topics = group.topics.as_mut();
-        let topics =
-            topics.map(|topics| take_out(topics, |topic| judge.topic(Operation::Describe, &topic.name)));
+        let topics = topics.map(|topics| take_out(topics, |topic| may_topic(&topic.name)));
         topics_denied.push((group.group_id.clone(), topics));
     }
     let judge = judge.clone();
@@ -309,6 +314,8 @@ mod tests {
     use super::super::judge::fixture::judge;
     use super::*;
     use crate::kafka::apis::admin::fixture::Cluster;
+    use crate::kafka::codec::wire;
+    use engine::ids::TopicId;
     use kafka_wire::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 
     fn commit() -> OffsetCommitRequest {
@@ -343,6 +350,68 @@ mod tests {
         let mut response = OffsetCommitResponse::default();
         after(&mut response);
         assert_eq!(codes(&response), [("b".to_owned(), 29)]);
+    }
+
+    /// An id that is not there is told to be unknown, one that is there and may not be read to be denied; neither
+    /// answer has a name.
+    #[test]
+    fn topics_by_id_are_judged_by_the_names_they_have() {
+        let group = (Operation::Read, ResourceType::Group, "g");
+        let some = judge(Cluster::new(1), 8, &[(Operation::Read, ResourceType::Topic, "a"), group]);
+        let mut request = commit();
+        for (topic, id) in request.topics.iter_mut().zip([1, 2]) {
+            topic.topic_id = wire::uuid(TopicId(id));
+        }
+        let mut unknown = OffsetCommitRequestTopic::default();
+        unknown.topic_id = wire::uuid(TopicId(3));
+        request.topics.push(unknown);
+        let Admission::Part(after) = request.admit(&some, 10) else { panic!("a right to one topic") };
+        let left: Vec<_> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
+        assert_eq!(left, ["a", ""]);
+        let mut response = OffsetCommitResponse::default();
+        after(&mut response);
+        let mut bytes = wire::BytesMut::new();
+        wire::encode(&mut bytes, &response, 10).expect("it fits");
+        let response: OffsetCommitResponse = wire::decode(&bytes, 10).expect("it is read");
+        let denied = &response.topics[0];
+        assert_eq!((denied.name.as_str(), denied.topic_id), ("", wire::uuid(TopicId(2))));
+        assert_eq!(denied.partitions[0].error_code, TOPIC_DENIED);
+        let by_name = judge(Cluster::new(1), 8, &[group]);
+        let mut nameless = commit();
+        nameless.topics[0].name = StrBytes::default();
+        let Admission::Part(_) = nameless.admit(&by_name, 9) else { panic!("no right") };
+        assert!(nameless.topics.is_empty(), "a name that is empty is a name where there are no ids");
+    }
+
+    #[test]
+    fn offsets_of_topics_by_id_are_judged_by_the_names_they_have() {
+        use kafka_wire::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+        let group = (Operation::Describe, ResourceType::Group, "g");
+        let some = judge(Cluster::new(1), 9, &[(Operation::Describe, ResourceType::Topic, "a"), group]);
+        let topic = |name: &str, id| {
+            let mut topic = OffsetFetchRequestTopics::default();
+            (topic.name, topic.topic_id) = (name.into(), wire::uuid(TopicId(id)));
+            topic.partition_indexes = vec![0];
+            topic
+        };
+        let mut asked = OffsetFetchRequestGroup::default();
+        asked.group_id = "g".into();
+        asked.topics = Some(vec![topic("a", 1), topic("b", 2), topic("", 3)]);
+        let mut request = OffsetFetchRequest::default();
+        request.groups.push(asked);
+        let Admission::Part(after) = request.admit(&some, 10) else { panic!("a right to one topic") };
+        let left = request.groups[0].topics.iter().flatten();
+        assert_eq!(left.map(|topic| topic.name.as_str()).collect::<Vec<_>>(), ["a", ""]);
+        let mut response = OffsetFetchResponse::default();
+        let mut answered = OffsetFetchResponseGroup::default();
+        answered.group_id = "g".into();
+        response.groups.push(answered);
+        after(&mut response);
+        let denied = &response.groups[0].topics[0];
+        assert_eq!(
+            (denied.topic_id, denied.partitions[0].error_code),
+            (wire::uuid(TopicId(2)), TOPIC_DENIED)
+        );
     }
 
     #[test]

@@ -130,7 +130,7 @@ pub fn refusal(kind: ResourceType) -> i16 {
 }
 
 #[cfg(test)]
-pub(super) mod fixture {
+pub(in crate::kafka) mod fixture {
     //! A judge of somebody with these rules.
 
     use super::*;

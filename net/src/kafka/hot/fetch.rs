@@ -1,10 +1,9 @@
 //! Fetch: what is wanted is resolved against metadata and session and handed to the engine, which
 //! answers when there is enough or the time is over.
 
-use super::fetch_codec::{
-    self, AnsweredPartition, FetchAnswerHead, FetchRequest, IDS_FROM, WantedPartition, WireTopic,
-};
+use super::fetch_codec::{self, AnsweredPartition, FetchAnswerHead, FetchRequest, IDS_FROM, WantedPartition};
 use super::sessions::{Followed, Key, SessionError, Told};
+use super::wire_topic::WireTopic;
 use crate::kafka::authorizer::Judge;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::outgoing::Outgoing;

@@ -2,6 +2,7 @@
 //! slices of the very buffers that hold the records.
 
 use super::leader_hint::{LeaderHint, write_endpoints, write_leader_tag};
+use super::wire_topic::WireTopic;
 use crate::kafka::codec::cursor::{Cursor, Parsed, Writer};
 use crate::kafka::codec::outgoing::Outgoing;
 use engine::entry::Slice;
@@ -26,13 +27,6 @@ pub struct FetchRequest<'a> {
     pub session_epoch: i32,
     pub partitions: SmallVec<[WantedPartition<'a>; 8]>,
     pub forgotten: Vec<(WireTopic<'a>, i32)>,
-}
-
-/// A topic as a request names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WireTopic<'a> {
-    Name(&'a str),
-    Id(TopicId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +59,7 @@ impl<'a> FetchRequest<'a> {
             forgotten: Vec::new(),
         };
         for _ in 0..cursor.count_named(2, 0)? {
-            let topic = wire_topic(&mut cursor, version)?;
+            let topic = WireTopic::read(&mut cursor, version >= IDS_FROM)?;
             for _ in 0..cursor.count_named(16, request.partitions.len())? {
                 request.partitions.push(wanted_partition(&mut cursor, version, topic)?);
             }
@@ -73,7 +67,7 @@ impl<'a> FetchRequest<'a> {
         }
         if version >= 7 {
             for _ in 0..cursor.count_named(2, 0)? {
-                let topic = wire_topic(&mut cursor, version)?;
+                let topic = WireTopic::read(&mut cursor, version >= IDS_FROM)?;
                 for _ in 0..cursor.count_named(4, request.forgotten.len())? {
                     request.forgotten.push((topic, cursor.i32()?));
                 }
@@ -89,13 +83,6 @@ impl<'a> FetchRequest<'a> {
     }
 }
 
-fn wire_topic<'a>(cursor: &mut Cursor<'a>, version: i16) -> Parsed<WireTopic<'a>> {
-    if version >= IDS_FROM {
-        return Ok(WireTopic::Id(TopicId(cursor.u128()?)));
-    }
-    Ok(WireTopic::Name(cursor.string()?))
-}
-
 fn wanted_partition<'a>(
     cursor: &mut Cursor<'a>,
     version: i16,
@@ -109,6 +96,7 @@ fn wanted_partition<'a>(
         cursor.i64()?; // A follower's log start.
     }
     let max_bytes = cursor.i32()?;
+    // Behind them stands what followers tell: their directory (17) and high watermark (18).
     cursor.skip_tags()?;
     Ok(WantedPartition { topic, number, leader_epoch, offset, last_fetched_epoch, max_bytes })
 }

@@ -8,3 +8,4 @@ pub mod produce_codec;
 pub mod recompress;
 pub mod record_check;
 pub mod sessions;
+pub mod wire_topic;

@@ -3,6 +3,7 @@
 
 use super::produce_codec::{self, FLEXIBLE_FROM, ProduceRequest, ProducedPartition};
 use super::recompress::{Recompressed, Recompression, ToEngine};
+use super::wire_topic::{AnsweredTopic, WireTopic};
 use crate::kafka::authorizer::Judge;
 use crate::kafka::codec::cursor::Malformed;
 use crate::kafka::codec::header::{self};
@@ -44,7 +45,7 @@ pub struct ProduceWork {
     version: i16,
     correlation: i32,
     /// With the number of partitions of each.
-    topics: Vec<(Arc<str>, usize)>,
+    topics: Vec<(AnsweredTopic, usize)>,
     partitions: Vec<Part>,
     slots: Rc<Slots<ProduceResult>>,
     /// How long nothing more is read: a quota was exceeded.
@@ -88,10 +89,10 @@ pub async fn begin(
     let refused = refused_whole(&request, asked.version);
     let mut partitions = resolve(&view, &request, refused);
     if let Some(judge) = Judge::of(context, asked, "Produce") {
-        deny(&judge, &request, &mut partitions);
+        deny(&judge, &view, &request, &mut partitions);
     }
     let throttle = context.charge_produce(&view, asked, body.len());
-    join_transaction(context, asked.version, &request, &mut partitions).await;
+    join_transaction(context, &view, asked.version, (&request, &mut partitions)).await;
     let deadline_ns = context.shard.now().plus(wait_of(request.timeout_ms));
     if request.acks == 0 {
         hand_all_on(context, silent(), &request, &mut partitions, (deadline_ns, &closed)).await;
@@ -103,19 +104,24 @@ pub async fn begin(
     // The engine answers each batch that it was given; the others are not waited for.
     fill_refused(&slots, &partitions);
     context.shard.forget_if_complete(id, &slots);
-    let topics = request.topics.iter().map(|(name, count)| (topic_name(&view, name), *count)).collect();
+    let topics = request.topics.iter().map(|(topic, count)| (topic.answered(&view), *count)).collect();
     let (version, correlation) = (asked.version, asked.correlation);
     Ok(Begun::Answered(ProduceWork { version, correlation, topics, partitions, slots, throttle }))
 }
 
 /// Batches of a transaction: those that begin it in their partitions need its coordinator's word, which is asked
 /// for all of them at once. Later requests of the connection wait meanwhile.
-async fn join_transaction(context: &Context, version: i16, request: &ProduceRequest<'_>, parts: &mut [Part]) {
+async fn join_transaction(
+    context: &Context,
+    view: &View,
+    version: i16,
+    (request, parts): (&ProduceRequest<'_>, &mut [Part]),
+) {
     let Some(id) = request.transactional_id else { return };
     let is_newest = version >= ADDS_FROM;
     let rules = if is_newest { TransactionVersion::Two } else { TransactionVersion::One };
     let topics = request.topics.iter().flat_map(|(name, count)| std::iter::repeat_n(*name, *count));
-    let mut begins: Vec<(usize, Guard, &str)> = Vec::new();
+    let mut begins: Vec<(usize, Guard, WireTopic<'_>)> = Vec::new();
     let mut producer = None;
     for (at, ((part, wire), topic)) in parts.iter_mut().zip(&request.partitions).zip(topics).enumerate() {
         part.writer = BatchWriter::Transactional { version: rules, guard: None };
@@ -130,7 +136,8 @@ async fn join_transaction(context: &Context, version: i16, request: &ProduceRequ
         }
     }
     let Some((producer, epoch)) = producer else { return };
-    let partitions = begins.iter().map(|(at, _, topic)| (Arc::from(*topic), parts[*at].number)).collect();
+    let name = |topic: &WireTopic<'_>| Arc::clone(&topic.known(view).expect("it was resolved").name);
+    let partitions = begins.iter().map(|(at, _, topic)| (name(topic), parts[*at].number)).collect();
     let transactional_id = Arc::from(id);
     let asked = JoinTransaction { transactional_id, producer, epoch, adds: is_newest, partitions };
     for ((at, guard, _), joined) in begins.into_iter().zip(join(context, asked).await) {
@@ -142,11 +149,13 @@ async fn join_transaction(context: &Context, version: i16, request: &ProduceRequ
 }
 
 /// Refuses what may not be written, whether it is there or not.
-fn deny(judge: &Judge, request: &ProduceRequest<'_>, parts: &mut [Part]) {
+fn deny(judge: &Judge, view: &View, request: &ProduceRequest<'_>, parts: &mut [Part]) {
     let of_id = request.transactional_id.is_none_or(|id| judge.transaction(Operation::Write, id));
     let mut parts = parts.iter_mut();
     for (topic, count) in &request.topics {
-        let refused = match (of_id, judge.topic(Operation::Write, topic)) {
+        // An id that is not there is no secret, and is refused for that.
+        let may = topic.name(view).is_none_or(|name| judge.topic(Operation::Write, name));
+        let refused = match (of_id, may) {
             (false, _) => Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
             (true, false) => Some(code::TOPIC_AUTHORIZATION_FAILED),
             (true, true) => None,
@@ -299,24 +308,24 @@ fn acks_of(acks: i16) -> Option<Acks> {
     }
 }
 
-/// The name as the metadata has it, which needs no memory of its own.
-fn topic_name(view: &View, name: &str) -> Arc<str> {
-    view.topics.get_key_value(name).map_or_else(|| Arc::from(name), |(name, _)| Arc::clone(name))
-}
-
 fn resolve(view: &View, request: &ProduceRequest<'_>, refused: Option<i16>) -> Vec<Part> {
     let mut parts = Vec::with_capacity(request.partitions.len());
     let mut rest = request.partitions.iter();
-    for (name, count) in &request.topics {
-        let topic = view.topics.get(*name);
+    for (named, count) in &request.topics {
+        let topic = named.known(view);
         let settings = topic.map(|topic| topic.settings);
         // What the brokers write there for themselves is nothing for clients to add to.
-        let refused = refused.or(names::is_internal(name).then_some(code::INVALID_TOPIC_EXCEPTION));
+        let is_internal = named.name(view).is_some_and(names::is_internal);
+        let refused = refused.or(is_internal.then_some(code::INVALID_TOPIC_EXCEPTION));
+        let unknown = match named {
+            WireTopic::Id(_) if topic.is_none() => code::UNKNOWN_TOPIC_ID,
+            _ => code::UNKNOWN_TOPIC_OR_PARTITION,
+        };
         for wire in rest.by_ref().take(*count) {
             let number = usize::try_from(wire.number).ok();
             let found = topic.and_then(|topic| topic.partitions.get(number?));
             let refused = refused.or(match (found, wire.records) {
-                (None, _) => Some(code::UNKNOWN_TOPIC_OR_PARTITION),
+                (None, _) => Some(unknown),
                 (_, None | Some([])) => Some(code::INVALID_RECORD),
                 _ => None,
             });
@@ -420,7 +429,13 @@ fn message(refusal: Refusal) -> Option<Cow<'static, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::apis::admin::fixture::Cluster;
+    use crate::kafka::authorizer::judge::fixture::judge;
     use crate::kafka::codec::wire;
+    use crate::kafka::hot::produce_codec::ProducePartition;
+    use engine::control::acls::ResourceType;
+    use engine::groups::OFFSETS_TOPIC;
+    use engine::ids::TopicId;
     use kafka_wire::ProduceResponse;
 
     fn part(number: i32, error_code: i16) -> ProducedPartition {
@@ -438,16 +453,21 @@ mod tests {
 
     #[test]
     fn every_version_of_the_answer_is_read_by_the_schema() {
-        let topics = [(Arc::from("a"), 2), (Arc::from("b"), 1)];
+        let names = [(AnsweredTopic::Name("a".into()), 2), (AnsweredTopic::Name("b".into()), 1)];
+        let ids = [(AnsweredTopic::Id(TopicId(7)), 2), (AnsweredTopic::Id(TopicId(8)), 1)];
         let broker = crate::kafka::broker::Broker { id: 1, host: "h".into(), port: 9, rack: None };
         let hint = crate::kafka::hot::leader_hint::LeaderHint { broker, epoch: 4 };
         let bad_record = ProducedPartition { record_errors: vec![(2, "late".to_owned())], ..part(1, 3) };
         let parts = [part(0, 0), bad_record, ProducedPartition { leader: Some(hint), ..part(7, 6) }];
-        for version in 3..=12 {
+        for version in 3..=13 {
+            let topics = if version >= 13 { &ids } else { &names };
             let mut body = Vec::new();
-            produce_codec::encode_response(&mut body, version, &topics, &parts, 7);
+            produce_codec::encode_response(&mut body, version, topics, &parts, 7);
             let response: ProduceResponse = wire::decode(&body, version).expect("decodes");
             assert_eq!((response.responses.len(), response.throttle_time_ms), (2, 7));
+            let second = &response.responses[1];
+            let named = (second.name.as_str(), wire::topic_id(second.topic_id));
+            assert_eq!(named, if version >= 13 { ("", TopicId(8)) } else { ("b", TopicId(0)) });
             let first = &response.responses[0].partition_responses;
             assert_eq!((first[1].error_code, first[0].base_offset), (3, 5));
             let bad = first[1].record_errors.iter().map(|error| error.batch_index);
@@ -457,6 +477,49 @@ mod tests {
             let last = &response.responses[1].partition_responses[0];
             assert_eq!(last.current_leader.leader_id, if version >= 10 { 1 } else { -1 });
         }
+    }
+
+    fn request<'a>(topics: &[WireTopic<'a>]) -> ProduceRequest<'a> {
+        let partition = |number| ProducePartition { number, records: Some(&b"records"[..]) };
+        ProduceRequest {
+            transactional_id: None,
+            acks: -1,
+            timeout_ms: 0,
+            topics: topics.iter().map(|topic| (*topic, 2)).collect(),
+            partitions: topics.iter().flat_map(|_| [partition(0), partition(9)]).collect(),
+        }
+    }
+
+    #[test]
+    fn topics_by_id_are_found_and_those_that_are_not_there_refused_as_such() {
+        let view = Cluster::new(1).with_topic("a", 7, 2).with_topic(OFFSETS_TOPIC, 8, 1).view();
+        let ids = [7, 6, 0, 8].map(|id| WireTopic::Id(TopicId(id)));
+        let refused = |topics: &[WireTopic<'_>]| {
+            let parts = resolve(&view, &request(topics), None);
+            parts.iter().map(|part| part.refused).collect::<Vec<_>>()
+        };
+        let of_ids = [None, Some(3), Some(100), Some(100), Some(100), Some(100), Some(17), Some(17)];
+        assert_eq!(refused(&ids), of_ids);
+        let of_names = [None, Some(3), Some(3), Some(3)];
+        assert_eq!(refused(&[WireTopic::Name("a"), WireTopic::Name("gone")]), of_names);
+        let parts = resolve(&view, &request(&[WireTopic::Id(TopicId(7)), WireTopic::Name("a")]), None);
+        assert_eq!(parts[0].id, parts[2].id, "the same partition");
+    }
+
+    #[test]
+    fn an_id_is_judged_by_its_topics_name_and_an_unknown_one_is_no_secret() {
+        let cluster = || Cluster::new(1).with_topic("a", 7, 2).with_topic("b", 8, 1);
+        let judge = judge(cluster(), 0, &[(Operation::Write, ResourceType::Topic, "a")]);
+        let view = cluster().view();
+        let request = request(&[7, 8, 6].map(|id| WireTopic::Id(TopicId(id))));
+        let mut parts = resolve(&view, &request, None);
+        deny(&judge, &view, &request, &mut parts);
+        let refused: Vec<_> = parts.iter().map(|part| part.refused).collect();
+        assert_eq!(refused, [None, Some(3), Some(29), Some(29), Some(100), Some(100)]);
+        let of_transaction = ProduceRequest { transactional_id: Some("t"), ..request };
+        let mut parts = resolve(&view, &of_transaction, None);
+        deny(&judge, &view, &of_transaction, &mut parts);
+        assert!(parts.iter().all(|part| part.refused == Some(53)), "nothing of a foreign transaction");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Produce on the wire: the request decoded in place, the response encoded.
 
 use super::leader_hint::{LeaderHint, write_endpoints, write_leader_tag};
+use super::wire_topic::{AnsweredTopic, WireTopic};
 use crate::kafka::codec::cursor::{Cursor, Parsed, Writer};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 pub const FLEXIBLE_FROM: i16 = 9;
+/// From here on topics have ids in place of names.
+const IDS_FROM: i16 = 13;
 
 /// A produce request; the records lie in the frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct ProduceRequest<'a> {
     pub acks: i16,
     pub timeout_ms: i32,
     /// Each with the number of its partitions, which follow each other in `partitions`.
-    pub topics: SmallVec<[(&'a str, usize); 4]>,
+    pub topics: SmallVec<[(WireTopic<'a>, usize); 4]>,
     pub partitions: SmallVec<[ProducePartition<'a>; 8]>,
 }
 
@@ -32,7 +34,7 @@ impl<'a> ProduceRequest<'a> {
         let (acks, timeout_ms) = (cursor.i16()?, cursor.i32()?);
         let (mut topics, mut partitions) = (SmallVec::new(), SmallVec::new());
         for _ in 0..cursor.count_named(2, 0)? {
-            let name = cursor.string()?;
+            let topic = WireTopic::read(&mut cursor, version >= IDS_FROM)?;
             let count = cursor.count_named(5, partitions.len())?;
             for _ in 0..count {
                 let number = cursor.i32()?;
@@ -40,7 +42,7 @@ impl<'a> ProduceRequest<'a> {
                 cursor.skip_tags()?;
             }
             cursor.skip_tags()?;
-            topics.push((name, count));
+            topics.push((topic, count));
         }
         cursor.skip_tags()?;
         cursor.finish()?;
@@ -68,17 +70,17 @@ pub struct ProducedPartition {
 pub fn encode_response(
     to: &mut Vec<u8>,
     version: i16,
-    topics: &[(Arc<str>, usize)],
+    topics: &[(AnsweredTopic, usize)],
     partitions: &[ProducedPartition],
     throttle_ms: i32,
 ) {
     let mut writer = Writer { to, flexible: version >= FLEXIBLE_FROM };
     writer.length(topics.len());
     let mut rest = partitions;
-    for (name, count) in topics {
+    for (topic, count) in topics {
         let (these, others) = rest.split_at(*count);
         rest = others;
-        writer.string(name);
+        topic.write(&mut writer);
         writer.length(these.len());
         for partition in these {
             encode_partition(&mut writer, version, partition);
