@@ -68,12 +68,18 @@ const WINDOWS_BYTES: usize = 12 << 20;
 pub fn targets() -> Vec<Target> {
     let mut targets = of_clients();
     targets.extend(of_strangers());
+    targets.extend(crate::fuzz_names::targets());
     targets.extend(of_peers());
     targets.extend(of_disks());
     targets
 }
 
-fn target(name: &'static str, allocates_times: usize, seeds: Vec<Vec<u8>>, run: fn(&[u8])) -> Target {
+pub(crate) fn target(
+    name: &'static str,
+    allocates_times: usize,
+    seeds: Vec<Vec<u8>>,
+    run: fn(&[u8]),
+) -> Target {
     // An error's text, and structures that are small and many times a few bytes.
     Target { name, run, seeds, allocates_times, allocates_bytes: 16 << 10 }
 }

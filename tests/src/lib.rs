@@ -3,6 +3,7 @@
 pub mod check;
 pub mod counting;
 pub mod fuzz;
+pub mod fuzz_names;
 pub mod process;
 pub mod sim;
 pub mod workload;

@@ -10,7 +10,7 @@ use kafka_wire::{
 use net::kafka::codec::wire::{Bytes, StrBytes};
 use std::time::{Duration, Instant};
 use tests::process::wire::Wire;
-use tests::process::{Broker, BrokerOptions};
+use tests::process::{Broker, BrokerOptions, Deadline};
 
 const TOPIC: &str = "quotas";
 /// Bytes per second; a batch is two seconds of it, of which one may pass at once.
@@ -108,4 +108,35 @@ fn rates_are_kept_over_a_kill_and_exceeding_them_mutes_only_that_client() {
     }
     assert!(described(&broker).is_empty());
     assert_eq!([produce(&mut other, "slow"), fetch(&mut other, "slow")], [0, 0]);
+}
+
+/// Sets how many connections a second an address may open, or takes the quota away.
+fn alter_address(wire: &mut Wire, rate: Option<f64>) -> i16 {
+    let (mut part, mut op, mut entry) = (EntityData::default(), OpData::default(), EntryData::default());
+    (part.entity_type, part.entity_name) = ("ip".into(), Some("127.0.0.1".into()));
+    (op.key, op.value, op.remove) = ("connection_creation_rate".into(), rate.unwrap_or(0.0), rate.is_none());
+    (entry.entity, entry.ops) = (vec![part], vec![op]);
+    let mut request = AlterClientQuotasRequest::default();
+    request.entries = vec![entry];
+    wire.ask("admin", 1, &request).entries[0].error_code
+}
+
+#[test]
+fn an_address_opens_as_many_connections_a_second_as_its_quota_says() {
+    const RATE: f64 = 3.0;
+    let mut broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    assert_eq!(alter_address(&mut connect(&broker), Some(RATE)), 0);
+    broker.kill();
+    broker.run();
+    let is_served =
+        || Wire::connect(broker.ports.kafka()).is_ok_and(|mut wire| wire.asks_versions(1).is_ok());
+    let begun = Instant::now();
+    let mut admin = connect(&broker);
+    let served = (0..40).filter(|_| is_served()).count();
+    let most = RATE * (begun.elapsed().as_secs_f64() + 1.0);
+    assert!((1..40).contains(&served) && served as f64 <= most, "{served} of 40, {most} at most");
+    Deadline::seconds(30).wait_for("it may come again", || is_served().then_some(()));
+    // Who is there is not disturbed, and takes it away.
+    assert_eq!(alter_address(&mut admin, None), 0);
+    assert!((0..40).all(|_| is_served()));
 }

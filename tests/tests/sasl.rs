@@ -8,7 +8,7 @@ use tests::process::broker::test_folder;
 use tests::process::sasl::{self, PASSWORD, authenticate, handshake, sasl_port, scram};
 use tests::process::tokens::TokenIssuer;
 use tests::process::wire::{Wire, request};
-use tests::process::{Broker, Deadline, binary, foreign, workspace_folder};
+use tests::process::{Broker, Deadline, binary, foreign};
 
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const ILLEGAL_SASL_STATE: i16 = 34;
@@ -140,6 +140,77 @@ fn a_proof_is_for_a_time_and_is_made_again_on_the_same_connection() {
         wire.receive().is_err().then_some(())
     });
     assert!(last.elapsed() > Duration::from_millis(2900), "{:?}", last.elapsed());
+}
+
+fn command(broker: &Broker, arguments: &[&str]) {
+    let mut command = Command::new(binary::duramen());
+    foreign::run(command.args(arguments).args(["--brokers", &broker.bootstrap()]).stdin(Stdio::null()));
+}
+
+#[test]
+fn a_user_that_is_taken_away_is_out_when_it_is_to_prove_itself_again() {
+    let broker = sasl::start(&["connections.max.reauth.ms=4000"]);
+    let come = || {
+        let mut wire = connect(&broker);
+        assert_eq!(scram(&mut wire, "anna", PASSWORD, 1).error_code, 0);
+        (wire, Instant::now())
+    };
+    let ((mut silent, _), (mut again, begun)) = (come(), come());
+    command(&broker, &["user", "delete", "anna"]);
+    let refused = scram(&mut connect(&broker), "anna", PASSWORD, 1);
+    assert_eq!(refused.error_code, SASL_AUTHENTICATION_FAILED, "who comes now");
+    if begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(asks_metadata(&mut again), 2, "who is there stays until then, as in Kafka");
+    }
+    Deadline::seconds(30).wait_for("it is not too soon to prove itself again", || {
+        (handshake(&mut again, "SCRAM-SHA-256", 1).error_code == 0).then_some(())
+    });
+    let last = sasl::scram_messages("anna", PASSWORD, |message| authenticate(&mut again, message, 1));
+    assert_eq!(last.error_code, SASL_AUTHENTICATION_FAILED);
+    assert!(is_closed(&mut again));
+    Deadline::seconds(30).wait_for("who does not prove itself is out, too", || {
+        silent.begin(1, 9, &MetadataRequest::default());
+        silent.receive().is_err().then_some(())
+    });
+}
+
+#[test]
+fn a_rule_that_denies_holds_for_connections_that_are_there() {
+    let broker =
+        sasl::start(&["authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"]);
+    command(&broker, &["topic", "create", "orders"]);
+    let rule = |effect: &str, what: &str| {
+        command(&broker, &["acl", "create", effect, "User:anna", "--operation", what, "--topic", "orders"]);
+    };
+    rule("--allow", "read");
+    let mut wire = connect(&broker);
+    assert_eq!(scram(&mut wire, "anna", PASSWORD, 1).error_code, 0);
+    let mut sees = || {
+        let mut all = MetadataRequest::default();
+        all.topics = None;
+        wire.ask("sasl", 9, &all).topics.len() == 1
+    };
+    Deadline::seconds(30).wait_for("she may read it", || sees().then_some(()));
+    rule("--deny", "all");
+    Deadline::seconds(30).wait_for("she may not any more", || (!sees()).then_some(()));
+}
+
+/// Of SCRAM: what a client proved itself with proves nothing on another connection.
+#[test]
+fn a_proof_that_is_sent_again_proves_nothing() {
+    let broker = sasl::start(&[]);
+    let (mut wire, mut sent) = (connect(&broker), Vec::new());
+    assert_eq!(handshake(&mut wire, "SCRAM-SHA-256", 1).error_code, 0);
+    let answer = sasl::scram_messages("anna", PASSWORD, |message| {
+        sent.push(message.to_vec());
+        authenticate(&mut wire, message, 1)
+    });
+    assert_eq!((answer.error_code, sent.len()), (0, 2));
+    let mut again = connect(&broker);
+    assert_eq!(handshake(&mut again, "SCRAM-SHA-256", 1).error_code, 0);
+    assert_eq!(authenticate(&mut again, &sent[0], 1).error_code, 0, "the first message is no proof");
+    assert_eq!(authenticate(&mut again, &sent[1], 1).error_code, SASL_AUTHENTICATION_FAILED);
+    assert!(is_closed(&mut again));
 }
 
 #[test]
@@ -289,23 +360,6 @@ fn a_token_ends_its_connection() {
     let refused = authenticate(&mut other, &BearerMessage::write(&forged), 1);
     assert_eq!(&refused.auth_bytes[..], br#"{"status":"invalid_token"}"#);
     assert_eq!(authenticate(&mut other, b"\x01", 1).error_code, SASL_AUTHENTICATION_FAILED);
-}
-
-/// Kafka's console tools, and with them its Java client.
-#[test]
-fn java_by_each_mechanism() {
-    let (broker, issuer) = with_tokens();
-    let (password, token) = (broker.folder().join("password"), broker.folder().join("token"));
-    std::fs::write(&password, PASSWORD).expect("written");
-    std::fs::write(&token, issuer.token("toni", 3600)).expect("written");
-    let run = |secret: &std::path::Path, mechanisms: &[&str]| {
-        let mut command = Command::new("timeout");
-        command.arg("300").arg(workspace_folder().join("tests/kafka-tools/sasl"));
-        command.arg(format!("127.0.0.1:{}", sasl_port(&broker))).arg("anna").arg(secret).args(mechanisms);
-        foreign::run_case("java_by_each_mechanism", &mut command);
-    };
-    run(&password, &["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]);
-    run(&token, &["OAUTHBEARER"]);
 }
 
 /// More at once than an attacker's host opens in a moment: those who are known are served, and nobody leads anew.

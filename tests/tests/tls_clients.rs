@@ -132,6 +132,42 @@ fn each_mistake_is_refused_and_named_in_the_log() {
     asks(certificates.client(Some(&good)), "localhost").expect("served as before");
 }
 
+/// Who keeps what goes over the network and sends it again gets nothing done: not on a connection of its own, and not on
+/// the one that it was kept from.
+#[test]
+fn what_is_sent_again_is_taken_for_nothing() {
+    let certificates = Certificates::make();
+    let broker = start(&certificates.node(0), &[]);
+    let asked = || {
+        let metrics = broker.metrics();
+        let of_versions = metrics
+            .lines()
+            .filter(|line| line.starts_with("duramen_request_seconds_count") && line.contains("ApiVersions"));
+        of_versions.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+    };
+    let mut wire =
+        TlsWire::connect(tls_port(&broker), &certificates.client(None), "localhost").expect("accepted");
+    wire.asks_versions().expect("served");
+    let first = wire.sent().len();
+    wire.asks_versions().expect("served");
+    Deadline::seconds(PATIENCE_SECONDS).wait_for("both are counted", || (asked() == 2).then_some(()));
+    let (all, last) = (wire.sent().to_vec(), wire.sent()[first..].to_vec());
+    assert!(first > 100 && last.len() > 20, "{first} {}", last.len());
+    let mut again = TcpStream::connect(("127.0.0.1", tls_port(&broker))).expect("accepted");
+    again.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    again.write_all(&all).expect("sent");
+    let _ = again.read_to_end(&mut Vec::new());
+    logs(&broker, "the TLS handshake failed");
+    wire.inject(&last).expect("sent");
+    let said = wire.receive();
+    assert!(!matches!(said, Ok(1..)), "an answer to what was sent again: {said:?}");
+    let mut other =
+        TlsWire::connect(tls_port(&broker), &certificates.client(None), "localhost").expect("accepted");
+    other.asks_versions().expect("served");
+    Deadline::seconds(PATIENCE_SECONDS).wait_for("the third is counted", || (asked() >= 3).then_some(()));
+    assert_eq!(asked(), 3, "and nothing else was asked");
+}
+
 #[test]
 fn half_open_handshakes_by_the_thousand_leave_others_served_and_end() {
     let certificates = Certificates::make();

@@ -1,8 +1,12 @@
-//! Turning security on as the commands say it: an authority, a node's certificate, and the options that are printed.
+//! Turning security on as the commands say it: an authority, a node's certificate, and the options that are printed;
+//! and certificates that run out and are renewed under load.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tests::process::{Broker, BrokerOptions, binary};
+use std::time::{Duration, Instant};
+use tests::process::tls::{self, TlsWire};
+use tests::process::verify::{Verify, last_line, whole};
+use tests::process::{Broker, BrokerOptions, Deadline, binary};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(binary::duramen());
@@ -70,4 +74,62 @@ fn two_commands_turn_it_on() {
     let (own, key) = (format!("{ca}/user-admin/user.pem"), format!("{ca}/user-admin/user.key"));
     let reach = ["--brokers", &brokers, "--tls-ca", &trust, "--tls-cert", &own, "--tls-key", &key];
     assert!(done(&[&["topic", "list"][..], &reach].concat()).contains("orders"));
+}
+
+/// Certificates that run out while they are renewed, under load: of seconds here; `DURAMEN_RENEWAL_SECONDS` says for how
+/// long at night, with certificates of a fifth of it.
+#[test]
+fn certificates_that_run_out_are_renewed_under_load_and_no_connection_ends() {
+    let seconds = std::env::var("DURAMEN_RENEWAL_SECONDS").map_or(15, |text| text.parse().expect("seconds"));
+    let life = Duration::from_secs(seconds / 5);
+    let mut broker = Broker::prepare(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    let port = broker.ports.kafka() + 2;
+    let ca = broker.folder().join("ca").display().to_string();
+    done(&["ca", "init", &ca]);
+    let renew = || {
+        let life = format!("{}s", life.as_secs());
+        done(&["ca", "node", "1", "--ca", &ca, "--host", "localhost", "--valid-for", &life]);
+    };
+    renew();
+    let folder = format!("{ca}/node-1");
+    let listener = format!("SSL=SSL://localhost:{port}");
+    let options = ["--node-id", "1", "--tls-folder", &folder, "--listener", &listener];
+    broker.options.arguments = options.map(str::to_owned).to_vec();
+    broker.run();
+    let trust = Path::new(&ca).join("ca.pem");
+    let config = tls::client(&trust, None);
+    let connect = || {
+        let mut wire = TlsWire::connect(port, &config, "localhost").expect("accepted");
+        // On a busy machine it may have run out.
+        wire.asks_versions().is_ok().then_some(wire)
+    };
+    let next = |last: &[u8]| {
+        renew();
+        broker.signal("HUP");
+        Deadline::seconds(60).wait_for("a connection with the new certificate", || {
+            connect().filter(|wire| wire.certificate() != last)
+        })
+    };
+    // A connection of each certificate: all of them live on.
+    let mut wires = vec![next(&[])];
+    let trusts = trust.display().to_string();
+    let load = ["--rate", "200", "--seconds", "3600", "--tls-ca", &trusts];
+    let verify = Verify::start(&format!("localhost:{port}"), broker.folder(), &load);
+    verify.wait_for_acks(100);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        wires.push(next(&wires.last().expect("the first").certificate()));
+        let half = Instant::now() + life / 2;
+        while Instant::now() < half {
+            verify.wait_for_acks(100);
+            wires.iter_mut().for_each(|wire| wire.asks_versions().expect("it lives on"));
+        }
+    }
+    verify.enough();
+    let (code, said) = verify.end();
+    assert_eq!(code, 0, "{said}");
+    let result = last_line(&broker.folder().join("verify.json"), "result");
+    let dropped = (&result["errors"], whole(&result["retries"]), whole(&result["failed"]));
+    assert_eq!(dropped, (&serde_json::json!({}), 0, 0), "{result}");
+    assert!(wires.len() >= 5, "{} certificates", wires.len());
 }

@@ -10,7 +10,7 @@ use super::encoding::{
 };
 use super::nodes::{AdvertisedListener, NodeView};
 use super::placement::Journals;
-use super::quotas;
+use super::quotas::{self, QuotaName};
 use super::state::{MetaState, Topic};
 use super::view::{JournalView, PartitionView, SpanView};
 use crate::ids::{
@@ -19,7 +19,7 @@ use crate::ids::{
 use std::sync::Arc;
 
 /// The newest version written and understood.
-pub const META_CHECKPOINT_VERSION: u16 = 10;
+pub const META_CHECKPOINT_VERSION: u16 = 13;
 /// Since this one quotas follow at the end; without any the version before is written.
 const QUOTAS_SINCE: u16 = 2;
 /// Since this one settings of single brokers follow; likewise.
@@ -38,6 +38,8 @@ const CREDENTIALS_SINCE: u16 = 8;
 const ACLS_SINCE: u16 = 9;
 /// Since this one settings of groups follow; likewise.
 const GROUP_SETTINGS_SINCE: u16 = 10;
+/// Since this one addresses may have quotas; likewise.
+const IP_QUOTAS_SINCE: u16 = 13;
 
 impl MetaState {
     pub fn encode(&self) -> Vec<u8> {
@@ -57,10 +59,7 @@ impl MetaState {
         to.list(self.topics.values(), |to, topic| write_topic(to, topic));
         to.list(self.broker_configs.iter(), |to, (key, value)| to.pair(key, value));
         if version >= QUOTAS_SINCE {
-            to.list(self.quotas.iter(), |to, (entity, rates)| {
-                quotas::write_entity(to, entity);
-                quotas::write_rates(to, rates);
-            });
+            to.list(self.quotas.iter(), |to, (entity, rates)| quotas::write_entry(to, entity, rates));
         }
         if version >= OWN_SETTINGS_SINCE {
             to.list(self.own_broker_configs.iter(), |to, (id, configs)| {
@@ -107,7 +106,9 @@ impl MetaState {
 
     /// The oldest that has all there is, so that older programs read what they can.
     fn checkpoint_version(&self) -> u16 {
-        if !self.group_configs.is_empty() {
+        if self.quotas.keys().any(|entity| entity.ip != QuotaName::Absent) {
+            IP_QUOTAS_SINCE
+        } else if !self.group_configs.is_empty() {
             GROUP_SETTINGS_SINCE
         } else if !self.acls.is_empty() {
             ACLS_SINCE
@@ -182,8 +183,8 @@ impl MetaState {
         state.broker_configs =
             Arc::new(from.list(Reader::PAIR_BYTES_MIN, Reader::pair)?.into_iter().collect());
         if version >= QUOTAS_SINCE {
-            let read = |from: &mut Reader<'_>| Ok((quotas::read_entity(from)?, quotas::read_rates(from)?));
-            state.quotas = Arc::new(from.list(quotas::QUOTA_BYTES_MIN, read)?.into_iter().collect());
+            let quotas = from.list(quotas::QUOTA_BYTES_MIN, quotas::read_entry)?;
+            state.quotas = Arc::new(quotas.into_iter().collect());
         }
         if version >= OWN_SETTINGS_SINCE {
             let read = |from: &mut Reader<'_>| {

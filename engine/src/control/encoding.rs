@@ -7,7 +7,7 @@ use super::command::{Command, ConfigChange, Place, Resource};
 use super::credentials;
 use super::life::Life;
 use super::nodes::{Advertised, AdvertisedListener};
-use super::quotas;
+use super::quotas::{self, QuotaName};
 use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
@@ -53,6 +53,7 @@ impl Command {
     /// The oldest version that has the command, so that older programs read what they can.
     fn version(&self) -> u16 {
         match self {
+            Command::AlterQuotas { entity, .. } if entity.ip != QuotaName::Absent => 11,
             Command::AlterQuotas { .. } => 2,
             Command::AlterConfigs { resource: Resource::Broker(_), .. } => 3,
             Command::AlterConfigs { resource: Resource::Group(_), .. } => 12,
@@ -532,7 +533,11 @@ mod tests {
                 replaces: RaftId(2),
             },
             Command::AlterQuotas {
-                entity: QuotaEntity { user: QuotaName::Default, client: QuotaName::Named(text("c")) },
+                entity: QuotaEntity {
+                    user: QuotaName::Default,
+                    client: QuotaName::Named(text("c")),
+                    ..QuotaEntity::default()
+                },
                 changes: vec![
                     QuotaChange { kind: QuotaKind::Produce, bytes_per_s: Some(1 << 20) },
                     QuotaChange { kind: QuotaKind::Fetch, bytes_per_s: None },

@@ -1,9 +1,10 @@
-//! Byte rates that clients may not exceed, by Kafka's entities: a user, a client id, both, or the
-//! default of either. Says which rate is whose; knows neither time nor connections.
+//! Rates that clients may not exceed, by Kafka's entities: bytes of a user, a client id, both, or the default of either,
+//! and new connections of an address, or of each that has no rate of its own. Says which rate is whose; knows no time.
 
 use super::bytes::{DecodeError, Reader, Writer};
 use super::command_error::CommandError;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Entities with quotas: the whole map is in every view and every checkpoint. Above what clusters
 /// with a quota for each team have.
@@ -22,26 +23,31 @@ pub enum QuotaName {
     Named(String),
 }
 
-/// Whose quota it is; one half at least is not absent.
+/// Whose quota it is; one part at least is not absent, and an address goes with neither of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QuotaEntity {
     pub user: QuotaName,
     pub client: QuotaName,
+    /// An address, as its type prints it.
+    pub ip: QuotaName,
 }
 
-/// Which bytes are counted.
+/// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum QuotaKind {
     Produce = 1,
     Fetch = 2,
+    /// New connections, of an address.
+    Connections = 3,
 }
 
-/// Bytes per second and broker; `None` is no limit of this entity's.
+/// Bytes or connections per second and broker; `None` is no limit of this entity's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaRates {
     pub produce: Option<u64>,
     pub fetch: Option<u64>,
+    pub connections: Option<u64>,
 }
 
 /// One rate set, or (with `None`) taken away.
@@ -69,6 +75,7 @@ impl QuotaRates {
         match kind {
             QuotaKind::Produce => self.produce,
             QuotaKind::Fetch => self.fetch,
+            QuotaKind::Connections => self.connections,
         }
     }
 
@@ -76,6 +83,7 @@ impl QuotaRates {
         match change.kind {
             QuotaKind::Produce => self.produce = change.bytes_per_s,
             QuotaKind::Fetch => self.fetch = change.bytes_per_s,
+            QuotaKind::Connections => self.connections = change.bytes_per_s,
         }
     }
 }
@@ -89,7 +97,7 @@ pub fn applied(quotas: &Quotas, user: &str, client: &str, kind: QuotaKind) -> Op
     let clients = [QuotaName::Named(client.to_owned()), QuotaName::Default, QuotaName::Absent];
     users.iter().flat_map(|user| clients.iter().map(move |client| (user, client))).find_map(
         |(user, client)| {
-            let entity = QuotaEntity { user: user.clone(), client: client.clone() };
+            let entity = QuotaEntity { user: user.clone(), client: client.clone(), ip: QuotaName::Absent };
             let bytes_per_s = quotas.get(&entity)?.of(kind)?;
             let (per_user, per_client) = (*user != QuotaName::Absent, *client != QuotaName::Absent);
             assert!(per_user || per_client, "a quota is somebody's");
@@ -98,13 +106,30 @@ pub fn applied(quotas: &Quotas, user: &str, client: &str, kind: QuotaKind) -> Op
     )
 }
 
+/// How many connections an address may open a second.
+pub fn connections_of(quotas: &Quotas, ip: IpAddr) -> Option<u64> {
+    if !quotas.keys().any(|entity| entity.ip != QuotaName::Absent) {
+        return None;
+    }
+    [QuotaName::Named(ip.to_canonical().to_string()), QuotaName::Default]
+        .into_iter()
+        .find_map(|ip| quotas.get(&QuotaEntity { ip, ..QuotaEntity::default() })?.of(QuotaKind::Connections))
+}
+
 /// Checks a change of an entity's quotas without making it.
 pub fn check(quotas: &Quotas, entity: &QuotaEntity, changes: &[QuotaChange]) -> Result<(), CommandError> {
     let invalid = |reason: String| Err(CommandError::InvalidRequest(reason));
     if *entity == QuotaEntity::default() {
-        return invalid("a quota names a user, a client id or both".to_owned());
+        return invalid("a quota names a user, a client id, both, or an address".to_owned());
     }
-    for name in [&entity.user, &entity.client] {
+    let is_of_ip = entity.ip != QuotaName::Absent;
+    if is_of_ip && (entity.user != QuotaName::Absent || entity.client != QuotaName::Absent) {
+        return invalid("an address has quotas for whoever comes from it".to_owned());
+    }
+    if changes.iter().any(|change| (change.kind == QuotaKind::Connections) != is_of_ip) {
+        return invalid("connections are counted by address, bytes by user and client id".to_owned());
+    }
+    for name in [&entity.user, &entity.client, &entity.ip] {
         if let QuotaName::Named(name) = name
             && (name.is_empty() || name.len() > QUOTA_NAME_BYTES_MAX)
         {
@@ -130,10 +155,22 @@ pub fn change(quotas: &mut Quotas, entity: &QuotaEntity, changes: &[QuotaChange]
     }
 }
 
-pub(super) const QUOTA_BYTES_MIN: usize = 1 + 1 + 8 + 8;
+pub(super) const QUOTA_BYTES_MIN: usize = 1 + 8;
 pub(super) const CHANGE_BYTES: usize = 1 + 8;
 
+/// An address has a mark of its own in the place of the user.
+const IP_DEFAULT: u8 = 3;
+const IP_NAMED: u8 = 4;
+
 pub(super) fn write_entity(to: &mut Writer, entity: &QuotaEntity) {
+    match &entity.ip {
+        QuotaName::Absent => {}
+        QuotaName::Default => return to.u8(IP_DEFAULT),
+        QuotaName::Named(ip) => {
+            to.u8(IP_NAMED);
+            return to.text(ip);
+        }
+    }
     for name in [&entity.user, &entity.client] {
         match name {
             QuotaName::Absent => to.u8(0),
@@ -147,15 +184,24 @@ pub(super) fn write_entity(to: &mut Writer, entity: &QuotaEntity) {
 }
 
 pub(super) fn read_entity(from: &mut Reader<'_>) -> Result<QuotaEntity, DecodeError> {
-    let mut name = || {
-        Ok(match from.u8()? {
+    let name = |from: &mut Reader<'_>, number: u8| {
+        Ok(match number {
             0 => QuotaName::Absent,
             1 => QuotaName::Default,
             2 => QuotaName::Named(from.text()?),
             number => return Err(DecodeError::Unknown { what: "half of an entity", number: number.into() }),
         })
     };
-    Ok(QuotaEntity { user: name()?, client: name()? })
+    let of_ip = |ip| QuotaEntity { ip, ..QuotaEntity::default() };
+    Ok(match from.u8()? {
+        IP_DEFAULT => of_ip(QuotaName::Default),
+        IP_NAMED => of_ip(QuotaName::Named(from.text()?)),
+        user => {
+            let user = name(from, user)?;
+            let client = from.u8()?;
+            QuotaEntity { user, client: name(from, client)?, ip: QuotaName::Absent }
+        }
+    })
 }
 
 /// A rate of zero cannot be set, and stands for none.
@@ -168,18 +214,31 @@ pub(super) fn read_change(from: &mut Reader<'_>) -> Result<QuotaChange, DecodeEr
     let kind = match from.u8()? {
         1 => QuotaKind::Produce,
         2 => QuotaKind::Fetch,
+        3 => QuotaKind::Connections,
         number => return Err(DecodeError::Unknown { what: "kind of quota", number: number.into() }),
     };
     Ok(QuotaChange { kind, bytes_per_s: read_rate(from)? })
 }
 
-pub(super) fn write_rates(to: &mut Writer, rates: &QuotaRates) {
-    to.u64(rates.produce.unwrap_or(0));
-    to.u64(rates.fetch.unwrap_or(0));
+/// An entity and its rates: two of bytes, or one of connections.
+pub(super) fn write_entry(to: &mut Writer, entity: &QuotaEntity, rates: &QuotaRates) {
+    write_entity(to, entity);
+    if entity.ip == QuotaName::Absent {
+        to.u64(rates.produce.unwrap_or(0));
+        to.u64(rates.fetch.unwrap_or(0));
+    } else {
+        to.u64(rates.connections.unwrap_or(0));
+    }
 }
 
-pub(super) fn read_rates(from: &mut Reader<'_>) -> Result<QuotaRates, DecodeError> {
-    Ok(QuotaRates { produce: read_rate(from)?, fetch: read_rate(from)? })
+pub(super) fn read_entry(from: &mut Reader<'_>) -> Result<(QuotaEntity, QuotaRates), DecodeError> {
+    let entity = read_entity(from)?;
+    let rates = if entity.ip == QuotaName::Absent {
+        QuotaRates { produce: read_rate(from)?, fetch: read_rate(from)?, connections: None }
+    } else {
+        QuotaRates { connections: read_rate(from)?, ..QuotaRates::default() }
+    };
+    Ok((entity, rates))
 }
 
 fn read_rate(from: &mut Reader<'_>) -> Result<Option<u64>, DecodeError> {
@@ -199,7 +258,31 @@ mod tests {
     }
 
     fn entity(user: &str, client: &str) -> QuotaEntity {
-        QuotaEntity { user: name(user), client: name(client) }
+        QuotaEntity { user: name(user), client: name(client), ip: QuotaName::Absent }
+    }
+
+    #[test]
+    fn an_address_has_its_own_rate_or_the_default_and_goes_with_nobody() {
+        let of = |ip: &str| QuotaEntity { ip: name(ip), ..QuotaEntity::default() };
+        let set = |kind, rate| [QuotaChange { kind, bytes_per_s: Some(rate) }];
+        let mut quotas = Quotas::new();
+        let rate = |quotas: &Quotas, ip: &str| connections_of(quotas, ip.parse().expect("an address"));
+        assert_eq!(rate(&quotas, "10.0.0.1"), None);
+        change(&mut quotas, &of("*"), &set(QuotaKind::Connections, 5));
+        change(&mut quotas, &of("10.0.0.1"), &set(QuotaKind::Connections, 9));
+        assert_eq!((rate(&quotas, "10.0.0.1"), rate(&quotas, "10.0.0.2")), (Some(9), Some(5)));
+        assert_eq!(rate(&quotas, "::ffff:10.0.0.1"), Some(9), "one address, however it came");
+        assert_eq!(applied(&quotas, "u", "c", QuotaKind::Produce), None);
+        assert!(check(&quotas, &of("*"), &set(QuotaKind::Fetch, 1)).is_err());
+        assert!(check(&quotas, &entity("u", ""), &set(QuotaKind::Connections, 1)).is_err());
+        let both = QuotaEntity { user: name("u"), ..of("*") };
+        assert!(check(&quotas, &both, &set(QuotaKind::Connections, 1)).is_err());
+        for (entity, rates) in &quotas {
+            let mut to = Writer::default();
+            write_entry(&mut to, entity, rates);
+            let read = read_entry(&mut Reader(&to.0)).expect("its own bytes");
+            assert_eq!((&read.0, &read.1), (entity, rates));
+        }
     }
 
     #[test]

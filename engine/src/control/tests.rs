@@ -316,7 +316,7 @@ fn listeners_are_kept_in_the_state_its_checkpoint_and_its_views() {
 fn quotas_are_kept_in_the_state_its_checkpoint_and_its_views() {
     let mut state = formed(1);
     let client = QuotaName::Named("c".to_owned());
-    let entity = QuotaEntity { user: QuotaName::Absent, client };
+    let entity = QuotaEntity { client, ..QuotaEntity::default() };
     let alter = |entity: &QuotaEntity, bytes_per_s| {
         let changes = vec![QuotaChange { kind: QuotaKind::Fetch, bytes_per_s }];
         Command::AlterQuotas { entity: entity.clone(), changes }

@@ -94,8 +94,8 @@ pub fn serve(stream: TcpStream, listener: &Arc<Listener>, place: ClientPlace, sh
     // Answers are whole messages: waiting for more to send would only delay them.
     let options = stream.set_nodelay(true).and_then(|()| stream.peer_addr());
     let Ok(address) = options else { return };
-    if !shared.admits(address.ip()) {
-        tracing::debug!(peer = %address, "closed: as many connections from its address as max.connections.per.ip");
+    if let Err(why) = shared.admits(address.ip()) {
+        tracing::debug!(peer = %address, "closed: {why}");
         return;
     }
     let Some(socket) = shard_tls::socket(stream, listener, shared.tls.as_ref()) else { return };

@@ -1,6 +1,7 @@
 //! The connections of one shard and what they share: budgets, the handlers' context, time-outs.
 
 use crate::client::budget::FrameBudget;
+use crate::client::connection_rates::ConnectionRates;
 use crate::client::frame::{FRAME_BYTES_MAX, FrameBuffers};
 use crate::client::sasl::shard_sasl::{SaslSetup, ShardSasl};
 use crate::client::shard_tls::ShardTls;
@@ -74,6 +75,7 @@ pub struct Connections {
     answer_bytes_max: usize,
     open: RefCell<BTreeMap<u64, Rc<dyn OpenConnection>>>,
     by_address: RefCell<BTreeMap<IpAddr, usize>>,
+    rates: RefCell<ConnectionRates>,
     descriptors: Arc<Descriptors>,
     next: Cell<u64>,
     stopping: Cell<bool>,
@@ -114,6 +116,7 @@ impl Connections {
             answer_bytes_max: memory_bytes / 8,
             open: RefCell::default(),
             by_address: RefCell::default(),
+            rates: RefCell::default(),
             descriptors,
             next: Cell::new(0),
             stopping: Cell::new(false),
@@ -145,15 +148,20 @@ impl Connections {
         place.filter(|_| !self.is_stopping())
     }
 
-    /// Whether a client of this address may have one more connection. Kafka closes it otherwise,
+    /// Whether a client of this address may have one more connection, or why not. Kafka closes it then,
     /// too: others that wait must not wait for it.
-    pub fn admits(&self, address: IpAddr) -> bool {
+    pub fn admits(&self, address: IpAddr) -> Result<(), &'static str> {
         let here = self.by_address.borrow().get(&address).copied().unwrap_or(0);
-        let admits = here < self.context.settings.connections_per_ip_max as usize;
-        if !admits {
-            self.shard.page.borrow_mut().connections_refused += 1;
-        }
-        admits
+        let now_ns = self.shard.now().mono_ns;
+        let admitted = if here >= self.context.settings.connections_per_ip_max as usize {
+            Err("as many connections from its address as max.connections.per.ip")
+        } else if !self.rates.borrow_mut().admits(&self.context.view().quotas, address, now_ns) {
+            Err("more new connections from its address than its connection_creation_rate")
+        } else {
+            return Ok(());
+        };
+        self.shard.page.borrow_mut().connections_refused += 1;
+        admitted
     }
 
     /// Whether an answer of any length may be made now. Those with records are not counted here: how

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod any_socket;
 pub mod budget;
 pub mod connection;
+pub mod connection_rates;
 pub mod connections;
 pub mod frame;
 pub mod handshake_pace;

@@ -30,6 +30,9 @@ use std::rc::Rc;
 /// Things of one request that are named in the log.
 const NAMED_MAX: usize = 20;
 
+/// What is in the names of settings that hold secrets.
+const SECRETS: [&str; 7] = ["password", "passwd", "secret", "token", "jaas", "credential", "keystore.key"];
+
 /// A request that changes something, before it was carried out.
 #[derive(Debug)]
 pub(crate) struct Audit {
@@ -148,9 +151,9 @@ fn subjects(request: &dyn Any) -> Option<(&'static str, Vec<String>)> {
         let named = |one: &kafka_wire::incremental_alter_configs_request::AlterConfigsResource| {
             let settings = one.configs.iter().map(|one| match one.config_operation {
                 0 => setting(&one.name, one.value.as_deref()),
-                1 => format!("{} to its default", one.name.as_str()),
-                2 => format!("{}+={}", one.name.as_str(), one.value.as_deref().unwrap_or_default()),
-                _ => format!("{}-={}", one.name.as_str(), one.value.as_deref().unwrap_or_default()),
+                1 => format!("{} to its default", one.name.escape_debug()),
+                2 => changed(&one.name, "+=", one.value.as_deref()),
+                _ => changed(&one.name, "-=", one.value.as_deref()),
             });
             with_settings(resource(one.resource_type, &one.resource_name), settings)
         };
@@ -338,7 +341,15 @@ fn marked(request: &WriteTxnMarkersRequest) -> Vec<String> {
 }
 
 fn setting(name: &str, value: Option<&str>) -> String {
-    format!("{name}={}", value.unwrap_or("null"))
+    changed(name, "=", value)
+}
+
+/// Neither a name nor a value ends a line of the log, and what may be a secret is not told: a client may well send one
+/// that is no setting here, `ssl.key.password` or `sasl.jaas.config`.
+fn changed(name: &str, how: &str, value: Option<&str>) -> String {
+    let is_secret = SECRETS.iter().any(|part| name.to_ascii_lowercase().contains(part));
+    let value = if is_secret { "(not told)" } else { value.unwrap_or("null") };
+    format!("{}{how}{}", name.escape_debug(), value.escape_debug())
 }
 
 fn with_settings(subject: String, settings: impl Iterator<Item = String>) -> String {
@@ -384,6 +395,28 @@ mod tests {
         // A name cannot end a line of the log.
         assert_eq!(subjects(&delete), Some(("delete", vec!["topic \"a\\nb\"".to_owned()])));
         assert_eq!(subjects(&MetadataRequest::default()), None);
+    }
+
+    #[test]
+    fn a_setting_that_may_hold_a_secret_is_told_without_it_and_none_ends_a_line() {
+        let mut broker = kafka_wire::incremental_alter_configs_request::AlterConfigsResource::default();
+        (broker.resource_type, broker.resource_name) = (4, "".into());
+        for (name, value) in [
+            ("listener.name.sasl_ssl.plain.sasl.jaas.config", "required password=\"pencil\";"),
+            ("SSL.Key.Password", "pencil"),
+            ("ssl.keystore.key", "pencil"),
+            ("log.retention.ms", "1\nforged"),
+        ] {
+            let mut one = kafka_wire::incremental_alter_configs_request::AlterableConfig::default();
+            (one.name, one.value) = (name.into(), Some(value.into()));
+            broker.configs.push(one);
+        }
+        let mut request = IncrementalAlterConfigsRequest::default();
+        request.resources.push(broker);
+        let (_, told) = subjects(&request).expect("it changes something");
+        assert!(!told[0].contains("pencil") && !told[0].contains('\n'), "{told:?}");
+        assert!(told[0].contains("SSL.Key.Password=(not told)"), "{told:?}");
+        assert!(told[0].contains("log.retention.ms=1\\nforged"), "{told:?}");
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Throttles {
         let meters = match quota.kind {
             QuotaKind::Produce => &mut self.produce,
             QuotaKind::Fetch => &mut self.fetch,
+            QuotaKind::Connections => unreachable!("connections are not paid for by bytes"),
         };
         if let Some(paid_until_ns) = meters.get_mut(&quota.whose) {
             return pay(paid_until_ns, quota.bytes_per_s, bytes, now_ns);
@@ -141,8 +142,8 @@ mod tests {
         };
         assert_eq!(Quota::of(&quotas, &asked("User:bob", "app"), QuotaKind::Fetch), None);
         for (rate, (user, client)) in (1..).zip(order.into_iter().rev()) {
-            let entity = QuotaEntity { user: name(user), client: name(client) };
-            quotas.insert(entity, QuotaRates { fetch: Some(rate), produce: None });
+            let entity = QuotaEntity { user: name(user), client: name(client), ..QuotaEntity::default() };
+            quotas.insert(entity, QuotaRates { fetch: Some(rate), ..QuotaRates::default() });
             let quota =
                 Quota::of(&quotas, &asked("User:bob", "app"), QuotaKind::Fetch).expect("there is one");
             assert_eq!(quota.bytes_per_s, rate, "{user} {client}");

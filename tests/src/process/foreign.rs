@@ -35,8 +35,13 @@ pub fn skip<T>(test: &str, why: &str) -> Option<T> {
         std::env::var_os("DURAMEN_TESTS_REQUIRE_CLIENTS").is_none(),
         "{test}: {why}, and a skip is a failure here"
     );
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    say_skipped(test, why);
     None
+}
+
+/// The same for a client that no machine has to have.
+pub fn say_skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }
 
 /// Runs it to its end and shows what it said if that was no success.

@@ -1,7 +1,7 @@
 //! Certificates for a test, and a client within TLS that asks which versions there are.
 
 use engine::ids::NodeId;
-use net::kafka::client::{self, ClientHead};
+use net::kafka::client::{ClientHead, write_request};
 use net::tls::authority::CertificateAuthority;
 use net::tls::files;
 use rustls::pki_types::pem::PemObject;
@@ -46,24 +46,53 @@ impl Certificates {
 
     /// A client that trusts this authority, and shows a user's certificate if there is one.
     pub fn client(&self, user: Option<&Path>) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.ca()).expect("a certificate")).expect("good");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.expect("known versions").with_root_certificates(roots);
-        Arc::new(match user {
-            None => builder.with_no_client_auth(),
-            Some(folder) => {
-                let chain = vec![CertificateDer::from_pem_file(folder.join(files::USER)).expect("there")];
-                let key = PrivateKeyDer::from_pem_file(folder.join(files::USER_KEY)).expect("there");
-                builder.with_client_auth_cert(chain, key).expect("they fit")
-            }
-        })
+        client(&self.ca(), user)
+    }
+}
+
+/// A client that trusts the authority of a file, and shows the certificate of a user's folder if there is one.
+pub fn client(ca: &Path, user: Option<&Path>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).expect("a certificate")).expect("good");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.expect("known versions").with_root_certificates(roots);
+    Arc::new(match user {
+        None => builder.with_no_client_auth(),
+        Some(folder) => {
+            let chain = vec![CertificateDer::from_pem_file(folder.join(files::USER)).expect("there")];
+            let key = PrivateKeyDer::from_pem_file(folder.join(files::USER_KEY)).expect("there");
+            builder.with_client_auth_cert(chain, key).expect("they fit")
+        }
+    })
+}
+
+/// A stream that keeps what went out.
+struct Kept {
+    stream: TcpStream,
+    sent: Vec<u8>,
+}
+
+impl Read for Kept {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into)
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.stream.write(bytes)?;
+        self.sent.extend_from_slice(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
 /// A connection within TLS.
-pub struct TlsWire(StreamOwned<ClientConnection, TcpStream>);
+pub struct TlsWire(StreamOwned<ClientConnection, Kept>);
 
 impl TlsWire {
     pub fn connect(port: u16, config: &Arc<ClientConfig>, host: &str) -> io::Result<Self> {
@@ -72,14 +101,29 @@ impl TlsWire {
         stream.set_write_timeout(Some(Duration::from_secs(30)))?;
         let host = ServerName::try_from(host.to_owned()).expect("a name");
         let connection = ClientConnection::new(Arc::clone(config), host).map_err(io::Error::other)?;
-        Ok(Self(StreamOwned::new(connection, stream)))
+        Ok(Self(StreamOwned::new(connection, Kept { stream, sent: Vec::new() })))
+    }
+
+    /// All that went out, as somebody on the way could keep it.
+    pub fn sent(&self) -> &[u8] {
+        &self.0.sock.sent
+    }
+
+    /// Sends bytes as they are, as somebody on the way could.
+    pub fn inject(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.sock.stream.write_all(bytes)
+    }
+
+    /// Whatever the broker says next, within TLS.
+    pub fn receive(&mut self) -> io::Result<usize> {
+        self.0.read(&mut [0; 64])
     }
 
     /// Asks ApiVersions and waits for the answer.
     pub fn asks_versions(&mut self) -> io::Result<()> {
         let mut frame = Vec::new();
         let head = ClientHead { correlation: 7, client_id: "tls" };
-        client::write_request(&mut frame, head, 0, &kafka_wire::ApiVersionsRequest::default());
+        write_request(&mut frame, head, 0, &kafka_wire::ApiVersionsRequest::default());
         self.0.write_all(&frame)?;
         let mut length = [0; 4];
         self.0.read_exact(&mut length)?;

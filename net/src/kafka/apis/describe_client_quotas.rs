@@ -61,7 +61,6 @@ struct Filter {
     strict: bool,
     user: Option<Wanted>,
     client: Option<Wanted>,
-    /// No entity here has one.
     ip: Option<Wanted>,
 }
 
@@ -106,7 +105,7 @@ impl Filter {
             Some(Wanted::Name(wanted)) => wanted == name,
             Some(Wanted::Specified) => *name != QuotaName::Absent,
         };
-        part(&self.user, &entity.user) && part(&self.client, &entity.client) && self.ip.is_none()
+        part(&self.user, &entity.user) && part(&self.client, &entity.client) && part(&self.ip, &entity.ip)
     }
 }
 
@@ -131,8 +130,8 @@ mod tests {
 
     fn quotas() -> Quotas {
         let named = |name: &str| QuotaName::Named(name.to_owned());
-        let entity = |user, client| QuotaEntity { user, client };
-        let rates = QuotaRates { produce: Some(7), fetch: None };
+        let entity = |user, client| QuotaEntity { user, client, ip: QuotaName::Absent };
+        let rates = QuotaRates { produce: Some(7), ..QuotaRates::default() };
         let entities = [
             entity(QuotaName::Absent, named("c")),
             entity(QuotaName::Absent, QuotaName::Default),

@@ -2,6 +2,7 @@
 
 use super::admin::Failure;
 use engine::control::quotas::{QuotaEntity, QuotaKind, QuotaName, QuotaRates};
+use std::net::IpAddr;
 
 pub const USER: &str = "user";
 pub const CLIENT_ID: &str = "client-id";
@@ -9,6 +10,7 @@ pub const IP: &str = "ip";
 
 pub const PRODUCER_BYTE_RATE: &str = "producer_byte_rate";
 pub const CONSUMER_BYTE_RATE: &str = "consumer_byte_rate";
+pub const CONNECTION_CREATION_RATE: &str = "connection_creation_rate";
 
 /// Puts an entity together from its parts; a part without a name is the default of its kind.
 pub fn entity<'a>(parts: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<QuotaEntity, Failure> {
@@ -17,18 +19,27 @@ pub fn entity<'a>(parts: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Re
         let part = match kind {
             USER => &mut entity.user,
             CLIENT_ID => &mut entity.client,
-            IP => return Err(Failure::request("Quotas of connections by ip are not built.")),
+            IP => &mut entity.ip,
             _ => return Err(Failure::request(format!("Unhandled client quota entity type: {kind}"))),
         };
         if *part != QuotaName::Absent {
             return Err(Failure::request(format!("Duplicate entity type: {kind}")));
         }
-        *part = name.map_or(QuotaName::Default, |name| QuotaName::Named(name.to_owned()));
+        let name = name.map(|name| if kind == IP { address(name) } else { Ok(name.to_owned()) });
+        *part = name.transpose()?.map_or(QuotaName::Default, QuotaName::Named);
     }
     if entity == QuotaEntity::default() {
         return Err(Failure::request("Invalid empty client quota entity"));
     }
     Ok(entity)
+}
+
+/// An address in the one form that is compared; a host's name is not looked up.
+fn address(text: &str) -> Result<String, Failure> {
+    let address = text.parse::<IpAddr>().map(|address| address.to_canonical().to_string());
+    address.map_err(|_| {
+        Failure::request(format!("{text} is not an IP address; names of hosts are not looked up."))
+    })
 }
 
 /// The parts of an entity, as [`entity`] takes them.
@@ -38,12 +49,17 @@ pub fn parts(entity: &QuotaEntity) -> Vec<(&'static str, Option<&str>)> {
         QuotaName::Default => Some((kind, None)),
         QuotaName::Named(name) => Some((kind, Some(name.as_str()))),
     };
-    [part(USER, &entity.user), part(CLIENT_ID, &entity.client)].into_iter().flatten().collect()
+    let parts = [part(USER, &entity.user), part(CLIENT_ID, &entity.client), part(IP, &entity.ip)];
+    parts.into_iter().flatten().collect()
 }
 
 /// The rates that are set, by their keys.
 pub fn values(rates: &QuotaRates) -> impl Iterator<Item = (&'static str, f64)> {
-    let all = [(PRODUCER_BYTE_RATE, rates.produce), (CONSUMER_BYTE_RATE, rates.fetch)];
+    let all = [
+        (PRODUCER_BYTE_RATE, rates.produce),
+        (CONSUMER_BYTE_RATE, rates.fetch),
+        (CONNECTION_CREATION_RATE, rates.connections),
+    ];
     all.into_iter().filter_map(|(key, rate)| Some((key, rate? as f64)))
 }
 
@@ -52,11 +68,10 @@ pub fn kind(key: &str) -> Result<QuotaKind, Failure> {
     match key {
         PRODUCER_BYTE_RATE => Ok(QuotaKind::Produce),
         CONSUMER_BYTE_RATE => Ok(QuotaKind::Fetch),
-        "request_percentage" | "controller_mutation_rate" | "connection_creation_rate" => {
-            Err(Failure::request(format!(
-                "{key} is not built: {PRODUCER_BYTE_RATE} and {CONSUMER_BYTE_RATE} are."
-            )))
-        }
+        CONNECTION_CREATION_RATE => Ok(QuotaKind::Connections),
+        "request_percentage" | "controller_mutation_rate" => Err(Failure::request(format!(
+            "{key} is not built: {PRODUCER_BYTE_RATE}, {CONSUMER_BYTE_RATE} and {CONNECTION_CREATION_RATE} are."
+        ))),
         _ => Err(Failure::request(format!("Invalid configuration key {key}"))),
     }
 }
@@ -83,7 +98,13 @@ mod tests {
         let both = [("client-id", Some("c")), ("user", None)];
         let made = entity(both.into_iter()).unwrap();
         assert_eq!(parts(&made), [("user", None), ("client-id", Some("c"))]);
-        for wrong in [&[][..], &[("ip", None)], &[("team", None)], &[("user", None), ("user", Some("u"))]] {
+        assert_eq!(
+            parts(&entity([("ip", Some("::ffff:10.0.0.7"))].into_iter()).unwrap()),
+            [("ip", Some("10.0.0.7"))]
+        );
+        for wrong in
+            [&[][..], &[("ip", Some("a.host"))], &[("team", None)], &[("user", None), ("user", Some("u"))]]
+        {
             assert!(entity(wrong.iter().copied()).is_err(), "{wrong:?}");
         }
     }
