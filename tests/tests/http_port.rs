@@ -109,3 +109,30 @@ fn beyond_this_machine_in_the_clear_is_refused_unless_it_is_asked_for() {
     let (code, said) = start(&["--insecure-http"]);
     assert!(code == Some(0) && said.contains("insecure-http = true"), "{said}");
 }
+
+/// Secrets are in files, which are named; one that is given where none belongs is not told, either.
+#[test]
+fn check_config_tells_no_secret() {
+    let certificates = Certificates::make();
+    let broker = Broker::prepare(BrokerOptions::default());
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(binary::duramen());
+        command.args(["check-config", "--data-dir"]).arg(broker.data_dir()).args(arguments);
+        let output = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!said.contains(TOKEN), "{said}");
+        (output.status.code(), said)
+    };
+    let (token, tls) = (secret(broker.folder(), "token", TOKEN), certificates.node(0).display().to_string());
+    let listen = format!("0.0.0.0:{}", broker.ports.http());
+    let within = ["--http-listen", &listen, "--http-token-file", &token, "--tls-folder", &tls];
+    let (code, said) = check(&within);
+    assert!(code == Some(0) && said.contains(&token), "{said}");
+    for name in ["ssl.key.password", "sasl.jaas.config", "listener.name.sasl_ssl.plain.sasl.jaas.config"] {
+        let (code, said) = check(&["--set", &format!("{name}={TOKEN}")]);
+        assert!(code == Some(1) && said.contains(name), "{said}");
+        let file = secret(broker.folder(), "config.toml", &format!("[kafka]\n\"{name}\" = \"{TOKEN}\"\n"));
+        let (code, said) = check(&["--config", &file]);
+        assert!(code == Some(1) && said.contains(name), "{said}");
+    }
+}

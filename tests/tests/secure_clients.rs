@@ -40,7 +40,9 @@ impl Secured {
         let [sasl, ssl] = &listeners;
         let options = ["--tls-folder", &node, "--listener", sasl, "--listener", ssl];
         broker.options.arguments = options.map(str::to_owned).to_vec();
-        broker.options.arguments.extend(["--super-user", "User:admin"].map(str::to_owned));
+        // As talkative as it can be: no secret is told then, either.
+        let talk = "--log=net=trace,engine=trace,rustls=trace,info";
+        broker.options.arguments.extend(["--super-user", "User:admin", talk].map(str::to_owned));
         broker.run();
         let folder = certificates.user("bob", DAY);
         files::write(&folder.join("password"), PASSWORD).expect("written");
