@@ -206,11 +206,5 @@ fn java() {
     let secured = Secured::start();
     let mut java = within("400", &workspace_folder().join("tests/kafka-tools/secure"));
     java.arg(&secured.folder).args([secured.sasl(), secured.ssl()]).stdin(Stdio::null());
-    let output = java.output().expect("bash runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    match output.status.code() {
-        Some(0) => {}
-        Some(77) => foreign::say_skipped("secure Java", said.trim()),
-        _ => panic!("{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr)),
-    }
+    foreign::run_case("secure Java", &mut java);
 }
