@@ -4,6 +4,8 @@
 //! inputs are seeds that are right, changed at random: bits flipped, bytes cut, doubled and spliced, numbers set to
 //! what breaks arithmetic. The driver needs nothing but a stable compiler, and a number gives the same inputs again.
 
+use crate::fuzz_names;
+use crate::fuzz_target::{Target, target};
 use crate::process::requests::{self, FETCH_VERSION, PRODUCE_VERSION};
 use engine::batch::validate::BatchError;
 use engine::batch::{
@@ -44,16 +46,6 @@ use net::peer::frame::{HEADER_BYTES, read_header};
 use net::peer::handshake::Hello;
 use std::path::Path;
 
-/// One decoder.
-pub struct Target {
-    pub name: &'static str,
-    pub run: fn(&[u8]),
-    pub seeds: Vec<Vec<u8>>,
-    /// What it may allocate at once: so many times its input, and what it takes whatever that is.
-    pub allocates_times: usize,
-    pub allocates_bytes: usize,
-}
-
 /// The identity of the golden files.
 const GOLDEN: JournalIdentity = JournalIdentity {
     cluster: ClusterId(0xd02a_3e17_0000_0000_0000_0000_0000_0001),
@@ -68,20 +60,10 @@ const WINDOWS_BYTES: usize = 12 << 20;
 pub fn targets() -> Vec<Target> {
     let mut targets = of_clients();
     targets.extend(of_strangers());
-    targets.extend(crate::fuzz_names::targets());
+    targets.extend(fuzz_names::targets());
     targets.extend(of_peers());
     targets.extend(of_disks());
     targets
-}
-
-pub(crate) fn target(
-    name: &'static str,
-    allocates_times: usize,
-    seeds: Vec<Vec<u8>>,
-    run: fn(&[u8]),
-) -> Target {
-    // An error's text, and structures that are small and many times a few bytes.
-    Target { name, run, seeds, allocates_times, allocates_bytes: 16 << 10 }
 }
 
 fn of_clients() -> Vec<Target> {

@@ -1,7 +1,7 @@
 //! Who somebody is by a certificate: names in certificates that clients and peers show, and rules that make principals
 //! of them, fed with what is nearly right.
 
-use crate::fuzz::{Target, target};
+use crate::fuzz_target::{Target, target};
 use engine::ids::NodeId;
 use net::tls::authority::CertificateAuthority;
 use net::tls::distinguished_name;

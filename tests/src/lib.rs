@@ -4,6 +4,7 @@ pub mod check;
 pub mod counting;
 pub mod fuzz;
 pub mod fuzz_names;
+pub mod fuzz_target;
 pub mod process;
 pub mod sim;
 pub mod workload;

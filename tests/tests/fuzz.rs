@@ -6,7 +6,8 @@ use engine::rng::Rng;
 use std::panic::catch_unwind;
 use std::time::{Duration, Instant};
 use tests::counting::{self, Counting};
-use tests::fuzz::{Target, mutate, targets};
+use tests::fuzz::{mutate, targets};
+use tests::fuzz_target::Target;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
