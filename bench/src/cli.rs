@@ -4,8 +4,10 @@ use crate::cluster::bootstrap::Bootstrap;
 use crate::options::Options;
 use crate::output::Output;
 use crate::plan::Plan;
+use crate::transactions::{load, rebalance};
 use crate::trouble::{EXIT_CODES, Outcome, Trouble};
 use crate::verify::command as verify;
+use crate::verify::exactly_once::command as exactly_once;
 use crate::workload::{Defaults, FOR_EVER, Purpose, Workload};
 use crate::{interrupt, report, run, search};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -58,6 +60,30 @@ enum Command {
         /// Produce nothing: read back and judge against the file of an earlier run
         #[arg(long)]
         resume: bool,
+        /// Transactions, judged by Jepsen's rules: writers (--producers, 4) that send, read, abort and crash, a group
+        /// that copies TOPIC-0 to TOPIC-1 exactly once, and readers (--consumers, and one of what is not committed).
+        /// --rate is of transactions (100). Defaults: topic duramen-exactly-once, 4 partitions
+        #[arg(long, conflicts_with_all = ["resume", "acked", "topics"])]
+        transactions: bool,
+        /// With --transactions: file that takes the history when there are anomalies, a line of JSON for each operation
+        #[arg(long, value_name = "FILE", default_value = "duramen-verify.history")]
+        history: PathBuf,
+    },
+    /// Transactions, in a closed loop or at a rate (of transactions): how many a second, and how long a commit takes
+    #[command(after_help = EXIT_CODES)]
+    Transact {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        shape: load::TransactShape,
+    },
+    /// A group's members come and go: how long until all of them have their partitions
+    #[command(after_help = EXIT_CODES)]
+    Rebalance {
+        #[command(flatten)]
+        run: Run,
+        #[command(flatten)]
+        gathering: rebalance::Gathering,
     },
     /// Turn result files (--json) into one HTML page with plots
     #[command(after_help = EXIT_CODES)]
@@ -99,6 +125,8 @@ fn command() -> clap::Command {
         ("consume", Purpose::Consume),
         ("run", Purpose::Run),
         ("search", Purpose::Produce),
+        ("transact", Purpose::Produce),
+        ("rebalance", Purpose::Consume),
         ("verify", Purpose::Verify),
     ];
     for (name, purpose) in purposes {
@@ -174,11 +202,28 @@ fn run(command: Command) -> Outcome<()> {
             bound.check()?;
             search::run(run.bootstrap()?, workload, &bound, &mut output(&run)?)
         }
-        Command::Verify { run, acked, resume } => {
+        Command::Verify { mut run, transactions: true, history, .. } => {
+            run.options.topics = Some(exactly_once::TOPICS);
+            let workload = Workload::resolve(run.options.clone(), Purpose::ExactlyOnce)?;
+            let mut output = output(&run)?;
+            let bootstrap = run.bootstrap()?;
+            exactly_once::ExactlyOnce { bootstrap, workload, history: &history }.run(&mut output)
+        }
+        Command::Verify { run, acked, resume, .. } => {
             let workload = Workload::resolve(run.options.clone(), Purpose::Verify)?;
             let mut output = output(&run)?;
             let request = verify::Request { bootstrap: run.bootstrap()?, workload, acked: &acked, resume };
             verify::run(request, &mut output)
+        }
+        Command::Transact { run, shape } => {
+            let workload = Workload::resolve(run.options.clone(), Purpose::Produce)?;
+            let mut output = output(&run)?;
+            load::TransactLoad { bootstrap: run.bootstrap()?, workload, shape }.run(&mut output)
+        }
+        Command::Rebalance { run, gathering } => {
+            let workload = Workload::resolve(run.options.clone(), Purpose::Consume)?;
+            let mut output = output(&run)?;
+            rebalance::RebalanceLoad { bootstrap: run.bootstrap()?, workload, gathering }.run(&mut output)
         }
         Command::Report(request) => report::run(&request),
     }

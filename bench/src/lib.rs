@@ -17,6 +17,7 @@ pub mod search;
 pub mod shared;
 pub mod stats;
 pub mod threads;
+pub mod transactions;
 pub mod trouble;
 pub mod verify;
 pub mod wake;

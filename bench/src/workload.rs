@@ -58,6 +58,8 @@ pub enum Purpose {
     Consume,
     Run,
     Verify,
+    /// `verify --transactions`.
+    ExactlyOnce,
 }
 
 /// What counts where nothing is given, where that depends on the command. `--help` shows these very values.
@@ -92,6 +94,16 @@ impl Purpose {
         match self {
             Self::Produce | Self::Consume => load,
             Self::Run => Defaults { from: From::Latest, ..load },
+            // The rate is of transactions.
+            Self::ExactlyOnce => Defaults {
+                topic: "duramen-exactly-once",
+                partitions: 4,
+                record_bytes: 100,
+                producers: 4,
+                rate: Rate::PerSecond(100.0),
+                timeout_seconds: 10.0,
+                ..load
+            },
             Self::Verify => Defaults {
                 topic: "duramen-verify",
                 partitions: 8,
@@ -133,7 +145,7 @@ impl Workload {
         let producers = o.producers.unwrap_or(or.producers);
         let consumers = o.consumers.unwrap_or(1);
         let workers = match purpose {
-            Purpose::Produce | Purpose::Verify => producers,
+            Purpose::Produce | Purpose::Verify | Purpose::ExactlyOnce => producers,
             Purpose::Consume => consumers,
             Purpose::Run => producers + consumers,
         };

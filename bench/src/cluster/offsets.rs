@@ -12,12 +12,24 @@ use std::time::{Duration, Instant};
 
 const LIST_OFFSETS_VERSION: i16 = 6;
 
-/// Which end of a partition; the values are the protocol's.
+/// Which end of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i64)]
 pub enum End {
-    Latest = -1,
-    Earliest = -2,
+    Latest,
+    Earliest,
+    /// Up to which all transactions are decided.
+    Stable,
+}
+
+impl End {
+    /// The protocol's timestamp and isolation level.
+    fn asked(self) -> (i64, i8) {
+        match self {
+            Self::Latest => (-1, 0),
+            Self::Earliest => (-2, 0),
+            Self::Stable => (-1, 1),
+        }
+    }
 }
 
 /// The offsets of all partitions of the run; waits for leaders, at most so long.
@@ -81,7 +93,8 @@ fn round(
 
 fn request(directory: &Directory, partitions: u32, end: End, wanted: &[usize]) -> ListOffsetsRequest {
     let mut request = ListOffsetsRequest::default();
-    request.replica_id = -1;
+    let (timestamp, isolation) = end.asked();
+    (request.replica_id, request.isolation_level) = (-1, isolation);
     let mut topics: BTreeMap<usize, ListOffsetsTopic> = BTreeMap::new();
     for partition in wanted {
         let number = partition / partitions as usize;
@@ -90,7 +103,7 @@ fn request(directory: &Directory, partitions: u32, end: End, wanted: &[usize]) -
         let mut one = ListOffsetsPartition::default();
         one.partition_index = (partition % partitions as usize) as i32;
         one.current_leader_epoch = -1;
-        one.timestamp = end as i64;
+        one.timestamp = timestamp;
         topic.partitions.push(one);
     }
     request.topics = topics.into_values().collect();

@@ -82,6 +82,13 @@ impl Output {
         self.show(&table::findings(findings, title));
     }
 
+    /// A line of JSON while a load goes on: what cannot be written is told at its end.
+    pub fn second(&mut self, line: &str) {
+        if let Err(trouble) = self.line(line) {
+            self.trouble.get_or_insert(trouble);
+        }
+    }
+
     pub fn text(&self, text: &str) {
         self.show(text);
     }

@@ -107,7 +107,8 @@ impl<V: Vocabulary> Log<V> {
             batch.push(NewRecord { key: Some(key), value: value.as_deref(), ..NewRecord::default() });
         }
         if let Some(within) = within {
-            // Sequences do not count here: the coordinator keeps its own order.
+            // Sequences do not count here: the coordinator keeps its own order. 0 and not −1, as Kafka's coordinators
+            // write: its readers refuse a negative one in a batch of a transaction.
             batch.producer(within.producer, within.epoch, 0).attributes(attribute::TRANSACTIONAL);
         }
         let guard = within.and_then(|within| within.guard);

@@ -8,6 +8,7 @@ use super::offsets::Committed;
 use super::record::{GroupValue, Key, MemberValue, OffsetValue};
 use super::state::State;
 use super::words::Turn;
+use super::writers::Writers;
 use crate::batch::records::Record;
 use crate::clock::Now;
 use crate::coordinator::InTransaction;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 /// Takes in one record.
 pub fn take(
     groups: &mut BTreeMap<Arc<str>, Group>,
+    writers: &mut Writers,
     record: &Record<'_>,
     within: Option<InTransaction>,
     now: Now,
@@ -32,6 +34,7 @@ pub fn take(
             match within {
                 Some(InTransaction { producer, epoch, .. }) => {
                     group.undecided.read(producer, epoch, (topic.into(), partition), committed);
+                    writers.note(producer, &group.id);
                 }
                 None => group.offsets.put(&topic.into(), partition, committed),
             }

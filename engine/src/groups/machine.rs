@@ -16,14 +16,15 @@ use super::request::{Answer, CommitInTransaction, FetchOffsets, Listed, Request}
 use super::state::State;
 use super::timers::Timer;
 use super::words::{GroupNews, GroupWords, Turn};
-use crate::batch::EndMarker;
+use super::writers::Writers;
 use crate::batch::records::Record;
+use crate::batch::{EndMarker, Ending};
 use crate::clock::Now;
 use crate::coordinator::fields::BadRecord;
 use crate::coordinator::{AppendError, InTransaction, KeyValue, Output, StateMachine, Unready};
 use crate::ids::Offset;
 use crate::port::RequestId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The longest text that names a group, a member or a protocol. Kafka takes up to 32 KiB and
@@ -32,7 +33,7 @@ const NAME_BYTES_MAX: usize = 8 << 10;
 
 /// See the head of this file.
 #[derive(Default)]
-pub struct Groups(BTreeMap<Arc<str>, Group>);
+pub struct Groups(BTreeMap<Arc<str>, Group>, Writers);
 
 impl StateMachine for Groups {
     type Words = GroupWords;
@@ -71,12 +72,13 @@ impl StateMachine for Groups {
         within: Option<InTransaction>,
         now: Now,
     ) -> Result<(), BadRecord> {
-        load::take(&mut self.0, record, within, now)
+        load::take(&mut self.0, &mut self.1, record, within, now)
     }
 
     fn load_end(&mut self, marker: EndMarker) {
         let EndMarker { producer, epoch, ending, .. } = marker;
-        self.0.values_mut().for_each(|group| group.transaction_ended(producer, epoch, ending));
+        // What is void after it goes when all is read back.
+        self.transaction_ended(producer, epoch, ending);
     }
 
     fn begin_rewrite(&mut self) -> Option<Offset> {
@@ -119,7 +121,14 @@ impl StateMachine for Groups {
             self.0.insert(Arc::clone(&name), Group::new(Arc::clone(&name), turn.now));
         }
         let group = self.0.get_mut(&name).expect("it is there");
+        let writes = match &request {
+            Request::CommitInTransaction(CommitInTransaction { within, .. }) => Some(within.producer),
+            _ => None,
+        };
         take(group, id, request, turn);
+        if let Some(producer) = writes.filter(|producer| group.undecided.has(*producer)) {
+            self.1.note(producer, &name);
+        }
         self.after(&name);
     }
 
@@ -208,8 +217,7 @@ impl StateMachine for Groups {
                 self.0.values_mut().for_each(|group| group.forget_topic(topic, turn));
             }
             GroupNews::TransactionEnded { producer, epoch, ending } => {
-                self.0.values_mut().for_each(|group| group.transaction_ended(*producer, *epoch, *ending));
-                self.0.retain(|_, group| !is_void(group));
+                self.transaction_ended(*producer, *epoch, *ending).iter().for_each(|name| self.after(name));
             }
         }
     }
@@ -265,6 +273,20 @@ impl StateMachine for Groups {
 }
 
 impl Groups {
+    /// Gives the groups that it was about.
+    fn transaction_ended(&mut self, producer: i64, epoch: i16, ending: Ending) -> BTreeSet<Arc<str>> {
+        let names = self.1.take(producer);
+        for name in &names {
+            let Some(group) = self.0.get_mut(name) else { continue };
+            group.transaction_ended(producer, epoch, ending);
+            // Appends on their way, or the next transaction's offsets: its marker is to find them.
+            if group.undecided.has(producer) {
+                self.1.note(producer, name);
+            }
+        }
+        names
+    }
+
     /// After all that happens to a group: what must hold does; one that nothing is known of is none.
     fn after(&mut self, name: &str) {
         let Some(group) = self.0.get(name) else { return };

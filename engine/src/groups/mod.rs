@@ -38,6 +38,7 @@ mod tests;
 pub mod timers;
 pub mod undecided;
 pub mod words;
+pub mod writers;
 
 pub use config::GroupConfig;
 pub use error::GroupError;

@@ -33,6 +33,11 @@ impl Undecided {
         self.0.is_empty()
     }
 
+    /// Something of this producer is undecided, or on its way.
+    pub fn has(&self, producer: i64) -> bool {
+        self.0.contains_key(&producer)
+    }
+
     /// Something is undecided about this partition.
     pub fn contains(&self, topic: &Arc<str>, partition: i32) -> bool {
         let place = (Arc::clone(topic), partition);

@@ -15,6 +15,8 @@ pub struct Ids {
     bytes: usize,
     /// Whose tombstone is on its way.
     dying: usize,
+    /// How often there was no room.
+    refused: u64,
 }
 
 impl Ids {
@@ -29,6 +31,16 @@ impl Ids {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Since this coordinator leads the partition.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Nothing that could be forgotten made room.
+    pub fn note_refused(&mut self) {
+        self.refused += 1;
     }
 
     pub fn get(&self, id: &str) -> Option<&Transaction> {

@@ -196,6 +196,8 @@ impl StateMachine for TransactionalIds {
 
     fn count(&self, figures: &mut TransactionFigures, now: Now) {
         figures.ids += self.ids.count() as u64;
+        figures.bytes += self.ids.bytes() as u64;
+        figures.refused += self.ids.refused();
         for known in self.ids.iter().filter_map(|transaction| transaction.known.as_ref()) {
             let open_ms = describe::open_ms(known, now.wall_ms);
             figures.open += u64::from(open_ms >= 0);

@@ -18,10 +18,14 @@ pub fn make(
     turn: &mut Turn<'_>,
 ) -> Result<(), TransactionError> {
     while ids.staying() + more > turn.config.ids_max || ids.bytes() + bytes > turn.config.bytes_max {
-        let (_, id) = ids.idle().find(|(_, id)| &***id != keep).ok_or(TransactionError::TooMany)?;
-        let id = Arc::clone(id);
+        let Some(id) = ids.idle().map(|(_, id)| id).find(|id| &***id != keep).map(Arc::clone) else {
+            ids.note_refused();
+            return Err(TransactionError::TooMany);
+        };
         forget(ids, &id, turn);
     }
+    assert!(ids.staying() + more <= turn.config.ids_max, "{} ids and {more} more", ids.staying());
+    assert!(ids.bytes() + bytes <= turn.config.bytes_max, "{} bytes and {bytes} more", ids.bytes());
     Ok(())
 }
 

@@ -80,6 +80,10 @@ pub enum TransactionNews {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransactionFigures {
     pub ids: u64,
+    /// Of their texts and partitions.
+    pub bytes: u64,
+    /// Requests for which there was no room.
+    pub refused: u64,
     pub open: u64,
     /// How long the oldest open one is open.
     pub oldest_ms: u64,

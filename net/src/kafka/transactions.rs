@@ -6,13 +6,17 @@ use engine::control::{Command, Outcome, View};
 use engine::coordinator::partition_of;
 use engine::ids::JournalId;
 use engine::port::{Errand, ErrandAnswer, JoinRefusal, JoinTransaction};
-use engine::transactions::{Answer, Request, TRANSACTIONS_TOPIC};
-use std::time::Duration;
+use engine::transactions::{Answer, Request, TRANSACTIONS_TOPIC, TransactionError};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// A transaction that is being ended is asked for again this often, and so many times: a client that is told
 /// CONCURRENT_TRANSACTIONS waits for longer.
 const JOIN_AGAIN: Duration = Duration::from_millis(20);
 const JOINS_MAX: usize = 5;
+
+/// A client at a bound asks again and again; the log is told once in so long.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// Ids that a shard takes from the meta journal at once, as Kafka's brokers do; what is left of a
 /// block at a restart is never given.
@@ -61,15 +65,36 @@ pub fn highest_coordinator_epoch(context: &Context, view: &View) -> i32 {
     epochs.max().unwrap_or(0)
 }
 
+/// Kafka has no text for it in these answers, so that the log says what is full, once in a while.
+pub fn tell_of_bound(answer: &Answer) {
+    thread_local! {
+        static TOLD: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let is_full = matches!(
+        answer,
+        Answer::Initialised(Err(TransactionError::TooMany)) | Answer::Added(Err(TransactionError::TooMany))
+    );
+    let now = Instant::now();
+    if is_full && TOLD.get().is_none_or(|told| now.duration_since(told) >= TELL_AGAIN) {
+        TOLD.set(Some(now));
+        let why = TransactionError::TooMany;
+        tracing::warn!(
+            "a client was refused with POLICY_VIOLATION: {why} (metric transactional_ids_refused)"
+        );
+    }
+}
+
 /// Asks this shard's coordinator, a second time with a producer id where it wants one.
 pub async fn ask(context: &Context, request: impl Fn(Option<i64>) -> Request) -> Result<Answer, i16> {
-    match context.transactions.ask(request(None)).await {
+    let answer = match context.transactions.ask(request(None)).await {
         Answer::NeedsProducerId => {
             let fresh = next_producer_id(context).await?;
-            Ok(context.transactions.ask(request(Some(fresh))).await)
+            context.transactions.ask(request(Some(fresh))).await
         }
-        answer => Ok(answer),
-    }
+        answer => answer,
+    };
+    tell_of_bound(&answer);
+    Ok(answer)
 }
 
 /// A producer id that nobody has.

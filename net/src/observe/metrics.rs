@@ -64,6 +64,14 @@ const SHARD_GAUGES: &[Row<ShardPage>] = &[
         "Transactional ids that the shard coordinates; each partition has room for 10,000",
         |p| p.transactions.machine.ids,
     ),
+    ("transactional_ids_bytes", "Their texts and partitions; each partition has room for 8 MiB", |p| {
+        p.transactions.machine.bytes
+    }),
+    (
+        "transactional_ids_refused",
+        "Requests refused for want of room, as POLICY_VIOLATION, since the shard coordinates them",
+        |p| p.transactions.machine.refused,
+    ),
     ("transactions_open", "Transactions of those ids that are open", |p| p.transactions.machine.open),
     ("transactions_oldest_seconds", "For how long the oldest of those is open", |p| {
         p.transactions.machine.oldest_ms / 1000

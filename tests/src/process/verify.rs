@@ -37,10 +37,15 @@ pub struct Verify {
 impl Verify {
     /// Its files lie in `folder`: `acked`, `verify.json`, `verify.log`.
     pub fn start(bootstrap: &str, folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(bootstrap, folder, &[arguments, &["--acked", "acked"]].concat())
+    }
+
+    /// The same with nothing but these arguments, and `verify.json`.
+    pub fn start_with(bootstrap: &str, folder: &Path, arguments: &[&str]) -> Self {
         // Without a time-out in between: what it is told by signals it is to hear once.
         let mut command = Command::new(binary::bench());
         command.args(["verify", "--brokers", bootstrap]).args(arguments).current_dir(folder);
-        command.args(["--acked", "acked", "--json", "verify.json"]);
+        command.args(["--json", "verify.json"]);
         die_with_this_thread(&mut command);
         let log = File::create(folder.join("verify.log")).expect("a log");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a second handle")).stderr(log);
@@ -56,6 +61,20 @@ impl Verify {
         let before = self.acks();
         let acked = || (self.acks() >= before + more).then_some(());
         Deadline::seconds(60).wait_for("acks under load", acked);
+    }
+
+    /// Transactions that were committed, as it told last.
+    pub fn commits(&self) -> u64 {
+        let text = std::fs::read_to_string(self.folder.join("verify.json")).unwrap_or_default();
+        let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let last = lines.find(|line| line["type"] == "transactions");
+        last.map_or(0, |line| whole(&line["committed"]))
+    }
+
+    pub fn wait_for_commits(&self, more: u64) {
+        let before = self.commits();
+        let committed = || (self.commits() >= before + more).then_some(());
+        Deadline::seconds(90).wait_for("transactions are committed under load", committed);
     }
 
     /// Asks it to produce no more, and to read back and judge.

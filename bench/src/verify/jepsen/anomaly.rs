@@ -15,6 +15,8 @@ pub enum Anomaly {
     Unseen { key: Key, value: Value },
     /// A value of a transaction that was aborted was read.
     AbortedRead { key: Key, value: Value },
+    /// A value was read that nobody sent: damaged, another run's, or one of an earlier chapter.
+    GarbageRead { key: Key, offset: i64, value: Value },
     /// A transaction read what it wrote itself, before it was committed.
     PrecommittedRead { key: Key, value: Value },
     /// A client passed over values that were there.
@@ -35,6 +37,7 @@ impl Anomaly {
             Self::LostWrite { .. } => "lost-write",
             Self::Unseen { .. } => "unseen",
             Self::AbortedRead { .. } => "aborted-read",
+            Self::GarbageRead { .. } => "garbage-read",
             Self::PrecommittedRead { .. } => "precommitted-read",
             Self::PollSkip { .. } => "poll-skip",
             Self::NonmonotonicPoll { .. } => "nonmonotonic-poll",

@@ -6,15 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One circle, by places in the history, if there is any.
 pub fn find(history: &[Operation]) -> Option<Vec<usize>> {
     let mut left = edges(history);
+    let mut readers = BTreeMap::<usize, Vec<usize>>::new();
+    for (reader, from) in &left {
+        from.iter().for_each(|writer| readers.entry(*writer).or_default().push(*reader));
+    }
     // Whoever reads from nobody that is left was first, and stands in no circle.
-    loop {
-        let first: Vec<usize> =
-            left.iter().filter(|(_, from)| from.is_empty()).map(|(reader, _)| *reader).collect();
-        if first.is_empty() {
-            break;
+    let mut first: Vec<usize> =
+        left.iter().filter(|(_, from)| from.is_empty()).map(|(reader, _)| *reader).collect();
+    while let Some(writer) = first.pop() {
+        let gone = left.remove(&writer).expect("each becomes first once");
+        assert!(gone.is_empty(), "it reads from nobody");
+        for reader in readers.remove(&writer).unwrap_or_default() {
+            let from = left.get_mut(&reader).expect("who reads from somebody is left");
+            from.remove(&writer);
+            if from.is_empty() {
+                first.push(reader);
+            }
         }
-        first.iter().for_each(|reader| drop(left.remove(reader)));
-        left.values_mut().for_each(|from| from.retain(|writer| !first.contains(writer)));
     }
     let (mut path, mut next) = (Vec::new(), *left.keys().next()?);
     loop {

@@ -1,5 +1,6 @@
 //! What clients did, and what they were told of it.
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// A partition.
@@ -8,7 +9,8 @@ pub type Key = u32;
 pub type Value = u64;
 
 /// Whether it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Ok,
     /// For certain it did not: refused, or aborted.
@@ -17,7 +19,8 @@ pub enum Outcome {
     Unknown,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Step {
     Send {
         key: Key,
@@ -32,7 +35,7 @@ pub enum Step {
 }
 
 /// One transaction, or a single send or poll.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Operation {
     /// The client, which does one thing after the other. One that crashed is replaced by another.
     pub process: u32,

@@ -1,6 +1,6 @@
 //! A clean history, and one with each anomaly planted.
 
-use super::check::check;
+use super::check::{check, check_uncommitted};
 use super::history::{Operation, Outcome, Step};
 
 fn send(key: u32, value: u64, offset: i64) -> Step {
@@ -105,4 +105,42 @@ fn sends_that_stand_in_another_order_are_found() {
 fn transactions_that_read_each_other_are_found() {
     let found = planted(|history| history[4].steps.insert(0, poll(2, &[(2, 21)])));
     assert_eq!(found, ["G1c"]);
+}
+
+#[test]
+fn a_value_that_nobody_sent_is_found() {
+    let found =
+        planted(|history| history.push(operation(5, Outcome::Ok, vec![poll(2, &[(2, 21), (4, 99)])])));
+    assert_eq!(found, ["garbage-read"]);
+}
+
+/// What is found with a reader that sees this of key 1 while nothing is hidden from it.
+fn uncommitted(read: &[(i64, u64)]) -> Vec<&'static str> {
+    let dirty = [operation(9, Outcome::Ok, vec![poll(1, read)])];
+    check_uncommitted(&clean(), &dirty).iter().map(|anomaly| anomaly.name()).collect()
+}
+
+#[test]
+fn a_reader_of_all_sees_what_is_aborted_and_passes_over_nothing() {
+    assert!(uncommitted(&[(0, 10), (1, 11), (3, 12), (5, 13), (7, 14)]).is_empty());
+    assert_eq!(uncommitted(&[(0, 10), (1, 11), (3, 12), (7, 14)]), ["poll-skip"]);
+    assert_eq!(uncommitted(&[(0, 10), (1, 11), (4, 12)]), ["duplicate", "poll-skip"], "the leader said 3");
+    assert_eq!(uncommitted(&[(0, 99)]), ["inconsistent-offsets", "garbage-read"]);
+    assert_eq!(uncommitted(&[(1, 11), (0, 10)]), ["nonmonotonic-poll"]);
+}
+
+#[test]
+fn what_an_aborted_transaction_sent_may_be_sent_again_and_stands_once() {
+    let again = |history: &mut Vec<Operation>| {
+        history.push(operation(6, Outcome::Failed, vec![send(2, 30, 4)]));
+        history.push(operation(6, Outcome::Ok, vec![send(2, 30, 6)]));
+        history.push(operation(5, Outcome::Ok, vec![poll(2, &[(0, 20), (2, 21), (6, 30)])]));
+    };
+    assert!(planted(again).is_empty());
+    let twice = |history: &mut Vec<Operation>| {
+        again(history);
+        history.push(operation(7, Outcome::Ok, vec![send(2, 30, 8)]));
+        history.push(operation(5, Outcome::Ok, vec![poll(2, &[(8, 30)])]));
+    };
+    assert_eq!(planted(twice), ["duplicate"], "copied twice");
 }

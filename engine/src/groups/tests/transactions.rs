@@ -219,3 +219,26 @@ fn an_offset_that_is_always_undecided_somewhere_keeps_no_history_for_ever() {
     world.fail_over();
     assert_eq!((world.offset_of("g"), world.offset_of("other")), (5, 2_999));
 }
+
+#[test]
+fn a_marker_finds_every_group_that_its_producer_wrote_to() {
+    for fails_over in [false, true] {
+        let mut world = World::new();
+        for group in ["a", "b", "c"] {
+            world.commit(nobody(group), 5);
+        }
+        for group in ["a", "b"] {
+            let request = world.ask(commit_in(nobody(group), 9));
+            assert_eq!(world.committed(request), Ok(vec![Ok(())]));
+        }
+        if fails_over {
+            world.fail_over();
+        }
+        world.end(Ending::Commit);
+        assert_eq!(["a", "b", "c"].map(|group| world.offset_of(group)), [9, 9, 5], "{fails_over}");
+        // The next one of the same producer is found, too.
+        world.ask(commit_in(nobody("c"), 7));
+        world.end(Ending::Commit);
+        assert_eq!(["a", "b", "c"].map(|group| world.stable_offset_of(group)), [Ok(9), Ok(9), Ok(7)]);
+    }
+}

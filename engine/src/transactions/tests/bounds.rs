@@ -29,11 +29,34 @@ fn an_open_transaction_is_never_forgotten() {
         world.add(&id, producer, &[0]).expect("added");
     }
     assert_eq!(world.init("one-more"), Err(TransactionError::TooMany));
+    assert_eq!(world.coordinator.figures(world.now).machine.refused, 1);
     world.end("tx-4", ProducerEpoch { id: 105, epoch: 0 }, Commit, One).expect("ended");
     assert_eq!(world.init("one-more"), Err(TransactionError::TooMany), "markers are on their way");
     world.mark();
     assert!(world.init("one-more").is_ok());
     assert_eq!(world.state_of("tx-4"), None);
+}
+
+#[test]
+fn ids_that_are_used_once_take_no_more_than_their_bound() {
+    let config =
+        TransactionConfig { history_bytes_min: 64 << 10, ids_max: 500, ..TransactionConfig::default() };
+    let mut world = World::with(config);
+    for number in 0..20_000 {
+        let id = format!("checkpoint-{number}");
+        let producer = world.init(&id).expect("there is always room");
+        if number % 8 == 0 {
+            world.add(&id, producer, &[0, 1]).expect("added");
+            world.end(&id, producer, Commit, Two).expect("ended");
+            world.mark();
+        }
+        if number % 500 == 0 {
+            let figures = world.coordinator.figures(world.now).machine;
+            let history: usize = world.log.iter().map(|(_, batch)| batch.len()).sum();
+            assert!(figures.ids <= 501 && figures.bytes < 64 << 10 && figures.refused == 0, "{figures:?}");
+            assert!(history < 400 << 10, "{history} bytes of history after {number}");
+        }
+    }
 }
 
 #[test]

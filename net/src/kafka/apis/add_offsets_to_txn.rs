@@ -6,6 +6,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, transaction_code};
 use crate::kafka::request_context::RequestContext;
+use crate::kafka::transactions::tell_of_bound;
 use core::ops::RangeInclusive;
 use engine::coordinator::partition_of;
 use engine::groups::OFFSETS_TOPIC;
@@ -50,7 +51,9 @@ async fn add(context: &Context, version: i16, request: &AddOffsetsToTxnRequest) 
         verify_only: false,
         version: TransactionVersion::One,
     };
-    let answer = match context.transactions.ask(Request::Add(add)).await {
+    let answer = context.transactions.ask(Request::Add(add)).await;
+    tell_of_bound(&answer);
+    let answer = match answer {
         Answer::Added(added) => added.and_then(|results| results.into_iter().collect::<Result<(), _>>()),
         other => panic!("a group was answered with {other:?}"),
     };

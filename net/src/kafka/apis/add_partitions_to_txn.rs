@@ -10,6 +10,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, transaction_code};
 use crate::kafka::request_context::RequestContext;
+use crate::kafka::transactions::tell_of_bound;
 use core::ops::RangeInclusive;
 use engine::control::View;
 use engine::port::TransactionVersion;
@@ -100,7 +101,9 @@ async fn add(context: &Context, version: i16, wanted: &Wanted<'_>) -> Vec<AddPar
         code::TRANSACTION_ABORTABLE if version < ABORTABLE_FROM => code::INVALID_TXN_STATE,
         code => code,
     };
-    match context.transactions.ask(Request::Add(add)).await {
+    let answer = context.transactions.ask(Request::Add(add)).await;
+    tell_of_bound(&answer);
+    match answer {
         Answer::Added(Ok(added)) => {
             results(wanted.topics, added.into_iter().map(|one| one.err().map_or(code::NONE, code_of)))
         }

@@ -403,7 +403,7 @@ impl Part {
                 partition.log_start = produced.log_start.0;
             }
             (None, Err(refusal)) => {
-                partition.error_code = refusal_code(refusal);
+                partition.error_code = produced_code(refusal, self.writer);
                 partition.message = message(refusal);
                 if let Refusal::Batch(error) = refusal {
                     partition.record_errors = error.records();
@@ -417,9 +417,22 @@ impl Part {
     }
 }
 
+/// CONCURRENT_TRANSACTIONS in an answer to Produce is known from version 12 on; older clients try again what has too few
+/// replicas.
+fn produced_code(refusal: Refusal, writer: BatchWriter) -> i16 {
+    let is_newest = matches!(writer, BatchWriter::Transactional { version: TransactionVersion::Two, .. });
+    match refusal {
+        Refusal::TooManyTransactions if !is_newest => code::NOT_ENOUGH_REPLICAS,
+        _ => refusal_code(refusal),
+    }
+}
+
 /// What the code alone does not say.
 fn message(refusal: Refusal) -> Option<Cow<'static, str>> {
     match refusal {
+        Refusal::TooManyTransactions => {
+            Some("as many transactions are open in this partition's journal as may be: try again when one is ended".into())
+        }
         Refusal::Batch(error) => Some(error.to_string().into()),
         Refusal::Storage => Some("no space left, or damaged storage".into()),
         _ => None,
@@ -520,6 +533,17 @@ mod tests {
         let mut parts = resolve(&view, &of_transaction, None);
         deny(&judge, &view, &of_transaction, &mut parts);
         assert!(parts.iter().all(|part| part.refused == Some(53)), "nothing of a foreign transaction");
+    }
+
+    #[test]
+    fn one_transaction_too_many_is_tried_again_by_old_clients_and_new_ones() {
+        let by = |version| {
+            let writer = BatchWriter::Transactional { version, guard: None };
+            (produced_code(Refusal::TooManyTransactions, writer), produced_code(Refusal::NotLeader, writer))
+        };
+        assert_eq!(by(TransactionVersion::One), (code::NOT_ENOUGH_REPLICAS, 6));
+        assert_eq!(by(TransactionVersion::Two), (code::CONCURRENT_TRANSACTIONS, 6));
+        assert!(message(Refusal::TooManyTransactions).is_some());
     }
 
     #[test]
