@@ -52,10 +52,22 @@ pub enum Bug {
     PendingOffsetShown,
     /// History that an undecided offset needs is freed.
     PendingTrimmed,
+    /// A pass takes the newest record of a key for an older one.
+    NewestOfKeyDropped,
+    /// A tombstone goes while an older record of its key stays.
+    TombstoneOutlived,
+    /// A run takes the place of its inputs before a majority has it.
+    InputsDroppedEarly,
+    /// A pass compares what is not decided yet.
+    HorizonAboveStable,
+    /// A learner without runs becomes a voter.
+    PromotedWithoutRuns,
+    /// The batch at a partition's end goes with its last record.
+    EndNotKept,
 }
 
 /// Every one of them.
-pub const ALL: [Bug; 24] = [
+pub const ALL: [Bug; 30] = [
     Bug::AckBeforeSync,
     Bug::LaterWriteReleasedEarly,
     Bug::VoteBeforeItIsDurable,
@@ -80,6 +92,12 @@ pub const ALL: [Bug; 24] = [
     Bug::PreparedForgotten,
     Bug::PendingOffsetShown,
     Bug::PendingTrimmed,
+    Bug::NewestOfKeyDropped,
+    Bug::TombstoneOutlived,
+    Bug::InputsDroppedEarly,
+    Bug::HorizonAboveStable,
+    Bug::PromotedWithoutRuns,
+    Bug::EndNotKept,
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -1,4 +1,4 @@
-//! A compacted topic on one node, by a real client: of each key the last record stays at its offset, tombstones go, and a
+//! A compacted topic on one node and on three, by a real client: of each key the last record stays at its offset, tombstones go, and a
 //! crash or a stop at any time changes nothing of that.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tests::process::cluster::{Cluster, PATIENT};
 use tests::process::records::{Reports, client};
 use tests::process::{Broker, BrokerOptions, Deadline};
 
@@ -20,13 +21,12 @@ const VALUE_BYTES: usize = 8_000;
 const GONE: &str = "gone";
 
 fn create(
-    broker: &Broker,
+    bootstrap: &str,
     name: &str,
     factor: i32,
     configs: &[(&str, &str)],
 ) -> Result<(), RDKafkaErrorCode> {
-    let admin: AdminClient<DefaultClientContext> =
-        client(&broker.bootstrap(), &[]).create().expect("an admin client");
+    let admin: AdminClient<DefaultClientContext> = client(bootstrap, &[]).create().expect("an admin client");
     let new = NewTopic::new(name, 1, TopicReplication::Fixed(factor));
     let new = configs.iter().fold(new, |new, (key, value)| new.set(key, value));
     let created = futures_lite::future::block_on(admin.create_topics([&new], &AdminOptions::new()));
@@ -38,9 +38,9 @@ fn key_of(number: u64) -> String {
 }
 
 /// Writes these numbers, each as the value of its key.
-fn write(broker: &Broker, numbers: std::ops::Range<u64>) {
-    let settings = [("acks", "all"), ("enable.idempotence", "true"), ("linger.ms", "5")];
-    let producer: BaseProducer = client(&broker.bootstrap(), &settings).create().expect("a producer");
+fn write(bootstrap: &str, numbers: std::ops::Range<u64>) {
+    let settings = [&PATIENT[..], &[("acks", "all")]].concat();
+    let producer: BaseProducer = client(bootstrap, &settings).create().expect("a producer");
     let deadline = Deadline::seconds(120);
     for number in numbers {
         let (key, mut value) = (key_of(number), vec![0; VALUE_BYTES]);
@@ -61,9 +61,8 @@ fn write(broker: &Broker, numbers: std::ops::Range<u64>) {
 }
 
 /// The value of [`GONE`], and then that it has none.
-fn write_and_take_back(broker: &Broker) {
-    let producer: BaseProducer =
-        client(&broker.bootstrap(), &[("acks", "all")]).create().expect("a producer");
+fn write_and_take_back(bootstrap: &str) {
+    let producer: BaseProducer = client(bootstrap, &[("acks", "all")]).create().expect("a producer");
     producer.send(BaseRecord::to(TOPIC).partition(0).key(GONE).payload("value")).expect("there is room");
     producer.send(BaseRecord::<str, str>::to(TOPIC).partition(0).key(GONE)).expect("there is room");
     producer.flush(Duration::from_secs(60)).expect("both were acked");
@@ -77,10 +76,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn read(broker: &Broker) -> Self {
+    fn read(bootstrap: &str) -> Self {
         let settings =
             [("group.id", "unused"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
-        let consumer: BaseConsumer = client(&broker.bootstrap(), &settings).create().expect("a consumer");
+        let consumer: BaseConsumer = client(bootstrap, &settings).create().expect("a consumer");
         let (begin, end) = consumer.fetch_watermarks(TOPIC, 0, Duration::from_secs(60)).expect("watermarks");
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(TOPIC, 0, Offset::Beginning).expect("a partition");
@@ -137,31 +136,73 @@ fn of_each_key_the_last_record_stays_at_its_offset_whatever_ends_the_process() {
     let options = BrokerOptions { shards: 1, segment_bytes: 24 << 20, ..BrokerOptions::default() };
     let mut broker = Broker::start(options);
     let configs = [("cleanup.policy", "compact"), ("delete.retention.ms", "0")];
-    assert_eq!(create(&broker, TOPIC, 1, &configs), Ok(()));
-    write_and_take_back(&broker);
-    write(&broker, 0..4_000);
+    assert_eq!(create(&broker.bootstrap(), TOPIC, 1, &configs), Ok(()));
+    write_and_take_back(&broker.bootstrap());
+    write(&broker.bootstrap(), 0..4_000);
     wait_for_runs(&broker, 1);
-    let first = Seen::read(&broker);
+    let first = Seen::read(&broker.bootstrap());
     first.assert_is_right(4_000);
     assert!(first.records.len() < 3_000, "{} records are left of 4,000", first.records.len());
     broker.kill();
     broker.run();
-    Seen::read(&broker).assert_is_right(4_000);
-    write(&broker, 4_000..9_000);
+    Seen::read(&broker.bootstrap()).assert_is_right(4_000);
+    write(&broker.bootstrap(), 4_000..9_000);
     wait_for_runs(&broker, 2);
-    let second = Seen::read(&broker);
+    let second = Seen::read(&broker.bootstrap());
     second.assert_is_right(9_000);
     assert!(!second.has_gone(), "the second pass met the tombstone's horizon");
     assert_eq!(broker.stop().code(), Some(0));
     broker.run();
-    Seen::read(&broker).assert_is_right(9_000);
+    Seen::read(&broker.bootstrap()).assert_is_right(9_000);
     assert_eq!(broker.stop().code(), Some(0));
+}
+
+#[test]
+fn three_nodes_have_the_same_runs_and_every_keys_last_record_though_their_leader_is_killed() {
+    let mut cluster = Cluster::prepare(&[1, 1, 1]);
+    cluster.nodes.iter_mut().for_each(|node| node.options.segment_bytes = 24 << 20);
+    cluster.run();
+    let bootstrap = cluster.bootstrap();
+    let configs = [("cleanup.policy", "compact"), ("delete.retention.ms", "0")];
+    assert_eq!(create(&bootstrap, TOPIC, 3, &configs), Ok(()));
+    cluster.wait_in_sync(TOPIC, 60);
+    write_and_take_back(&bootstrap);
+    write(&bootstrap, 0..4_000);
+    cluster.nodes.iter().for_each(|node| wait_for_runs(node, 1));
+    let leader = cluster.leader(0, TOPIC, 0).expect("somebody leads");
+    let writes = {
+        let bootstrap = bootstrap.clone();
+        std::thread::spawn(move || write(&bootstrap, 4_000..12_000))
+    };
+    // The next segment of all is full, and what it holds is being compacted, or will be by another.
+    let is_full = |node: &Broker| node.log().matches("compacted: a run was made").count() > 1;
+    Deadline::seconds(120).wait_for("another run", || is_full(&cluster.nodes[leader]).then_some(()));
+    cluster.nodes[leader].kill();
+    cluster.nodes[leader].run();
+    writes.join().expect("all were acked");
+    cluster.wait_in_sync(TOPIC, 60);
+    let seen = Seen::read(&bootstrap);
+    seen.assert_is_right(12_000);
+    assert!(seen.records.len() < 8_000, "{} records are left of 12,000", seen.records.len());
+    // Whoever was killed has what the others have, and can give it alone.
+    let nodes = 0..cluster.nodes.len();
+    let read_last = |node: usize| {
+        let log = cluster.nodes[node].log();
+        let last = log.lines().rfind(|line| line.contains("the run is read in the place of its inputs"))?;
+        last.split(' ').find(|part| part.starts_with("run=")).map(str::to_owned)
+    };
+    Deadline::seconds(60).wait_for("the same run everywhere", || {
+        let read: Vec<_> = nodes.clone().map(read_last).collect();
+        read.iter().all(|run| run.is_some() && *run == read[0]).then_some(())
+    });
+    cluster.stop();
+    cluster.assert_identical();
 }
 
 #[test]
 fn a_record_without_a_key_and_what_compaction_cannot_do_yet_are_refused() {
     let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
-    assert_eq!(create(&broker, TOPIC, 1, &[("cleanup.policy", "compact,delete")]), Ok(()));
+    assert_eq!(create(&broker.bootstrap(), TOPIC, 1, &[("cleanup.policy", "compact,delete")]), Ok(()));
     let reports = Reports::default();
     let keyless: BaseProducer<Reports> =
         client(&broker.bootstrap(), &[]).create_with_context(reports.clone()).expect("a producer");

@@ -3,14 +3,21 @@
 
 use engine::planted::{ALL, Bug, plant};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tests::sim::{run, run_with, scenes, transaction_scenes};
+use tests::sim::{Loads, run, run_with, scenes, transaction_scenes};
 
 const SEEDS_MAX: u64 = 200;
 
 /// What was cut for damage others may still have; the other bugs show in clusters, where nodes lead
 /// in turn.
 fn nodes_for(bug: Bug) -> usize {
-    if bug == Bug::DamageCut { 1 } else { 3 }
+    match bug {
+        Bug::DamageCut
+        | Bug::NewestOfKeyDropped
+        | Bug::TombstoneOutlived
+        | Bug::HorizonAboveStable
+        | Bug::EndNotKept => 1,
+        _ => 3,
+    }
 }
 
 /// What would show it: where a disk lies and the right nodes are down at the right time a scene of its own.
@@ -27,7 +34,15 @@ fn act(bug: Bug, seed: u64) {
             transaction_scenes::decided(seed, 1)
         }
         Bug::PreparedForgotten | Bug::PendingOffsetShown | Bug::PendingTrimmed => {
-            drop(run_with(seed, 1, false, true));
+            drop(run_with(seed, 1, false, Loads { transactions: true, ..Loads::default() }));
+        }
+        Bug::NewestOfKeyDropped
+        | Bug::TombstoneOutlived
+        | Bug::HorizonAboveStable
+        | Bug::InputsDroppedEarly
+        | Bug::PromotedWithoutRuns
+        | Bug::EndNotKept => {
+            drop(run_with(seed, nodes_for(bug), false, Loads { compaction: true, ..Loads::default() }));
         }
         other => drop(run(seed, nodes_for(other), false)),
     }

@@ -1,8 +1,8 @@
 //! The simulator's gate: thousands of seeds, every named event met, one trace per seed.
 
 use std::time::Instant;
-use tests::sim::Counts;
-use tests::sim::soak::{name_seed_in_panics, replay_command, run_named, run_transacting, soak, soak_by};
+use tests::sim::soak::{name_seed_in_panics, replay_command, run_loaded, run_named, soak, soak_by};
+use tests::sim::{Counts, Loads};
 
 const SEEDS: u64 = 2_000;
 /// Clusters cost four and eight times a node's time.
@@ -231,7 +231,8 @@ fn seeds_with_transactions_hold_every_promise() {
     name_seed_in_panics();
     let mut counts = Counts::default();
     for (seeds, nodes) in [(TRANSACTING, 1), (TRANSACTING_OF_THREE, 3)] {
-        let run = |seed| run_transacting(seed, nodes, false);
+        let loads = Loads { transactions: true, ..Loads::default() };
+        let run = |seed| run_loaded(seed, nodes, false, loads);
         let soaked = soak_by(run, 0..seeds, threads(), || {}, |_| {});
         assert!(soaked.failed.is_empty(), "seeds of {nodes} with --transactions failed: {:?}", soaked.failed);
         counts.merge(&soaked.counts);

@@ -165,6 +165,7 @@ fn config() -> ShardConfig {
         broker_ids: None,
         scrub_bytes_per_second: 0,
         rewrite_bytes_per_second: 0,
+        key_map_bytes: engine::rewrite::KEY_MAP_BYTES,
         catch_up_bytes_per_s: 8 << 20,
         raft_window_entries: 4096,
         entropy: [1, 2, 3, 4],

@@ -72,7 +72,7 @@ pub fn create_topic(view: &View, statics: &Statics, mut new: NewTopic) -> Result
     check_proposed(&configs)?;
     let life = life_of(&new.name, &configs, &view.broker_configs, statics);
     if compacts(&configs) {
-        check_compacted(life, replication_factor)?;
+        check_compacted(life)?;
     }
     Ok(Command::CreateTopic {
         life,
@@ -92,17 +92,13 @@ fn compacts(configs: &Configs) -> bool {
     list_of(policy).any(|policy| policy == "compact")
 }
 
-/// So far only who is alone makes runs: they do not get to other replicas yet.
-fn check_compacted(life: Life, replication_factor: u16) -> Result<(), CommandError> {
-    let reason = match life {
-        Life::Compacted if replication_factor <= 1 => return Ok(()),
-        Life::Compacted => format!(
-            "Invalid value for configuration cleanup.policy: compaction takes a replication factor of 1 so far, not {replication_factor}"
-        ),
-        _ => "Invalid value for configuration cleanup.policy: coordinators bound the history of their topics themselves"
-            .to_owned(),
-    };
-    Err(CommandError::InvalidConfig(reason))
+/// Coordinators bound the history of their topics themselves: no journal of theirs is compacted.
+fn check_compacted(life: Life) -> Result<(), CommandError> {
+    if life == Life::Compacted {
+        return Ok(());
+    }
+    let reason = "Invalid value for configuration cleanup.policy: coordinators bound the history of their topics themselves";
+    Err(CommandError::InvalidConfig(reason.to_owned()))
 }
 
 /// What the rules ask about.

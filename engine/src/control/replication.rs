@@ -4,7 +4,6 @@
 
 use super::command::Outcome;
 use super::command_error::CommandError;
-use super::life::Life;
 use super::nodes::NodeView;
 use super::placement::{Journals, extended_set};
 use super::rules::check_replication_factor;
@@ -41,8 +40,6 @@ fn check_copies(journal: &JournalView, factor: u16) -> Result<(), CommandError> 
         format!("Its partitions have {copies} copies; a lower replication factor is not supported yet.")
     } else if copies.is_multiple_of(2) && copies < usize::from(factor) {
         format!("Its partitions have {copies} copies: only odd numbers of copies can be raised.")
-    } else if journal.life == Life::Compacted && copies < usize::from(factor) {
-        "Its journal is compacted: more than one copy of it is not supported yet.".into()
     } else {
         return Ok(());
     };
@@ -79,6 +76,7 @@ impl Journals {
 mod tests {
     use super::*;
     use crate::control::command::Command;
+    use crate::control::life::Life;
     use crate::control::nodes::Advertised;
     use crate::ids::{BrokerIds, ClusterId, Incarnation, Index};
 
@@ -88,12 +86,8 @@ mod tests {
         state.apply(Index(index), &command)
     }
 
-    fn formed(nodes: u32) -> MetaState {
-        formed_with(nodes, Life::Finite)
-    }
-
     /// A topic of two partitions with one copy each on the first of so many nodes.
-    fn formed_with(nodes: u32, life: Life) -> MetaState {
+    fn formed(nodes: u32) -> MetaState {
         let mut state = MetaState::default();
         let members = (1..=nodes).map(|node| (NodeId(node), Incarnation(node.into()))).collect();
         let broker_ids = BrokerIds::default();
@@ -111,7 +105,7 @@ mod tests {
             partitions: 2,
             replication_factor: 1,
             configs: Vec::new(),
-            life,
+            life: Life::Finite,
             entropy: 1,
             by_hand: Vec::new(),
         };
@@ -154,10 +148,5 @@ mod tests {
         let unknown = Command::AlterReplication { topic_id: TopicId(8), replication_factor: 3 };
         assert_eq!(applied(&mut state, 9, unknown), Err(CommandError::UnknownTopic));
         assert_eq!(state, before);
-        let mut compacted = formed_with(3, Life::Compacted);
-        alter(&mut compacted, 1).expect("it is so");
-        let before = compacted.clone();
-        assert!(alter(&mut compacted, 3).is_err());
-        assert_eq!(compacted, before);
     }
 }

@@ -108,6 +108,8 @@ pub enum Rewrote {
     Made { run: RunId, input_bytes: u64, bytes: u64, partitions: usize, counts: Box<PassCounts> },
     /// The run is read from now on in the place of what it was made of.
     Read { run: RunId },
+    /// Nobody can give a run that was made: its inputs stay, and another one is made.
+    Lost { run: RunId },
     /// A run that nothing names any more was removed.
     Deleted { run: RunId },
     /// A run that is read is bad or not there.

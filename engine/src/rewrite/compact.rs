@@ -1,7 +1,8 @@
 //! The second half of a pass of compaction: what becomes of each batch of a partition, in the order of offsets. Bytes in,
 //! bytes out; which batches, up to where, and what was aborted is told by who runs the pass.
 //!
-//! Offsets and order never change. Below the horizon the newest record of each key stays, and all above it. What may go
+//! Offsets and order never change. Below the horizon the newest record of each key stays, and all above it that was not
+//! aborted. What may go
 //! beside older records of a key:
 //!
 //! - records of aborted transactions, and records without a key;
@@ -18,13 +19,14 @@ use super::record_parts::{RecordHead, RecordPart, RecordParts};
 use crate::batch::header::{BATCH_HEADER_BYTES, BatchHeader, attribute};
 use crate::batch::{Codec, Packer, Packing, varint};
 use crate::ids::{Offset, PartitionId, ProducerId};
+use crate::planted::{Bug, is_planted};
 use std::collections::BTreeSet;
 
 /// What a pass may do with a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct PassRules {
     pub partition: PartitionId,
-    /// Records from here on stay as they are.
+    /// Records from here on stay as they are, unless they were aborted.
     pub horizon: Offset,
     /// The pass's inputs are all containers of the partition up to the horizon.
     pub takes_all_older: bool,
@@ -64,6 +66,8 @@ pub struct PassCounts {
     /// The first of them, by its base offset, and what is wrong with it.
     pub first_undecodable: Option<(Offset, Undecodable)>,
     pub too_long: u64,
+    /// Partitions with more keys than found room: the next pass goes on from there.
+    pub maps_full: u64,
 }
 
 /// Producers with an open transaction that are told apart; beyond it every marker stays.
@@ -113,6 +117,12 @@ impl<'m> Compactor<'m> {
     }
 
     fn first_stage<'b>(&mut self, header: &BatchHeader, batch: &'b [u8]) -> Stage<'b> {
+        // Wherever the horizon is: a run has no list of what was aborted in it.
+        if self.aborted.has(header) {
+            self.traverse(ProducerId(header.producer_id.get()));
+            self.counts.aborted += u64::try_from(header.record_count.get()).unwrap_or(0);
+            return Stage::Decided(Fate::Gone);
+        }
         if header.base_offset.get() >= self.rules.horizon.0 {
             return Stage::Decided(Fate::AsItIs);
         }
@@ -121,14 +131,6 @@ impl<'m> Compactor<'m> {
         }
         if header.is_transactional() {
             self.traverse(ProducerId(header.producer_id.get()));
-        }
-        if self.aborted.has(header) {
-            // One that reaches over the horizon waits for the next pass.
-            if self.next > self.rules.horizon {
-                return Stage::Decided(Fate::AsItIs);
-            }
-            self.counts.aborted += u64::try_from(header.record_count.get()).unwrap_or(0);
-            return Stage::Decided(Fate::Gone);
         }
         match OpenedBatch::new(batch) {
             Ok(opened) => Stage::Judge(Box::new(Judge::new(header, opened))),
@@ -178,7 +180,8 @@ impl<'m> Compactor<'m> {
 
     /// Behind the last batch: that one, emptied, where it would be gone; and what was done.
     pub fn end(self) -> (Option<Vec<u8>>, PassCounts) {
-        (self.emptied.as_ref().map(emptied), self.counts)
+        let emptied = self.emptied.as_ref().filter(|_| !is_planted(Bug::EndNotKept)).map(emptied);
+        (emptied, self.counts)
     }
 
     fn delete_horizon_ms(&self) -> i64 {
@@ -336,7 +339,8 @@ fn judge(
         return Verdict::Stays;
     }
     let Some(newest) = newest else { return Verdict::Keyless };
-    if newest.is_some_and(|newest| newest > offset) {
+    let is_older = |newest| newest > offset || is_planted(Bug::NewestOfKeyDropped) && newest == offset;
+    if newest.is_some_and(is_older) {
         return Verdict::Superseded;
     }
     if has_value {

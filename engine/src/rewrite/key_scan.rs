@@ -6,6 +6,7 @@ use super::opened::{OpenedBatch, Undecodable};
 use super::record_parts::RecordPart;
 use crate::batch::BatchHeader;
 use crate::ids::{Offset, PartitionId};
+use crate::planted::{Bug, is_planted};
 
 /// What a scan looks at.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,7 @@ impl<'b> KeyScan<'b> {
                         key.write(piece);
                     }
                 }
+                RecordPart::Value(None) if is_planted(Bug::TombstoneOutlived) => *key = None,
                 RecordPart::Value(_) => {
                     assert!(key.is_none() || *offset < range.horizon, "{offset} is behind the horizon");
                     if let Some(key) = key.take()

@@ -29,6 +29,8 @@ pub struct ShardConfig {
     pub scrub_bytes_per_second: u64,
     /// Compacted journals are rewritten in the background, reading and writing at up to this rate; 0: never.
     pub rewrite_bytes_per_second: u64,
+    /// What a pass of compaction remembers keys in: where it is full the next pass goes on.
+    pub key_map_bytes: usize,
     /// What followers that are behind get from the disk while clients are served.
     pub catch_up_bytes_per_s: u64,
     /// Entries whose metadata each journal keeps in memory behind the applied one, for followers that

@@ -98,6 +98,7 @@ fn shard_config(config: &NodeConfig, nonce: u64, shard: ShardId) -> ShardConfig 
         segment_bytes: config.segment_bytes,
         broker_ids: config.broker_ids,
         rewrite_bytes_per_second: config.rewrite_bytes_per_second.div_ceil(u64::from(config.shards)),
+        key_map_bytes: engine::rewrite::KEY_MAP_BYTES,
         scrub_bytes_per_second: config.scrub_bytes_per_second.div_ceil(u64::from(config.shards)),
         catch_up_bytes_per_s: config.catch_up_bytes_per_s / u64::from(config.shards),
         raft_window_entries: RAFT_WINDOW_ENTRIES,

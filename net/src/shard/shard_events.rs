@@ -206,6 +206,9 @@ fn rewriting(shard: u16, journal: JournalId, what: &Rewrote, topics: Option<Stri
         Rewrote::Read { run } => {
             info!(shard, journal, topics, run = run.0, "the run is read in the place of its inputs");
         }
+        Rewrote::Lost { run } => {
+            warn!(shard, journal, topics, run = run.0, "nobody can give the run: what it was made of stays");
+        }
         Rewrote::Deleted { run } => info!(shard, journal, topics, run = run.0, "an older run was deleted"),
         Rewrote::Damaged { run, why } => {
             error!(

@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 use engine::planted::{ALL, Bug, plant};
 use std::time::Instant;
-use tests::sim::soak::{name_seed_in_panics, run_named, run_transacting, soak_by};
+use tests::sim::Loads;
+use tests::sim::soak::{name_seed_in_panics, run_loaded, soak_by};
 
 /// The deterministic simulator of Duramen: one seed, one world, one trace.
 #[derive(Parser)]
@@ -24,6 +25,9 @@ enum What {
         /// With transactional loops, too: another run of the seed.
         #[arg(long)]
         transactions: bool,
+        /// With compacted topics, too.
+        #[arg(long)]
+        compaction: bool,
     },
     /// Runs `count` seeds from `first` on and prints how often each event happened.
     Soak {
@@ -40,6 +44,9 @@ enum What {
         /// With transactional loops, too.
         #[arg(long)]
         transactions: bool,
+        /// With compacted topics, too.
+        #[arg(long)]
+        compaction: bool,
         /// Plants a bug first (see `engine::planted`), to see whether it is caught.
         #[arg(long)]
         bug: Option<String>,
@@ -55,18 +62,16 @@ fn named(name: &str) -> Bug {
 fn main() {
     name_seed_in_panics();
     match Options::parse().what {
-        What::Replay { seed, nodes, transactions } => {
-            let run = if transactions { run_transacting } else { run_named };
-            let outcome = run(seed, nodes, true);
+        What::Replay { seed, nodes, transactions, compaction } => {
+            let outcome = run_loaded(seed, nodes, true, Loads { transactions, compaction });
             println!("{}", outcome.counts);
             println!("seed {seed} is fine; trace {:016x}, {} lines", outcome.trace_hash, outcome.trace_lines);
         }
-        What::Soak { first, count, nodes, threads, transactions, bug } => {
+        What::Soak { first, count, nodes, threads, transactions, compaction, bug } => {
             let begun = Instant::now();
             let bug = bug.map(|name| named(&name));
-            let run = |seed| {
-                if transactions { run_transacting(seed, nodes, false) } else { run_named(seed, nodes, false) }
-            };
+            let loads = Loads { transactions, compaction };
+            let run = |seed| run_loaded(seed, nodes, false, loads);
             let soaked = soak_by(run, first..first + count, threads, || plant(bug), |_| {});
             println!("{}", soaked.counts);
             println!("{}", soaked.summary(nodes, begun.elapsed()));

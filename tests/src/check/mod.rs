@@ -4,6 +4,7 @@
 //! violated; the panic names the seed.
 
 pub mod attempts;
+pub mod compaction;
 pub mod damage;
 pub mod groups;
 pub mod partition;
@@ -13,6 +14,7 @@ pub mod topics;
 pub mod transactions;
 
 pub use attempts::{Attempt, Attempts, Uid};
+pub use compaction::CompactionModel;
 pub use damage::{DamageLedger, Hole};
 pub use groups::GroupsModel;
 pub use partition::{Fetched, PartitionModel};
@@ -32,6 +34,7 @@ pub struct Model {
     pub damage: DamageLedger,
     pub groups: GroupsModel,
     pub transactions: TransactionsModel,
+    pub compaction: CompactionModel,
     /// The newest term that each journal was led in.
     pub newest_terms: BTreeMap<JournalId, Term>,
     /// Answers come from several nodes.

@@ -5,9 +5,16 @@ use crate::workload::admin::Admin;
 use crate::workload::fetcher::Fetcher;
 use crate::workload::producer::Producer;
 use crate::workload::verifier::Verifier;
-use crate::workload::{groups, transactions};
+use crate::workload::{compaction, groups, transactions};
 use engine::port::Acks;
 use engine::rng::Rng;
+
+/// What a run carries beside the usual; each makes it another run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loads {
+    pub transactions: bool,
+    pub compaction: bool,
+}
 
 /// The clients of a run; the verifier is the last.
 pub fn clients(rng: &mut Rng) -> Vec<Box<dyn Client>> {
@@ -37,6 +44,13 @@ pub fn add_groups(clients: &mut Vec<Box<dyn Client>>, rng: &mut Rng) {
 pub fn add_transactions(clients: &mut Vec<Box<dyn Client>>, rng: &mut Rng) {
     let verifier = clients.pop().expect("the last");
     clients.extend(transactions::clients(rng));
+    clients.push(verifier);
+}
+
+/// Those of compacted topics.
+pub fn add_compaction(clients: &mut Vec<Box<dyn Client>>, rng: &mut Rng) {
+    let verifier = clients.pop().expect("the last");
+    clients.extend(compaction::clients(rng));
     clients.push(verifier);
 }
 

@@ -258,12 +258,23 @@ impl Cluster {
         partitions: i32,
         factor: i16,
     ) -> Vec<PartitionId> {
+        self.create_topic_with(node, name, (partitions, factor), &[])
+    }
+
+    /// The same with settings.
+    pub fn create_topic_with(
+        &mut self,
+        node: usize,
+        name: &str,
+        (partitions, factor): (i32, i16),
+        configs: &[(&str, &str)],
+    ) -> Vec<PartitionId> {
         let view = self.newest_view();
         let new = propose::NewTopic {
             name: name.to_owned(),
             partitions,
             replication_factor: factor,
-            configs: Vec::new(),
+            configs: configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             topic_id: TopicId(u128::from(self.next) + 1),
             entropy: self.next,
             by_hand: Vec::new(),

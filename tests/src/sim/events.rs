@@ -32,18 +32,7 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::NotOpened { fetches: true, .. } => counts.add("journal fetches the checkpoint that it lacks"),
         Event::NotOpened { .. } => counts.add("journal cannot be opened"),
         Event::CheckpointBad { .. } => counts.add("bad checkpoint met before a deletion"),
-        Event::Rewriting { what, .. } => counts.add(match what {
-            Rewrote::Made { .. } => "run made",
-            Rewrote::Read { .. } => "run read",
-            Rewrote::Deleted { .. } => "run deleted",
-            Rewrote::Damaged { .. } => "run damaged",
-            Rewrote::Failed { .. } => "rewriting failed",
-            Rewrote::Fetching { from: 0, .. } => "run fetched from its begin",
-            Rewrote::Fetching { .. } => "run fetched on from what was here",
-            Rewrote::Fetched { .. } => "run fetched",
-            Rewrote::PieceBad { .. } => "run: bad piece",
-            Rewrote::Mended { .. } => "run mended",
-        }),
+        Event::Rewriting { what, .. } => rewrote(what, model, counts),
         Event::CheckpointWritten { .. } => counts.add("checkpoint written"),
         Event::DiskFull { .. } => counts.add("disk full"),
         Event::FollowerSpace { space: Space::Full, .. } => counts.add("follower without room"),
@@ -86,6 +75,40 @@ pub fn check(event: &Event, model: &mut Model, counts: &mut Counts) {
         Event::Rejoined { .. } => counts.add("rejoined with an empty disk"),
         Event::Formed { .. } => counts.add("cluster formed"),
         Event::ClockTrusted => counts.add("clock trusted again"),
+    }
+}
+
+fn rewrote(what: &Rewrote, model: &mut Model, counts: &mut Counts) {
+    let name = match what {
+        Rewrote::Made { .. } => "run made",
+        Rewrote::Read { .. } => "run read",
+        Rewrote::Lost { .. } => "run voided",
+        Rewrote::Deleted { .. } => "run deleted",
+        Rewrote::Damaged { .. } => "run damaged",
+        Rewrote::Failed { .. } => "rewriting failed",
+        Rewrote::Fetching { from: 0, .. } => "run fetched from its begin",
+        Rewrote::Fetching { .. } => "run fetched on from what was here",
+        Rewrote::Fetched { .. } => "run fetched",
+        Rewrote::PieceBad { .. } => "run: bad piece",
+        Rewrote::Mended { .. } => "run mended",
+    };
+    counts.add(name);
+    model.compaction.switches += u64::from(matches!(what, Rewrote::Read { .. }));
+    if let Rewrote::Made { counts: pass, .. } = what {
+        assert_eq!((pass.undecodable, pass.keyless), (0, 0), "nobody wrote such records");
+        for (what, times) in [
+            ("pass: record superseded", pass.superseded),
+            ("pass: tombstone dropped", pass.tombstones),
+            ("pass: aborted record dropped", pass.aborted),
+            ("pass: marker dropped", pass.markers),
+            ("pass: map full", pass.maps_full),
+            ("pass: batch kept", pass.batches_kept),
+            ("pass: batch written again", pass.batches_again),
+            ("pass: batch gone", pass.batches_gone),
+            ("pass: delete horizon set", pass.horizons_set),
+        ] {
+            counts.add_many(what, times);
+        }
     }
 }
 

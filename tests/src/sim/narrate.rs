@@ -112,6 +112,9 @@ pub fn file_kind(path: &str) -> &str {
         (".idx", "index"),
         ("local.ckpt", "local checkpoint"),
         (".ckpt", "checkpoint"),
+        (".run.tmp", "temporary run"),
+        (".run-part", "part of a run"),
+        (".run", "run"),
         (".tmp", "temporary file"),
     ] {
         if name.ends_with(ending) {

@@ -10,6 +10,7 @@ use engine::disk::BufferPool;
 use engine::groups::Groups;
 use engine::ids::{Index, JournalId, NodeId, ShardId, Term};
 use engine::register::{Meeting, Met};
+use engine::rewrite::KEY_MAP_BYTES;
 use engine::rng::mix;
 use engine::shard::{Advertised, Shard, ShardConfig};
 use engine::transactions::TransactionalIds;
@@ -21,6 +22,8 @@ const POOL_FREE_BYTES_MAX: usize = 4 << 20;
 /// These little logs are gone through in a second or two.
 const SCRUB_BYTES_PER_SECOND: u64 = 512 << 10;
 const REWRITE_BYTES_PER_SECOND: u64 = 4 << 20;
+/// So few that a partition's keys do not all find room, in some seeds.
+const KEY_MAP_FEW_BYTES: usize = 24 * 12;
 const SHARD_MEMORY_BYTES: usize = 64 << 20;
 /// Few, so that a follower that was away for a little needs more than that.
 const RAFT_WINDOW_ENTRIES: usize = 64;
@@ -181,6 +184,7 @@ impl Node {
             broker_ids: None,
             scrub_bytes_per_second: SCRUB_BYTES_PER_SECOND,
             rewrite_bytes_per_second: REWRITE_BYTES_PER_SECOND,
+            key_map_bytes: if seed.is_multiple_of(3) { KEY_MAP_FEW_BYTES } else { KEY_MAP_BYTES },
             catch_up_bytes_per_s: CATCH_UP_BYTES_PER_S,
             raft_window_entries: RAFT_WINDOW_ENTRIES,
             entropy: [draw(0), draw(1), draw(2), draw(3)],

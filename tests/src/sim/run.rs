@@ -1,14 +1,14 @@
 //! One run: a seed's world with its clients and faults, from the first start to the last check.
 
 use super::carried::TransactionAnswer;
-use super::cast::{add_groups, add_transactions, clients, let_grow};
+use super::cast::{Loads, add_compaction, add_groups, add_transactions, clients, let_grow};
 use super::disk::{FaultKind, tamper::Copied};
 use super::faults::{FAULTS_MIN, Fault, Planned, plan};
 use super::node::Node;
 use super::safety::{self, Safety};
 use super::tamper::{self, OldCopy};
 use super::world::{Happening, World, WorldOptions};
-use super::{Counts, bad_tail, decay, events, faults, rot};
+use super::{Counts, bad_tail, decay, events, faults, rot, runs};
 use crate::check::Model;
 use crate::workload::{Client, Ctx, Desk, Place};
 use engine::groups;
@@ -38,7 +38,7 @@ const WAKES_PER_NODE: u64 = 16;
 const WAKE_START: u64 = 0;
 const WAKE_LIFT_CAPACITY: u64 = 1;
 pub(super) const WAKE_WALL_BACK: u64 = 2;
-const WAKE_HEAL: u64 = 3;
+pub(super) const WAKE_HEAL: u64 = 3;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -88,12 +88,12 @@ pub(super) struct Run {
 
 /// Runs a seed with so many nodes; panics with the first property that is violated.
 pub fn run(seed: u64, nodes: usize, print: bool) -> Outcome {
-    run_with(seed, nodes, print, false)
+    run_with(seed, nodes, print, Loads::default())
 }
 
-/// The same; with transactions it is another run.
-pub fn run_with(seed: u64, nodes: usize, print: bool, transacts: bool) -> Outcome {
-    let mut run = Run::new(seed, nodes, print, transacts);
+/// The same; with more to carry it is another run.
+pub fn run_with(seed: u64, nodes: usize, print: bool, loads: Loads) -> Outcome {
+    let mut run = Run::new(seed, nodes, print, loads);
     (0..nodes).for_each(|node| run.world.start(node));
     run.work();
     run.work_of_groups();
@@ -101,7 +101,9 @@ pub fn run_with(seed: u64, nodes: usize, print: bool, transacts: bool) -> Outcom
     run.verify();
     run.until("replicas agree", |run| run.world.nodes.len() == 1 || safety::replicas_agree(&run.world));
     run.heal();
+    run.until("all have the runs", |run| runs::are_everywhere(&run.world));
     safety::replicas_are_identical(&mut run.world);
+    runs::are_identical(&mut run.world);
     run.world.counts.add_many("several bad tails", run.safety.several_bad_tails);
     run.stop_and_verify_again();
     run.world.counts.add(if nodes == 1 { "run" } else { "run of a cluster" });
@@ -117,7 +119,7 @@ pub fn run_with(seed: u64, nodes: usize, print: bool, transacts: bool) -> Outcom
 }
 
 impl Run {
-    fn new(seed: u64, nodes: usize, print: bool, transacts: bool) -> Self {
+    fn new(seed: u64, nodes: usize, print: bool, loads: Loads) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed_0000);
         let options = WorldOptions {
             seed,
@@ -141,9 +143,13 @@ impl Run {
             add_groups(&mut clients, &mut rng);
         }
         // What was transacted may rot away, too.
-        if transacts && (nodes > 1 || !rots) {
+        if loads.transactions && (nodes > 1 || !rots) {
             world.transacts = true;
             add_transactions(&mut clients, &mut rng);
+        }
+        if loads.compaction && (nodes > 1 || !rots) {
+            world.compacts = true;
+            add_compaction(&mut clients, &mut rng);
         }
         (0..clients.len()).for_each(|client| world.wake_after(rng.below(MS), client as u64));
         let is_tampered_with = plan.iter().any(|planned| planned.fault == Fault::Tampered);
@@ -225,10 +231,14 @@ impl Run {
         self.desk.is_verifying = true;
         self.model.groups.look_again();
         self.model.transactions.look_again();
+        self.model.compaction.look_again();
         self.until("all logs are read", |run| run.clients.last().expect("the verifier").is_settled());
         self.until("committed offsets are looked at", |run| run.model.groups.are_looked_at());
         self.until("transactions are looked at", |run| {
             !run.world.transacts || run.model.transactions.is_read()
+        });
+        self.until("compacted partitions are read whole", |run| {
+            !run.world.compacts || run.model.compaction.is_read()
         });
         self.desk.is_verifying = false;
     }
@@ -327,6 +337,7 @@ impl Run {
             Happening::Event { node, event, .. } => {
                 self.safety.event(node, &event);
                 self.judge_growth(node, &event);
+                runs::judge(&mut self.world, node, &event);
                 events::check(&event, &mut self.model, &mut self.world.counts);
             }
             Happening::Ready { .. } => self.world.counts.add("recovered and ready"),
@@ -575,28 +586,6 @@ impl Run {
             let at = self.plan.partition_point(|other| other.after_operations > after_operations);
             self.plan.insert(at, planned);
         }
-    }
-
-    fn strike_network(&mut self, node: usize, fault: Fault) {
-        let slow_ns = self.rng.below(60 * MS);
-        for other in (0..self.world.nodes.len()).filter(|other| *other != node) {
-            let network = &mut self.world.network;
-            match fault {
-                Fault::Isolated => {
-                    network.set_blocked((node, other), true);
-                    network.set_blocked((other, node), true);
-                }
-                Fault::Deaf => network.set_blocked((other, node), true),
-                Fault::Mute => network.set_blocked((node, other), true),
-                Fault::Slow => {
-                    network.set_slow((node, other), slow_ns);
-                    network.set_slow((other, node), slow_ns);
-                }
-                _ => self.world.break_link((node, other)),
-            }
-        }
-        let after_ns = 20 * MS + self.rng.below(4 * SECOND);
-        self.wake_node_after(node, after_ns, WAKE_HEAL);
     }
 
     fn arm(&mut self, node: usize, kind: FaultKind) {

@@ -1,6 +1,6 @@
 //! Many seeds over the cores at hand; each seed runs in one thread.
 
-use super::{Counts, Outcome, run, run_with};
+use super::{Counts, Loads, Outcome, run_with};
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 thread_local! {
     static SEED: Cell<Option<(u64, usize)>> = const { Cell::new(None) };
-    static TRANSACTS: Cell<bool> = const { Cell::new(false) };
+    static LOADS: Cell<Loads> = const { Cell::new(Loads { transactions: false, compaction: false }) };
 }
 
 /// The command that shows what a seed does.
@@ -24,7 +24,9 @@ pub fn name_seed_in_panics() {
     std::panic::set_hook(Box::new(move |info| {
         before(info);
         if let Some((seed, nodes)) = SEED.get() {
-            let with = if TRANSACTS.get() { " --transactions" } else { "" };
+            let loads = LOADS.get();
+            let with = [(loads.transactions, " --transactions"), (loads.compaction, " --compaction")];
+            let with: String = with.iter().filter(|(is, _)| *is).map(|(_, with)| *with).collect();
             eprintln!("seed {seed} failed; replay it with:\n    {}{with}", replay_command(seed, nodes));
         }
     }));
@@ -32,19 +34,15 @@ pub fn name_seed_in_panics() {
 
 /// Runs one seed, so that a panic names it.
 pub fn run_named(seed: u64, nodes: usize, print: bool) -> Outcome {
-    SEED.set(Some((seed, nodes)));
-    let outcome = run(seed, nodes, print);
-    SEED.set(None);
-    outcome
+    run_loaded(seed, nodes, print, Loads::default())
 }
 
-/// The same with transactional loops, which is another run.
-pub fn run_transacting(seed: u64, nodes: usize, print: bool) -> Outcome {
+/// The same with more to carry, which is another run.
+pub fn run_loaded(seed: u64, nodes: usize, print: bool, loads: Loads) -> Outcome {
     SEED.set(Some((seed, nodes)));
-    TRANSACTS.set(true);
-    let outcome = run_with(seed, nodes, print, true);
+    LOADS.set(loads);
+    let outcome = run_with(seed, nodes, print, loads);
     SEED.set(None);
-    TRANSACTS.set(false);
     outcome
 }
 

@@ -111,6 +111,8 @@ pub struct World {
     pub loses_disks: bool,
     /// There are coordinators of transactions.
     pub transacts: bool,
+    /// There are compacted topics.
+    pub compacts: bool,
     /// The highest commit index that any leader told.
     pub(super) committed: BTreeMap<JournalId, u64>,
     pub(super) schedule: Schedule<Due>,
@@ -129,6 +131,7 @@ impl World {
             network: Network::default(),
             loses_disks: false,
             transacts: false,
+            compacts: false,
             committed: BTreeMap::new(),
             schedule: Schedule::default(),
             rng: Rng::new(options.seed ^ 0x0057_4f52_4c44),

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod apart;
 pub mod batches;
+pub mod compaction;
 pub mod coordinators;
 pub mod fetcher;
 pub mod groups;
@@ -190,6 +191,7 @@ fn request_of(output: &Output) -> Option<RequestId> {
         Output::Produced { request, .. }
         | Output::Fetched { request, .. }
         | Output::Answered { request, .. }
+        | Output::Marked { request, .. }
         | Output::ControlDone { request, .. } => Some(*request),
         _ => None,
     }

@@ -77,14 +77,6 @@ pub struct Rewriting {
     pub counts: RewriteCounts,
 }
 
-/// A run that this replica is to get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunWanted {
-    pub run: RunId,
-    pub bytes: u64,
-    pub checksum: u64,
-}
-
 /// The term that a run was made in.
 pub fn term_of(run: RunId) -> Term {
     Term(run.0 >> 32)
@@ -120,13 +112,6 @@ impl Rewriting {
     pub fn note_here(&mut self, run: Rc<OpenRun>) {
         self.bad.remove(&run.id);
         self.here.insert(run.id, Some(run));
-    }
-
-    /// The first that is named and not here: what waits to be settled comes last.
-    pub fn wanted(&self, runs: &Runs) -> Option<RunWanted> {
-        let mut named = runs.settled().iter().rev().take(1).chain(runs.made());
-        let missing = named.find(|made| self.run(made.run).is_none())?;
-        Some(RunWanted { run: missing.run, bytes: missing.file_bytes, checksum: missing.checksum })
     }
 
     /// Something is wrong with a run; false when that is known.
@@ -218,7 +203,6 @@ impl Rewriting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::run_made::samples::run_made;
 
     fn rewriting(here: &[u64]) -> Rewriting {
         let here = here.iter().map(|run| (RunId(*run), None)).collect();
@@ -245,15 +229,5 @@ mod tests {
         assert_eq!(ids, [7 << 32 | 1, 7 << 32 | 2, 8 << 32 | 1]);
         assert_eq!(rewriting.number(Term(1 << 32)), None);
         assert_eq!(term_of(RunId(ids[1])), Term(7));
-    }
-
-    #[test]
-    fn what_is_named_and_not_here_is_wanted() {
-        let rewriting = rewriting(&[]);
-        assert_eq!(rewriting.wanted(&Runs::default()), None);
-        let mut fold = Runs::default();
-        fold.note_made(&run_made(3, &[], &[(1, 9)]), Index(20));
-        let wanted = rewriting.wanted(&fold).expect("it is missing");
-        assert_eq!((wanted.run, wanted.bytes, wanted.checksum), (RunId(3), 5 * 4096, 0xabc));
     }
 }

@@ -24,8 +24,8 @@ use crate::journal::read::run::{OpenRun, RunError};
 use crate::journal::read::sealed_index::IndexError;
 use crate::journal::read::want::{Gathered, ReadFault, Want};
 use crate::rewrite::{
-    AbortedRanges, CompactionDue, Compactor, Fate, KEY_MAP_BYTES, KeyMap, KeyScan, KeyScanned, PassCounts,
-    PassRules, RewriteRule, RunInput, RunPlan, RunWriter, ScanRange,
+    AbortedRanges, CompactionDue, Compactor, Fate, KeyMap, KeyScan, KeyScanned, PassCounts, PassRules,
+    RewriteRule, RunInput, RunPlan, RunWriter, ScanRange,
 };
 use core::ops::Range;
 use std::rc::Rc;
@@ -369,7 +369,7 @@ impl<'p> Pass<'p> {
 
     /// The newest offset of each key, and up to where that is known.
     async fn scan(
-        &self,
+        &mut self,
         partition: PartitionId,
         part: &PartPlan,
         (from, covered): (Offset, Range<Offset>),
@@ -379,7 +379,7 @@ impl<'p> Pass<'p> {
             return Ok((KeyMap::new(self.plan.secret, 0, 0), Offset(0)));
         }
         let records = (covered.end.0 - from.0).max(0) as u64;
-        let mut map = KeyMap::new(self.plan.secret, KEY_MAP_BYTES, records);
+        let mut map = KeyMap::new(self.plan.secret, self.plan.key_map_bytes, records);
         let range = ScanRange { partition, from, horizon: covered.end };
         let mut batches = self.batches(partition, part, from..covered.end);
         while let Some((at, _)) = batches.next().await? {
@@ -387,7 +387,10 @@ impl<'p> Pass<'p> {
             loop {
                 match scan.step(&mut map) {
                     None => self.context.io.rest().await?,
-                    Some(KeyScanned::FullAt(offset)) => return Ok((map, offset)),
+                    Some(KeyScanned::FullAt(offset)) => {
+                        self.counts.maps_full += 1;
+                        return Ok((map, offset));
+                    }
                     Some(_) => break,
                 }
             }
@@ -473,6 +476,7 @@ pub fn add_counts(all: &mut PassCounts, counts: &PassCounts) {
     all.undecodable += counts.undecodable;
     all.first_undecodable = all.first_undecodable.or(counts.first_undecodable);
     all.too_long += counts.too_long;
+    all.maps_full += counts.maps_full;
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub struct Plan {
     pub now_ms: i64,
     /// Random, for this pass alone.
     pub secret: u128,
+    /// What keys are remembered in.
+    pub key_map_bytes: usize,
     /// What is read, oldest first: a run or none, then segments.
     pub containers: Vec<Container>,
     /// Finds what came after them, too.

@@ -150,6 +150,7 @@ mod tests {
                 applied: Index(9),
                 now_ms: 40,
                 secret: 1,
+                key_map_bytes: 1 << 10,
                 containers: catalog.containers(),
                 live: catalog.finder(),
                 parts: BTreeMap::from([(PartitionId(1), part)]),

@@ -60,10 +60,6 @@ impl Journal {
         let own = self.quorum.replica.id();
         let change = self.quorum.members.next_change(self.quorum.replica.members(), own, is_caught_up);
         let Some(change) = change else { return };
-        if self.is_alone() && !self.ledger.state.fold.runs().is_empty() {
-            // Another replica would get the entries and not the runs.
-            return;
-        }
         if !self.has_place_for_control(2 * crate::disk::BLOCK) {
             return self.prepare_next(now, fx);
         }

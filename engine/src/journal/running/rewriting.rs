@@ -16,9 +16,11 @@ use crate::journal::rewriting::done::RewriteDone;
 use crate::journal::rewriting::gate::{self, Gate, PassWork, Stepped};
 use crate::journal::rewriting::pass::{self, Attempt, MadeRun, NotDue, PassFault};
 use crate::journal::rewriting::plan::{PartPlan, Plan};
-use crate::journal::rewriting::{Rewriting, RunWanted, Stage};
+use crate::journal::rewriting::{Rewriting, Stage, term_of};
 use crate::partition::Partition;
+use crate::planted::{Bug, is_planted};
 use crate::port::{Event, Fatal, Output, Rewrote};
+use crate::rewrite::KEY_MAP_BYTES;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -46,7 +48,13 @@ impl Journal {
     }
 
     /// Looks whether a pass is due, and makes it; false when there is nothing to look at. It spends what `gate` gives.
-    pub fn begin_rewriting(&mut self, view: &View, gate: &Gate, now: Now, fx: &mut Effects) -> bool {
+    pub fn begin_rewriting(
+        &mut self,
+        view: &View,
+        (gate, key_map_bytes): (&Gate, usize),
+        now: Now,
+        fx: &mut Effects,
+    ) -> bool {
         if !self.may_rewrite(view) || !matches!(self.rewriting.stage, Stage::Idle) {
             return false;
         }
@@ -60,22 +68,20 @@ impl Journal {
         self.rewriting.again_ns = now.plus(LOOK_AGAIN);
         gate.begin_again();
         self.rewriting.gate = gate.clone();
-        let plan = self.plan(run, view, now);
+        let plan = Plan { key_map_bytes, ..self.plan(run, view, now) };
         let (context, identity) = (self.context.clone(), self.meta.identity());
         let work: PassWork<Attempt> = Box::pin(pass::attempt(context, identity, plan, gate.clone()));
         self.go_on_with(work, fx);
         true
     }
 
-    /// Whoever leads makes runs, and only of a journal of compacted topics. In this form only where the members are this
-    /// replica alone: that runs reach others is built, and is not proven by the simulator yet.
+    /// Whoever leads makes runs, and only of a journal of compacted topics.
     fn may_rewrite(&self, view: &View) -> bool {
         let is_compacted = view.journals.get(&self.id).is_some_and(|journal| journal.life == Life::Compacted);
         let runs = self.ledger.state.fold.runs();
         let reads_newest = runs.settled().last().map(|made| made.run) == self.catalog.run().map(|run| run.id);
         is_compacted
             && self.is_settled()
-            && self.is_alone()
             && self.upkeep.trusts_clock
             && runs.made().is_none()
             && reads_newest
@@ -123,6 +129,7 @@ impl Journal {
             live: self.catalog.finder(),
             parts,
             secret: self.rewriting.secret(),
+            key_map_bytes: KEY_MAP_BYTES,
         }
     }
 
@@ -134,7 +141,8 @@ impl Journal {
     ) -> PartPlan {
         let settled = self.ledger.state.fold.runs().settled().last();
         let clean_to = settled.and_then(|made| made.part(id)).map_or(Offset(0), |part| part.clean_to);
-        let stable = partition.first_unstable().unwrap_or(partition.next_offset);
+        let unstable = partition.first_unstable().filter(|_| !is_planted(Bug::HorizonAboveStable));
+        let stable = unstable.unwrap_or(partition.next_offset);
         let has_transactions = partition.transactions.may_concern(partition.log_start, stable);
         let markers = if has_transactions { self.markers_up_to_now(id) } else { Vec::new() };
         PartPlan {
@@ -207,7 +215,8 @@ impl Journal {
             partitions: made.parts.len(),
             counts: Box::new(counts),
         }));
-        if !self.is_leader() {
+        // A run is named in the term that it was numbered in, or never.
+        if !self.is_leader() || term_of(made.run) != self.quorum.replica.term() {
             return;
         }
         self.rewriting.stage = Stage::Proposed(made.run);
@@ -238,7 +247,8 @@ impl Journal {
         if self.phase != Phase::Running {
             return;
         }
-        if !self.is_leader() && matches!(self.rewriting.stage, Stage::Proposed(_)) {
+        let term = self.quorum.replica.term();
+        if matches!(self.rewriting.stage, Stage::Proposed(run) if !self.is_leader() || term_of(run) != term) {
             self.rewriting.stage = Stage::Idle;
         }
         self.switch_to_settled(now, fx);
@@ -282,22 +292,21 @@ impl Journal {
 
     /// Nobody can give the run: its inputs stay.
     pub fn run_lost(&mut self, run: RunId, now: Now, fx: &mut Effects) {
-        self.decide(run, Item::RunVoided { run }, now, fx);
+        if self.decide(run, Item::RunVoided { run }, now, fx) {
+            fx.out.push(self.rewrote(Rewrote::Lost { run }));
+        }
     }
 
-    fn decide(&mut self, run: RunId, item: Item, now: Now, fx: &mut Effects) {
+    /// False when it was decided before.
+    fn decide(&mut self, run: RunId, item: Item, now: Now, fx: &mut Effects) -> bool {
         let decided = Some((run, self.quorum.replica.term()));
         if !self.is_settled() || self.rewriting.decided == decided {
-            return;
+            return false;
         }
         self.rewriting.decided = decided;
         self.queue_items(vec![item], Vec::new());
         self.propose_queued(now, fx);
-    }
-
-    /// A run that the journal names and that is not here.
-    pub fn run_wanted(&self) -> Option<RunWanted> {
-        self.rewriting.wanted(self.ledger.state.fold.runs())
+        true
     }
 
     /// A run's file is whole, durable here and under its name.

@@ -34,7 +34,7 @@ impl Shard {
     /// The next journal behind the one that had its turn last, in a circle.
     fn rewrite_next(&mut self, now: Now, fx: &mut Effects) {
         let view = Arc::clone(&self.view);
-        let gate = self.rewrite.gate.clone();
+        let (gate, key_map_bytes) = (self.rewrite.gate.clone(), self.config.key_map_bytes);
         let last = self.rewrite.last;
         let behind = |id: &JournalId| Some(*id) > last;
         let ids = self.journals.keys().copied();
@@ -42,7 +42,8 @@ impl Shard {
         ids.extend(before);
         for id in ids {
             let journal: Option<&mut Journal> = self.journals.get_mut(&id).and_then(Slot::journal_mut);
-            if journal.is_some_and(|journal| journal.begin_rewriting(&view, &gate, now, fx)) {
+            if journal.is_some_and(|journal| journal.begin_rewriting(&view, (&gate, key_map_bytes), now, fx))
+            {
                 self.rewrite.last = Some(id);
                 return;
             }
