@@ -178,3 +178,70 @@ fn no_answer(address: &str, doing: &str, timeout: Duration, error: &io::Error) -
     let remedy = "check that the broker runs and that --brokers names its address; see --timeout";
     Refusal::environment(format!("{address}: {doing}: {why}"), remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::reach::Reach;
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
+    /// Answers one request after the other with these bytes, each behind the request's correlation id.
+    fn broker(answers: Vec<Vec<u8>>) -> (u16, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let answer = move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            for answer in answers {
+                let mut length = [0; 4];
+                stream.read_exact(&mut length).expect("a request");
+                let mut request = vec![0; u32::from_be_bytes(length) as usize];
+                stream.read_exact(&mut request).expect("all of it");
+                let bytes = u32::try_from(4 + answer.len()).expect("short");
+                let frame = [&bytes.to_be_bytes()[..], &request[4..8], &answer].concat();
+                stream.write_all(&frame).expect("the client reads");
+            }
+        };
+        (port, thread::spawn(answer))
+    }
+
+    fn open(port: u16) -> Result<Connection, Refusal> {
+        let reach = Reach::sample("unused:1");
+        Connection::open(reach.access().expect("plain"), "127.0.0.1", port, Duration::from_secs(5))
+    }
+
+    /// ApiVersions, version 0: no error, one API.
+    fn versions(key: i16, min: i16, max: i16) -> Vec<u8> {
+        let mut answer = vec![0, 0, 0, 0, 0, 1];
+        [key, min, max].iter().for_each(|number| answer.extend_from_slice(&number.to_be_bytes()));
+        answer
+    }
+
+    #[test]
+    fn an_api_is_called_in_the_newest_version_of_both_or_not_at_all() {
+        let (port, thread) = broker(vec![versions(18, 0, 0), versions(18, 0, 9)]);
+        let mut connection = open(port).expect("a broker");
+        let request = ApiVersionsRequest::default();
+        assert!(connection.call(1, &request).is_err(), "the broker knows version 0 alone");
+        assert!(connection.call(0, &kafka_wire::MetadataRequest::default()).is_err(), "it has no such API");
+        assert_eq!(connection.call(0, &request).expect("an answer").api_keys[0].max_version, 9);
+        thread.join().expect("answered twice");
+    }
+
+    #[test]
+    fn an_answer_to_another_request_and_one_that_is_none_are_told() {
+        let (port, thread) = broker(vec![versions(18, 0, 0), vec![1]]);
+        let mut connection = open(port).expect("a broker");
+        // Somebody else's request is taken for answered.
+        connection.correlation = 7;
+        assert!(
+            connection.call(0, &ApiVersionsRequest::default()).is_err_and(|why| why.what.contains("decoded"))
+        );
+        thread.join().expect("answered twice");
+        let (port, thread) = broker(vec![vec![0, 35, 0, 0, 0, 0]]);
+        let refused = open(port).err().expect("error 35");
+        assert!(refused.what.contains("35"), "{refused}");
+        thread.join().expect("answered");
+    }
+}

@@ -14,11 +14,16 @@ pub fn ask(coordinator: &mut Connection, name: &str) -> Result<Option<DescribedG
     request.group_ids.push(name.into());
     let response = coordinator.call(0, &request)?;
     let group = response.groups.into_iter().next().ok_or_else(|| left_out(coordinator))?;
-    if group.error_code == code::GROUP_ID_NOT_FOUND {
-        return Ok(None);
+    Ok(is_there(name, group.error_code, group.error_message.as_deref())?.then_some(group))
+}
+
+/// What a coordinator said of a group: whether it is there at all.
+pub fn is_there(name: &str, error_code: i16, message: Option<&str>) -> Result<bool, Refusal> {
+    if error_code == code::GROUP_ID_NOT_FOUND {
+        return Ok(false);
     }
-    check(&format!("group '{name}'"), group.error_code, group.error_message.as_deref())?;
-    Ok(Some(group))
+    check(&format!("group '{name}'"), error_code, message)?;
+    Ok(true)
 }
 
 /// Topic and partition of what a member is assigned.

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::coordinator::{self, Kind};
 use super::group_report::{self, GroupReport};
 use super::group_reset::{self};
-use super::kafka_error::{check, is_passing};
+use super::kafka_error::check;
 use super::out::{self, Out};
 use super::reach::Reach;
 use super::topic_report::left_out;
@@ -15,7 +15,6 @@ use clap::Subcommand;
 use kafka_wire::DeleteGroupsRequest;
 use serde::Serialize;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
@@ -35,21 +34,9 @@ pub enum Verb {
     },
 }
 
-/// How long a command rests before it asks a coordinator again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Carries the command out. A coordinator that is being chosen, or reads its groups back, is asked
-/// again until the time is up, as Kafka's own tools do.
+/// Carries the command out.
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
-    let deadline = Instant::now() + reach.timeout();
-    loop {
-        match attempt(verb, reach, out) {
-            Err(refusal) if is_passing(&refusal) && Instant::now() + ASK_AGAIN < deadline => {
-                std::thread::sleep(ASK_AGAIN);
-            }
-            result => return result,
-        }
-    }
+    reach.until_settled(|| attempt(verb, reach, out))
 }
 
 fn attempt(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {

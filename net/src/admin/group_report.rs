@@ -34,9 +34,7 @@ pub fn list(connection: &mut Connection, reach: &Reach) -> Result<Vec<GroupRow>,
     let mut rows = Vec::new();
     for broker in &metadata.brokers {
         let subject = format!("broker {}", broker.node_id);
-        let mut coordinator = offsets::connect(reach, broker).ok_or_else(|| {
-            Refusal::environment(format!("{subject} does not answer"), "check that it runs")
-        })?;
+        let mut coordinator = offsets::must_connect(reach, broker)?;
         // Version 4 is the first that tells the state.
         let response = coordinator.call(4, &ListGroupsRequest::default())?;
         check(&subject, response.error_code, None)?;
@@ -172,11 +170,7 @@ pub fn find(coordinator: &mut Connection, name: &str) -> Result<Option<Described
     request.groups.push(name.into());
     let response = coordinator.call(0, &request)?;
     let group = response.groups.into_iter().next().ok_or_else(|| left_out(coordinator))?;
-    if group.error_code == code::GROUP_ID_NOT_FOUND {
-        return Ok(None);
-    }
-    check(&format!("group '{name}'"), group.error_code, group.error_message.as_deref())?;
-    Ok(Some(group))
+    Ok(consumer_group::is_there(name, group.error_code, group.error_message.as_deref())?.then_some(group))
 }
 
 /// What the group has committed; version 8 asks for several groups, and all topics of each.

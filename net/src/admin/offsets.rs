@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::reach::Reach;
+use crate::process::refusal::Refusal;
 use kafka_wire::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
@@ -76,6 +77,13 @@ pub fn leaders<'a>(
 pub fn connect(reach: &Reach, broker: &MetadataResponseBroker) -> Option<Connection> {
     let port = u16::try_from(broker.port).ok()?;
     Connection::open(reach.access().ok()?, &broker.host, port, reach.timeout()).ok()
+}
+
+/// The same, where the command is nothing without that broker.
+pub fn must_connect(reach: &Reach, broker: &MetadataResponseBroker) -> Result<Connection, Refusal> {
+    connect(reach, broker).ok_or_else(|| {
+        Refusal::environment(format!("broker {} does not answer", broker.node_id), "check that it runs")
+    })
 }
 
 fn list_offsets(connection: &mut Connection, name: &str, led: &[i32], timestamp: i64) -> Vec<(i32, i64)> {

@@ -1,13 +1,17 @@
 //! How a command reaches the cluster: the options that all commands have.
 
 use super::connection::Connection;
+use super::kafka_error::is_passing;
 use crate::access::how::Access;
 use crate::access::options::AccessOptions;
 use crate::process::address::Address;
 use crate::process::refusal::{EXIT_ENVIRONMENT, EXIT_REFUSED, Refusal};
 use clap::Args;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a command rests before it asks a coordinator again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Args, Debug, Default)]
 pub struct Reach {
@@ -41,6 +45,20 @@ impl Reach {
     /// REQUEST_TIMED_OUT arrives.
     pub fn timeout_ms(&self) -> i32 {
         i32::try_from(self.timeout).expect("at most an hour") * 1000 * 9 / 10
+    }
+
+    /// Carries out what asks a coordinator. One that is being chosen, reads its log back or ends a transaction is asked
+    /// again until the time is up, as Kafka's own tools do.
+    pub fn until_settled<T>(&self, attempt: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let deadline = Instant::now() + self.timeout();
+        loop {
+            match attempt() {
+                Err(refusal) if is_passing(&refusal) && Instant::now() + ASK_AGAIN < deadline => {
+                    std::thread::sleep(ASK_AGAIN);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Where to begin, as given.

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::coordinator::{Kind, coordinator};
 use super::hanging::{self, Place};
-use super::kafka_error::{check, is_passing};
+use super::kafka_error::check;
 use super::out::{self, Out};
 use super::reach::Reach;
 use super::topic_report::left_out;
@@ -13,13 +13,9 @@ use clap::{Args, Subcommand};
 use kafka_wire::InitProducerIdRequest;
 use serde::Serialize;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 /// Kafka's default of `transaction.max.timeout.ms`: a coordinator ends what is open for longer.
 const OLDER_THAN_SECONDS: u64 = 900;
-/// How long a command rests before it asks a coordinator again.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-
 #[derive(Subcommand, Debug)]
 pub enum Verb {
     /// List the transactional ids of all brokers
@@ -73,18 +69,9 @@ struct Aborted<'a> {
     producer_epoch: i16,
 }
 
-/// Carries the command out. A coordinator that is being chosen, or that ends a transaction, is asked again until the time
-/// is up, as Kafka's own tools do.
+/// Carries the command out.
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
-    let deadline = Instant::now() + reach.timeout();
-    loop {
-        match attempt(verb, reach, out) {
-            Err(refusal) if is_passing(&refusal) && Instant::now() + ASK_AGAIN < deadline => {
-                std::thread::sleep(ASK_AGAIN);
-            }
-            result => return result,
-        }
-    }
+    reach.until_settled(|| attempt(verb, reach, out))
 }
 
 fn attempt(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {

@@ -36,9 +36,7 @@ pub fn list(
     let mut rows = Vec::new();
     for broker in &metadata.brokers {
         let subject = format!("broker {}", broker.node_id);
-        let mut coordinator = offsets::connect(reach, broker).ok_or_else(|| {
-            Refusal::environment(format!("{subject} does not answer"), "check that it runs")
-        })?;
+        let mut coordinator = offsets::must_connect(reach, broker)?;
         // Version 1 is the first with a duration.
         let response = coordinator.call(if open_longer_than_s.is_some() { 1 } else { 0 }, &request)?;
         check(&subject, response.error_code, None)?;

@@ -5,7 +5,8 @@ use super::connection::Connection;
 use super::kafka_error::check;
 use super::out::{Out, table};
 use super::reach::Reach;
-use crate::kafka::scram_keys::{self, ITERATIONS_DEFAULT};
+use crate::client::sasl::scram_keys::ITERATIONS_DEFAULT;
+use crate::client::sasl::stretch::Stretch;
 use crate::process::refusal::Refusal;
 use crate::process::secret_file;
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,7 +15,6 @@ use kafka_wire::alter_user_scram_credentials_request::{ScramCredentialDeletion, 
 use kafka_wire::describe_user_scram_credentials_request::UserName;
 use kafka_wire::{AlterUserScramCredentialsRequest, DescribeUserScramCredentialsRequest};
 use serde::Serialize;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -149,12 +149,11 @@ impl Password {
 fn upsertion(user: &str, kind: Kind, iterations: u32, password: &str) -> ScramCredentialUpsertion {
     let salt: Vec<u8> =
         crate::process::entropy::random::<3>().iter().flat_map(|bits| bits.to_le_bytes()).collect();
-    let rounds = NonZeroU32::new(iterations).expect("the parser wants more");
-    let salted = scram_keys::salted_password(kind, password.as_bytes(), &salt, rounds);
+    let salted = Stretch::new(kind, password.as_bytes(), &salt, iterations).finish();
     let mut one = ScramCredentialUpsertion::default();
     (one.name, one.mechanism) = (user.into(), kind as i8);
     one.iterations = i32::try_from(iterations).expect("the parser bounds it");
-    (one.salt, one.salted_password) = (salt.into(), salted.into());
+    (one.salt, one.salted_password) = (salt.into(), salted.as_bytes().to_vec().into());
     one
 }
 

@@ -336,7 +336,6 @@ impl Connection {
             return self.push_login(answer, header.api_key, received_ns);
         }
         let asked = self.request_context(&header, body.len(), received_ns).await?;
-        let Ok(()) = admission::authorize(&asked);
         let answer = match asked.api {
             PRODUCE => match self.take_produce(&asked, body).await? {
                 Begun::Answered(work) => {

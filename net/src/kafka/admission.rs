@@ -1,9 +1,8 @@
-//! What stands before every handler, in this one place: what a request may take of the shard's memory, and whether
-//! who asks may.
+//! What stands before every handler, in this one place: what a request may take of the shard's memory. Whether who
+//! asks may is judged once it is decoded, before its handler has it (`authorizer`).
 
 use super::api::{API_VERSIONS, FETCH, PRODUCE};
 use super::codec::wire::DECODED_TIMES;
-use super::request_context::RequestContext;
 
 /// Bytes that a request may take beside its frame, while it is decoded and handled. Produce and Fetch are read where
 /// they lie in their frame, and have their own bounds (`client::connections`).
@@ -12,15 +11,6 @@ pub fn memory_estimate(api: i16, body_bytes: usize) -> usize {
         PRODUCE | FETCH | API_VERSIONS => 0,
         _ => DECODED_TIMES * body_bytes,
     }
-}
-
-/// Why a request is not handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {}
-
-/// Whether who asks may ask this at all. There is no authorizer yet: everybody may.
-pub fn authorize(_request: &RequestContext) -> Result<(), Denied> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -32,10 +22,5 @@ mod tests {
         assert_eq!(memory_estimate(PRODUCE, 1 << 20), 0);
         assert_eq!(memory_estimate(FETCH, 1 << 20), 0);
         assert_eq!(memory_estimate(3, 1000), DECODED_TIMES * 1000);
-    }
-
-    #[test]
-    fn everybody_may_ask_as_long_as_there_is_no_authorizer() {
-        assert_eq!(authorize(&RequestContext::sample(3, 1)), Ok(()));
     }
 }

@@ -226,15 +226,7 @@ fn subjects_of_access_and_place(request: &dyn Any) -> Option<(&'static str, Vec<
 }
 
 fn rule(one: &kafka_wire::create_acls_request::AclCreation) -> String {
-    match acl_fields::acl(&AclFields {
-        kind: one.resource_type,
-        name: &one.resource_name,
-        pattern: one.resource_pattern_type,
-        principal: &one.principal,
-        host: &one.host,
-        operation: one.operation,
-        permission: one.permission_type,
-    }) {
+    match acl_fields::of_creation(one) {
         Ok(acl) => format!("access rule {:?}", audited::rule_in_words(&acl)),
         Err(failure) => format!("access rule that is none: {}", failure.message),
     }

@@ -1,7 +1,7 @@
 //! What a request that changes something is about, as the metadata has it: looked at before and after, it is the old
 //! and the new value. Of credentials only that they are there.
 
-use super::apis::acl_fields::{self, AclFields};
+use super::apis::acl_fields;
 use super::apis::quota_entity;
 use crate::kafka::codec::wire::Uuid;
 use engine::control::View;
@@ -89,16 +89,7 @@ fn settings(kind: i8, name: &str) -> Audited {
 }
 
 fn rule(one: &kafka_wire::create_acls_request::AclCreation) -> Audited {
-    let acl = acl_fields::acl(&AclFields {
-        kind: one.resource_type,
-        name: &one.resource_name,
-        pattern: one.resource_pattern_type,
-        principal: &one.principal,
-        host: &one.host,
-        operation: one.operation,
-        permission: one.permission_type,
-    });
-    acl.map_or(Audited::Nothing, Audited::Rule)
+    acl_fields::of_creation(one).map_or(Audited::Nothing, Audited::Rule)
 }
 
 impl Audited {

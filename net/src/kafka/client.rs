@@ -267,3 +267,43 @@ pub fn read_response<R: RequestResponsePair>(frame: &[u8], version: i16) -> Pars
         wire::decode_answer(cursor.rest(), version).map_err(|_| Malformed("it cannot be decoded"))?;
     Ok((correlation, response))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: ClientHead<'_> = ClientHead { correlation: 7, client_id: "c" };
+
+    /// The length in front counts what is elsewhere, and the cuts say where that belongs.
+    #[test]
+    fn records_that_stay_elsewhere_are_counted_and_cut_out() {
+        let mut encoder = ProduceEncoder::default();
+        encoder.begin(HEAD, -1, 1_000, 1);
+        encoder.topic("t", 2);
+        encoder.partition(0, 5, b"whole");
+        encoder.partition(1, 100, b"front");
+        let (text, cuts) = encoder.finish();
+        assert_eq!(cuts.len(), 1, "the first partition is whole");
+        assert_eq!(&text[cuts[0] - 5..cuts[0]], b"front");
+        let length = u32::from_be_bytes(text[..4].try_into().expect("four bytes")) as usize;
+        assert_eq!(length, text.len() - 4 + 95);
+        let first = text.to_vec();
+        // The encoder's memory is used again, and nothing of the request before is left.
+        encoder.begin(HEAD, -1, 1_000, 1);
+        encoder.topic("t", 2);
+        encoder.partition(0, 5, b"whole");
+        encoder.partition(1, 100, b"front");
+        assert_eq!(encoder.finish().0, first);
+    }
+
+    #[test]
+    fn answers_that_are_cut_are_malformed() {
+        // Correlation, no tags, no topics, throttle time, no tags.
+        let empty = [0, 0, 0, 7, 0, 1, 0, 0, 0, 0, 0];
+        assert_eq!(read_produced(&empty, |part| panic!("{part:?}")).expect("whole"), 7);
+        for cut in 0..empty.len() {
+            assert!(read_produced(&empty[..cut], |part| panic!("{part:?}")).is_err(), "cut at {cut}");
+        }
+        assert!(read_fetched(&empty, |part| panic!("{part:?}")).is_err());
+    }
+}

@@ -15,6 +15,7 @@ use crate::shard::hosting::Hosting;
 use crate::shard::results::{ControlResult, QueryResult, Question};
 use crate::shard::shard_loop::ShardLoop;
 use engine::control::config::{BrokerSettings, Statics};
+use engine::control::propose::NewTopic;
 use engine::control::quotas::QuotaKind;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{Command, View};
@@ -263,6 +264,19 @@ impl Context {
     pub fn new_topic_id(&self) -> TopicId {
         let [high, low] = crate::process::entropy::random();
         TopicId((u128::from(high) << 64 | u128::from(low)).max(1))
+    }
+
+    /// A topic with the defaults of the cluster, as whoever only names one wants it.
+    pub fn new_topic(&self, name: &str) -> NewTopic {
+        NewTopic {
+            name: name.to_owned(),
+            partitions: -1,
+            replication_factor: -1,
+            configs: Vec::new(),
+            topic_id: self.new_topic_id(),
+            entropy: self.random(),
+            by_hand: Vec::new(),
+        }
     }
 
     /// Random bits for the secrets of journals that a command may make.

@@ -18,7 +18,6 @@ pub mod listener;
 pub mod repeats;
 pub mod replication_tag;
 pub mod request_context;
-pub mod scram_keys;
 pub mod security_protocol;
 pub mod stop_tag;
 pub mod throttle;

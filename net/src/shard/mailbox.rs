@@ -197,3 +197,51 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glommio::LocalExecutor;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// More than a channel holds, sent before anybody listens: all of it arrives, in order, and the other way, too.
+    #[test]
+    fn what_finds_its_channel_full_waits_and_arrives_in_order() {
+        const MAIL: u64 = 3 * CHANNEL_MAIL_MAX as u64;
+        let done = Arc::new(AtomicUsize::new(0));
+        let shard = |own: u16, ends: Ends| {
+            let done = Arc::clone(&done);
+            move || {
+                LocalExecutor::default().run(async move {
+                    let other = ShardId(1 - own);
+                    let (mailbox, receivers) = Mailbox::connect(ends);
+                    (0..MAIL).for_each(|id| mailbox.send(other, Mail::Settled { id }));
+                    let got = Rc::new(RefCell::new(Vec::new()));
+                    let into = Rc::clone(&got);
+                    receivers.deliver_to(move |from, mail| {
+                        assert_eq!(from, other);
+                        let Mail::Settled { id } = mail else { panic!("{mail:?}") };
+                        into.borrow_mut().push(id);
+                    });
+                    let is_sent = || mailbox.0.iter().all(|outbox| outbox.borrow().waiting.is_empty());
+                    while !is_sent() || got.borrow().len() < MAIL as usize {
+                        mailbox.flush();
+                        super::super::pace::rest().await;
+                    }
+                    assert!(got.borrow().iter().copied().eq(0..MAIL));
+                    // A shard lives as long as the process: this one until the other has all, too.
+                    done.fetch_add(1, Ordering::Relaxed);
+                    while done.load(Ordering::Relaxed) < 2 {
+                        super::super::pace::rest().await;
+                    }
+                });
+            }
+        };
+        let mut both = ends(2).into_iter();
+        let (first, second) = (both.next().expect("two"), both.next().expect("two"));
+        let one = std::thread::spawn(shard(0, first));
+        let two = std::thread::spawn(shard(1, second));
+        one.join().expect("the first shard ends well");
+        two.join().expect("the second shard ends well");
+    }
+}

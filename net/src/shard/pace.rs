@@ -47,3 +47,25 @@ impl Pace {
 pub async fn rest() {
     glommio::timer::sleep(REACTOR_PAUSE).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glommio::LocalExecutor;
+
+    #[test]
+    fn work_is_paused_once_it_took_long_and_begins_anew_then() {
+        LocalExecutor::default().run(async {
+            let mut pace = Pace { since: Instant::now() - 10 * WORK_MAX, parts: 0 };
+            // The clock is not looked at before so many parts are done.
+            for _ in 1..PARTS {
+                pace.rest_if_due().await;
+                assert!(pace.is_late());
+            }
+            let begun = Instant::now();
+            pace.rest_if_due().await;
+            assert!(pace.since >= begun, "a pause begins the work anew");
+            assert_eq!(pace.parts, PARTS);
+        });
+    }
+}

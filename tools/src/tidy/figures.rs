@@ -45,7 +45,9 @@ fn asserts_in(text: &str) -> usize {
 pub fn owners_without_tests(source: &Source) -> BTreeMap<String, Vec<String>> {
     let is_tested_beside = |file: &SourceFile| {
         let stem = file.path.strip_suffix(".rs").expect("a Rust file");
-        let beside = [format!("{stem}_tests.rs"), format!("{stem}/tests.rs")];
+        let mut beside = vec![format!("{stem}_tests.rs"), format!("{stem}/tests.rs")];
+        // What lives in a folder's own file has its tests in that folder.
+        beside.extend(stem.strip_suffix("/mod").map(|folder| format!("{folder}/tests.rs")));
         source.files.iter().any(|other| beside.contains(&other.path))
     };
     let untested = |files: Vec<&SourceFile>| {
@@ -142,6 +144,8 @@ mod tests {
             file("net/src/a/b.rs", owner),
             file("net/src/a/beside.rs", owner),
             file("net/src/a/beside_tests.rs", "fn t() {}"),
+            file("net/src/a/folder/mod.rs", owner),
+            file("net/src/a/folder/tests.rs", "fn t() {}"),
             file("net/src/a/inside.rs", &tested),
             file("net/src/a/reads.rs", reads),
             file("net/src/a/adds.rs", adds),

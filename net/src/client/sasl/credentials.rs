@@ -76,7 +76,7 @@ pub mod tests {
             for hash in [Mechanism::ScramSha256, Mechanism::ScramSha512] {
                 let (salt, iterations) = (b"a salt".to_vec(), 4096);
                 let salted = Stretch::new(hash, password.as_bytes(), &salt, iterations).finish();
-                let keys = ScramKeys::of_salted_password(hash, &salted);
+                let keys = ScramKeys::of_salted_password(hash, salted.as_bytes());
                 self.0.insert((user.to_owned(), hash), ScramCredential { salt, iterations, keys });
             }
             self
@@ -92,13 +92,12 @@ pub mod tests {
     #[test]
     fn what_the_metadata_keeps_of_a_user_is_what_is_checked() {
         let salted = Stretch::new(Mechanism::ScramSha256, b"pencil", b"salt", 4096).finish();
-        let kept =
-            crate::kafka::scram_keys::credential(Mechanism::ScramSha256, 4096, b"salt", salted.as_bytes());
+        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, salted.as_bytes());
+        let kept = keys.credential(4096, b"salt");
         let mut view = View::default();
         let of = [(Mechanism::ScramSha256, kept)].into();
         view.credentials = std::sync::Arc::new([("anna".to_owned(), of)].into());
         let found = view.scram("anna", Mechanism::ScramSha256).expect("there");
-        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, &salted);
         assert!(found.keys.stored_key.is(&keys.stored_key) && found.keys.server_key.is(&keys.server_key));
         assert_eq!((found.salt, found.iterations), (b"salt".to_vec(), 4096));
         assert!(view.scram("anna", Mechanism::ScramSha512).is_none());
@@ -130,7 +129,7 @@ pub mod tests {
     fn who_learned_a_decoys_salt_cannot_prove_anything_with_it() {
         let decoy = Decoys::new(b"one").of("anna", Mechanism::ScramSha256);
         let salted = Stretch::new(Mechanism::ScramSha256, b"", &decoy.salt, decoy.iterations).finish();
-        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, &salted);
+        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, salted.as_bytes());
         assert!(!keys.stored_key.is(&decoy.keys.stored_key));
     }
 }

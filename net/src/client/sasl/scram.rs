@@ -98,7 +98,7 @@ mod tests {
         fn scram(&self, user: &str, hash: Mechanism) -> Option<ScramCredential> {
             let salt = BASE64_STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
             let salted = Stretch::new(hash, b"pencil", &salt, 4096).finish();
-            let keys = ScramKeys::of_salted_password(hash, &salted);
+            let keys = ScramKeys::of_salted_password(hash, salted.as_bytes());
             (user == "user").then_some(ScramCredential { salt, iterations: 4096, keys })
         }
     }

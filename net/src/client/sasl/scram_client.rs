@@ -59,7 +59,7 @@ impl ScramClient {
         let salt = BASE64_STANDARD.decode(salt).map_err(|_| SaslMalformed("a salt that is not base64"))?;
         let hash = self.hash;
         let salted = Stretch::new(hash, &self.password, &salt, iterations).finish();
-        let keys = ScramKeys::of_salted_password(hash, &salted);
+        let keys = ScramKeys::of_salted_password(hash, salted.as_bytes());
         let without_proof = format!("c=biws,r={nonce}");
         let signed = format!("{},{text},{without_proof}", self.bare);
         let mut proof = hmac(hash, salted.as_bytes(), &[b"Client Key"]);

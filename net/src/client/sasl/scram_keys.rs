@@ -1,17 +1,26 @@
 //! What SCRAM makes of a password (RFC 5802, section 3): the salted password, and the two keys that are kept in its
 //! place. Whoever reads them can check a password and cannot log in with them.
 
-use crate::kafka::scram_keys::{digest_of, hmac_of};
-use engine::control::credentials::Mechanism;
+use engine::control::credentials::{Credential, Mechanism};
 use ring::{digest, hmac};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+/// The iterations that a new credential gets where nobody says: twice Kafka's own, which a client pays at each log-in.
+pub const ITERATIONS_DEFAULT: u32 = 8_192;
+
 /// The longest digest.
 const DIGEST_BYTES_MAX: usize = 64;
 
+fn hmac_of(hash: Mechanism) -> hmac::Algorithm {
+    match hash {
+        Mechanism::ScramSha256 => hmac::HMAC_SHA256,
+        Mechanism::ScramSha512 => hmac::HMAC_SHA512,
+    }
+}
+
 pub fn digest(hash: Mechanism, data: &[u8]) -> ScramDigest {
-    ScramDigest::of(digest::digest(digest_of(hash), data).as_ref())
+    ScramDigest::of(digest::digest(hmac_of(hash).digest_algorithm(), data).as_ref())
 }
 
 /// Of these, one behind the other.
@@ -86,13 +95,23 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// From PBKDF2's result, of this hash.
-    pub fn of_salted_password(hash: Mechanism, salted: &ScramDigest) -> Self {
-        let client_key = hmac(hash, salted.as_bytes(), &[b"Client Key"]);
+    /// From PBKDF2's result, or what a client says that it is.
+    pub fn of_salted_password(hash: Mechanism, salted: &[u8]) -> Self {
+        let client_key = hmac(hash, salted, &[b"Client Key"]);
         Self {
             hash,
             stored_key: digest(hash, client_key.as_bytes()),
-            server_key: hmac(hash, salted.as_bytes(), &[b"Server Key"]),
+            server_key: hmac(hash, salted, &[b"Server Key"]),
+        }
+    }
+
+    /// As the metadata keeps them, with how the password was salted.
+    pub fn credential(&self, iterations: u32, salt: &[u8]) -> Credential {
+        Credential {
+            iterations,
+            salt: salt.to_vec(),
+            stored_key: self.stored_key.as_bytes().to_vec(),
+            server_key: self.server_key.as_bytes().to_vec(),
         }
     }
 
@@ -116,11 +135,22 @@ mod tests {
     use crate::client::sasl::stretch::Stretch;
 
     #[test]
+    fn what_is_kept_has_the_mechanisms_length() {
+        for mechanism in Mechanism::ALL {
+            let kept = ScramKeys::of_salted_password(mechanism, b"salted").credential(4_096, b"salt");
+            assert_eq!(kept.stored_key.len(), mechanism.digest_bytes());
+            assert_eq!(kept.server_key.len(), mechanism.digest_bytes());
+            assert_ne!(kept.stored_key, kept.server_key);
+            assert_eq!((kept.iterations, kept.salt), (4_096, b"salt".to_vec()));
+        }
+    }
+
+    #[test]
     fn keys_of_rfc_7677_prove_and_a_changed_proof_does_not() {
         use base64::prelude::{BASE64_STANDARD, Engine};
         let salt = BASE64_STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
         let salted = Stretch::new(Mechanism::ScramSha256, b"pencil", &salt, 4096).finish();
-        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, &salted);
+        let keys = ScramKeys::of_salted_password(Mechanism::ScramSha256, salted.as_bytes());
         let message: [&[u8]; 3] = [
             b"n=user,r=rOprNGfwEbeRWgbNEkqO,",
             b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,",

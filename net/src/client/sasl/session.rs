@@ -309,7 +309,7 @@ impl PasswordCheck {
     fn finish(self) -> Option<String> {
         let hash = self.stretch.hash();
         let salted: ScramDigest = self.stretch.finish();
-        let given = ScramKeys::of_salted_password(hash, &salted);
+        let given = ScramKeys::of_salted_password(hash, salted.as_bytes());
         let is_right = given.stored_key.is(&self.keys.stored_key);
         (is_right & self.is_known).then_some(self.user)
     }

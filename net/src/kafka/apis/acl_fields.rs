@@ -7,6 +7,7 @@ use engine::control::acls::filter::PatternFilter;
 use engine::control::acls::{
     Acl, AclFilter, AclHost, Operation, Pattern, PatternType, Permission, ResourceType,
 };
+use kafka_wire::create_acls_request::AclCreation;
 
 /// Kafka's number of "any", in filters.
 pub const ANY: i8 = 1;
@@ -48,6 +49,19 @@ pub fn acl(fields: &AclFields<'_>) -> Result<Acl, Failure> {
         host: AclHost::of(fields.host),
         operation: known("operation", fields.operation, Operation::of)?,
         permission: known("permissionType", fields.permission, Permission::of)?,
+    })
+}
+
+/// The rule that a client asks for.
+pub fn of_creation(creation: &AclCreation) -> Result<Acl, Failure> {
+    acl(&AclFields {
+        kind: creation.resource_type,
+        name: &creation.resource_name,
+        pattern: creation.resource_pattern_type,
+        principal: &creation.principal,
+        host: &creation.host,
+        operation: creation.operation,
+        permission: creation.permission_type,
     })
 }
 

@@ -2,11 +2,11 @@
 //! client sends ends here: what is kept follows from it, and does not give it back.
 
 use super::admin::{self, Failure};
+use crate::client::sasl::scram_keys::ScramKeys;
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::request_context::{IN_THE_CLEAR, RequestContext};
-use crate::kafka::scram_keys;
 use core::ops::RangeInclusive;
 use engine::control::credentials::{self, Credential, Mechanism};
 use engine::control::{Command, View};
@@ -98,7 +98,7 @@ fn credential(mechanism: Mechanism, upsertion: &ScramCredentialUpsertion) -> Res
         return Err(Failure::new(code::UNACCEPTABLE_CREDENTIAL, "A salted password has 1 to 1024 bytes"));
     }
     let iterations = u32::try_from(upsertion.iterations).unwrap_or(0);
-    Ok(scram_keys::credential(mechanism, iterations, &upsertion.salt, salted))
+    Ok(ScramKeys::of_salted_password(mechanism, salted).credential(iterations, &upsertion.salt))
 }
 
 fn alter(

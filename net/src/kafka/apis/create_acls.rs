@@ -1,6 +1,6 @@
 //! CreateAcls: the rules that can be are made by as few commands as carry them.
 
-use super::acl_fields::{self, AclFields};
+use super::acl_fields;
 use super::admin::{self, Failure};
 use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
@@ -38,15 +38,7 @@ impl Handler for CreateAcls {
 }
 
 fn plan(creation: &AclCreation) -> Result<Acl, Failure> {
-    let acl = acl_fields::acl(&AclFields {
-        kind: creation.resource_type,
-        name: &creation.resource_name,
-        pattern: creation.resource_pattern_type,
-        principal: &creation.principal,
-        host: &creation.host,
-        operation: creation.operation,
-        permission: creation.permission_type,
-    })?;
+    let acl = acl_fields::of_creation(creation)?;
     // What can never be a rule; how many there are is the state's to say.
     Acls::default().check(std::slice::from_ref(&acl))?;
     Ok(acl)

@@ -79,7 +79,7 @@ fn results(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::scram_keys;
+    use crate::client::sasl::scram_keys::ScramKeys;
     use engine::control::credentials::{self, Mechanism};
     use kafka_wire::describe_user_scram_credentials_request::UserName;
 
@@ -100,7 +100,7 @@ mod tests {
         for (user, mechanism) in
             [("a", Mechanism::ScramSha256), ("a", Mechanism::ScramSha512), ("b", Mechanism::ScramSha512)]
         {
-            let credential = scram_keys::credential(mechanism, 8_192, b"salt", b"salted");
+            let credential = ScramKeys::of_salted_password(mechanism, b"salted").credential(8_192, b"salt");
             credentials::change(&mut known, user, mechanism, Some(&credential));
         }
         let told = |request: &DescribeUserScramCredentialsRequest| {

@@ -13,7 +13,7 @@ use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
-use engine::control::propose::{self, NewTopic};
+use engine::control::propose;
 use engine::coordinator::partition_of;
 use engine::groups::OFFSETS_TOPIC;
 use engine::transactions::TRANSACTIONS_TOPIC;
@@ -100,15 +100,7 @@ pub async fn make_topic(context: &Context, name: &'static str) {
     if view.topics.contains_key(name) {
         return;
     }
-    let new = NewTopic {
-        name: name.to_owned(),
-        partitions: -1,
-        replication_factor: -1,
-        configs: Vec::new(),
-        topic_id: context.new_topic_id(),
-        entropy: context.random(),
-        by_hand: Vec::new(),
-    };
+    let new = context.new_topic(name);
     let made = match propose::create_topic(&view, &context.statics, new) {
         Ok(command) => context.control(command).await.map(drop).map_err(|refusal| format!("{refusal:?}")),
         Err(error) => Err(error.to_string()),

@@ -12,7 +12,7 @@ use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use crate::shard::pace::Pace;
 use core::ops::RangeInclusive;
-use engine::control::propose::{self, NewTopic};
+use engine::control::propose;
 use engine::control::view::{PartitionView, TopicView};
 use engine::control::{CommandError, ControlRefusal, View, names};
 use engine::ids::TopicId;
@@ -174,15 +174,7 @@ pub async fn wait_until_usable(context: &Context, names: &[&str]) {
 }
 
 async fn create_topic(context: &Context, name: &str) -> MetadataResponseTopic {
-    let new = NewTopic {
-        name: name.to_owned(),
-        partitions: -1,
-        replication_factor: -1,
-        configs: Vec::new(),
-        topic_id: context.new_topic_id(),
-        entropy: context.random(),
-        by_hand: Vec::new(),
-    };
+    let new = context.new_topic(name);
     let made = match propose::create_topic(&context.view(), &context.statics, new) {
         Ok(command) => context.control(command).await,
         Err(error) => Err(ControlRefusal::Command(error)),
