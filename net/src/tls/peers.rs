@@ -201,4 +201,18 @@ mod tests {
         assert!(one.peer(&[]).is_err() && one.is_still_good(&[]).is_err());
         assert!(domain.folder.path().exists());
     }
+
+    #[test]
+    fn a_certificate_that_has_run_out_is_no_peers_whichever_end_shows_it() {
+        let domain = Domain::new("one");
+        let ((one, _), (_, two)) = (domain.node(1), domain.node(2));
+        let today = Duration::from_secs(UnixTime::now().as_secs());
+        let at = |days| UnixTime::since_unix_epoch(today + days * DAY);
+        one.verifier.verify(&two[0], &[], at(0)).expect("today");
+        let calls = one.verifier.verify(&two[0], &[], at(2)).expect_err("run out");
+        assert!(format!("{calls:?}").contains("Expired"), "{calls:?}");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let answers = one.verifier.verify_server_cert(&two[0], &[], &name, &[], at(2)).expect_err("run out");
+        assert_eq!(calls, answers);
+    }
 }
