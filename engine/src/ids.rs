@@ -173,8 +173,11 @@ impl Default for BrokerIds {
 }
 
 impl BrokerIds {
-    /// With it the largest node id (2,147,482) still gives ids within Kafka's i32.
+    /// With it the largest node id still gives ids within Kafka's i32.
     pub const STRIDE_MAX: u16 = 1000;
+
+    /// The largest id of a node: with the largest stride its last broker id is within Kafka's i32.
+    pub const NODE_ID_MAX: u32 = 2_147_482;
 
     /// By this name a broker's settings tell the stride.
     pub const SETTING: &str = "duramen.broker.id.stride";

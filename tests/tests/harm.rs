@@ -5,7 +5,7 @@ use net::kafka::codec::wire::NAMED_MAX;
 use net::observe::status::{Phase, Status};
 use net::process::address::Address;
 use net::process::config::{Config, Machine};
-use net::process::data_folder::{DataFolder, SegmentBytes};
+use net::process::data_folder::{DataFolder, Others, SegmentBytes};
 use net::process::options::Options;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -247,7 +247,7 @@ fn the_worst_request_of_each_api_takes_little_and_lets_others_in() {
     let cpus = net::process::system::allowed_cpus().expect("the cores of this process");
     let config = Config::from_options(options, &Machine { cpus, memory_bytes: 8 << 30 }).expect("valid");
     let segment_bytes = SegmentBytes { used: config.node.segment_bytes, given: None };
-    let opened = DataFolder::open(folder.path(), config.node.node, &[], segment_bytes);
+    let opened = DataFolder::open(folder.path(), config.node.node, Others::default(), segment_bytes);
     let opened = opened.expect("a folder for the node");
     let status = Status::new(1);
     let node = net::process::node_config::NodeConfig {

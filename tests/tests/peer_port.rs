@@ -116,7 +116,7 @@ fn every_foreigner_is_told_what_differs_and_the_log_and_a_counter_say_so_too() {
             "belongs to cluster 0000000000000000000000000000abcd, this one to",
         ),
         (|hello| hello.node = NodeId(3), "two nodes are called 3; give each its own --node-id"),
-        (|hello| hello.node = NodeId(9), "node 9 is not in --peers of this one"),
+        (|hello| hello.node = NodeId(9), "node 9 is neither a member nor invited"),
         (|hello| hello.versions = (7, 8), "protocol versions differ: node 2 speaks 7 to 8, this one 1 to 1"),
         (|hello| hello.lanes += 1, "node 2 counts 2 lanes, this one 1"),
         (

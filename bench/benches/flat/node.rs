@@ -157,6 +157,8 @@ fn config() -> ShardConfig {
     ShardConfig {
         node: NodeId(0),
         peers: Vec::new(),
+        has_met_others: false,
+        joins: false,
         shard: ShardId(0),
         shards: 1,
         lanes: 1,

@@ -4,8 +4,9 @@
 use super::acls::encoding as acls;
 use super::bytes::{DecodeError, Reader, Writer};
 use super::credentials;
-use super::encoding::{
-    LISTENER_BYTES_MIN, read_advertised, read_life, read_listener, read_stride, write_advertised,
+use super::encoding::{read_life, read_stride};
+use super::node_bytes::{
+    LISTENER_BYTES_MIN, read_advertised, read_invited, read_listener, write_advertised, write_invited,
     write_listener,
 };
 use super::nodes::{AdvertisedListener, NodeView};
@@ -38,6 +39,8 @@ const CREDENTIALS_SINCE: u16 = 8;
 const ACLS_SINCE: u16 = 9;
 /// Since this one settings of groups follow; likewise.
 const GROUP_SETTINGS_SINCE: u16 = 10;
+/// Since this one nodes that are invited follow; likewise.
+const INVITED_SINCE: u16 = 11;
 /// Since this one addresses may have quotas; likewise.
 const IP_QUOTAS_SINCE: u16 = 13;
 
@@ -101,6 +104,12 @@ impl MetaState {
                 to.list(configs.iter(), |to, (key, value)| to.pair(key, value));
             });
         }
+        if version >= INVITED_SINCE {
+            to.list(self.invited.iter(), |to, (node, invited)| {
+                to.u32(node.0);
+                write_invited(to, invited.incarnation, &invited.advertised);
+            });
+        }
         to.0
     }
 
@@ -108,6 +117,8 @@ impl MetaState {
     fn checkpoint_version(&self) -> u16 {
         if self.quotas.keys().any(|entity| entity.ip != QuotaName::Absent) {
             IP_QUOTAS_SINCE
+        } else if !self.invited.is_empty() {
+            INVITED_SINCE
         } else if !self.group_configs.is_empty() {
             GROUP_SETTINGS_SINCE
         } else if !self.acls.is_empty() {
@@ -240,6 +251,10 @@ impl MetaState {
             };
             state.group_configs = Arc::new(from.list(GROUP_SETTINGS_BYTES_MIN, read)?.into_iter().collect());
         }
+        if version >= INVITED_SINCE {
+            let read = |from: &mut Reader<'_>| Ok((NodeId(from.u32()?), read_invited(from)?));
+            state.invited = Arc::new(from.list(INVITED_BYTES_MIN, read)?.into_iter().collect());
+        }
         from.end()?;
         Ok(state)
     }
@@ -270,6 +285,8 @@ const GROUP_SETTINGS_BYTES_MIN: usize = 4;
 const OWN_SETTINGS_BYTES_MIN: usize = 4 + 4;
 const SPAN_BYTES: usize = 8 + 8 + 4;
 const FORMER_BYTES: usize = 4 + 8;
+/// Its number and life, its host, port and rack, and no listeners.
+const INVITED_BYTES_MIN: usize = 4 + 16 + 4 + 2 + 1 + 4;
 const RENEWED_BYTES: usize = 8 + 4 + 8;
 
 fn write_node(to: &mut Writer, node: &NodeView) {

@@ -28,6 +28,12 @@ pub enum Command {
         shards: u16,
         advertised: Advertised,
     },
+    /// A node is invited in this life, or in any where that is zero, and is to be found there.
+    AddNode {
+        node: NodeId,
+        incarnation: Incarnation,
+        advertised: Advertised,
+    },
     /// A node lost its disk, and comes back with an empty one.
     Rejoin {
         node: NodeId,

@@ -6,13 +6,17 @@ use super::bytes::{DecodeError, Reader, Writer};
 use super::command::{Command, ConfigChange, Place, Resource};
 use super::credentials;
 use super::life::Life;
-use super::nodes::{Advertised, AdvertisedListener};
+use super::node_bytes::{
+    LISTENER_BYTES_MIN, read_advertised, read_invited, read_listener, write_advertised, write_invited,
+    write_listener,
+};
+use super::nodes::Invited;
 use super::quotas::{self, QuotaName};
 use crate::ids::{BrokerIds, ClusterId, Incarnation, JournalId, LaneId, NodeId, RaftId, TopicId};
 
 /// The newest version written and understood. A change of a command's fields, or of what
 /// [`super::MetaState::apply`] makes of one, needs a new version: replicas must agree.
-pub const COMMAND_VERSION: u16 = 13;
+pub const COMMAND_VERSION: u16 = 14;
 
 const FORM: u16 = 1;
 const REGISTER_NODE: u16 = 2;
@@ -34,6 +38,8 @@ const CREATE_ACLS: u16 = 12;
 const DELETE_ACLS: u16 = 13;
 /// Since version 13.
 const ALTER_REPLICATION: u16 = 14;
+/// Since version 14.
+const ADD_NODE: u16 = 15;
 /// Since this one a cluster is formed with a stride of broker ids; without it they have the default.
 const STRIDE_SINCE: u16 = 5;
 /// Since this one partitions may be placed by hand; without it they are not.
@@ -62,6 +68,7 @@ impl Command {
             Command::AlterCredential { .. } => 9,
             Command::CreateAcls { .. } | Command::DeleteAcls { .. } => 10,
             Command::AlterReplication { .. } => 13,
+            Command::AddNode { .. } => 14,
             Command::Form { broker_ids, .. } if *broker_ids != BrokerIds::default() => STRIDE_SINCE,
             Command::CreateTopic { by_hand, .. } | Command::AddPartitions { by_hand, .. }
                 if !by_hand.is_empty() =>
@@ -89,6 +96,7 @@ impl Command {
             Command::CreateAcls { .. } => CREATE_ACLS,
             Command::DeleteAcls { .. } => DELETE_ACLS,
             Command::AlterReplication { .. } => ALTER_REPLICATION,
+            Command::AddNode { .. } => ADD_NODE,
         }
     }
 
@@ -185,6 +193,10 @@ impl Command {
                 acls::write_filter(to, filter);
                 to.u16(*at_most);
             }
+            Command::AddNode { node, incarnation, advertised } => {
+                to.u32(node.0);
+                write_invited(to, *incarnation, advertised);
+            }
             Command::AlterReplication { topic_id, replication_factor } => {
                 to.u128(topic_id.0);
                 to.u16(*replication_factor);
@@ -277,42 +289,16 @@ impl Command {
             }
             CREATE_ACLS => Command::CreateAcls { acls: from.list(acls::ACL_BYTES_MIN, acls::read_acl)? },
             DELETE_ACLS => Command::DeleteAcls { filter: acls::read_filter(from)?, at_most: from.u16()? },
+            ADD_NODE => {
+                let (node, Invited { incarnation, advertised }) = (NodeId(from.u32()?), read_invited(from)?);
+                Command::AddNode { node, incarnation, advertised }
+            }
             ALTER_REPLICATION => {
                 Command::AlterReplication { topic_id: TopicId(from.u128()?), replication_factor: from.u16()? }
             }
             number => return Err(DecodeError::Unknown { what: "metadata command", number: number.into() }),
         })
     }
-}
-
-pub(super) fn write_advertised(to: &mut Writer, advertised: &Advertised) {
-    to.text(&advertised.host);
-    to.u16(advertised.first_port);
-    to.optional_text(advertised.rack.as_deref());
-}
-
-pub(super) fn read_advertised(from: &mut Reader<'_>) -> Result<Advertised, DecodeError> {
-    let (host, first_port, rack) = (from.text()?, from.u16()?, from.optional_text()?);
-    Ok(Advertised { host, first_port, rack, listeners: Vec::new() })
-}
-
-/// Two lengths, the protocol and the port.
-pub(super) const LISTENER_BYTES_MIN: usize = 4 + 1 + 4 + 2;
-
-pub(super) fn write_listener(to: &mut Writer, listener: &AdvertisedListener) {
-    to.text(&listener.name);
-    to.u8(listener.protocol);
-    to.text(&listener.host);
-    to.u16(listener.first_port);
-}
-
-pub(super) fn read_listener(from: &mut Reader<'_>) -> Result<AdvertisedListener, DecodeError> {
-    Ok(AdvertisedListener {
-        name: from.text()?,
-        protocol: from.u8()?,
-        host: from.text()?,
-        first_port: from.u16()?,
-    })
 }
 
 /// Nothing where there are none, as the versions before have it.
@@ -384,6 +370,7 @@ fn read_change(from: &mut Reader<'_>) -> Result<ConfigChange, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nodes::{Advertised, AdvertisedListener};
     use super::*;
     use crate::control::acls::{
         Acl, AclFilter, AclHost, Operation, Pattern, PatternType, Permission, ResourceType,
@@ -433,6 +420,18 @@ mod tests {
             },
             Command::DeleteAcls { filter: AclFilter::any(), at_most: 200 },
             Command::AlterReplication { topic_id: TopicId(8), replication_factor: 3 },
+            Command::AddNode {
+                node: NodeId(4),
+                incarnation: Incarnation(44),
+                advertised: Advertised {
+                    host: text("four"),
+                    listeners: vec![AdvertisedListener {
+                        name: text("PEER"),
+                        ..AdvertisedListener::default()
+                    }],
+                    ..Advertised::default()
+                },
+            },
         ]
     }
 
@@ -565,7 +564,7 @@ mod tests {
         bytes[0] = COMMAND_VERSION as u8 + 1;
         let error = Command::decode(&bytes).unwrap_err();
         assert!(
-            error.to_string().contains("has version 14; this program knows versions up to 13"),
+            error.to_string().contains("has version 15; this program knows versions up to 14"),
             "{error}"
         );
         bytes[0] = 1;

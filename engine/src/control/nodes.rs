@@ -13,7 +13,25 @@ pub struct Advertised {
 }
 
 /// Listeners of a node beside the plaintext one: each answer with brokers looks through them.
-pub const LISTENERS_MAX: usize = 16;
+pub const LISTENERS_MAX: usize = 17;
+
+/// The listener by which a node is reached by other nodes; none for clients has that name.
+pub const PEER_LISTENER: &str = "PEER";
+
+impl Advertised {
+    /// Where other nodes reach shard 0; none of a node that listens for none, or did not tell.
+    pub fn peer(&self) -> Option<&AdvertisedListener> {
+        self.listeners.iter().find(|listener| listener.name == PEER_LISTENER)
+    }
+}
+
+/// A node that may come, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Invited {
+    /// The one life that may; zero where its certificate says enough.
+    pub incarnation: Incarnation,
+    pub advertised: Advertised,
+}
 
 /// A listener beside the plaintext one; shard s at `first_port + s`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use super::config::effective::Configs;
 use super::config::group;
 use super::credentials::{self, Credentials};
 use super::life::Life;
-use super::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX, NodeView};
+use super::nodes::{Advertised, AdvertisedListener, Invited, LISTENERS_MAX, NodeView};
 use super::placement::{Journals, Request, meta_journal_secret};
 use super::quotas::{self, Quotas};
 use super::rules::{self, Existing, Wanted};
@@ -46,6 +46,8 @@ pub struct MetaState {
     pub(super) quotas: Arc<Quotas>,
     pub(super) credentials: Arc<Credentials>,
     pub(super) acls: Arc<Acls>,
+    /// Nodes that may come, and where they are to be found.
+    pub(super) invited: Arc<BTreeMap<NodeId, Invited>>,
     pub(super) next_raft: u64,
     pub(super) next_partition: u64,
     pub(super) next_producer: i64,
@@ -88,6 +90,9 @@ impl MetaState {
         match command {
             Command::Form { cluster, members, lanes, segment_bytes, broker_ids } => {
                 self.form(*cluster, members, (*lanes, *broker_ids), *segment_bytes)
+            }
+            Command::AddNode { node, incarnation, advertised } => {
+                self.add_node(*node, *incarnation, advertised)
             }
             Command::RegisterNode { node, shards, advertised } => self.register(*node, *shards, advertised),
             Command::Rejoin { node, incarnation, replaces } => self.rejoin(*node, *incarnation, *replaces),
@@ -223,7 +228,7 @@ impl MetaState {
         replaces: Incarnation,
     ) -> Result<Outcome, CommandError> {
         let Some(view) = self.nodes.get_mut(&node) else {
-            return Err(CommandError::InvalidRequest(format!("node {node} is no member")));
+            return self.take_in(node, incarnation);
         };
         if view.incarnation == replaces && incarnation != replaces {
             let view = Arc::make_mut(view);

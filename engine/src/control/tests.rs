@@ -431,7 +431,7 @@ fn a_checkpoint_of_a_newer_version_is_refused_by_name_and_a_cut_one_too() {
         assert!(MetaState::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     bytes[0] = 99;
-    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 99, newest: 10 };
+    let newer = DecodeError::Newer { what: "the metadata checkpoint", version: 99, newest: 13 };
     assert_eq!(MetaState::decode(&bytes), Err(newer));
 }
 

@@ -3,7 +3,7 @@
 use super::acls::AclIndex;
 use super::credentials::{Credential, Credentials, Mechanism};
 use super::life::Life;
-use super::nodes::NodeView;
+use super::nodes::{Invited, NodeView};
 use super::quotas::Quotas;
 use crate::collections::Map;
 use crate::control::life::TopicSettings;
@@ -23,6 +23,8 @@ pub struct View {
     pub lanes: u16,
     pub broker_ids: BrokerIds,
     pub nodes: BTreeMap<NodeId, Arc<NodeView>>,
+    /// Nodes that may come, and where they are to be found.
+    pub invited: Arc<BTreeMap<NodeId, Invited>>,
     pub topics: BTreeMap<Arc<str>, Arc<TopicView>>,
     pub topic_ids: BTreeMap<TopicId, Arc<str>>,
     pub partitions: Arc<Map<PartitionId, PartitionRef>>,

@@ -37,6 +37,7 @@ impl ViewBuilder {
         view.lanes = state.lanes;
         view.broker_ids = state.broker_ids;
         view.nodes = state.nodes.clone();
+        view.invited = state.invited.clone();
         view.journals = state.journals.by_id.clone();
         view.broker_configs = state.broker_configs.clone();
         view.own_broker_configs = state.own_broker_configs.clone();

@@ -137,6 +137,16 @@ impl Formation {
         Self { node, broker_ids, storing: None, peers, may_found, rng }
     }
 
+    /// More nodes are known: those that came to a formed cluster, or may come. They are answered like any other.
+    pub fn learn(&mut self, listed: &BTreeSet<NodeId>) {
+        assert!(self.node.is_final, "before that the operator's list decides");
+        for node in listed.iter().filter(|node| **node != self.node.node) {
+            let challenge = challenge(&mut self.rng);
+            self.peers.entry(*node).or_insert(Peer { challenge, to_echo: 0, taken: None });
+        }
+        assert!(self.peers.len() <= FORMATION_MEMBERS_MAX, "{} other nodes", self.peers.len());
+    }
+
     /// What is durable.
     pub fn node(&self) -> &NodeMeta {
         &self.node

@@ -49,6 +49,8 @@ pub enum Input<'a> {
     Register(Arc<Register>),
     /// To be written in the register; only for the first shard.
     Enter(Entry),
+    /// Nodes of the cluster beyond the operator's list, written down where the next start finds them.
+    Peers(Vec<NodeId>),
     /// Another node refused this one: it met a later process of this folder. Only for the first
     /// shard.
     OldCopy {
@@ -121,7 +123,7 @@ impl Input<'_> {
             Self::Cancel { .. } => 5,
             Self::Control { .. } => 6,
             Self::Elect { .. } => 7,
-            Self::View(_) => 8,
+            Self::View(_) | Self::Peers(_) => 8,
             Self::Register(_) => 9,
             Self::Enter(_) => 10,
             Self::OldCopy { .. } => 11,

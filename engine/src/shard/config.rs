@@ -13,6 +13,11 @@ pub struct ShardConfig {
     /// All listed nodes, this one among them: whom it forms a cluster with. Empty, or only itself:
     /// a lone node.
     pub peers: Vec<NodeId>,
+    /// Some of them this folder's node learned of from its cluster's metadata: a founder that was alone may have let
+    /// others in.
+    pub has_met_others: bool,
+    /// Its folder is new, and it joins the cluster that those of the list are of: it founds none.
+    pub joins: bool,
     pub shard: ShardId,
     /// Shards of this node; lane mod this is the shard of a lane.
     pub shards: u16,

@@ -44,7 +44,8 @@ pub(in crate::shard) fn first_meta(node: &NodeMeta) -> (JournalMeta, Members) {
         life: crate::control::life::Life::Meta,
         lane: LaneId(0),
         voters: (0..node.formation.len()).map(number).collect(),
-        raft_id: number(at.expect("a node is one of its cluster")),
+        // One that came later is told its number.
+        raft_id: at.map_or(RaftId(0), number),
     };
     let members = node.formation.iter().enumerate().map(|(at, (node, _))| (number(at), *node)).collect();
     (meta, members)

@@ -17,7 +17,7 @@ pub mod scrub;
 mod slot;
 mod times;
 
-pub use crate::control::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX};
+pub use crate::control::nodes::{Advertised, AdvertisedListener, LISTENERS_MAX, PEER_LISTENER};
 pub use config::ShardConfig;
 pub use metrics::{JournalMetrics, ShardMetrics};
 pub use running::Shard;

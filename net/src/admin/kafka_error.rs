@@ -77,6 +77,10 @@ fn explain(code: i16) -> (String, &'static str) {
             "a coordinator ended it meanwhile: look with `duramen txn find-hanging` again",
         ),
         code::POLICY_VIOLATION => ("POLICY_VIOLATION", SAID),
+        code::DUPLICATE_VOTER => ("DUPLICATE_VOTER", "`duramen node list` shows the nodes that there are"),
+        code::INCONSISTENT_CLUSTER_ID => {
+            ("INCONSISTENT_CLUSTER_ID", "ask a broker of the cluster that you mean")
+        }
         code::TOPIC_DELETION_DISABLED => {
             ("TOPIC_DELETION_DISABLED", "start the brokers with --set delete.topic.enable=true")
         }

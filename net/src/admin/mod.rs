@@ -20,6 +20,8 @@ mod health;
 mod kafka_error;
 mod may_stop;
 mod node;
+mod node_add;
+mod node_list;
 mod offsets;
 mod out;
 mod reach;

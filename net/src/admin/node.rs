@@ -4,6 +4,8 @@ use super::broker_ids;
 use super::connection::Connection;
 use super::kafka_error::check;
 use super::may_stop;
+use super::node_add::{self, Adding};
+use super::node_list;
 use super::out::Out;
 use super::reach::Reach;
 use super::topic_report;
@@ -18,6 +20,10 @@ use std::time::{Duration, Instant};
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
+    /// List the members, those that are away, and those that are invited
+    List,
+    /// Invite a node: it becomes a member when it comes, on an empty folder with --join
+    Add(Adding),
     /// Stop a node: what it leads moves to others first. Refused with 5 where `may-stop` says no
     Stop {
         /// The node's id
@@ -34,8 +40,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const FLEXIBLE: i16 = 2;
 
 pub fn run(verb: &Verb, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {
-    let Verb::Stop { id, force } = verb;
-    stop(NodeId(*id), *force, reach, out)
+    match verb {
+        Verb::List => node_list::run(reach, out),
+        Verb::Add(adding) => node_add::run(adding, reach, out),
+        Verb::Stop { id, force } => stop(NodeId(*id), *force, reach, out),
+    }
 }
 
 fn stop(node: NodeId, force: bool, reach: &Reach, out: Out) -> Result<ExitCode, Refusal> {

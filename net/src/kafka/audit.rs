@@ -12,13 +12,13 @@ use engine::control::View;
 use engine::control::acls::ResourceType;
 use engine::control::credentials::Mechanism;
 use kafka_wire::{
-    AlterClientQuotasRequest, AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
-    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, CreateAclsRequest,
-    CreateAclsResponse, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteAclsRequest, DeleteAclsResponse, DeleteGroupsRequest, DeleteGroupsResponse,
-    DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
+    AddRaftVoterRequest, AddRaftVoterResponse, AlterClientQuotasRequest, AlterClientQuotasResponse,
+    AlterConfigsRequest, AlterConfigsResponse, AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse,
+    CreateAclsRequest, CreateAclsResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteAclsRequest, DeleteAclsResponse, DeleteGroupsRequest,
+    DeleteGroupsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse, OffsetDeleteRequest, OffsetDeleteResponse, WriteTxnMarkersRequest,
     WriteTxnMarkersResponse,
 };
@@ -220,6 +220,9 @@ fn subjects_of_access_and_place(request: &dyn Any) -> Option<(&'static str, Vec<
         };
         let which = request.topic_partitions.as_ref().map_or("all".to_owned(), count);
         Some(("elect", vec![format!("leaders of {which} partition(s)")]))
+    } else if let Some(request) = request.downcast_ref::<AddRaftVoterRequest>() {
+        let at = request.listeners.first().map(|at| format!(" at {}:{}", at.host.as_str(), at.port));
+        Some(("invite", vec![format!("node {}{}", request.voter_id, at.unwrap_or_default())]))
     } else {
         None
     }
@@ -295,6 +298,8 @@ fn codes(response: &dyn Any) -> Vec<i16> {
             .flat_map(|topic| topic.partitions.iter().map(|one| one.error_code))
             .collect()
     } else if let Some(response) = response.downcast_ref::<ElectLeadersResponse>() {
+        vec![response.error_code]
+    } else if let Some(response) = response.downcast_ref::<AddRaftVoterResponse>() {
         vec![response.error_code]
     } else {
         Vec::new()

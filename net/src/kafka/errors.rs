@@ -88,6 +88,8 @@ pub mod code {
     pub const DUPLICATE_RESOURCE: i16 = 92;
     pub const UNACCEPTABLE_CREDENTIAL: i16 = 93;
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
+    pub const INCONSISTENT_CLUSTER_ID: i16 = 104;
+    pub const DUPLICATE_VOTER: i16 = 126;
     pub const INVALID_REGULAR_EXPRESSION: i16 = 128;
     pub const TRANSACTIONAL_ID_NOT_FOUND: i16 = 105;
     pub const FENCED_MEMBER_EPOCH: i16 = 110;

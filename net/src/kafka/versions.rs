@@ -6,6 +6,7 @@ use super::request_context::RequestContext;
 use crate::kafka::api::{API_VERSIONS, Api, FETCH, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE};
 use crate::kafka::apis::add_offsets_to_txn::AddOffsetsToTxn;
 use crate::kafka::apis::add_partitions_to_txn::AddPartitionsToTxn;
+use crate::kafka::apis::add_raft_voter::AddRaftVoter;
 use crate::kafka::apis::alter_client_quotas::AlterClientQuotas;
 use crate::kafka::apis::alter_configs::AlterConfigs;
 use crate::kafka::apis::alter_replica_log_dirs::AlterReplicaLogDirs;
@@ -108,6 +109,7 @@ macro_rules! surface {
 surface! {
     AddOffsetsToTxn,
     AddPartitionsToTxn,
+    AddRaftVoter,
     AlterClientQuotas,
     AlterConfigs,
     AlterPartitionReassignments,

@@ -100,7 +100,7 @@ type Versions = (i16, i16);
 const BEHIND: &[(i16, Option<Versions>, &str)] = &[
     (0,  Some((0, 13)), OLD_PRODUCE),
     (38, None, NO_TOKENS), (39, None, NO_TOKENS), (40, None, NO_TOKENS), (41, None, NO_TOKENS),
-    (57, None, NOT_KRAFT), (64, None, NOT_KRAFT), (80, None, NOT_KRAFT), (81, None, NOT_KRAFT),
+    (57, None, NOT_KRAFT), (64, None, NOT_KRAFT), (81, None, NOT_KRAFT),
     (71, None, NO_TELEMETRY), (72, None, NO_TELEMETRY),
     (76, None, NO_SHARES), (77, None, NO_SHARES), (78, None, NO_SHARES), (79, None, NO_SHARES),
     (83, None, NO_SHARES), (84, None, NO_SHARES), (85, None, NO_SHARES), (86, None, NO_SHARES),

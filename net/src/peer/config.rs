@@ -1,13 +1,15 @@
 //! The `[cluster]` part of the configuration: where this node listens for the others, and who
 //! they are. Resolves nothing but this node's own address: another's may not have a name yet.
 
+use super::met_nodes::MetNodes;
 use super::secure::PeerTls;
 use crate::process::address::Address;
 use crate::process::refusal::Refusal;
 use clap::Args;
-use engine::ids::NodeId;
+use engine::ids::{BrokerIds, NodeId};
+use engine::shard::{AdvertisedListener, PEER_LISTENER};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// The options as they are written, on the command line or under `[cluster]`.
@@ -16,14 +18,25 @@ use std::net::SocketAddr;
 pub struct ClusterOptions {
     /// All nodes of the cluster, this one among them, with the address of each one's shard 0 for
     /// the others: 1=HOST:PORT,2=HOST:PORT,3=HOST:PORT. Three, five or seven, the same on every
-    /// node. Without it a node is a cluster of its own
+    /// node. Without it a node is a cluster of its own, or joins one (see --join)
     #[arg(long, value_name = "ID=HOST:PORT,...", value_delimiter = ',', global = true)]
     pub peers: Vec<String>,
 
-    /// Where shard 0 listens for other nodes; shard s listens on PORT + s [default: this node's
-    /// address in --peers]
+    /// Where shard 0 listens for other nodes; shard s listens on PORT + s. Without --peers on a node
+    /// that is a cluster of its own: so that others may join it (see `duramen node add`) [default:
+    /// this node's address in --peers]
     #[arg(long, value_name = "HOST:PORT", global = true)]
     pub peer_listen: Option<String>,
+
+    /// Where other nodes are told to find this one; needed without --peers when --peer-listen names no
+    /// single address (0.0.0.0, ::) [default: this node's address in --peers, else as --peer-listen]
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub peer_advertise: Option<String>,
+
+    /// On an empty folder: join the cluster of which a member listens for other nodes there. Needs
+    /// --node-id and --peer-listen; `duramen node add` on a member lets it in. Of no effect once it is one
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    pub join: Option<String>,
 
     /// Listen for other nodes beyond this machine although links have neither encryption nor
     /// authentication: only in a network that none but the cluster can reach
@@ -43,7 +56,8 @@ pub struct ClusterOptions {
 }
 
 /// The keys under `[cluster]`; a test holds them and [`ClusterOptions`] together.
-pub const CLUSTER_KEYS: [&str; 5] = ["peers", "peer-listen", "insecure-peers", "peer-tls", "rack"];
+pub const CLUSTER_KEYS: [&str; 7] =
+    ["peers", "peer-listen", "peer-advertise", "join", "insecure-peers", "peer-tls", "rack"];
 
 /// Sizes in which a cluster is formed.
 const SIZES: [usize; 3] = [3, 5, 7];
@@ -55,8 +69,14 @@ const RACK_BYTES_MAX: usize = 255;
 pub struct ClusterConfig {
     /// Of shard 0; shard s listens on port + s.
     pub listen: SocketAddr,
-    /// Shard 0 of every listed node, this one among them.
+    /// What the others are told of it.
+    pub advertised: Address,
+    /// Shard 0 of every listed node, this one among them; empty where none is listed.
     pub peers: BTreeMap<NodeId, Address>,
+    /// Members that the folder's file has.
+    pub met: MetNodes,
+    /// A member of the cluster that a new folder joins.
+    pub join: Option<Address>,
     pub insecure: bool,
     pub tls: PeerTls,
 }
@@ -67,6 +87,8 @@ impl ClusterOptions {
         Self {
             peers: if self.peers.is_empty() { file.peers } else { self.peers },
             peer_listen: self.peer_listen.or(file.peer_listen),
+            peer_advertise: self.peer_advertise.or(file.peer_advertise),
+            join: self.join.or(file.join),
             insecure_peers: self.insecure_peers || file.insecure_peers,
             peer_tls: self.peer_tls.or(file.peer_tls),
             rack: self.rack.or(file.rack),
@@ -76,19 +98,28 @@ impl ClusterOptions {
     /// Checks the list against this node's id; `None` for a node that is its own cluster.
     pub fn check(&self, node: Option<NodeId>) -> Result<Option<ClusterConfig>, Refusal> {
         check_rack(self.rack.as_deref())?;
-        if self.peers.is_empty() {
-            let Some(listen) = &self.peer_listen else { return Ok(None) };
-            return Err(Refusal::usage(
-                format!("--peer-listen {listen} without --peers: there is nobody to listen for"),
-                "add --peers 1=HOST:PORT,2=HOST:PORT,3=HOST:PORT, or leave both out for one node",
-            ));
-        }
         let peers = parse(&self.peers)?;
-        check_size(peers.len())?;
-        let own = own(&peers, node)?;
-        let listen = match &self.peer_listen {
-            Some(listen) => Address::parse("--peer-listen", listen)?.resolve("--peer-listen")?,
-            None => own.resolve("--peers, this node:")?,
+        let join = self.check_join(node)?;
+        let given = self.peer_listen.as_deref().map(|at| Address::parse(PEER_LISTEN, at)).transpose()?;
+        let (listen, advertised) = if peers.is_empty() {
+            let Some(given) = given else {
+                return match &self.peer_advertise {
+                    Some(at) => Err(Refusal::usage(
+                        format!("--peer-advertise {at} without --peer-listen: there is nothing to tell of"),
+                        "add --peer-listen HOST:PORT",
+                    )),
+                    None => Ok(None),
+                };
+            };
+            (given.resolve(PEER_LISTEN)?, self.told_of(given)?)
+        } else {
+            check_size(peers.len())?;
+            let own = own(&peers, node)?;
+            let listen = match given {
+                Some(given) => given.resolve(PEER_LISTEN)?,
+                None => own.resolve("--peers, this node:")?,
+            };
+            (listen, self.told_of(own.clone())?)
         };
         let tls = self.peer_tls.unwrap_or_default();
         if !listen.ip().is_loopback() && !self.insecure_peers && tls != PeerTls::Require {
@@ -100,9 +131,51 @@ impl ClusterOptions {
                 "add --peer-tls require, or --insecure-peers if none but the cluster's nodes can reach that network",
             ));
         }
-        Ok(Some(ClusterConfig { listen, peers, insecure: self.insecure_peers, tls }))
+        let (insecure, met) = (self.insecure_peers, MetNodes::new());
+        Ok(Some(ClusterConfig { listen, advertised, peers, met, join, insecure, tls }))
+    }
+
+    fn check_join(&self, node: Option<NodeId>) -> Result<Option<Address>, Refusal> {
+        let Some(join) = &self.join else { return Ok(None) };
+        let at = Address::parse("--join", join)?;
+        if at.is_wildcard() || at.port == 0 {
+            let what = format!("--join {at} is no address that a node could connect to");
+            return Err(Refusal::usage(what, "give the peer address of a member of the cluster"));
+        }
+        if !self.peers.is_empty() {
+            let what = format!("--join {at} and --peers: a node forms a cluster with others, or joins one");
+            return Err(Refusal::usage(
+                what,
+                "leave --peers out: the members are told to the node that joins",
+            ));
+        }
+        if node.is_none() {
+            let what = format!("--join {at}, and not which node this one is to be");
+            return Err(Refusal::usage(what, "add --node-id N, an id that no member has"));
+        }
+        if self.peer_listen.is_none() {
+            let what = format!("--join {at} without --peer-listen: the members could not reach this node");
+            return Err(Refusal::usage(what, "add --peer-listen HOST:PORT"));
+        }
+        Ok(Some(at))
+    }
+
+    /// Where the others are told to find this node.
+    fn told_of(&self, otherwise: Address) -> Result<Address, Refusal> {
+        let (option, told) = match &self.peer_advertise {
+            Some(at) => ("--peer-advertise", Address::parse("--peer-advertise", at)?),
+            None => (PEER_LISTEN, otherwise),
+        };
+        if told.is_wildcard() || told.port == 0 {
+            let what = format!("{option} {told} is no address that another node could connect to");
+            let remedy = "add --peer-advertise HOST:PORT, with the name or address that other nodes reach";
+            return Err(Refusal::usage(what, remedy));
+        }
+        Ok(told)
     }
 }
+
+const PEER_LISTEN: &str = "--peer-listen";
 
 fn parse(peers: &[String]) -> Result<BTreeMap<NodeId, Address>, Refusal> {
     let mut parsed = BTreeMap::new();
@@ -169,18 +242,32 @@ fn check_rack(rack: Option<&str>) -> Result<(), Refusal> {
 }
 
 impl ClusterConfig {
-    /// Whether there are other nodes; a list of one is a node on its own.
-    pub fn has_others(&self) -> bool {
+    /// How the others find this node, as the metadata has it.
+    pub fn told_to_all(&self) -> AdvertisedListener {
+        AdvertisedListener {
+            name: PEER_LISTENER.to_owned(),
+            // As Kafka numbers them: PLAINTEXT, SSL.
+            protocol: u8::from(self.tls == PeerTls::Require),
+            host: self.advertised.host.clone(),
+            first_port: self.advertised.port,
+        }
+    }
+
+    /// Whether other nodes are listed; a list of one is a node on its own.
+    pub fn lists_others(&self) -> bool {
         self.peers.len() > 1
     }
 
-    pub fn nodes(&self) -> Vec<NodeId> {
-        self.peers.keys().copied().collect()
+    /// This node and all that it knows of.
+    pub fn nodes(&self, own: NodeId) -> Vec<NodeId> {
+        let nodes: BTreeSet<NodeId> =
+            self.peers.keys().chain(self.met.keys()).copied().chain([own]).collect();
+        assert!(nodes.len() > self.met.len(), "node {own} met itself");
+        nodes.into_iter().collect()
     }
 }
 
-/// A broker id, node id × stride + shard, is Kafka's i32.
-const NODE_ID_MAX: u32 = 2_147_482;
+const NODE_ID_MAX: u32 = BrokerIds::NODE_ID_MAX;
 
 /// A node's id as `option` gives it.
 pub fn node_id(option: &str, id: u32) -> Result<NodeId, Refusal> {
@@ -210,13 +297,13 @@ mod tests {
     fn a_node_listens_where_the_others_look_for_it() {
         let config = options(THREE).check(Some(NodeId(2))).expect("valid").expect("a cluster");
         assert_eq!(config.listen.to_string(), "127.0.0.1:9292");
-        assert_eq!(config.nodes(), [1, 2, 3].map(NodeId));
+        assert_eq!(config.nodes(NodeId(2)), [1, 2, 3].map(NodeId));
         let elsewhere = ClusterOptions { peer_listen: Some("127.0.0.2:1000".into()), ..options(THREE) };
         let config = elsewhere.check(Some(NodeId(2))).expect("valid").expect("a cluster");
         assert_eq!(config.listen.to_string(), "127.0.0.2:1000");
         assert_eq!(ClusterOptions::default().check(None), Ok(None));
         let one = options("0=127.0.0.1:9192").check(Some(NodeId(0))).expect("valid").expect("a list of one");
-        assert!(!one.has_others());
+        assert!(!one.lists_others());
     }
 
     #[test]
@@ -239,10 +326,42 @@ mod tests {
         assert!(refused(&options("1=a:1,2=b:1,3=a:1"), Some(1)).contains("nodes 1 and 3 have the same"));
         assert!(refused(&options("1=0.0.0.0:1,2=b:1,3=a:1"), Some(1)).contains("no address"));
         assert!(refused(&options("9999999=a:1,2=b:1,3=a:1"), Some(2)).contains("too large"));
-        let alone = ClusterOptions { peer_listen: Some("127.0.0.1:1".into()), ..ClusterOptions::default() };
-        assert!(refused(&alone, None).contains("without --peers"));
         let rack = ClusterOptions { rack: Some("a\nb".into()), ..ClusterOptions::default() };
         assert!(refused(&rack, None).contains("a\\nb"));
+    }
+
+    #[test]
+    fn a_node_that_is_alone_may_listen_for_those_who_come() {
+        let alone = ClusterOptions { peer_listen: Some("127.0.0.1:1".into()), ..ClusterOptions::default() };
+        let config = alone.check(None).expect("valid").expect("it listens");
+        assert_eq!((config.advertised.to_string().as_str(), config.peers.len()), ("127.0.0.1:1", 0));
+        assert_eq!(config.nodes(NodeId(0)), [NodeId(0)]);
+        let everywhere =
+            ClusterOptions { peer_listen: Some("0.0.0.0:1".into()), insecure_peers: true, ..alone };
+        assert!(refused(&everywhere, None).contains("no address"));
+        let told = ClusterOptions { peer_advertise: Some("one:1".into()), ..everywhere };
+        let config = told.check(None).expect("valid").expect("it listens");
+        assert_eq!(config.advertised.to_string(), "one:1");
+        let nothing = ClusterOptions { peer_listen: None, ..told };
+        assert!(refused(&nothing, None).contains("without --peer-listen"));
+    }
+
+    #[test]
+    fn one_that_joins_says_who_it_is_and_where() {
+        let joins = ClusterOptions {
+            join: Some("one:9".into()),
+            peer_listen: Some("127.0.0.1:1".into()),
+            ..ClusterOptions::default()
+        };
+        let config = joins.check(Some(NodeId(4))).expect("valid").expect("it joins");
+        assert_eq!(config.join.expect("there").to_string(), "one:9");
+        assert!(refused(&joins, None).contains("not which node"));
+        let unheard = ClusterOptions { peer_listen: None, ..joins.clone() };
+        assert!(refused(&unheard, Some(4)).contains("without --peer-listen"));
+        let both = ClusterOptions { peers: options(THREE).peers, ..joins.clone() };
+        assert!(refused(&both, Some(1)).contains("--join one:9 and --peers"));
+        let nowhere = ClusterOptions { join: Some("0.0.0.0:9".into()), ..joins };
+        assert!(refused(&nowhere, Some(4)).contains("no address"));
     }
 
     #[test]

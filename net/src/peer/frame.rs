@@ -34,6 +34,10 @@ pub enum FrameKind {
     /// As a refusal, before its text the start (8 bytes) of a later process of the same folder. Only
     /// for a node that told its own.
     OldCopy = 6,
+    /// A node that has no cluster yet asks who the members are; instead of a hello, and the last of its direction.
+    Join = 7,
+    /// The answer.
+    Members = 8,
 }
 
 impl FrameKind {
@@ -45,6 +49,8 @@ impl FrameKind {
             4 => Self::Message,
             5 => Self::Alive,
             6 => Self::OldCopy,
+            7 => Self::Join,
+            8 => Self::Members,
             _ => return None,
         })
     }

@@ -52,7 +52,7 @@ pub enum Refused {
     Version { node: NodeId, theirs: (u16, u16), ours: (u16, u16) },
     #[error(
         "node {node} belongs to cluster {:032x}, this one to {:032x}; \
-         one of the two has a wrong address in --peers, or the data folder of another cluster",
+         one of the two has a wrong address of the other, or the data folder of another cluster",
         theirs.0, ours.0
     )]
     Cluster { node: NodeId, theirs: ClusterId, ours: ClusterId },
@@ -60,8 +60,16 @@ pub enum Refused {
     Lanes { node: NodeId, theirs: u16, ours: u16 },
     #[error("two nodes are called {node}; give each its own --node-id")]
     Duplicate { node: NodeId },
-    #[error("node {node} is not in --peers of this one")]
+    #[error(
+        "node {node} is neither a member nor invited: if it is to be one, `duramen node add {node} HOST:PORT` on a \
+         member, with its peer address"
+    )]
     Unlisted { node: NodeId },
+    #[error(
+        "node {node} comes as incarnation {:032x}, and is invited as {:032x}: if it is to be this one, invite it \
+         again with the incarnation that it shows when it starts", theirs.0, invited.0
+    )]
+    OtherLife { node: NodeId, invited: Incarnation, theirs: Incarnation },
     #[error(
         "node {} shard {} was called, node {} shard {} answers; correct the addresses in --peers",
         wanted.0, wanted.1, found.0, found.1
@@ -237,7 +245,7 @@ mod tests {
         let ours = hello(1);
         assert!(text(&ours, &Hello { cluster: ClusterId(0xab), ..hello(2) }).contains("000ab, this one to"));
         assert!(text(&ours, &hello(1)).contains("two nodes are called 1"));
-        assert!(text(&ours, &hello(9)).contains("node 9 is not in --peers"));
+        assert!(text(&ours, &hello(9)).contains("node 9 is neither a member nor invited"));
         assert!(
             text(&ours, &Hello { versions: (5, 6), ..hello(2) }).contains("speaks 5 to 6, this one 1 to 1")
         );

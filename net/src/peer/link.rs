@@ -4,6 +4,7 @@
 
 use super::frame::{self, FrameError, FrameKind, HEADER_BYTES};
 use super::handshake::{Hello, HelloError, Refused};
+use super::join::JoinError;
 use crate::client::any_socket::AnySocket;
 use engine::disk::{BLOCK, Buffer, BufferPool, IO_BYTES_MAX};
 use engine::entry::bytes::NoEntry;
@@ -63,6 +64,11 @@ pub enum LinkError {
     Certificate(String),
     #[error("its name has no address yet")]
     NoAddress,
+    /// No handshake: a node asks who the members are.
+    #[error("a node asks who the members are")]
+    Joins(Vec<u8>),
+    #[error("what a node asks that would join: {0}")]
+    Join(#[from] JoinError),
 }
 
 /// A frame that came.
@@ -164,6 +170,7 @@ pub async fn greet(
         FrameKind::Hello => Hello::decode(&incoming.body)?,
         FrameKind::Refusal => return Err(LinkError::RefusedThere(refusal_text(&incoming.body))),
         FrameKind::OldCopy => return Err(old_copy(&incoming.body)),
+        FrameKind::Join => return Err(LinkError::Joins(incoming.body)),
         found => return Err(LinkError::Unexpected { found, expected: "a hello" }),
     };
     if let Err(refused) = ours.judge(&theirs, is_listed) {
@@ -178,6 +185,11 @@ pub async fn refuse(socket: &AnySocket, reason: &str) {
     let frame = Outgoing::small(FrameKind::Refusal, reason.as_bytes().to_vec());
     // It may be gone: what counts is this end's reason.
     let _ = send(socket, &[frame], |_| ()).await;
+}
+
+/// Tells a node that would join who the members are.
+pub async fn tell_members(socket: &AnySocket, body: Vec<u8>) -> Result<(), LinkError> {
+    send(socket, &[Outgoing::small(FrameKind::Members, body)], |_| ()).await
 }
 
 /// Tells the other end that it runs on an older copy of its folder, and which start was met.
@@ -312,7 +324,7 @@ mod tests {
             there.expect_err("node 1 is not listed there");
             let told = receive(&one, &pool, &Untold).await.expect("the reason");
             assert_eq!(told.kind, FrameKind::Refusal);
-            assert_eq!(refusal_text(&told.body), "node 1 is not in --peers of this one");
+            assert!(refusal_text(&told.body).starts_with("node 1 is neither a member nor invited"));
         });
     }
 

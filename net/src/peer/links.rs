@@ -1,10 +1,12 @@
 //! All links of one shard to shards of other nodes: whom to call, whom to let in, which link of a
 //! pair counts, and what each brings. Knows nothing of raft or of the engine's inputs.
 
+mod joining;
+
 use super::addresses::Addresses;
 use super::backoff::Backoff;
 use super::frame::FrameKind;
-use super::handshake::{Hello, VERSIONS};
+use super::handshake::{Hello, Refused, VERSIONS};
 use super::link::{self, Incoming, LinkError, Outgoing, refusal_text};
 use super::open_link::{OpenLink, Traffic};
 use super::roster::{Place, Roster};
@@ -100,6 +102,8 @@ pub struct Links {
     security: Option<Security>,
     addresses: Arc<Addresses>,
     roster: RefCell<Roster>,
+    /// The newest metadata.
+    view: RefCell<Arc<View>>,
     identity: Cell<Option<Identity>>,
     /// Which processes of other nodes were met, durably.
     register: RefCell<Option<Arc<Register>>>,
@@ -139,6 +143,7 @@ impl Links {
             place,
             security,
             roster: RefCell::new(Roster::new(&addresses.nodes())),
+            view: RefCell::default(),
             addresses,
             identity: Cell::new(None),
             register: RefCell::default(),
@@ -184,11 +189,27 @@ impl Links {
     }
 
     /// New metadata: other nodes have shards, the cluster has lanes.
-    pub fn follow(self: &Rc<Self>, view: &View) {
+    pub fn follow(self: &Rc<Self>, view: &Arc<View>) {
+        *self.view.borrow_mut() = Arc::clone(view);
         self.roster.borrow_mut().follow(view);
         self.call_all();
         let open: Vec<_> = self.open.borrow().values().cloned().collect();
         open.iter().for_each(|link| self.tell_lanes(link));
+    }
+
+    /// Other nodes are written down: they may be spoken to.
+    pub fn learn_members(self: &Rc<Self>) {
+        self.roster.borrow_mut().learn(&self.addresses.nodes());
+        self.call_all();
+    }
+
+    pub fn addresses(&self) -> &Arc<Addresses> {
+        &self.addresses
+    }
+
+    /// Whether each link is within TLS: then a node is who its certificate says.
+    pub fn are_within_tls(&self) -> bool {
+        self.security.as_ref().is_some_and(Security::is_required)
     }
 
     /// Sends without blocking; what has no link is lost.
@@ -272,8 +293,11 @@ impl Links {
         }
     }
 
+    /// Whom the metadata names and nobody wrote down yet is not spoken to.
     fn wanted(&self) -> Vec<Other> {
-        self.roster.borrow().wanted(self.place.shard, self.place.shards)
+        let mut wanted = self.roster.borrow().wanted(self.place.shard, self.place.shards);
+        wanted.retain(|(node, _)| self.addresses.is_listed(*node));
+        wanted
     }
 
     async fn keep_calling(self: Rc<Self>, other: Other) {
@@ -342,6 +366,9 @@ impl Links {
         self.greeting.borrow_mut().push((Rc::clone(&socket), Instant::now()));
         let greeted = self.greet(&socket, chain.as_deref(), to).await;
         self.greeting.borrow_mut().retain(|(greeting, _)| !Rc::ptr_eq(greeting, &socket));
+        if let Err(LinkError::Joins(question)) = &greeted {
+            return self.tell_members(&socket, chain.as_deref(), question).await;
+        }
         let link = self.open(greeted?, socket, chain);
         let seen = self.read(&link).await;
         if let LinkError::OldCopyThere { seen, .. } = seen {
@@ -386,7 +413,7 @@ impl Links {
         let Place { node, shard, shards } = self.place;
         let lanes = self.roster.borrow().lanes();
         let ours = Hello { versions: VERSIONS, cluster, node, incarnation, shard, shards, lanes, to, run };
-        let is_listed = |node| self.addresses.is_listed(node) || self.roster.borrow().is_member(node);
+        let is_listed = |node| self.addresses.is_listed(node);
         let theirs = link::greet(socket, &self.pool, &ours, is_listed).await;
         if let (Err(LinkError::OldCopyThere { seen, .. }), Some((by, _))) = (&theirs, to) {
             (self.deliver)(News::OldCopy { by, seen: *seen });
@@ -395,6 +422,12 @@ impl Links {
         if let Some(Err(error)) = self.security.as_ref().map(|security| security.check(chain, theirs.node)) {
             link::refuse(socket, &error.to_string()).await;
             return Err(error);
+        }
+        let invited = self.view.borrow().invited.get(&theirs.node).map(|invited| invited.incarnation);
+        if let Some(invited) = invited.filter(|invited| invited.0 != 0 && *invited != theirs.incarnation) {
+            let refused = Refused::OtherLife { node: theirs.node, invited, theirs: theirs.incarnation };
+            link::refuse(socket, &refused.to_string()).await;
+            return Err(refused.into());
         }
         self.meet(socket, &theirs).await?;
         let other = (theirs.node, theirs.shard);
@@ -563,8 +596,8 @@ fn take(theirs: &Hello, incoming: Incoming) -> Result<Option<News>, LinkError> {
         FrameKind::Alive => Ok(None),
         FrameKind::Refusal => Err(LinkError::RefusedThere(refusal_text(&incoming.body))),
         FrameKind::OldCopy => Err(link::old_copy(&incoming.body)),
-        found @ FrameKind::Hello => {
-            Err(LinkError::Unexpected { found, expected: "anything but a second hello" })
+        found @ (FrameKind::Hello | FrameKind::Join | FrameKind::Members) => {
+            Err(LinkError::Unexpected { found, expected: "anything but a second beginning" })
         }
     }
 }

@@ -37,7 +37,8 @@ impl Node {
         let peers = all
             .iter()
             .map(|(node, at)| (NodeId(*node), Address { host: at.ip().to_string(), port: at.port() }));
-        let addresses = Addresses::start(&peers.collect(), NodeId(own)).expect("no names, no thread");
+        let addresses =
+            Addresses::start(&peers.collect(), &BTreeMap::new(), NodeId(own)).expect("no names, no thread");
         let place = Place { node: NodeId(own), shard: ShardId(0), shards: 1 };
         let news = Rc::new(RefCell::new(Vec::new()));
         let seen = Rc::clone(&news);

@@ -35,12 +35,15 @@ impl Roster {
         }
     }
 
-    pub fn lanes(&self) -> u16 {
-        self.lanes
+    /// Nodes that may be there, and of which the metadata says no more.
+    pub fn learn(&mut self, nodes: &[NodeId]) {
+        for node in nodes {
+            self.nodes.entry(*node).or_default();
+        }
     }
 
-    pub fn is_member(&self, node: NodeId) -> bool {
-        self.nodes.contains_key(&node)
+    pub fn lanes(&self) -> u16 {
+        self.lanes
     }
 
     /// All shards of all other nodes that this shard of so many is to be linked to.
@@ -102,6 +105,15 @@ mod tests {
         roster.follow(&view(4, &[(2, 2), (3, 4)]));
         assert_eq!(wanted(&roster, 0), [(2, 0), (3, 0), (3, 2)]);
         assert_eq!(wanted(&roster, 1), [(2, 1), (3, 1), (3, 3)]);
+    }
+
+    #[test]
+    fn one_that_may_come_is_linked_as_one_that_did_not_register() {
+        let mut roster = Roster::new(&[]);
+        roster.follow(&view(2, &[(2, 2)]));
+        roster.learn(&[NodeId(2), NodeId(3)]);
+        assert_eq!(wanted(&roster, 0), [(2, 0), (3, 0)], "what is known stays");
+        assert_eq!(wanted(&roster, 1), [(2, 1)]);
     }
 
     #[test]

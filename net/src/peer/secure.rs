@@ -133,6 +133,10 @@ impl Security {
         Err(LinkError::Certificate(what))
     }
 
+    pub fn is_required(&self) -> bool {
+        self.mode == PeerTls::Require
+    }
+
     /// Whether certificates are others than when this was asked last.
     pub fn has_changed(&self) -> bool {
         let number = self.live.current().number;

@@ -71,8 +71,8 @@ impl Config {
         let node_id = options.node_id.map(|id| node_id("--node-id", id)).transpose()?;
         let cluster = options.cluster.check(node_id)?;
         let node_id = node_id.unwrap_or(NodeId(0));
-        if cluster.as_ref().is_some_and(ClusterConfig::has_others) {
-            kafka_settings::add_default(&mut kafka, "default.replication.factor", "3");
+        if cluster.as_ref().is_some_and(ClusterConfig::lists_others) {
+            kafka_settings::add_default(&mut kafka, DEFAULT_COPIES, "3");
         }
         access::settings(&options, &mut kafka)?;
         let listeners = Listeners::parse(options.listen.as_deref(), &options.listener, &options.advertise)?;
@@ -110,7 +110,8 @@ impl Config {
             scrub_bytes_per_second: options.scrub_bytes_per_second.unwrap_or(SCRUB_BYTES_PER_SECOND_DEFAULT),
             rewrite_bytes_per_second: options.rewrite_bytes_per_second.unwrap_or(REWRITE_RATE_DEFAULT),
             catch_up_bytes_per_s: options.catch_up_rate.unwrap_or(CATCH_UP_RATE_DEFAULT),
-            advertised: listeners.advertised(options.cluster.rack),
+            advertised: listeners
+                .advertised(options.cluster.rack, cluster.as_ref().map(ClusterConfig::told_to_all)),
             tls: TlsConfig::check(tls, &kafka, &listeners, peer_of(cluster.as_ref(), node_id))?,
             listeners,
             plaintext_passwords: options.allow_plaintext_passwords,
@@ -201,8 +202,14 @@ impl Config {
         if let Some(cluster) = &self.node.cluster {
             let peers: Vec<String> =
                 cluster.peers.iter().map(|(id, address)| text(&format!("{id}={address}"))).collect();
-            described += &format!("peers = [{}]\n", peers.join(", "));
+            if !peers.is_empty() {
+                described += &format!("peers = [{}]\n", peers.join(", "));
+            }
             described += &format!("peer-listen = {}\n", text(&cluster.listen));
+            described += &format!("peer-advertise = {}\n", text(&cluster.advertised));
+            if let Some(join) = &cluster.join {
+                described += &format!("join = {}\n", text(join));
+            }
             described += &format!("insecure-peers = {}\n", cluster.insecure);
             described += &format!("peer-tls = {}\n", text(&cluster.tls.name()));
         }
@@ -265,6 +272,9 @@ fn unknown_key(key: &str) -> Refusal {
         format!("did you mean '{nearest}'? `duramen --help` lists all options"),
     )
 }
+
+/// How many copies a topic has where nobody says.
+pub(super) const DEFAULT_COPIES: &str = "default.replication.factor";
 
 /// The core of each shard. Several nodes on one machine, as on a first try, begin at different
 /// ones; a node that has the machine to itself takes them all the same.

@@ -1,6 +1,7 @@
 //! The data folder before the engine sees it: made, locked, proven to do direct I/O, with room,
 //! and this node's. Writes `lock`, `probe` and `reserve`; only reads `node.meta`.
 
+use crate::peer::met_nodes::{self, MET_NODES, MET_NODES_TEMPORARY, MetNodes};
 use crate::process::audit_log;
 use crate::process::refusal::Refusal;
 use crate::process::system;
@@ -36,23 +37,33 @@ pub struct SegmentBytes {
     pub given: Option<u64>,
 }
 
+/// What the options say of other nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Others {
+    /// Some are listed.
+    pub listed: bool,
+    /// This node listens for others.
+    pub listens: bool,
+    /// It is to join a cluster.
+    pub joins: bool,
+}
+
 /// Holds the lock while it lives.
 #[derive(Debug)]
 pub struct DataFolder {
     pub path: PathBuf,
+    /// The other members, as the metadata named them last.
+    pub met: MetNodes,
+    /// It is that of a node whose cluster is formed.
+    pub is_formed: bool,
     /// False when the reserve could not be made again: the disk is full from the start.
     pub has_reserve: bool,
     _lock: File,
 }
 
 impl DataFolder {
-    /// Opens the folder for a node of these listed nodes; none of a cluster of its own.
-    pub fn open(
-        path: &Path,
-        node: NodeId,
-        listed: &[NodeId],
-        segments: SegmentBytes,
-    ) -> Result<Self, Refusal> {
+    /// Opens the folder for a node.
+    pub fn open(path: &Path, node: NodeId, others: Others, segments: SegmentBytes) -> Result<Self, Refusal> {
         let named = |what: &str, error: io::Error| {
             let remedy = "give --data-dir a folder that this user may write to";
             Refusal::environment(format!("data folder {}: {what}: {error}", path.display()), remedy)
@@ -60,13 +71,22 @@ impl DataFolder {
         fs::create_dir_all(path).map_err(|error| named("cannot be made", error))?;
         let path = path.canonicalize().map_err(|error| named("cannot be used", error))?;
         let lock = lock(&path, LOCK_WAIT_MAX)?;
-        let is_new = check_identity(&path, node, listed, segments.given)?;
+        let met = match met_nodes::read(&path) {
+            // The metadata says the same: it is written again.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!("{MET_NODES} cannot be read, and is written again: {error}");
+                None
+            }
+            read => read.map_err(|error| named(MET_NODES, error))?,
+        };
+        let met = met.unwrap_or_default();
+        let (is_new, is_formed) = check_identity(&path, node, (others, &met), segments.given)?;
         direct_io(&path)?;
         if is_new {
             room(&path, &lock, segments.used)?;
         }
         let has_reserve = reserve(&path, is_new)?;
-        Ok(Self { path, has_reserve, _lock: lock })
+        Ok(Self { path, met, is_formed, has_reserve, _lock: lock })
     }
 }
 
@@ -142,19 +162,21 @@ fn read_blocks(file: &File) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Whether the folder is new; refuses one of another node or kind of cluster, or a newer format.
+/// Whether the folder is new, and whether its node's cluster is formed; refuses one of another node or kind of cluster,
+/// or a newer format.
 fn check_identity(
     folder: &Path,
     node: NodeId,
-    listed: &[NodeId],
+    (others, met): (Others, &MetNodes),
     segment_bytes: Option<u64>,
-) -> Result<bool, Refusal> {
+) -> Result<(bool, bool), Refusal> {
+    let has_others = others.listed || others.joins || !met.is_empty();
     let path = folder.join(NODE_META);
     let bytes = match read_copies(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             check_foreign(folder)?;
-            return Ok(true);
+            return Ok((true, false));
         }
         Err(error) => {
             let remedy = "make the file readable for this user";
@@ -169,8 +191,8 @@ fn check_identity(
             record.node
         }
         // The engine asks the others to be taken in anew, and sets aside what is here once it was.
-        Err(error) if listed.len() > 1 && !matches!(error.fault, FormatFault::Newer { .. }) => {
-            return Ok(false);
+        Err(error) if has_others && !matches!(error.fault, FormatFault::Newer { .. }) => {
+            return Ok((false, false));
         }
         Err(error) => {
             let remedy = "run the version that wrote this folder or a newer one; if the file is damaged, put it \
@@ -193,8 +215,8 @@ fn check_identity(
             format!("start with --node-id {}, or give --data-dir another folder", meta.node),
         ));
     }
-    check_cluster(folder, &meta, listed.len() > 1)?;
-    Ok(false)
+    check_cluster(folder, &meta, others, met)?;
+    Ok((false, meta.is_final))
 }
 
 /// A folder without a node's record that holds what no node put there is somebody else's.
@@ -205,7 +227,18 @@ fn check_foreign(folder: &Path) -> Result<(), Refusal> {
         Refusal::environment(format!("{}: {error}", folder.display()), remedy)
     })?;
     let temporary = format!("{NODE_META}{TEMPORARY_SUFFIX}");
-    let own = [LOCK, PROBE, RESERVE, JOURNALS, QUARANTINE, audit_log::FOLDER, "lost+found", &temporary];
+    let own = [
+        LOCK,
+        PROBE,
+        RESERVE,
+        JOURNALS,
+        QUARANTINE,
+        MET_NODES,
+        MET_NODES_TEMPORARY,
+        audit_log::FOLDER,
+        "lost+found",
+        &temporary,
+    ];
     let mut names = names.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
     match names.find(|name| !own.contains(&name.as_str())) {
         None => Ok(()),
@@ -219,30 +252,43 @@ fn check_foreign(folder: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// A lone node's folder does not become one of several nodes', nor the other way round.
-fn check_cluster(folder: &Path, meta: &NodeMeta, has_others: bool) -> Result<(), Refusal> {
+/// A lone node's folder does not join others: others join it. That of one of several nodes is no lone node's.
+fn check_cluster(folder: &Path, meta: &NodeMeta, others: Others, met: &MetNodes) -> Result<(), Refusal> {
     let folder = folder.display();
-    let is_lone = meta.is_final && meta.formation.len() == 1;
-    if is_lone && has_others {
+    let founded_alone = meta.is_final && meta.formation.iter().all(|(founder, _)| *founder == meta.node);
+    if founded_alone && met.is_empty() && (others.listed || others.joins) {
+        let option = if others.joins { "--join" } else { "--peers" };
         return Err(Refusal::data(
             format!(
                 "data folder {folder} is that of a one-node cluster (node {}), which cannot join or become \
-                 the cluster of --peers",
+                 the cluster of {option}",
                 meta.node
             ),
-            "form the new cluster on empty folders (--data-dir), start this one beside it without --peers on \
-                 ports of its own, and copy each topic: `kcat -C -b OLD -t TOPIC -p PARTITION -o beginning -e \
-                 -K: | kcat -P -b NEW -t TOPIC -p PARTITION -K:` for texts, or Kafka's MirrorMaker 2 for all \
-                 (keys, headers, timestamps); then move the clients. This folder stays as it is",
+            "to get more nodes start this one with --peer-listen HOST:PORT and without --peers and --join, and \
+                 each new one on an empty folder with --join HOST:PORT (OPERATIONS.md, More nodes). To bring what is \
+                 here to another cluster copy each topic, with Kafka's MirrorMaker 2 for all (keys, headers, \
+                 timestamps). This folder stays as it is",
         ));
     }
-    if !is_lone && !has_others {
+    if !met.is_empty() && !others.listens {
+        let nodes: Vec<String> = met.keys().map(NodeId::to_string).collect();
+        return Err(Refusal::data(
+            format!(
+                "data folder {folder} is that of a cluster with the nodes {}, and this node does not listen \
+                 for them",
+                nodes.join(", ")
+            ),
+            "start with --peer-listen HOST:PORT, or give --data-dir another folder",
+        ));
+    }
+    if !founded_alone && !others.listed && !others.joins && met.is_empty() {
         let nodes: Vec<String> = meta.formation.iter().map(|(node, _)| node.to_string()).collect();
         let who =
             if nodes.is_empty() { "several nodes".into() } else { format!("nodes {}", nodes.join(", ")) };
         return Err(Refusal::data(
             format!("data folder {folder} is that of a cluster of {who}, and no --peers are given"),
-            "start with the cluster's --peers, or give --data-dir another folder",
+            "start with the cluster's --peers, or with --join and a member's peer address, or give --data-dir \
+                 another folder",
         ));
     }
     Ok(())
@@ -351,10 +397,14 @@ fn reserve(folder: &Path, is_new: bool) -> Result<bool, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::address::Address;
     use engine::ids::{ClusterId, Incarnation};
     use engine::register::Register;
 
     const SEGMENT_BYTES: SegmentBytes = SegmentBytes { used: 24 << 20, given: None };
+    const ALONE: Others = Others { listed: false, listens: false, joins: false };
+    const LISTED: Others = Others { listed: true, listens: true, joins: false };
+    const JOINS: Others = Others { listed: false, listens: true, joins: true };
 
     /// Under the target folder, because /tmp may be a tmpfs.
     fn folder() -> tempfile::TempDir {
@@ -378,15 +428,15 @@ mod tests {
     #[test]
     fn a_folder_that_is_open_is_refused_to_others_and_free_when_let_go() {
         let folder = folder();
-        let first = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect("opened");
+        let first = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES).expect("opened");
         assert!(first.has_reserve);
-        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("in use");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES).expect_err("in use");
         assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_ENVIRONMENT);
         assert!(refusal.what.contains(&format!("process {}", std::process::id())), "{refusal}");
         drop(first);
         // A child that a test beside this one is starting holds the lock until it executes.
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        while let Err(refusal) = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES) {
+        while let Err(refusal) = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES) {
             assert!(std::time::Instant::now() < deadline, "{refusal}");
             std::thread::yield_now();
         }
@@ -405,10 +455,10 @@ mod tests {
     fn another_nodes_folder_is_refused_with_its_id() {
         let folder = folder();
         fs::write(folder.path().join(NODE_META), node_meta(NodeId(3), &[3], true)).expect("written");
-        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES).expect_err("refused");
         assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
         assert!(refusal.remedy.contains("--node-id 3"), "{refusal}");
-        DataFolder::open(folder.path(), NodeId(3), &[], SEGMENT_BYTES).expect("its own node");
+        DataFolder::open(folder.path(), NodeId(3), ALONE, SEGMENT_BYTES).expect("its own node");
     }
 
     #[test]
@@ -419,7 +469,7 @@ mod tests {
             let mut bytes = node_meta(NodeId(3), &[3], true);
             bytes[bad + 100] ^= 1;
             fs::write(&path, bytes).expect("written");
-            DataFolder::open(folder.path(), NodeId(3), &[], SEGMENT_BYTES).expect("the other one is good");
+            DataFolder::open(folder.path(), NodeId(3), ALONE, SEGMENT_BYTES).expect("the other one is good");
         }
         // The bytes come block by block, and what is missing is missing.
         fs::write(&path, &node_meta(NodeId(3), &[3], true)[..BLOCK + 10]).expect("written");
@@ -435,7 +485,7 @@ mod tests {
                 let path = folder.path().join(name);
                 if name.ends_with('/') { fs::create_dir(path) } else { fs::write(path, "") }.expect("made");
             }
-            let opened = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).map(|_| ());
+            let opened = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES).map(|_| ());
             let there = |name: &&str| folder.path().join(name).exists();
             assert!(names.iter().all(there), "{names:?}");
             opened
@@ -452,23 +502,51 @@ mod tests {
 
     #[test]
     fn a_lone_nodes_folder_and_a_clusters_are_not_mixed() {
-        let open = |formation: &[u32], is_final: bool, listed: &[u32]| {
-            let folder = folder();
-            let meta = node_meta(NodeId(3), formation, is_final);
-            fs::write(folder.path().join(NODE_META), meta).expect("written");
-            let listed: Vec<NodeId> = listed.iter().copied().map(NodeId).collect();
-            DataFolder::open(folder.path(), NodeId(3), &listed, SEGMENT_BYTES).map(|_| ())
-        };
-        let refusal = open(&[3], true, &[1, 2, 3]).expect_err("refused");
-        assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
-        assert!(refusal.what.contains("one-node cluster") && refusal.remedy.contains("MirrorMaker"));
-        let refusal = open(&[1, 2, 3], true, &[]).expect_err("refused");
-        assert!(refusal.what.contains("nodes 1, 2, 3"), "{refusal}");
-        assert!(open(&[], false, &[]).is_err(), "it waits for others");
-        for (formation, is_final) in [(&[][..], false), (&[1, 2, 3], false), (&[1, 2, 3], true)] {
-            open(formation, is_final, &[1, 2, 3]).expect("the same cluster");
+        let open = |formation: &[u32], is_final: bool, others| opened(formation, is_final, others, &[]);
+        for others in [LISTED, JOINS] {
+            let refusal = open(&[3], true, others).expect_err("refused");
+            assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
+            assert!(refusal.what.contains("one-node cluster") && refusal.remedy.contains("MirrorMaker"));
         }
-        open(&[3], true, &[3]).expect("a list of one is a node on its own");
+        let refusal = open(&[1, 2, 3], true, ALONE).expect_err("refused");
+        assert!(refusal.what.contains("nodes 1, 2, 3"), "{refusal}");
+        assert!(open(&[], false, ALONE).is_err(), "it waits for others");
+        for (formation, is_final) in [(&[][..], false), (&[1, 2, 3], false), (&[1, 2, 3], true)] {
+            open(formation, is_final, LISTED).expect("the same cluster");
+        }
+        open(&[3], true, ALONE).expect("a list of one is a node on its own");
+    }
+
+    #[test]
+    fn who_met_others_is_not_alone_any_more() {
+        let listens = Others { listens: true, ..ALONE };
+        let met = [NodeId(1)];
+        let open = |formation: &[u32], others| opened(formation, true, others, &met);
+        let refusal = open(&[3], ALONE).expect_err("refused");
+        assert!(refusal.what.contains("nodes 1,") && refusal.remedy.contains("--peer-listen"), "{refusal}");
+        for (formation, others) in [(&[3][..], listens), (&[1], listens), (&[1], JOINS), (&[3], JOINS)] {
+            let folder = open(formation, others).expect("it knows the others");
+            assert!(folder.is_formed && folder.met.contains_key(&NodeId(1)));
+        }
+        assert!(opened(&[1], true, listens, &[]).is_err(), "it does not know where the others are");
+        opened(&[1], true, JOINS, &[]).expect("it asks again");
+    }
+
+    /// Node 3's folder, of a cluster that was formed so, opened.
+    fn opened(
+        formation: &[u32],
+        is_final: bool,
+        others: Others,
+        met: &[NodeId],
+    ) -> Result<DataFolder, Refusal> {
+        let folder = folder();
+        let meta = node_meta(NodeId(3), formation, is_final);
+        fs::write(folder.path().join(NODE_META), meta).expect("written");
+        if !met.is_empty() {
+            let at = |node: &NodeId| (*node, Address { host: "there".to_owned(), port: 9 });
+            met_nodes::write(folder.path(), &met.iter().map(at).collect()).expect("written");
+        }
+        DataFolder::open(folder.path(), NodeId(3), others, SEGMENT_BYTES)
     }
 
     #[test]
@@ -477,7 +555,7 @@ mod tests {
         let newer =
             engine::framing::FrameKind { version: 99, ..engine::folder::NODE_META_KIND }.encode(0, &[]);
         fs::write(folder.path().join(NODE_META), [newer, newer].concat()).expect("written");
-        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES).expect_err("refused");
         assert_eq!(refusal.exit_code, crate::process::refusal::EXIT_DATA);
         assert!(refusal.what.contains("99"), "{refusal}");
     }
@@ -485,7 +563,7 @@ mod tests {
     #[test]
     fn memory_file_systems_are_refused() {
         let Ok(folder) = tempfile::tempdir_in("/dev/shm") else { return };
-        let refusal = DataFolder::open(folder.path(), NodeId(0), &[], SEGMENT_BYTES).expect_err("refused");
+        let refusal = DataFolder::open(folder.path(), NodeId(0), ALONE, SEGMENT_BYTES).expect_err("refused");
         assert!(refusal.what.contains("O_DIRECT"), "{refusal}");
     }
 
@@ -493,7 +571,7 @@ mod tests {
     fn more_than_there_is_cannot_be_had() {
         let folder = folder();
         let refusal =
-            DataFolder::open(folder.path(), NodeId(0), &[], SegmentBytes { used: 1 << 60, given: None })
+            DataFolder::open(folder.path(), NodeId(0), ALONE, SegmentBytes { used: 1 << 60, given: None })
                 .expect_err("refused");
         assert!(refusal.what.contains("MiB are free"), "{refusal}");
     }

@@ -5,7 +5,7 @@ use crate::kafka::listener::Listener;
 use crate::kafka::security_protocol::SecurityProtocol;
 use crate::process::address::Address;
 use crate::process::refusal::Refusal;
-use engine::shard::{Advertised, AdvertisedListener, LISTENERS_MAX};
+use engine::shard::{Advertised, AdvertisedListener, LISTENERS_MAX, PEER_LISTENER};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub struct ListenerConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listeners(pub Vec<ListenerConfig>);
 
+/// One place is the listener's for other nodes.
+const NAMED_MAX: usize = LISTENERS_MAX - 1;
 /// The metadata's bound.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -41,6 +43,10 @@ impl Listeners {
             vec![ListenerConfig::of(Listener::plain(), "--listen", plain, told.remove(Listener::PLAIN))?];
         for text in named {
             let (listener, given) = parse_named(text)?;
+            if listener.name == PEER_LISTENER {
+                let what = format!("--listener '{text}': {PEER_LISTENER} is the listener for other nodes");
+                return Err(Refusal::usage(what, "give it another name"));
+            }
             if all.iter().any(|other| other.listener.name == listener.name) {
                 let what = format!("there are two listeners {}", listener.name);
                 let remedy =
@@ -54,9 +60,8 @@ impl Listeners {
             let what = format!("--advertise {name}=… is of a listener that there is not");
             return Err(Refusal::usage(what, "name one that --listener names, or none for --listen's"));
         }
-        if all.len() > LISTENERS_MAX + 1 {
-            let what =
-                format!("{} listeners are more than the {LISTENERS_MAX} beside --listen", all.len() - 1);
+        if all.len() > NAMED_MAX + 1 {
+            let what = format!("{} listeners are more than the {NAMED_MAX} beside --listen", all.len() - 1);
             return Err(Refusal::usage(what, "leave some out"));
         }
         Ok(Self(all))
@@ -71,8 +76,8 @@ impl Listeners {
         &self.0[1..]
     }
 
-    /// What the cluster is told of this node.
-    pub fn advertised(&self, rack: Option<String>) -> Advertised {
+    /// What the cluster is told of this node: where clients reach it, and where other nodes do.
+    pub fn advertised(&self, rack: Option<String>, peer: Option<AdvertisedListener>) -> Advertised {
         let named = self.named().iter().map(|named| AdvertisedListener {
             name: named.listener.name.clone(),
             protocol: named.listener.protocol.number(),
@@ -80,7 +85,7 @@ impl Listeners {
             first_port: named.advertised.port,
         });
         let plain = self.plain().advertised.clone();
-        Advertised { host: plain.host, first_port: plain.port, rack, listeners: named.collect() }
+        Advertised { host: plain.host, first_port: plain.port, rack, listeners: named.chain(peer).collect() }
     }
 }
 
@@ -170,7 +175,7 @@ mod tests {
         let one = &listeners.named()[0];
         assert_eq!((one.listener.name.as_str(), one.listener.protocol), ("IN-1", SecurityProtocol::SaslSsl));
         assert_eq!(one.described(), "IN-1=SASL_SSL://127.0.0.1:9192");
-        let told = listeners.advertised(None);
+        let told = listeners.advertised(None, None);
         assert_eq!((told.host.as_str(), told.first_port), ("127.0.0.1", 9092));
         let named = &told.listeners[0];
         assert_eq!((named.host.as_str(), named.first_port, named.protocol), ("b.example", 19192, 3));

@@ -13,6 +13,7 @@ pub mod end;
 pub mod entropy;
 pub mod environment;
 pub mod http_config;
+pub mod joining;
 pub mod kafka_settings;
 pub mod likeness;
 pub mod listeners;

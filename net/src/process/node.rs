@@ -37,8 +37,7 @@ pub fn run(
     // Zero is not told.
     let nonce = entropy::random::<1>()[0] | 1;
     let descriptors = Descriptors::new(config.open_files_max, config.shards);
-    let others = config.cluster.as_ref().filter(|cluster| cluster.has_others());
-    let peers = others.map(|cluster| peers(cluster, config.node)).transpose()?;
+    let peers = config.cluster.as_ref().map(|cluster| peers(cluster, config.node)).transpose()?;
     for (shard, ends) in mailbox::ends(config.shards).into_iter().enumerate() {
         let shard = ShardId(shard as u16);
         let setup = ShardSetup {
@@ -50,6 +49,7 @@ pub fn run(
                 all.map(|one| (Arc::clone(&one.listener), of_shard(one.listen, shard))).collect()
             },
             peer_tls: config.cluster.as_ref().map(|cluster| cluster.tls).unwrap_or_default(),
+            met: config.cluster.as_ref().map(|cluster| cluster.met.clone()).unwrap_or_default(),
             peers: peers.as_ref().map(|(first, addresses)| (of_shard(*first, shard), Arc::clone(addresses))),
             sasl: sasl.clone(),
             tls: tls.clone(),
@@ -81,15 +81,18 @@ fn of_shard(first: SocketAddr, shard: ShardId) -> SocketAddr {
 }
 
 fn peers(cluster: &ClusterConfig, own: NodeId) -> Result<(SocketAddr, Arc<Addresses>), NodeError> {
-    let addresses = Addresses::start(&cluster.peers, own)
+    let addresses = Addresses::start(&cluster.peers, &cluster.met, own)
         .map_err(|error| NodeError::Environment(format!("no thread to look up names: {error}")))?;
     Ok((cluster.listen, addresses))
 }
 
 fn shard_config(config: &NodeConfig, nonce: u64, shard: ShardId) -> ShardConfig {
+    let cluster = config.cluster.as_ref();
     ShardConfig {
         node: config.node,
-        peers: config.cluster.as_ref().map(ClusterConfig::nodes).unwrap_or_default(),
+        peers: cluster.map(|cluster| cluster.nodes(config.node)).unwrap_or_default(),
+        has_met_others: cluster.is_some_and(|cluster| !cluster.met.is_empty()),
+        joins: cluster.is_some_and(|cluster| cluster.join.is_some()),
         shard,
         shards: config.shards,
         lanes: config.shards,

@@ -9,16 +9,19 @@ use crate::client::sasl::token_file::TokenFile;
 use crate::observe::http;
 use crate::observe::status::Status;
 use crate::peer::config::ClusterConfig;
+use crate::peer::join::JoinStanding;
+use crate::peer::met_nodes::{self, MET_NODES};
 use crate::peer::secure::PeerTls;
 use crate::process::address::Address;
-use crate::process::config::Config;
-use crate::process::data_folder::{DataFolder, SegmentBytes};
-use crate::process::refusal::Refusal;
+use crate::process::config::{Config, DEFAULT_COPIES};
+use crate::process::data_folder::{DataFolder, Others, SegmentBytes};
+use crate::process::refusal::{EXIT_ENVIRONMENT, Refusal};
 use crate::process::tls_config::TlsConfig;
-use crate::process::{audit_log, certificates, environment, node, signals};
+use crate::process::{audit_log, certificates, environment, joining, kafka_settings, node, signals};
 use crate::tls::live::LiveTls;
 use engine::control::config::{BrokerSettings, Statics};
 use engine::ids::NodeId;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,11 +47,16 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
     environment::check(clients.chain(peers), node.shards, config.http.listen)?;
     let access = config.http.access()?;
     let sasl = SaslSetup { tokens: token_file(node)?, plaintext_passwords: node.plaintext_passwords };
-    let listed = cluster.map(ClusterConfig::nodes).unwrap_or_default();
+    let others = Others {
+        listed: cluster.is_some_and(ClusterConfig::lists_others),
+        listens: cluster.is_some(),
+        joins: cluster.is_some_and(|cluster| cluster.join.is_some()),
+    };
     let segments = SegmentBytes { used: node.segment_bytes, given: config.segment_bytes_given };
-    let folder = DataFolder::open(&node.data_dir, node.node, &listed, segments)?;
+    let folder = DataFolder::open(&node.data_dir, node.node, others, segments)?;
     let open_files_max = environment::open_files(&folder.path, node.shards)?;
     let tls = node.tls.as_ref().map(TlsConfig::load).transpose()?;
+    let (cluster, joins) = meet(node, &folder, tls.as_ref())?;
     let audit = config.audit.as_ref().map(|audit| audit_log::start(audit, node.node)).transpose()?;
     let status = Status::new(node.shards);
     let http_tls = tls.clone().filter(|_| config.http.tls);
@@ -59,12 +67,51 @@ pub fn prepare(config: &Config) -> Result<Prepared, Refusal> {
             "raise the limit of processes (ulimit -u)",
         )
     })?;
-    let node = NodeConfig { data_dir: folder.path.clone(), open_files_max, ..node.clone() };
+    let mut node = NodeConfig { data_dir: folder.path.clone(), open_files_max, cluster, ..node.clone() };
+    if node.cluster.as_ref().is_some_and(|cluster| cluster.nodes(node.node).len() >= COPIES) {
+        kafka_settings::add_default(&mut node.kafka, DEFAULT_COPIES, &COPIES.to_string());
+    }
     // Nobody has to read stdout.
     let _ = std::io::stdout()
         .write_all(announcement(&node, (http, config.http.tls), config.audit.as_ref()).as_bytes());
+    if let Some(standing) = joins {
+        let _ = std::io::stdout()
+            .write_all(format!("  joins:   {}\n", joining::told(standing, node.node)).as_bytes());
+    }
     let insecure_http = config.http.is_open_beyond_loopback();
     Ok(Prepared { config: node, folder, sasl, status, tls, audit, insecure_http })
+}
+
+/// Copies of a topic where there are nodes enough.
+const COPIES: usize = 3;
+
+/// The members that this node knows of: those that its folder has, and on a new one those that a member tells, which are
+/// written down. With them how a node that is no member yet stands with the cluster that it joins.
+fn meet(
+    node: &NodeConfig,
+    folder: &DataFolder,
+    tls: Option<&Arc<LiveTls>>,
+) -> Result<(Option<ClusterConfig>, Option<JoinStanding>), Refusal> {
+    let Some(mut cluster) = node.cluster.clone() else { return Ok((None, None)) };
+    let knows_others = !folder.met.is_empty();
+    cluster.met.clone_from(&folder.met);
+    if cluster.join.is_none() || folder.is_formed && knows_others {
+        return Ok((Some(cluster), None));
+    }
+    let answer = match joining::ask(&cluster, node.node, tls) {
+        // It did begin to join, and knows whom to ask.
+        Err(refusal) if knows_others && refusal.exit_code == EXIT_ENVIRONMENT => {
+            return Ok((Some(cluster), None));
+        }
+        answer => answer?,
+    };
+    let standing = answer.standing;
+    cluster.met = joining::members(answer, node.node)?;
+    met_nodes::write(&folder.path, &cluster.met).map_err(|error| {
+        let what = format!("data folder {}: {MET_NODES} cannot be written: {error}", folder.path.display());
+        Refusal::environment(what, "free some space, or give --data-dir another folder")
+    })?;
+    Ok((Some(cluster), Some(standing)))
 }
 
 impl Prepared {
@@ -162,8 +209,9 @@ fn announcement(
     }
     if let Some(cluster) = &node.cluster {
         let last = cluster.listen.port() + (node.shards - 1);
-        let peers = cluster.peers.iter().map(|(id, address)| format!("{id}={address}"));
-        let peers = peers.collect::<Vec<_>>().join(", ");
+        let known: BTreeMap<_, _> = cluster.met.iter().chain(&cluster.peers).collect();
+        let peers = known.iter().map(|(id, address)| format!("{id}={address}"));
+        let peers = if known.is_empty() { "none".to_owned() } else { peers.collect::<Vec<_>>().join(", ") };
         text += &format!("  peers:   {peers}; listens on {}-{last}\n", cluster.listen);
     }
     text += &format!("  data:    {}\n", node.data_dir.display());

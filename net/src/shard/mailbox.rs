@@ -76,6 +76,10 @@ pub enum Mail {
     Living {
         nodes: BTreeSet<NodeId>,
     },
+    /// Other nodes that the first shard wrote down.
+    Members {
+        nodes: Vec<NodeId>,
+    },
     /// Who this node is, as the first shard read in the data folder.
     Identity(Identity),
     /// What this node has, as the first shard wrote it down.

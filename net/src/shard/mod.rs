@@ -18,3 +18,4 @@ pub mod results;
 pub mod shard_events;
 pub mod shard_loop;
 pub mod shard_run;
+pub mod written_members;

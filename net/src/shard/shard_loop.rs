@@ -5,6 +5,7 @@
 //! after the tasks that are runnable now and ends the turn, which is when entries are sealed.
 
 mod carrying;
+mod members;
 pub mod peers;
 mod settling;
 mod standing;
@@ -25,6 +26,7 @@ use crate::shard::pace::Pace;
 use crate::shard::publication::Publication;
 use crate::shard::requests::{Asker, Refused, Requests};
 use crate::shard::results::{ControlResult, ProduceResult, QueryResult, Question};
+use crate::shard::written_members::WrittenMembers;
 use crate::shard::{audit_events, shard_events};
 use engine::clock::Now;
 use engine::control::{Command, ControlRefusal, View};
@@ -65,6 +67,7 @@ pub struct ShardLoop {
     link_book: RefCell<LinkBook>,
     /// None on a node that is a cluster of its own.
     links: RefCell<Option<Rc<Links>>>,
+    members: RefCell<WrittenMembers>,
     engine: RefCell<Shard>,
     disk: Rc<GlommioDisk>,
     slow_disk: RefCell<SlowDisk>,
@@ -112,6 +115,7 @@ impl ShardLoop {
             living: RefCell::default(),
             link_book: RefCell::default(),
             links: RefCell::default(),
+            members: RefCell::default(),
             engine: RefCell::new(engine),
             disk: Rc::new(disk),
             slow_disk: RefCell::default(),
@@ -271,6 +275,9 @@ impl ShardLoop {
     }
 
     fn event(&self, event: &Event) {
+        if self.config.joins && matches!(event, Event::Forming { .. }) {
+            return self.log_that_it_waits();
+        }
         let view = self.view();
         shard_events::log(self.shard(), event, &view, self.folder());
         audit_events::tell(self.shard(), event, &view);
@@ -354,6 +361,7 @@ impl ShardLoop {
             Mail::ErrandDone { id, answer } => self.errand_done(id, answer),
             Mail::Elect { journal } => self.step(Input::Elect { journal }),
             Mail::Living { nodes } => self.learn_living(nodes),
+            Mail::Members { nodes } => self.learn_members(nodes),
             Mail::Identity(identity) => self.learn_identity(identity),
             Mail::Register(register) => self.learn_register(register),
             Mail::Enter(entry) => self.step(Input::Enter(entry)),

@@ -7,6 +7,7 @@ use crate::client::sasl::shard_sasl::SaslSetup;
 use crate::kafka::listener::Listener;
 use crate::observe::status::{Phase, Status};
 use crate::peer::addresses::Addresses;
+use crate::peer::met_nodes::MetNodes;
 use crate::peer::secure::{PeerTls, Security};
 use crate::process::descriptors::Descriptors;
 use crate::process::end::{End, NodeError};
@@ -35,6 +36,8 @@ pub struct ShardSetup {
     pub listeners: Vec<(Arc<Listener>, SocketAddr)>,
     /// Where this shard listens for other nodes, and where they are.
     pub peers: Option<(SocketAddr, Arc<Addresses>)>,
+    /// Members that the data folder has.
+    pub met: MetNodes,
     /// Whether links to them are within TLS.
     pub peer_tls: PeerTls,
     pub sasl: SaslSetup,
@@ -66,6 +69,7 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         data_dir,
         listeners,
         peers,
+        met,
         peer_tls,
         sasl,
         tls,
@@ -87,7 +91,7 @@ pub async fn run(setup: ShardSetup) -> Result<(), NodeError> {
         let queue_bytes_max = (engine_bytes / LINK_SHARE).max(LINK_QUEUE_BYTES_MIN);
         let security = tls.clone().filter(|_| peer_tls != PeerTls::Off);
         let security = security.map(|tls| Security::new(tls, peer_tls));
-        let linked = shard.link(PeerSetup { listen, addresses, security, pool, queue_bytes_max });
+        let linked = shard.link(PeerSetup { listen, addresses, met, security, pool, queue_bytes_max });
         linked.map_err(|error| NodeError::Environment(format!("cannot listen on {listen}: {error}")))?;
     }
     shard.start(ends);

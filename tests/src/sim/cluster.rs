@@ -239,7 +239,7 @@ impl Cluster {
         lane.shard(self.world.options.shards).0
     }
 
-    fn newest_view(&self) -> Arc<View> {
+    pub(super) fn newest_view(&self) -> Arc<View> {
         let views = self.world.nodes.iter().map(|node| node.view()).chain([Arc::clone(&self.view)]);
         views.max_by_key(|view| view.version).expect("there is one")
     }
@@ -294,7 +294,7 @@ impl Cluster {
         partitions
     }
 
-    fn command(&mut self, node: usize, command: Command) -> Output {
+    pub(super) fn command(&mut self, node: usize, command: Command) -> Output {
         let request = self.request();
         self.world.input(node, 0, Input::Control { request, command });
         self.expect("the command is answered", 20 * SECOND, |cluster| cluster.answers.contains_key(&request));

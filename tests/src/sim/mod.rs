@@ -17,6 +17,7 @@ pub mod faults;
 mod group_faults;
 mod growth;
 mod honesty;
+pub mod joining_scenes;
 mod joins;
 pub mod narrate;
 pub mod network;

@@ -70,6 +70,12 @@ pub struct Node {
     /// The newest view that this process made.
     pub published: Index,
     pub accept_loss: Vec<JournalId>,
+    /// The operator's list, where it is not that of all nodes.
+    pub listed: Option<Vec<NodeId>>,
+    /// Nodes that it wrote down when the metadata named them.
+    pub met: Vec<NodeId>,
+    /// It joins the cluster that those listed are of.
+    pub joins: bool,
     /// Disks that it lost.
     pub wipes: u64,
     /// Who leads what, as far as this process knows.
@@ -97,11 +103,20 @@ impl Node {
             was_ready: false,
             published: Index::NONE,
             accept_loss: Vec::new(),
+            listed: None,
+            met: Vec::new(),
+            joins: false,
             wipes: 0,
             leaders: BTreeMap::new(),
             leader_changes: 0,
             carried: Carried::default(),
         }
+    }
+
+    /// Whether it would speak to another node.
+    pub fn knows(&self, node: usize) -> bool {
+        let node = NodeId(node as u32);
+        self.listed.as_ref().is_none_or(|listed| listed.contains(&node)) || self.met.contains(&node)
     }
 
     pub fn is_running(&self) -> bool {
@@ -173,9 +188,13 @@ impl Node {
         let draw = |word: u64| {
             mix(seed ^ mix(self.run << 24 | (self.number as u64) << 16 | u64::from(shard) << 8 | word))
         };
+        let all = || if nodes > 1 { (0..nodes as u32).map(NodeId).collect() } else { Vec::new() };
+        let listed = self.listed.clone().unwrap_or_else(all);
         ShardConfig {
             node: NodeId(self.number as u32),
-            peers: if nodes > 1 { (0..nodes as u32).map(NodeId).collect() } else { Vec::new() },
+            peers: listed.into_iter().chain(self.met.iter().copied()).collect(),
+            has_met_others: !self.met.is_empty(),
+            joins: self.joins,
             shard: ShardId(shard),
             shards,
             lanes: shards,

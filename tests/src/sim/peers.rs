@@ -90,7 +90,8 @@ impl World {
         if !self.nodes[from].is_running() || self.network.session((from, to)).is_some() {
             return;
         }
-        if !is_up(from) || !is_up(to) || !self.network.is_open((from, to)) {
+        let know = self.nodes[from].knows(to) && self.nodes[to].knows(from);
+        if !know || !is_up(from) || !is_up(to) || !self.network.is_open((from, to)) {
             return self.dial_later((from, to));
         }
         let meets = [(from, to), (to, from)].map(|(here, other)| self.meets(here, other));

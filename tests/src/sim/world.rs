@@ -365,7 +365,27 @@ impl World {
             slot.view = Arc::clone(&view);
             self.wake_hosts(node, shard);
         }
-        self.input(node, shard, Input::View(view));
+        self.input(node, shard, Input::View(Arc::clone(&view)));
+        if shard == 0 {
+            self.write_down(node, &view);
+        }
+    }
+
+    /// Nodes that the metadata names and the operator's list does not are written down, and then known.
+    fn write_down(&mut self, node: usize, view: &View) {
+        let here = &mut self.nodes[node];
+        let named = view.nodes.keys().chain(view.invited.keys()).copied();
+        let new: Vec<NodeId> = named.filter(|named| !here.knows(named.0 as usize)).collect();
+        if new.is_empty() || !here.is_running() {
+            return;
+        }
+        here.met.extend(new);
+        let met = here.met.clone();
+        for shard in 0..self.nodes[node].shards.len() as u16 {
+            if self.nodes[node].is_running() {
+                self.input(node, shard, Input::Peers(met.clone()));
+            }
+        }
     }
 
     fn disk_done(&mut self, node: usize, shard: u16, op: OpId) {

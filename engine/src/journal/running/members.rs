@@ -4,7 +4,7 @@ use super::Journal;
 use crate::clock::Now;
 use crate::control::View;
 use crate::entry::EntryKind;
-use crate::ids::{NodeId, RaftId};
+use crate::ids::{META_JOURNAL, NodeId, RaftId};
 use crate::journal::effects::Effects;
 use crate::port::{Event, Output};
 use crate::raft::{Change, Membership};
@@ -13,6 +13,9 @@ use core::time::Duration;
 /// A learner takes its place when it had all that the leader then had at some moment of this long:
 /// from then on it is no slower than a voter that keeps up.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
+
+/// A quorum of more is no safer in practice, and slower.
+const META_VOTERS_MAX: usize = 5;
 
 impl Journal {
     pub(super) fn node_of(&self, id: RaftId) -> Option<NodeId> {
@@ -60,6 +63,11 @@ impl Journal {
         let own = self.quorum.replica.id();
         let change = self.quorum.members.next_change(self.quorum.replica.members(), own, is_caught_up);
         let Some(change) = change else { return };
+        let voters = self.quorum.replica.members().voters.len();
+        if self.id == META_JOURNAL && voters >= META_VOTERS_MAX && matches!(change, Change::Grow { .. }) {
+            // All others learn: more voters would only make each change of the metadata wait for more.
+            return;
+        }
         if !self.has_place_for_control(2 * crate::disk::BLOCK) {
             return self.prepare_next(now, fx);
         }

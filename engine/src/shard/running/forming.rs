@@ -22,7 +22,8 @@ impl Shard {
         let record = begun.record.expect("it was written");
         let node = record.node.clone();
         // One that had journals is not a new node: it does not form a new cluster.
-        let may_found = record.node.is_final || record.register.journals.is_empty();
+        let is_new = record.register.journals.is_empty() && !self.config.joins;
+        let may_found = record.node.is_final || is_new;
         self.begin_register(record, fx);
         for (journal, why) in begun.lost {
             fx.out.push(Output::Event(Event::ReplicaLost { journal, why }));
@@ -33,7 +34,7 @@ impl Shard {
         let alone: &[NodeId] = &[self.config.node];
         let listed: BTreeSet<NodeId> = self.config.peers.iter().chain(alone).copied().collect();
         let members: Vec<NodeId> = node.formation.iter().map(|(member, _)| *member).collect();
-        if node.is_final && members == alone && listed.len() > 1 {
+        if node.is_final && members == alone && listed.len() > 1 && !self.config.has_met_others {
             let text = "the data folder belongs to a node that formed a cluster of its own; it cannot join \
                         another. Start the new nodes with empty folders and copy the topics over with a \
                         client, or start this one without --peers";

@@ -14,6 +14,7 @@ use crate::shard::identity::registry::Registry;
 use crate::shard::slot::Slot;
 use core::time::Duration;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Facts are gathered and judged so often.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -151,10 +152,12 @@ impl Shard {
         let own = self.config.node;
         let listed: BTreeSet<NodeId> =
             self.others().into_iter().chain(self.view.nodes.keys().copied()).collect();
+        // Who is invited may come or not.
+        let invited = Arc::clone(&self.view.invited);
         let heard = |node| self.health.heard_ns.get(&node).copied().unwrap_or(self.started.mono_ns);
         listed
             .into_iter()
-            .filter(|node| *node != own)
+            .filter(|node| *node != own && !invited.contains_key(node))
             .map(|node| NodeFacts { node, heard_ns: heard(node) })
             .collect()
     }

@@ -49,11 +49,9 @@ impl Shard {
 
     fn join(&mut self, node: NodeMeta, lost: Option<RaftId>, now: Now, fx: &mut Effects) {
         let founder = node.formation.iter().find(|(member, _)| *member == node.node);
-        let Some((_, founder)) = founder.copied() else {
-            let text = format!("node {} is no member of this cluster", node.node);
-            return fx.out.push(Output::Fatal(Fatal::Data(text)));
-        };
-        let replaces = if lost.is_some() { node.incarnation } else { founder };
+        // One that came later asks by the life that it has: the answer says which one the cluster knows.
+        let known = founder.map_or(node.incarnation, |(_, founder)| *founder);
+        let replaces = if lost.is_some() { node.incarnation } else { known };
         self.lifecycle.joining = Some(Joining { node, replaces, lost, asked: None });
         self.ask_to_rejoin(now, fx);
     }

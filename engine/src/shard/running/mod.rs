@@ -8,6 +8,7 @@ mod forming;
 mod health;
 mod joining;
 
+mod met;
 mod opening;
 mod peers;
 mod procedures;
@@ -162,6 +163,7 @@ impl Shard {
             Input::Control { request, command } => self.ask(Asker::Client(request), &command, now, &mut fx),
             Input::Elect { journal } => self.elect(journal, Asking::Operator, now, &mut fx),
             Input::View(view) => self.take_view(view, now, &mut fx),
+            Input::Peers(nodes) => self.learn_peers(&nodes, now, &mut fx),
             Input::Register(register) => self.take_register(register, now, &mut fx),
             Input::Enter(entry) => self.enter(entry, now, &mut fx),
             Input::OldCopy { by, seen } => self.told_old(by, seen, now, &mut fx),

@@ -391,7 +391,9 @@ impl Shard {
             let why = "entries that it may have acknowledged are damaged or lost";
             fx.out.push(Output::Event(Event::Quarantined { journal: id, why }));
         }
-        journal.follow_members(&self.view);
+        if self.knows_all(&self.view) {
+            journal.follow_members(&self.view);
+        }
         journal.start(now, fx);
         self.journals.insert(id, Slot::Running(journal));
         // One that serves around a loss is never elected.

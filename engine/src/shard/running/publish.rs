@@ -56,12 +56,12 @@ impl Shard {
     /// The metadata changed here: forms, registers, and tells every shard.
     pub(super) fn publish(&mut self, _now: Now, fx: &mut Effects) {
         let Some(meta) = self.journals.get_mut(&META_JOURNAL).and_then(Slot::journal_mut) else { return };
-        let is_settled = meta.is_settled();
+        let (is_settled, is_alone) = (meta.is_settled(), meta.is_alone());
         let Some(state) = meta.state().meta.clone() else { return };
         let node = self.lifecycle.node.as_ref().expect("the meta journal is opened with the identity");
         // With peers what is committed counts, whoever leads.
         let serves_around_loss = meta.serves_around_loss() && state.is_formed();
-        if !is_settled && !serves_around_loss && (node.formation.len() == 1 || !state.is_formed()) {
+        if !is_settled && !serves_around_loss && (is_alone || !state.is_formed()) {
             return;
         }
         if !state.is_formed() {
@@ -86,10 +86,7 @@ impl Shard {
             // What it does not name may be named by what is lost.
             Arc::make_mut(&mut view).has_lost = true;
         }
-        if node.formation.len() == 1
-            && is_settled
-            && !core::mem::replace(&mut self.lifecycle.registered, true)
-        {
+        if is_alone && is_settled && !core::mem::replace(&mut self.lifecycle.registered, true) {
             let known = view.nodes.get(&self.config.node);
             let same = known.is_some_and(|known| {
                 known.shards == self.config.shards && known.advertised == self.config.advertised
@@ -150,8 +147,8 @@ impl Shard {
         if view.version == Index::NONE {
             return;
         }
+        self.follow_members();
         for journal in self.journals.values_mut().filter_map(Slot::journal_mut) {
-            journal.follow_members(&view);
             if journal.id != META_JOURNAL {
                 journal.follow_view(&view, now, fx);
             }

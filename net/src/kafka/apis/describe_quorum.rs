@@ -7,9 +7,10 @@ use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
 use core::ops::RangeInclusive;
 use engine::control::View;
-use engine::ids::JournalId;
+use engine::ids::{JournalId, NodeId, ShardId};
+use engine::shard::Advertised;
 use kafka_wire::describe_quorum_request::TopicData as Altering;
-use kafka_wire::describe_quorum_response::{PartitionData, ReplicaState, TopicData};
+use kafka_wire::describe_quorum_response::{Listener, Node, PartitionData, ReplicaState, TopicData};
 use kafka_wire::{DescribeQuorumRequest, DescribeQuorumResponse};
 
 pub struct DescribeQuorum;
@@ -46,6 +47,7 @@ impl Handler for DescribeQuorum {
         let mut response = DescribeQuorumResponse::default();
         response.error_message = None;
         response.topics = request.topics.iter().map(|asked| topic(&view, leader, asked)).collect();
+        response.nodes = nodes(&view);
         response
     }
 }
@@ -95,6 +97,28 @@ fn quorum(view: &View, leader: Option<(i32, i32)>) -> PartitionData {
     partition
 }
 
+/// All members, and those that may become one: with where other nodes find them, as far as they told.
+fn nodes(view: &View) -> Vec<Node> {
+    let members = view.nodes.values().map(|node| (node.node, &node.advertised));
+    let invited = view.invited.iter().map(|(node, invited)| (*node, &invited.advertised));
+    let described = |(node, advertised): (NodeId, &Advertised)| {
+        let mut described = Node::default();
+        described.node_id = view.broker_ids.of(node, ShardId(0)).expect("a node has a broker id");
+        described.listeners = advertised
+            .peer()
+            .map(|peer| {
+                let mut listener = Listener::default();
+                listener.name = peer.name.as_str().into();
+                (listener.host, listener.port) = (peer.host.as_str().into(), peer.first_port);
+                listener
+            })
+            .into_iter()
+            .collect();
+        described
+    };
+    members.chain(invited).map(described).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::admin::fixture::Cluster;
@@ -111,6 +135,8 @@ mod tests {
     #[test]
     fn the_metadata_log_has_its_leader_and_voters_and_nothing_else_is_there() {
         let view = Cluster::new(2).view();
+        let nodes = nodes(&view);
+        assert_eq!((nodes.len(), nodes[0].node_id, nodes[0].listeners.len()), (1, 0, 0));
         let found = topic(&view, Some((0, 7)), &asked(METADATA_TOPIC, 0));
         let quorum = &found.partitions[0];
         assert_eq!((quorum.error_code, quorum.leader_id, quorum.leader_epoch), (0, 0, 7));

@@ -4,6 +4,7 @@
 pub mod acl_fields;
 pub mod add_offsets_to_txn;
 pub mod add_partitions_to_txn;
+pub mod add_raft_voter;
 pub mod admin;
 pub mod alter_client_quotas;
 pub mod alter_configs;

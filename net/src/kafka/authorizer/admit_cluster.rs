@@ -14,12 +14,13 @@ use kafka_wire::alter_replica_log_dirs_response::{
 use kafka_wire::alter_user_scram_credentials_response::AlterUserScramCredentialsResult;
 use kafka_wire::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use kafka_wire::{
-    AlterClientQuotasRequest, AlterClientQuotasResponse, AlterPartitionReassignmentsRequest,
-    AlterPartitionReassignmentsResponse, AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse,
-    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, DescribeClientQuotasRequest,
-    DescribeClientQuotasResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeQuorumRequest,
-    DescribeQuorumResponse, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
-    ElectLeadersRequest, ElectLeadersResponse, ListConfigResourcesRequest, ListConfigResourcesResponse,
+    AddRaftVoterRequest, AddRaftVoterResponse, AlterClientQuotasRequest, AlterClientQuotasResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirsResponse, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse,
+    DescribeClientQuotasRequest, DescribeClientQuotasResponse, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, DescribeQuorumRequest, DescribeQuorumResponse,
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse, ElectLeadersRequest,
+    ElectLeadersResponse, ListConfigResourcesRequest, ListConfigResourcesResponse,
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
 };
 use std::collections::BTreeSet;
@@ -64,6 +65,9 @@ with_one_error!(
 );
 with_one_error!(DescribeQuorumRequest, DescribeQuorumResponse, Describe, |response| {
     response.error_message = None;
+});
+with_one_error!(AddRaftVoterRequest, AddRaftVoterResponse, Alter, |response| {
+    response.error_message = Some(WORDS.into());
 });
 with_one_error!(DescribeLogDirsRequest, DescribeLogDirsResponse, Describe);
 with_one_error!(ListConfigResourcesRequest, ListConfigResourcesResponse, DescribeConfigs);

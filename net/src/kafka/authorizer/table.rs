@@ -65,6 +65,7 @@ const ROWS: &[(i16, Asks)] = &[
     (69, &[(Describe, Group), (Describe, Topic)]),                           // ConsumerGroupDescribe
     (74, &[(DescribeConfigs, Cluster)]),                                     // ListConfigResources
     (75, &[(Describe, Topic)]),                                              // DescribeTopicPartitions
+    (80, &[(Alter, Cluster)]),                                               // AddRaftVoter
 ];
 
 /// What an API asks; none for one that has no row.

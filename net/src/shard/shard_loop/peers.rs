@@ -4,10 +4,12 @@
 use super::ShardLoop;
 use crate::peer::addresses::Addresses;
 use crate::peer::links::{Identity, Links, News};
+use crate::peer::met_nodes::MetNodes;
 use crate::peer::roster::Place;
 use crate::peer::secure::Security;
 use crate::shard::leaders::Leadership;
 use crate::shard::mailbox::{Mail, Mailbox};
+use crate::shard::written_members::WrittenMembers;
 use engine::control::View;
 use engine::disk::BufferPool;
 use engine::formation::Report;
@@ -23,13 +25,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// The shard that has lane 0: it forms the cluster, and knows which nodes live.
-const FIRST_SHARD: ShardId = ShardId(0);
+pub(super) const FIRST_SHARD: ShardId = ShardId(0);
 
 /// What a shard needs for its links.
 pub struct PeerSetup {
     /// This shard's own.
     pub listen: SocketAddr,
     pub addresses: Arc<Addresses>,
+    /// What the file of met nodes has.
+    pub met: MetNodes,
     /// Where links are within TLS, or may be.
     pub security: Option<Security>,
     /// The engine's: what comes is received into its buffers.
@@ -54,11 +58,12 @@ impl ShardLoop {
             },
         );
         links.listen(setup.listen)?;
+        *self.members.borrow_mut() = WrittenMembers::of(setup.met);
         *self.links.borrow_mut() = Some(links);
         Ok(())
     }
 
-    fn links(&self) -> Option<Rc<Links>> {
+    pub(super) fn links(&self) -> Option<Rc<Links>> {
         self.links.borrow().clone()
     }
 
@@ -210,9 +215,10 @@ impl ShardLoop {
         }
     }
 
-    pub(super) fn links_follow(&self, view: &View) {
+    pub(super) fn links_follow(self: &Rc<Self>, view: &Arc<View>) {
         if let Some(links) = self.links() {
             links.follow(view);
+            self.write_members_down();
         }
     }
 }
