@@ -437,3 +437,30 @@ impl MetaState {
         Ok(Outcome::ProducerIds { first, count })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{apply, create, formed};
+    use super::*;
+
+    /// applied never falls; a refused command moves it and nothing else.
+    #[test]
+    fn what_is_applied_moves_with_each_entry_and_a_refused_command_changes_nothing_else() {
+        let mut state = formed(1);
+        let index = state.applied();
+        apply(&mut state, &create("t", 9, 1)).expect("made");
+        assert_eq!(state.applied(), index.next());
+        let before = state.clone();
+        assert!(apply(&mut state, &create("t", 10, 1)).is_err(), "the name is taken");
+        assert_eq!(state.applied(), index.next().next());
+        state.applied = before.applied;
+        assert!(state == before);
+    }
+
+    #[test]
+    #[should_panic(expected = "after")]
+    fn an_entry_that_was_applied_is_not_applied_again() {
+        let mut state = formed(1);
+        let _ = state.apply(Index(0), &create("t", 9, 1));
+    }
+}

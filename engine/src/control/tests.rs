@@ -25,7 +25,7 @@ fn form(nodes: u32) -> Command {
     Command::Form { cluster: ClusterId(77), members, lanes: 4, segment_bytes: 1 << 28, broker_ids }
 }
 
-fn create(name: &str, id: u128, partitions: u32) -> Command {
+pub(super) fn create(name: &str, id: u128, partitions: u32) -> Command {
     Command::CreateTopic {
         name: name.to_owned(),
         topic_id: TopicId(id),

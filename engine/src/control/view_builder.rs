@@ -104,3 +104,27 @@ impl ViewBuilder {
         self.made_from.insert(topic.id, topic.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{apply, create, formed};
+    use super::*;
+    use crate::control::Command;
+
+    /// What did not change is the very value of the view before.
+    #[test]
+    fn a_view_shares_what_did_not_change_and_tells_of_what_is_gone() {
+        let mut state = formed(1);
+        apply(&mut state, &create("kept", 1, 2)).expect("made");
+        apply(&mut state, &create("gone", 2, 3)).expect("made");
+        let mut builder = ViewBuilder::new(Statics::default());
+        let before = builder.view(&state);
+        apply(&mut state, &Command::DeleteTopic { topic_id: TopicId(2) }).expect("deleted");
+        let after = builder.view(&state);
+        assert!(Arc::ptr_eq(&before.topics["kept"], &after.topics["kept"]));
+        assert_eq!((before.partitions.len(), after.partitions.len()), (5, 2));
+        assert!(!after.topics.contains_key("gone") && !after.topic_ids.contains_key(&TopicId(2)));
+        assert_eq!(after.deleted.back().map(|(name, at)| (&**name, *at)), Some(("gone", state.applied())));
+        assert!(before.deleted.is_empty() && before.topics.contains_key("gone"), "a view never changes");
+    }
+}

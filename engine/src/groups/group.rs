@@ -257,3 +257,48 @@ impl Group {
         assert!(!joining || self.rebalance.is_some(), "group {id}: a join waits for a rebalance");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group() -> Group {
+        Group::new("g".into(), Now { mono_ns: 1, wall_ms: 1_000 })
+    }
+
+    #[test]
+    fn who_says_that_it_is_a_member_is_looked_up_under_its_instance_id() {
+        let mut group = group();
+        assert_eq!(group.check_member("m", None), Err(GroupError::UnknownMemberId));
+        assert_eq!(group.check_member("m", Some("i")), Err(GroupError::UnknownMemberId));
+        group.statics.insert("i".into(), "m".into());
+        // The instance has another member id by now: whoever comes with the old one is fenced.
+        assert_eq!(group.check_member("old", Some("i")), Err(GroupError::FencedInstanceId));
+    }
+
+    #[test]
+    fn an_empty_group_takes_any_protocol_but_none() {
+        let group = group();
+        let metadata: Arc<[u8]> = Arc::from(&b""[..]);
+        assert!(group.supports("consumer", &[("range".to_owned(), metadata.clone())]));
+        assert!(!group.supports("", &[("range".to_owned(), metadata)]));
+        assert!(!group.supports("consumer", &[]));
+        assert!(group.select_protocol().is_none() && !group.is_subscribed("t"));
+        group.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "a rebalance is what is being prepared")]
+    fn a_group_prepares_nothing_but_a_rebalance() {
+        group().set_state(State::PreparingRebalance, Now { mono_ns: 2, wall_ms: 2_000 });
+    }
+
+    #[test]
+    #[should_panic(expected = "members have a leader")]
+    fn a_group_without_members_has_no_leader() {
+        let mut group = group();
+        group.leader = Some("gone".into());
+        group.members.clear();
+        group.check();
+    }
+}

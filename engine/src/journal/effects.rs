@@ -158,3 +158,24 @@ pub struct Raised {
     /// Also to those who read only what is committed.
     pub is_stable: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn procedures_start_in_the_order_in_which_they_were_asked_for() {
+        let mut effects = Effects::default();
+        for last in [1, 2] {
+            let done = Done::CheckpointStored { journal: JournalId(3), last: Index(last), result: Ok(()) };
+            effects.start(async move { done });
+        }
+        let mut context = core::task::Context::from_waker(core::task::Waker::noop());
+        let lasts =
+            effects.procedures.iter_mut().map(|procedure| match procedure.as_mut().poll(&mut context) {
+                core::task::Poll::Ready(Done::CheckpointStored { last, .. }) => last,
+                _ => panic!("it waits for nothing"),
+            });
+        assert!(lasts.eq([Index(1), Index(2)]));
+    }
+}

@@ -235,3 +235,31 @@ impl SectionWriter<'_> {
         self.file.extend_from_slice(&block);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::read::samples::{IDENTITY, descriptor, header};
+
+    /// No step does more than its share, and how it was cut into steps does not show in the file.
+    #[test]
+    fn many_partitions_take_many_steps_and_give_one_file() {
+        const PARTITIONS: u64 = 3 * PARTITIONS_AT_ONCE as u64;
+        let base = Index(5);
+        let mut index = ActiveIndex::new(base);
+        for (number, partition) in (0..PARTITIONS).rev().enumerate() {
+            let of_it = [descriptor(partition, 7, 1, 1_000)];
+            let next = if number == 0 { base } else { index.last().next() };
+            index.append(&header(base, next, number as u64 * 8192, 1), &of_it);
+        }
+        let mut encoder = IndexEncoder::new(&index, &IDENTITY);
+        let mut steps = 0;
+        while encoder.step() {
+            steps += 1;
+        }
+        assert!(steps >= 2 * PARTITIONS / PARTITIONS_AT_ONCE as u64, "{steps} steps");
+        assert!(!encoder.step(), "a whole file stays whole");
+        assert!(encoder.rows.partitions.is_sorted_by_key(|row| row.partition.get()));
+        assert_eq!(encoder.finish(), index.encode_sealed(&IDENTITY));
+    }
+}
