@@ -1,13 +1,17 @@
 //! How the replicas of the journal are: what [`crate::health`] judges by.
 
 use super::Journal;
+use super::members::META_VOTERS_MAX;
 use crate::clock::Now;
 use crate::health::{OpenTooLong, ReplicaFacts, ReplicaState};
-use crate::ids::NodeId;
+use crate::ids::{META_JOURNAL, NodeId, RaftId};
 use crate::journal::phase::Phase;
 use crate::journal::quorum::lead::Caught;
 use crate::partition::silent::Silent;
 use std::collections::BTreeSet;
+
+/// With fewer voters of the metadata no node may be lost.
+const META_VOTERS_MIN: usize = 3;
 
 impl Journal {
     /// How this node's replica is, by its own knowledge. Whoever finds another state that a replica can
@@ -31,7 +35,7 @@ impl Journal {
         } else if self.lacks_runs() > 0 {
             let (_, bytes) = self.runs_left();
             ReplicaState::LacksRuns { runs: self.lacks_runs(), bytes }
-        } else if !self.is_alone() && !self.counts_for_good() {
+        } else if !self.is_alone() && !self.counts_for_good() && !self.is_standby() {
             ReplicaState::CatchingUp { entries: 0 }
         } else {
             ReplicaState::Well
@@ -45,9 +49,41 @@ impl Journal {
         let facts = |id, caught: &Caught| {
             let node = self.node_of(id)?;
             let (state, since_ns) = caught.state(last, now);
+            let state = match state {
+                ReplicaState::CatchingUp { entries: 0 } if self.stands_by(id) => ReplicaState::Well,
+                state => state,
+            };
             Some(ReplicaFacts { node, state, since_ns })
         };
         lead.current().filter_map(|(id, caught)| facts(id, caught)).collect()
+    }
+
+    /// The nodes whose replicas vote, as far as this one knows; none while that changes, or where one is not known.
+    pub fn voter_nodes(&self) -> Option<Vec<NodeId>> {
+        let members = &self.ledger.state.members;
+        if members.is_joint() {
+            return None;
+        }
+        members.voters.iter().map(|id| self.node_of(*id)).collect()
+    }
+
+    /// Whether this replica is meant to learn and no more.
+    pub fn is_standby(&self) -> bool {
+        self.stands_by(self.quorum.replica.id())
+    }
+
+    /// A replica of the metadata that learns because there are voters enough, or no other one to become a voter with. One
+    /// that is to take the place of its node's former replica is on its way.
+    fn stands_by(&self, id: RaftId) -> bool {
+        let members = &self.ledger.state.members;
+        if self.id != META_JOURNAL || members.is_joint() || !members.learners.contains(&id) {
+            return false;
+        }
+        assert!(!members.voters.contains(&id), "replica {id} votes and learns");
+        let node = self.node_of(id);
+        let replaces = members.voters.iter().any(|voter| self.node_of(*voter) == node);
+        let (voters, learners) = (members.voters.len(), members.learners.len());
+        !replaces && (voters >= META_VOTERS_MAX || voters >= META_VOTERS_MIN && learners == 1)
     }
 
     /// By how much the wall clock left the monotonic one, when it is not trusted.

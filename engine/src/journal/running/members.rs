@@ -15,7 +15,7 @@ use core::time::Duration;
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 
 /// A quorum of more is no safer in practice, and slower.
-const META_VOTERS_MAX: usize = 5;
+pub(super) const META_VOTERS_MAX: usize = 5;
 
 impl Journal {
     pub(super) fn node_of(&self, id: RaftId) -> Option<NodeId> {

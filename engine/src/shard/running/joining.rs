@@ -5,7 +5,6 @@ use crate::clock::Now;
 use crate::control::{Command, ControlRefusal, Outcome, View};
 use crate::folder::NodeMeta;
 use crate::ids::{JournalId, META_JOURNAL, RaftId, ShardId};
-use crate::journal::Journal;
 use crate::journal::effects::Effects;
 use crate::journal::format::meta_record::JournalMeta;
 use crate::peer::Committed;
@@ -176,7 +175,8 @@ impl Shard {
         // Who does not take part in the metadata does not know what else it is to have.
         let meta = (shard == ShardId(0) && self.has_peers()).then_some(META_JOURNAL);
         let counts = |id: &JournalId| {
-            self.journals.get(id).and_then(Slot::journal).is_some_and(Journal::counts_for_good)
+            let journal = self.journals.get(id).and_then(Slot::journal);
+            journal.is_some_and(|journal| journal.counts_for_good() || journal.is_standby())
         };
         of_view.map(|journal| journal.id).chain(meta).filter(|id| !counts(id)).count() as u64
     }

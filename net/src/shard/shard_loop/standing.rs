@@ -2,7 +2,7 @@
 
 use super::ShardLoop;
 use crate::observe::may_stop::{KnownJournal, KnownJournals};
-use engine::ids::{NodeId, ShardId};
+use engine::ids::{META_JOURNAL, NodeId, ShardId};
 use std::time::Instant;
 
 impl ShardLoop {
@@ -14,14 +14,19 @@ impl ShardLoop {
         let (view, own, now) = (self.view(), self.config.node, Instant::now());
         let (mut book, leaders) = (self.link_book.borrow_mut(), self.leaders.borrow());
         book.learn_topics(&view);
+        let engine = self.engine.borrow();
+        let voters = engine.journal(META_JOURNAL).and_then(|meta| meta.voter_nodes());
         let stands = |node: &&NodeId| **node == own || book.stands(**node, now);
         let journals = view.journals.values().map(|journal| {
             let known = leaders.get(journal.id);
             let in_sync = known.map_or(&[][..], |known| &known.in_sync);
+            // Of the metadata some members only learn: their copies are no part of a majority.
+            let voters = voters.as_ref().filter(|_| journal.id == META_JOURNAL);
+            let replicas = voters.unwrap_or(&journal.replicas);
             KnownJournal {
                 journal: journal.id.0,
                 topics: book.topics_of(journal.id),
-                replicas: journal.replicas.iter().map(|node| node.0).collect(),
+                replicas: replicas.iter().map(|node| node.0).collect(),
                 leader: known.and_then(|known| known.leader).map(|leader| leader.0),
                 whole: in_sync.iter().filter(stands).map(|node| node.0).collect(),
             }
