@@ -131,6 +131,13 @@ fn wait_for_runs(broker: &Broker, count: usize) {
     Deadline::seconds(120).wait_for("a run", || (read() >= count).then_some(()));
 }
 
+/// The run that a node reads from, as its log says.
+fn last_read(broker: &Broker) -> Option<String> {
+    let log = broker.log();
+    let last = log.lines().rfind(|line| line.contains("the run is read in the place of its inputs"))?;
+    last.split(' ').find(|part| part.starts_with("run=")).map(str::to_owned)
+}
+
 #[test]
 fn of_each_key_the_last_record_stays_at_its_offset_whatever_ends_the_process() {
     let options = BrokerOptions { shards: 1, segment_bytes: 24 << 20, ..BrokerOptions::default() };
@@ -169,6 +176,7 @@ fn three_nodes_have_the_same_runs_and_every_keys_last_record_though_their_leader
     write_and_take_back(&bootstrap);
     write(&bootstrap, 0..4_000);
     cluster.nodes.iter().for_each(|node| wait_for_runs(node, 1));
+    let first = last_read(&cluster.nodes[0]);
     let leader = cluster.leader(0, TOPIC, 0).expect("somebody leads");
     let writes = {
         let bootstrap = bootstrap.clone();
@@ -181,20 +189,16 @@ fn three_nodes_have_the_same_runs_and_every_keys_last_record_though_their_leader
     cluster.nodes[leader].run();
     writes.join().expect("all were acked");
     cluster.wait_in_sync(TOPIC, 60);
+    // Whoever was killed has what the others have, and that is another run than the first.
+    let nodes = 0..cluster.nodes.len();
+    let read_last = |node: usize| last_read(&cluster.nodes[node]);
+    Deadline::seconds(120).wait_for("the same new run everywhere", || {
+        let read: Vec<_> = nodes.clone().map(read_last).collect();
+        read.iter().all(|run| run.is_some() && *run != first && *run == read[0]).then_some(())
+    });
     let seen = Seen::read(&bootstrap);
     seen.assert_is_right(12_000);
     assert!(seen.records.len() < 8_000, "{} records are left of 12,000", seen.records.len());
-    // Whoever was killed has what the others have, and can give it alone.
-    let nodes = 0..cluster.nodes.len();
-    let read_last = |node: usize| {
-        let log = cluster.nodes[node].log();
-        let last = log.lines().rfind(|line| line.contains("the run is read in the place of its inputs"))?;
-        last.split(' ').find(|part| part.starts_with("run=")).map(str::to_owned)
-    };
-    Deadline::seconds(60).wait_for("the same run everywhere", || {
-        let read: Vec<_> = nodes.clone().map(read_last).collect();
-        read.iter().all(|run| run.is_some() && *run == read[0]).then_some(())
-    });
     cluster.stop();
     cluster.assert_identical();
 }

@@ -11,11 +11,7 @@ const SEEDS_MAX: u64 = 200;
 /// in turn.
 fn nodes_for(bug: Bug) -> usize {
     match bug {
-        Bug::DamageCut
-        | Bug::NewestOfKeyDropped
-        | Bug::TombstoneOutlived
-        | Bug::HorizonAboveStable
-        | Bug::EndNotKept => 1,
+        Bug::DamageCut | Bug::NewestOfKeyDropped | Bug::TombstoneOutlived | Bug::EndNotKept => 1,
         _ => 3,
     }
 }
@@ -36,12 +32,7 @@ fn act(bug: Bug, seed: u64) {
         Bug::PreparedForgotten | Bug::PendingOffsetShown | Bug::PendingTrimmed => {
             drop(run_with(seed, 1, false, Loads { transactions: true, ..Loads::default() }));
         }
-        Bug::NewestOfKeyDropped
-        | Bug::TombstoneOutlived
-        | Bug::HorizonAboveStable
-        | Bug::InputsDroppedEarly
-        | Bug::PromotedWithoutRuns
-        | Bug::EndNotKept => {
+        Bug::NewestOfKeyDropped | Bug::TombstoneOutlived | Bug::InputsDroppedEarly | Bug::EndNotKept => {
             drop(run_with(seed, nodes_for(bug), false, Loads { compaction: true, ..Loads::default() }));
         }
         other => drop(run(seed, nodes_for(other), false)),

@@ -18,7 +18,6 @@ use crate::journal::rewriting::pass::{self, Attempt, MadeRun, NotDue, PassFault}
 use crate::journal::rewriting::plan::{PartPlan, Plan};
 use crate::journal::rewriting::{Rewriting, Stage, term_of};
 use crate::partition::Partition;
-use crate::planted::{Bug, is_planted};
 use crate::port::{Event, Fatal, Output, Rewrote};
 use crate::rewrite::KEY_MAP_BYTES;
 use core::time::Duration;
@@ -141,8 +140,7 @@ impl Journal {
     ) -> PartPlan {
         let settled = self.ledger.state.fold.runs().settled().last();
         let clean_to = settled.and_then(|made| made.part(id)).map_or(Offset(0), |part| part.clean_to);
-        let unstable = partition.first_unstable().filter(|_| !is_planted(Bug::HorizonAboveStable));
-        let stable = unstable.unwrap_or(partition.next_offset);
+        let stable = partition.first_unstable().unwrap_or(partition.next_offset);
         let has_transactions = partition.transactions.may_concern(partition.log_start, stable);
         let markers = if has_transactions { self.markers_up_to_now(id) } else { Vec::new() };
         PartPlan {

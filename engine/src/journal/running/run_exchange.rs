@@ -354,7 +354,7 @@ impl Journal {
 
     /// Whether a follower may take a voter's place, as far as runs go.
     pub(super) fn has_all_runs(&self, id: RaftId) -> bool {
-        let is_any = self.named_runs().next().is_some() && !is_planted(Bug::PromotedWithoutRuns);
+        let is_any = self.named_runs().next().is_some();
         !is_any || self.heal.runs.holders.is_whole(id, self.heal.runs.named_by())
     }
 
