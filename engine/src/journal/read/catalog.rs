@@ -9,7 +9,7 @@ use super::fence::{Fence, Leg};
 use super::index::{Item, PartitionFacts};
 use super::run::OpenRun;
 use super::sealed_index::IndexError;
-use crate::ids::{Index, Offset, PartitionId};
+use crate::ids::{Index, Offset, PartitionId, RunId};
 use crate::rewrite::RunChunk;
 use core::cell::RefCell;
 use core::ops::Range;
@@ -293,6 +293,11 @@ impl Catalog {
 }
 
 impl Finder {
+    /// The run that is read now.
+    pub fn run(&self) -> Option<RunId> {
+        self.0.borrow().held.front().and_then(|held| held.container.run()).map(|run| run.id)
+    }
+
     /// The first container from `from` on that may have records of the partition at or after `time`.
     pub fn next(&self, partition: PartitionId, from: u64, time: i64) -> Option<(u64, Container)> {
         let state = self.0.borrow();

@@ -105,8 +105,20 @@ pub fn gather(gathered: &mut Gathered, entry: &EntryBytes, want: &Want) -> bool 
 }
 
 /// Gathers one partition's batches from disk, or from what was read for others of the same fetch, and what of them was
-/// aborted.
+/// aborted. Where a run took the place of others meanwhile, all of it comes from there: what was aborted is gone from a
+/// run, and nothing tells of it any more, but batches that were read from a segment before have it.
 pub async fn gather_cold(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
+    loop {
+        let run = places.finder.run();
+        let gathered = gather_once(context, places, want, shelf).await;
+        let is_of_one = places.finder.run() == run;
+        if is_of_one || !want.with_aborted {
+            return gathered;
+        }
+    }
+}
+
+async fn gather_once(context: &Context, places: &Places, want: Want, shelf: &mut Shelf) -> Gathered {
     let mut gathered = gather_batches(context, places, want, shelf, Gathered::default()).await;
     if let Some(to) = gathered.next_offset.filter(|_| want.with_aborted) {
         match aborted(places, want.partition, want.offset, to).await {
