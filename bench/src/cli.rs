@@ -68,6 +68,10 @@ enum Command {
         /// With --transactions: file that takes the history when there are anomalies, a line of JSON for each operation
         #[arg(long, value_name = "FILE", default_value = "duramen-verify.history")]
         history: PathBuf,
+        /// With --transactions: readers of what is committed are shown all, so that there must be anomalies. It is a test
+        /// of the test
+        #[arg(long, hide = true)]
+        show_all: bool,
     },
     /// Transactions, in a closed loop or at a rate (of transactions): how many a second, and how long a commit takes
     #[command(after_help = EXIT_CODES)]
@@ -202,12 +206,13 @@ fn run(command: Command) -> Outcome<()> {
             bound.check()?;
             search::run(run.bootstrap()?, workload, &bound, &mut output(&run)?)
         }
-        Command::Verify { mut run, transactions: true, history, .. } => {
+        Command::Verify { mut run, transactions: true, history, show_all, .. } => {
             run.options.topics = Some(exactly_once::TOPICS);
             let workload = Workload::resolve(run.options.clone(), Purpose::ExactlyOnce)?;
             let mut output = output(&run)?;
             let bootstrap = run.bootstrap()?;
-            exactly_once::ExactlyOnce { bootstrap, workload, history: &history }.run(&mut output)
+            exactly_once::ExactlyOnce { bootstrap, workload, history: &history, shows_all: show_all }
+                .run(&mut output)
         }
         Command::Verify { run, acked, resume, .. } => {
             let workload = Workload::resolve(run.options.clone(), Purpose::Verify)?;

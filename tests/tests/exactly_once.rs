@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tests::process::cluster::Cluster;
 use tests::process::proxy::Wires;
 use tests::process::verify::{Verify, last_line, whole};
-use tests::process::{Broker, Deadline};
+use tests::process::{Broker, BrokerOptions, Deadline};
 
 const TOPIC: &str = "exactly";
 /// From a fault, or its end, until all is well: elections, catching up, and a busy machine.
@@ -131,4 +131,22 @@ fn transactions_are_exactly_once_under_any_fault_of_a_node_or_a_wire() {
         }
     }
     scene.end();
+}
+
+#[test]
+fn readers_who_are_shown_what_was_aborted_are_found_out() {
+    let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    let load = "--transactions --show-all --partitions 2 --rate 60 --producers 2 --seconds 86400 --quiet --history history";
+    let arguments: Vec<&str> = load.split_whitespace().collect();
+    let verify = Verify::start_with(&broker.bootstrap(), broker.folder(), &arguments);
+    // One of five is aborted.
+    verify.wait_for_commits(40);
+    verify.enough();
+    let (code, said) = verify.end();
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("aborted-read") && said.contains("NOT CLEAN"), "{said}");
+    let findings = last_line(&broker.folder().join("verify.json"), "findings");
+    assert!(whole(&findings["anomalies"]["aborted-read"]) > 0 && findings["clean"] == false, "{findings}");
+    let history = std::fs::read_to_string(broker.folder().join("history")).expect("it is kept");
+    assert!(history.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
 }

@@ -74,7 +74,8 @@ impl Verify {
     pub fn wait_for_commits(&self, more: u64) {
         let before = self.commits();
         let committed = || (self.commits() >= before + more).then_some(());
-        Deadline::seconds(90).wait_for("transactions are committed under load", committed);
+        // A chapter may end meanwhile: then nothing begins until all copies are made and all is read.
+        Deadline::seconds(240).wait_for("transactions are committed under load", committed);
     }
 
     /// Asks it to produce no more, and to read back and judge.

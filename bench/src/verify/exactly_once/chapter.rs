@@ -37,6 +37,7 @@ pub struct Chapter<'a> {
     pub terms: Terms,
     /// When the load ends.
     pub until: Instant,
+    pub shows_all: bool,
 }
 
 /// What a chapter came to.
@@ -91,7 +92,7 @@ impl Chapter<'_> {
             })
         };
         let watcher = |number: u32, is_dirty: bool| {
-            let reader = IsolatedReader::new(self.brokers(), !is_dirty);
+            let reader = IsolatedReader::new(self.brokers(), !is_dirty && !self.shows_all);
             let rng = Rng::with_seed(book.run.rotate_left(17) ^ u64::from(number));
             scope.spawn(move || TxnWatcher { book, terms: &self.terms, reader, is_dirty, rng }.run())
         };

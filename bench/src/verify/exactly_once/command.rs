@@ -32,6 +32,8 @@ pub struct ExactlyOnce<'a> {
     pub workload: Workload,
     /// Takes the history of a chapter in which something was found.
     pub history: &'a Path,
+    /// Readers of what is committed are shown all: a test of the test.
+    pub shows_all: bool,
 }
 
 impl ExactlyOnce<'_> {
@@ -59,7 +61,14 @@ impl ExactlyOnce<'_> {
         while Instant::now() < until && !interrupt::is_asked() && ended.is_none() {
             chapters += 1;
             let terms = self.terms(begin);
-            let chapter = Chapter { book: &book, directory, workload: &self.workload, terms, until };
+            let chapter = Chapter {
+                book: &book,
+                directory,
+                workload: &self.workload,
+                terms,
+                until,
+                shows_all: self.shows_all,
+            };
             let found = anomalies.count();
             let closed = chapter.run(&mut |told| seconds.tick(output, chapters, told, found))?;
             let (mut history, dirty) = book.take();
