@@ -18,8 +18,6 @@ fn run(test: &str, case: &str) {
     let mut command = Command::new("timeout");
     command.arg(SECONDS_MAX).arg(workspace_folder().join("tests/ecosystem").join(case)).arg(COUNT);
     command.env("DURAMEN", duramen()).env("PORTS", list.join(" "));
-    // Compacted topics have one copy so far.
-    command.env("COPIES", "1");
     if let Some(said) = foreign::run_case(test, &mut command) {
         println!("{said}");
     }

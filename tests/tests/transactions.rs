@@ -52,6 +52,25 @@ fn a_batch_whose_transaction_nobody_confirmed_is_refused() {
 }
 
 #[test]
+fn the_next_transaction_may_come_before_the_marker_of_the_one_before_and_waits_for_it() {
+    let (mut cluster, partitions) = together(5, 1, 1);
+    let who = transactor(7, TransactionVersion::Two);
+    assert_eq!(cluster.transact(&who, partitions[0], &who.batch(0, 1)), Ok(Offset(0)));
+    let next = Transactor { epoch: 1, ..transactor(7, TransactionVersion::Two) };
+    let batch = next.batch(0, 1);
+    let early = cluster.guard(partitions[0], &batch);
+    assert!(early.is_some(), "its coordinator is asked, which says nothing before the marker is there");
+    let writer = BatchWriter::Transactional { version: TransactionVersion::Two, guard: early };
+    assert_eq!(cluster.send(partitions[0], &batch, writer), Err(Refusal::InvalidTransaction));
+    assert_eq!(cluster.mark(who.end(Ending::Commit, &partitions)), [MarkerAnswer::Done]);
+    assert_eq!(cluster.send(partitions[0], &batch, writer), Err(Refusal::InvalidTransaction));
+    assert_ne!(cluster.guard(partitions[0], &batch), early, "so that it is asked again");
+    assert_eq!(cluster.transact(&next, partitions[0], &batch), Ok(Offset(2)));
+    assert_eq!(cluster.mark(next.end(Ending::Commit, &partitions)), [MarkerAnswer::Done]);
+    cluster.check(&partitions);
+}
+
+#[test]
 fn a_marker_that_overtakes_the_coordinators_word_is_noticed() {
     for version in [TransactionVersion::One, TransactionVersion::Two] {
         let (mut cluster, partitions) = together(3, 1, 1);

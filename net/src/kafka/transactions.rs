@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 const JOIN_AGAIN: Duration = Duration::from_millis(20);
 const JOINS_MAX: usize = 5;
 
+/// While a coordinator is asked, the marker of the transaction before may come, and guards tell transactions apart by
+/// markers: what it said yes to is asked again, so many times.
+pub const GUARDS_MAX: usize = 5;
+
 /// A client at a bound asks again and again; the log is told once in so long.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 

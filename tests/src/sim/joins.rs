@@ -47,8 +47,6 @@ impl World {
     }
 
     pub(super) fn batch_arrived(&mut self, node: usize, shard: u16, request: RequestId, batch: Transacted) {
-        let engine = &self.nodes[node].shards[shard as usize].shard;
-        let guard = engine.guard_for(batch.partition, &batch.records, true);
         let header = BatchHeader::of(&batch.records).expect("a client's batch has a header");
         let asked = JoinTransaction {
             transactional_id: Arc::clone(&batch.transactional_id),
@@ -57,7 +55,7 @@ impl World {
             adds: batch.version == TransactionVersion::Two,
             partitions: vec![batch.place.clone()],
         };
-        self.arrived(node, shard, request, What::Batch(batch), guard, asked);
+        self.arrived(node, shard, request, What::Batch(batch), asked);
     }
 
     pub(super) fn offsets_arrived(
@@ -70,9 +68,6 @@ impl World {
         let view = self.nodes[node].view();
         let Some(topic) = view.topics.get(OFFSETS_TOPIC) else { return };
         let number = partition_of(&offsets.commit.member.group, topic.partitions.len() as i32);
-        let like = like_batch(offsets.producer, offsets.epoch);
-        let engine = &self.nodes[node].shards[shard as usize].shard;
-        let guard = engine.guard_for(topic.partitions[number as usize].id, &like, false);
         let asked = JoinTransaction {
             transactional_id: Arc::clone(&offsets.transactional_id),
             producer: ProducerId(offsets.producer),
@@ -80,18 +75,26 @@ impl World {
             adds: offsets.version == TransactionVersion::Two,
             partitions: vec![(OFFSETS_TOPIC.into(), number)],
         };
-        self.arrived(node, shard, request, What::Offsets(offsets), guard, asked);
+        self.arrived(node, shard, request, What::Offsets(offsets), asked);
     }
 
-    fn arrived(
-        &mut self,
-        node: usize,
-        shard: u16,
-        request: RequestId,
-        what: What,
-        guard: Option<Guard>,
-        asked: JoinTransaction,
-    ) {
+    /// What a coordinator must confirm now.
+    fn guard_of(&self, node: usize, shard: u16, what: &What, asked: &JoinTransaction) -> Option<Guard> {
+        let here = &self.nodes[node];
+        let engine = &here.shards[shard as usize].shard;
+        match what {
+            What::Batch(batch) => engine.guard_for(batch.partition, &batch.records, true),
+            What::Offsets(offsets) => {
+                let (name, number) = asked.partitions.first().expect("it is of one");
+                let topic = here.view().topics.get(name)?.clone();
+                let like = like_batch(offsets.producer, offsets.epoch);
+                engine.guard_for(topic.partitions.get(*number as usize)?.id, &like, false)
+            }
+        }
+    }
+
+    fn arrived(&mut self, node: usize, shard: u16, request: RequestId, what: What, asked: JoinTransaction) {
+        let guard = self.guard_of(node, shard, &what, &asked);
         let carried = &mut self.nodes[node].carried;
         let join = carried.number();
         let is_joined = guard.is_none();
@@ -131,6 +134,16 @@ impl World {
         };
         match result {
             Ok(()) => {
+                let one = &self.nodes[node].carried.joins.0[&join];
+                let guard = self.guard_of(node, shard, &one.what, &one.asked);
+                let is_stale = guard.is_some() && guard != one.guard;
+                let one = self.nodes[node].carried.joins.0.get_mut(&join).expect("just seen");
+                if is_stale && asks < JOINS_MAX {
+                    // The marker of the transaction before came meanwhile.
+                    one.guard = guard;
+                    self.counts.add("transactions: joining is asked again behind a marker");
+                    return self.join(node, join);
+                }
                 one.is_joined = true;
                 self.joined(node, join);
             }

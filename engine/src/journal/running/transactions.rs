@@ -37,9 +37,11 @@ impl Journal {
         let batch = header.descriptor(id, head.next_offset, self.epoch_of(head), 0);
         let verdict =
             if is_sequenced { tail.judge(fold, &batch) } else { tail.judge_unsequenced(fold, &batch) };
-        let is_new = matches!(verdict, Verdict::Append | Verdict::First);
         let epoch = header.producer_epoch.get();
         let known = tail.producer(fold, id, producer);
+        // The marker of the transaction before is on its way: its coordinator lets the next one wait for it.
+        let is_next = verdict == Verdict::OtherTransaction && known.is_some_and(|known| known.epoch < epoch);
+        let is_new = matches!(verdict, Verdict::Append | Verdict::First) || is_next;
         let is_open = known.is_some_and(|known| known.is_open(epoch));
         (is_new && !is_open).then(|| self.guard(known, producer, epoch))
     }

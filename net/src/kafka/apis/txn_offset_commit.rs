@@ -9,7 +9,7 @@ use crate::kafka::context::Context;
 use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::{code, group_code, group_result_code};
 use crate::kafka::request_context::RequestContext;
-use crate::kafka::transactions::{join, join_code};
+use crate::kafka::transactions::{GUARDS_MAX, join, join_code};
 use core::ops::RangeInclusive;
 use engine::batch::header::attribute;
 use engine::batch::{BatchBuilder, NewRecord};
@@ -81,9 +81,7 @@ async fn guard(
     let partitions = i32::try_from(topic.partitions.len()).expect("bounded by the metadata's rules");
     let number = partition_of(request.group_id.as_str(), partitions);
     let like = like_batch(request.producer_id, request.producer_epoch);
-    let Some(guard) = context.shard.guard_for(topic.partitions[number as usize].id, &like, false) else {
-        return Ok(None);
-    };
+    let guard_now = || context.shard.guard_for(topic.partitions[number as usize].id, &like, false);
     let asked = JoinTransaction {
         transactional_id: Arc::from(request.transactional_id.as_str()),
         producer: ProducerId(request.producer_id),
@@ -91,8 +89,15 @@ async fn guard(
         adds: version >= ADDS_FROM,
         partitions: vec![(Arc::clone(name), number)],
     };
-    let joined = join(context, asked).await.pop().expect("one partition");
-    joined.map(|()| Some(guard)).map_err(|refusal| refused(refusal, version))
+    for _ in 0..GUARDS_MAX {
+        let Some(guard) = guard_now() else { return Ok(None) };
+        let joined = join(context, asked.clone()).await.pop().expect("one partition");
+        joined.map_err(|refusal| refused(refusal, version))?;
+        if guard_now().is_none_or(|now| now == guard) {
+            return Ok(Some(guard));
+        }
+    }
+    Err(refused(JoinRefusal::Concurrent, version))
 }
 
 fn refused(refusal: JoinRefusal, version: i16) -> i16 {

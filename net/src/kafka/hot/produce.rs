@@ -13,7 +13,7 @@ use crate::kafka::errors::{code, refusal_code};
 use crate::kafka::listener::Listener;
 use crate::kafka::request_context::RequestContext;
 use crate::kafka::throttle;
-use crate::kafka::transactions::{join, join_code};
+use crate::kafka::transactions::{GUARDS_MAX, join, join_code};
 use crate::shard::completion::Slots;
 use crate::shard::pace::Pace;
 use crate::shard::results::ProduceResult;
@@ -23,7 +23,7 @@ use engine::control::life::TopicSettings;
 use engine::control::{View, names};
 use engine::ids::{PartitionId, ProducerId};
 use engine::port::{
-    Acks, BatchWriter, Guard, JoinTransaction, Produce, Refusal, RequestId, TransactionVersion,
+    Acks, BatchWriter, Guard, JoinRefusal, JoinTransaction, Produce, Refusal, RequestId, TransactionVersion,
 };
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -121,30 +121,43 @@ async fn join_transaction(
     let is_newest = version >= ADDS_FROM;
     let rules = if is_newest { TransactionVersion::Two } else { TransactionVersion::One };
     let topics = request.topics.iter().flat_map(|(name, count)| std::iter::repeat_n(*name, *count));
-    let mut begins: Vec<(usize, Guard, WireTopic<'_>)> = Vec::new();
-    let mut producer = None;
-    for (at, ((part, wire), topic)) in parts.iter_mut().zip(&request.partitions).zip(topics).enumerate() {
+    let topics: Vec<WireTopic<'_>> = topics.collect();
+    let records_of = |at: usize| request.partitions[at].records.unwrap_or_default();
+    parts.iter_mut().for_each(|part| {
         part.writer = BatchWriter::Transactional { version: rules, guard: None };
-        let records = wire.records.filter(|_| part.refused.is_none()).unwrap_or_default();
-        let Some(guard) = context.shard.guard_for(part.id, records, true) else { continue };
-        let header = BatchHeader::of(records).expect("a batch that has a guard");
-        let of = (ProducerId(header.producer_id.get()), header.producer_epoch.get());
-        // A request is of one producer.
-        match *producer.get_or_insert(of) == of {
-            true => begins.push((at, guard, topic)),
-            false => part.refused = Some(code::INVALID_RECORD),
+    });
+    let mut producer = None;
+    let mut left: Vec<usize> = (0..parts.len()).filter(|at| parts[*at].refused.is_none()).collect();
+    for _ in 0..GUARDS_MAX {
+        let mut begins: Vec<(usize, Guard)> = Vec::new();
+        for at in left.drain(..) {
+            let Some(guard) = context.shard.guard_for(parts[at].id, records_of(at), true) else { continue };
+            let header = BatchHeader::of(records_of(at)).expect("a batch that has a guard");
+            let of = (ProducerId(header.producer_id.get()), header.producer_epoch.get());
+            // A request is of one producer.
+            match *producer.get_or_insert(of) == of {
+                true => begins.push((at, guard)),
+                false => parts[at].refused = Some(code::INVALID_RECORD),
+            }
+        }
+        let Some((producer, epoch)) = producer.filter(|_| !begins.is_empty()) else { return };
+        let name = |at: usize| Arc::clone(&topics[at].known(view).expect("it was resolved").name);
+        let partitions = begins.iter().map(|(at, _)| (name(*at), parts[*at].number)).collect();
+        let transactional_id = Arc::from(id);
+        let asked = JoinTransaction { transactional_id, producer, epoch, adds: is_newest, partitions };
+        for ((at, guard), joined) in begins.into_iter().zip(join(context, asked).await) {
+            let now = context.shard.guard_for(parts[at].id, records_of(at), true);
+            match joined {
+                Ok(()) if now.is_some_and(|now| now != guard) => left.push(at),
+                Ok(()) => {
+                    parts[at].writer = BatchWriter::Transactional { version: rules, guard: Some(guard) }
+                }
+                Err(refusal) => parts[at].refused = Some(join_code(refusal, is_newest)),
+            }
         }
     }
-    let Some((producer, epoch)) = producer else { return };
-    let name = |topic: &WireTopic<'_>| Arc::clone(&topic.known(view).expect("it was resolved").name);
-    let partitions = begins.iter().map(|(at, _, topic)| (name(topic), parts[*at].number)).collect();
-    let transactional_id = Arc::from(id);
-    let asked = JoinTransaction { transactional_id, producer, epoch, adds: is_newest, partitions };
-    for ((at, guard, _), joined) in begins.into_iter().zip(join(context, asked).await) {
-        match joined {
-            Ok(()) => parts[at].writer = BatchWriter::Transactional { version: rules, guard: Some(guard) },
-            Err(refusal) => parts[at].refused = Some(join_code(refusal, is_newest)),
-        }
+    for at in left {
+        parts[at].refused = Some(join_code(JoinRefusal::Concurrent, is_newest));
     }
 }
 
