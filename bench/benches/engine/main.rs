@@ -2,6 +2,7 @@
 
 mod acls;
 mod building;
+mod compaction;
 mod index;
 mod made;
 mod records;
@@ -16,6 +17,7 @@ criterion_group!(
     validation::batch_validation,
     records::record_validation,
     records::recompression,
+    compaction::compaction,
     building::entry_building,
     recovery::recovery_scan,
     index::index_look_up,

@@ -31,7 +31,7 @@ const WORDS: [&str; 12] = [
 ];
 
 /// Lines of a log: words that come again, and numbers that do not. They compress to about a third.
-fn text(bytes: usize, rng: &mut fastrand::Rng) -> Vec<u8> {
+pub fn text(bytes: usize, rng: &mut fastrand::Rng) -> Vec<u8> {
     let mut text = Vec::with_capacity(bytes + 32);
     while text.len() < bytes {
         text.extend_from_slice(WORDS[rng.usize(..WORDS.len())].as_bytes());
