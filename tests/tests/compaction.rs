@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tests::process::cluster::{Cluster, PATIENT};
+use tests::process::command_line::{done, json};
 use tests::process::records::{Reports, client};
 use tests::process::{Broker, BrokerOptions, Deadline};
 
@@ -77,12 +78,16 @@ struct Seen {
 
 impl Seen {
     fn read(bootstrap: &str) -> Self {
+        Self::read_of(bootstrap, TOPIC, Offset::Beginning)
+    }
+
+    fn read_of(bootstrap: &str, topic: &str, from: Offset) -> Self {
         let settings =
             [("group.id", "unused"), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
         let consumer: BaseConsumer = client(bootstrap, &settings).create().expect("a consumer");
-        let (begin, end) = consumer.fetch_watermarks(TOPIC, 0, Duration::from_secs(60)).expect("watermarks");
+        let (begin, end) = consumer.fetch_watermarks(topic, 0, Duration::from_secs(60)).expect("watermarks");
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(TOPIC, 0, Offset::Beginning).expect("a partition");
+        assignment.add_partition_offset(topic, 0, from).expect("a partition");
         consumer.assign(&assignment).expect("assigned");
         let deadline = Deadline::seconds(60);
         let mut records = Vec::new();
@@ -203,33 +208,127 @@ fn three_nodes_have_the_same_runs_and_every_keys_last_record_though_their_leader
     cluster.assert_identical();
 }
 
-#[test]
-fn a_record_without_a_key_and_what_compaction_cannot_do_yet_are_refused() {
-    let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
-    assert_eq!(create(&broker.bootstrap(), TOPIC, 1, &[("cleanup.policy", "compact,delete")]), Ok(()));
-    let reports = Reports::default();
-    let keyless: BaseProducer<Reports> =
-        client(&broker.bootstrap(), &[]).create_with_context(reports.clone()).expect("a producer");
-    let record = BaseRecord::<(), str, Box<u64>>::with_opaque_to(TOPIC, Box::new(1));
-    keyless.send(record.partition(0).payload("value")).map_err(|(error, _)| error).expect("there is room");
-    keyless.flush(Duration::from_secs(60)).expect("it was answered");
-    let report = reports.take().pop().expect("one");
-    let code = report.offset.expect_err("it has no key").rdkafka_error_code();
-    assert_eq!(code, Some(RDKafkaErrorCode::InvalidRecord));
+/// What DescribeConfigs has of a topic, by key; the policy is set first if there is one.
+fn configs_with(broker: &Broker, topic: &str, policy: Option<&str>) -> BTreeMap<String, String> {
     let admin: AdminClient<DefaultClientContext> =
         client(&broker.bootstrap(), &[]).create().expect("an admin client");
-    let topic = rdkafka::admin::ResourceSpecifier::Topic(TOPIC);
-    // The client passes over the error of a resource: what the broker has is asked for.
-    let policy_after = |policy| {
-        let changed = [rdkafka::admin::AlterConfig::new(topic).set("cleanup.policy", policy)];
+    let resource = rdkafka::admin::ResourceSpecifier::Topic(topic);
+    if let Some(policy) = policy {
+        let changed = [rdkafka::admin::AlterConfig::new(resource).set("cleanup.policy", policy)];
         let changed = admin.alter_configs(&changed, &AdminOptions::new());
-        futures_lite::future::block_on(changed).expect("answered");
-        let topics = [topic];
-        let described = admin.describe_configs(&topics, &AdminOptions::new());
-        let described = futures_lite::future::block_on(described).expect("answered").pop().expect("one");
-        described.expect("there").get("cleanup.policy").and_then(|entry| entry.value.clone())
+        futures_lite::future::block_on(changed).expect("answered").pop().expect("one").expect("taken");
+    }
+    let (topics, options) = ([resource], AdminOptions::new());
+    let described = futures_lite::future::block_on(admin.describe_configs(&topics, &options));
+    let described = described.expect("answered").pop().expect("one").expect("there");
+    described.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+}
+
+/// How a record without a key ends: its offset, or why not.
+fn keyless(broker: &Broker, topic: &str) -> Result<i64, RDKafkaErrorCode> {
+    let reports = Reports::default();
+    let producer: BaseProducer<Reports> =
+        client(&broker.bootstrap(), &[]).create_with_context(reports.clone()).expect("a producer");
+    let record = BaseRecord::<(), str, Box<u64>>::with_opaque_to(topic, Box::new(1));
+    producer.send(record.partition(0).payload("value")).map_err(|(error, _)| error).expect("there is room");
+    producer.flush(Duration::from_secs(60)).expect("it was answered");
+    let report = reports.take().pop().expect("one");
+    report.offset.map_err(|error| error.rdkafka_error_code().expect("the broker's"))
+}
+
+#[test]
+fn a_topic_that_was_made_without_compaction_and_gets_it_is_told_not_to_be_compacted() {
+    let broker = Broker::start(BrokerOptions { shards: 1, ..BrokerOptions::default() });
+    assert_eq!(create(&broker.bootstrap(), TOPIC, 1, &[("cleanup.policy", "compact,delete")]), Ok(()));
+    assert_eq!(create(&broker.bootstrap(), "later", 1, &[]), Ok(()));
+    assert_eq!(keyless(&broker, TOPIC), Err(RDKafkaErrorCode::InvalidRecord));
+    assert_eq!(keyless(&broker, "later"), Ok(0));
+    // One that was made with it has a place where all of them are in effect.
+    for policy in ["compact", "delete", "compact"] {
+        let configs = configs_with(&broker, TOPIC, Some(policy));
+        assert_eq!(configs["cleanup.policy"], policy);
+        assert!(!configs.contains_key("duramen.compaction"), "{policy}");
+        let taken = keyless(&broker, TOPIC);
+        assert_eq!(taken.is_ok(), policy == "delete", "{policy}: {taken:?}");
+    }
+    let told = |is_so: bool| {
+        let line = format!("duramen_health{{what=\"not_compacted\"}} {}", u8::from(is_so));
+        Deadline::seconds(30).wait_for("health", || broker.metrics().contains(&line).then_some(()));
     };
-    assert_eq!(policy_after("compact").as_deref(), Some("compact"));
-    assert_eq!(policy_after("delete").as_deref(), Some("compact"), "its records are of another kind");
-    assert!(broker.log().contains("(cleanup.policy=delete) (refused, error 40)"));
+    told(false);
+    let configs = configs_with(&broker, "later", Some("compact"));
+    assert!(configs["duramen.compaction"].contains("made without"), "{configs:?}");
+    assert_eq!(keyless(&broker, "later"), Err(RDKafkaErrorCode::InvalidRecord));
+    told(true);
+    Deadline::seconds(30).wait_for("the log's word", || {
+        broker.log().contains("(later): not compacted, though cleanup.policy says so").then_some(())
+    });
+    let described = json(&broker, &["topic", "describe", "later"]);
+    let why = described["partitions"][0]["compaction"]["why_not_now"].as_str().expect("a reason");
+    assert!(why.contains("made without"), "{why}");
+    assert!(!configs_with(&broker, "later", Some("delete")).contains_key("duramen.compaction"));
+    told(false);
+    assert_eq!(keyless(&broker, "later"), Ok(1));
+    assert!(json(&broker, &["topic", "describe", "later"])["partitions"][0]["compaction"].is_null());
+}
+
+/// The steps of librdkafka's own test of compaction: few keys in small batches by each codec, then so much that they are
+/// rewritten; a consumer gets what is left, arrives at the end, and can begin where nothing is left.
+#[test]
+fn by_each_codec_a_consumer_gets_over_the_gaps() {
+    const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+    const ROUNDS: i64 = 9;
+    let broker =
+        Broker::start(BrokerOptions { shards: 1, segment_bytes: 24 << 20, ..BrokerOptions::default() });
+    let configs = [("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.01")];
+    for codec in CODECS {
+        assert_eq!(create(&broker.bootstrap(), codec, 1, &configs), Ok(()));
+        let settings = [("acks", "all"), ("compression.type", codec), ("linger.ms", "1000")];
+        let producer: BaseProducer = client(&broker.bootstrap(), &settings).create().expect("a producer");
+        for round in 0..ROUNDS {
+            // Every third round "b" is taken back; "c" has a value of no bytes, which is one.
+            let values = [
+                ("a", Some("long enough to be packed ".repeat(20))),
+                ("b", Some("b".into())),
+                ("c", Some("".into())),
+            ];
+            for (key, value) in values {
+                let record = BaseRecord::<str, str>::to(codec).partition(0).key(key);
+                let is_tombstone = key == "b" && round % 3 == 2;
+                let value = value.filter(|_| !is_tombstone);
+                let record = value.iter().fold(record, |record, value| record.payload(value));
+                producer.send(record).map_err(|(error, _)| error).expect("there is room");
+            }
+            if round % 2 == 1 {
+                producer.flush(Duration::from_secs(60)).expect("a batch of two rounds");
+            }
+        }
+        producer.flush(Duration::from_secs(60)).expect("all were acked");
+    }
+    assert_eq!(create(&broker.bootstrap(), TOPIC, 1, &configs), Ok(()));
+    write(&broker.bootstrap(), 0..3_300);
+    wait_for_runs(&broker, 1);
+    for codec in CODECS {
+        let end = 3 * ROUNDS;
+        let left = Seen::read_of(&broker.bootstrap(), codec, Offset::Beginning);
+        assert_eq!((left.begin, left.end), (0, end), "{codec}");
+        let offsets: Vec<(i64, &str)> =
+            left.records.iter().map(|(offset, key, _)| (*offset, key.as_str())).collect();
+        assert_eq!(offsets, [(end - 3, "a"), (end - 2, "b"), (end - 1, "c")], "{codec}");
+        let behind = Seen::read_of(&broker.bootstrap(), codec, Offset::Offset(end - 2));
+        assert_eq!(behind.records.len(), 2, "{codec}");
+        let in_the_gap = Seen::read_of(&broker.bootstrap(), codec, Offset::Offset(4));
+        assert_eq!(in_the_gap.records, left.records, "{codec}");
+    }
+    let described = json(&broker, &["topic", "describe", "zstd"]);
+    let compaction = &described["partitions"][0]["compaction"];
+    let number = |key: &str| compaction[key].as_u64().unwrap_or_else(|| panic!("{key} of {compaction}"));
+    assert!(number("passes") >= 1 && number("freed_bytes") > 1 << 20 && number("last_pass_ms") > 0);
+    let text = done(&broker, &["topic", "describe", "zstd"]);
+    assert!(text.contains("no pass now, because"), "{text}");
+    let page = broker.metrics();
+    for name in ["journal_rewrite_freed_bytes_total", "journal_write_amplification", "journal_dirty_ratio"] {
+        assert!(page.contains(&format!("duramen_{name}{{")), "{name}");
+    }
+    assert!(page.contains("why=\"no_full_segment\"} 1"), "nothing was written since");
 }

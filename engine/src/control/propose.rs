@@ -20,6 +20,8 @@ use std::sync::Arc;
 const COORDINATED_CONFIGS: [(&str, &str); 3] =
     [("retention.ms", "-1"), ("retention.bytes", "-1"), ("max.message.bytes", "16777216")];
 
+const OF_COORDINATORS: &str = "Invalid value for configuration cleanup.policy: coordinators bound the history of their topics themselves";
+
 /// A topic that a client asks for.
 #[derive(Clone, Debug)]
 pub struct NewTopic {
@@ -97,8 +99,7 @@ fn check_compacted(life: Life) -> Result<(), CommandError> {
     if life == Life::Compacted {
         return Ok(());
     }
-    let reason = "Invalid value for configuration cleanup.policy: coordinators bound the history of their topics themselves";
-    Err(CommandError::InvalidConfig(reason.to_owned()))
+    Err(CommandError::InvalidConfig(OF_COORDINATORS.to_owned()))
 }
 
 /// What the rules ask about.
@@ -133,10 +134,9 @@ pub fn alter_topic(view: &View, name: &str, changes: Vec<ConfigChange>) -> Resul
     let resource = Resource::Topic(topic.id);
     let changed = apply_changes(&resource, &topic.configs, &changes)?;
     check_proposed(&changed)?;
-    if compacts(&changed) != compacts(&topic.configs) {
-        let reason = "Invalid value for configuration cleanup.policy: whether a topic is compacted is said when it is \
-                      made, since its records are kept apart from those that are deleted; make another topic";
-        return Err(CommandError::InvalidConfig(reason.to_owned()));
+    // Whether it is compacted then depends on where its records are: see `View::awaits_compaction`.
+    if compacts(&changed) && matches!(name, OFFSETS_TOPIC | TRANSACTIONS_TOPIC) {
+        return Err(CommandError::InvalidConfig(OF_COORDINATORS.to_owned()));
     }
     Ok(Command::AlterConfigs { resource, changes })
 }

@@ -239,6 +239,33 @@ fn settings_change_as_a_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_topic_that_was_made_without_compaction_waits_for_it() {
+    let mut state = formed(1);
+    let node = *state.nodes.keys().next().unwrap();
+    let register = Command::RegisterNode { node, shards: 1, advertised: Advertised::default() };
+    apply(&mut state, &register).unwrap();
+    let mut made_with_it = create("with", 2, 1);
+    if let Command::CreateTopic { life, .. } = &mut made_with_it {
+        *life = Life::Compacted;
+    }
+    apply(&mut state, &create("without", 1, 1)).unwrap();
+    apply(&mut state, &made_with_it).unwrap();
+    let mut views = ViewBuilder::new(Statics::default());
+    let mut with_policy = |topic: &str, policy: &str| {
+        let set = ConfigChange::Set { key: "cleanup.policy".to_owned(), value: policy.to_owned() };
+        let altered = propose::alter_topic(&views.view(&state), topic, vec![set]);
+        apply(&mut state, &altered.expect("all of them may")).unwrap();
+        views.view(&state).awaiting_compaction()
+    };
+    assert!(with_policy("with", "compact").is_empty());
+    assert!(with_policy("with", "delete").is_empty() && with_policy("with", "compact,delete").is_empty());
+    let waiting = with_policy("without", "compact");
+    let named: Vec<_> = waiting.values().map(|topics| (topics.names.clone(), topics.more)).collect();
+    assert_eq!(named, [(vec![Arc::from("without")], 0)]);
+    assert!(with_policy("without", "delete").is_empty());
+}
+
+#[test]
 fn settings_of_one_broker_are_kept_in_the_state_its_checkpoint_and_its_views() {
     let mut state = formed(1);
     let node = *state.nodes.keys().next().unwrap();

@@ -11,7 +11,7 @@ use crate::health::Topics;
 use crate::ids::{
     BrokerIds, ClusterId, Index, JournalId, LaneId, NodeId, PartitionId, RaftId, ShardId, TopicId,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Shared by all shards; made by [`super::ViewBuilder`] when commands were applied.
@@ -156,6 +156,33 @@ impl View {
         let mut topics = self.topics.values().filter(|topic| topic.partitions.iter().any(takes));
         let names = topics.by_ref().take(Topics::NAMED_MAX).map(|topic| topic.name.clone()).collect();
         Topics { names, more: topics.count() }
+    }
+
+    /// Whether a topic asks for compaction and does not get it: records of it lie in a journal with those of topics that
+    /// are deleted, which it was put into when it was made.
+    pub fn awaits_compaction(&self, topic: &TopicView) -> bool {
+        let is_of_others = |span: &SpanView| {
+            self.journals.get(&span.journal).is_some_and(|journal| journal.life != Life::Compacted)
+        };
+        topic.settings.compacts
+            && topic.partitions.iter().flat_map(|partition| &partition.spans).any(is_of_others)
+    }
+
+    /// By journal, the topics that wait for compaction there.
+    pub fn awaiting_compaction(&self) -> BTreeMap<JournalId, Topics> {
+        let mut found: BTreeMap<JournalId, Topics> = BTreeMap::new();
+        for topic in self.topics.values().filter(|topic| self.awaits_compaction(topic)) {
+            let spans = topic.partitions.iter().flat_map(|partition| &partition.spans);
+            for journal in spans.map(|span| span.journal).collect::<BTreeSet<_>>() {
+                let topics = found.entry(journal).or_default();
+                if topics.names.len() < Topics::NAMED_MAX {
+                    topics.names.push(Arc::clone(&topic.name));
+                } else {
+                    topics.more += 1;
+                }
+            }
+        }
+        found
     }
 
     /// The topic of a partition, as it is named to people.

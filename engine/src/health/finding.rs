@@ -61,6 +61,8 @@ pub enum What {
     },
     /// A transaction is open for longer than any coordinator would let it be.
     StableOffsetStuck(OpenTooLong),
+    /// Topics got `cleanup.policy=compact` after they were made without it.
+    NotCompacted,
     ClockDistrusted {
         drift_ms: i64,
     },
@@ -96,6 +98,7 @@ pub enum Kind {
     ReplicaCatchingUp,
     DiskNearlyFull,
     StableOffsetStuck,
+    NotCompacted,
     ClockDistrusted,
 }
 
@@ -122,7 +125,7 @@ impl Topics {
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NodeDown,
         Self::NoQuorum,
         Self::ReplicaNotMember,
@@ -135,6 +138,7 @@ impl Kind {
         Self::ReplicaCatchingUp,
         Self::DiskNearlyFull,
         Self::StableOffsetStuck,
+        Self::NotCompacted,
         Self::ClockDistrusted,
     ];
 
@@ -152,6 +156,7 @@ impl Kind {
             Self::ReplicaCatchingUp => "replica_catching_up",
             Self::DiskNearlyFull => "disk_nearly_full",
             Self::StableOffsetStuck => "stable_offset_stuck",
+            Self::NotCompacted => "not_compacted",
             Self::ClockDistrusted => "clock_distrusted",
         }
     }
@@ -167,6 +172,7 @@ impl Kind {
             | Self::ReplicaCatchingUp
             | Self::DiskNearlyFull
             | Self::StableOffsetStuck
+            | Self::NotCompacted
             | Self::ClockDistrusted => Severity::Warning,
             _ => Severity::Error,
         }
@@ -204,6 +210,7 @@ impl What {
             Self::ReplicaNotMember => Kind::ReplicaNotMember,
             Self::DiskNearlyFull { .. } => Kind::DiskNearlyFull,
             Self::StableOffsetStuck(_) => Kind::StableOffsetStuck,
+            Self::NotCompacted => Kind::NotCompacted,
             Self::ClockDistrusted { .. } => Kind::ClockDistrusted,
         }
     }

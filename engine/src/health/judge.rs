@@ -58,6 +58,9 @@ fn judge_journal(known: &Known, facts: &JournalFacts, down: &BTreeSet<NodeId>, f
         let found = finding(known, What::StableOffsetStuck(open), None, journal, None);
         findings.push(Finding { since_ms: open.silent_since_ms, ..found });
     }
+    if facts.awaits_compaction {
+        findings.push(finding(known, What::NotCompacted, None, journal, None));
+    }
     for node in &facts.strangers {
         findings.push(finding(known, What::ReplicaNotMember, Some(*node), journal, None));
     }

@@ -41,6 +41,7 @@ fn journal() -> JournalFacts {
         followers: Vec::new(),
         strangers: Vec::new(),
         open_too_long: None,
+        awaits_compaction: false,
     }
 }
 
@@ -222,6 +223,11 @@ fn machines() -> Vec<Row> {
             Box::new(|known| known.journals[0].open_too_long = Some(open_too_long())),
             vec![(What::StableOffsetStuck(open_too_long()), None, Some(4), 400_000)],
         ),
+        (
+            "a topic was made without compaction and asks for it",
+            Box::new(|known| known.journals[0].awaits_compaction = true),
+            vec![(What::NotCompacted, None, Some(4), 0)],
+        ),
     ]
 }
 
@@ -265,6 +271,7 @@ fn each_finding_says_what_it_is_what_it_means_and_what_to_do() {
         What::DiskNearlyFull { free_bytes: 5 << 20, total_bytes: 9 << 20 },
         What::StableOffsetStuck(open_too_long()),
         What::StableOffsetStuck(OpenTooLong { partitions: 1, ..open_too_long() }),
+        What::NotCompacted,
         What::ClockDistrusted { drift_ms: 1500 },
     ];
     let mut texts = BTreeSet::new();

@@ -46,6 +46,8 @@ pub struct JournalFacts {
     pub strangers: Vec<NodeId>,
     /// Of what it leads: a transaction that is open for too long, the one whose producer is silent for longest.
     pub open_too_long: Option<OpenTooLong>,
+    /// It leads topics that ask for compaction and were made without it.
+    pub awaits_compaction: bool,
 }
 
 /// A replica as its leader sees it.

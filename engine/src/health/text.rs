@@ -83,6 +83,9 @@ impl fmt::Display for Finding {
                     all => write!(f, "; so they do in {} more", all - 1),
                 }
             }
+            What::NotCompacted => {
+                write!(f, "not compacted, though cleanup.policy says so: it was made without")
+            }
             What::ClockDistrusted { drift_ms } => {
                 write!(f, "the wall clock of node {node} jumped by {:.1} s", drift_ms as f64 / 1000.0)
             }
@@ -144,6 +147,9 @@ impl Finding {
             What::StableOffsetStuck(_) => {
                 "no coordinator let it be open for so long: they get nothing behind it, and nothing will end it by itself"
             }
+            What::NotCompacted => {
+                "its records lie with those of topics that are deleted: all of them are kept, and take room"
+            }
             What::ClockDistrusted { .. } => {
                 "nothing is deleted by time until it agrees with the steady clock again"
             }
@@ -171,6 +177,7 @@ impl Finding {
             Kind::ReplicaCatchingUp => format!("{of_journal}the replica of node {node} has caught up"),
             Kind::DiskNearlyFull => format!("the disk of node {node} is no longer nearly full"),
             Kind::StableOffsetStuck => format!("{of_journal}no transaction is open for too long any more"),
+            Kind::NotCompacted => format!("{of_journal}nothing waits for compaction any more"),
             Kind::ClockDistrusted => format!("the wall clock of node {node} is trusted again"),
         }
     }
@@ -214,6 +221,9 @@ impl Finding {
             }
             What::StableOffsetStuck(_) => {
                 "`duramen txn find-hanging` says whether it hangs, and `duramen txn abort` with what it shows ends it"
+            }
+            What::NotCompacted => {
+                "make another topic with cleanup.policy=compact and copy what is in this one; or set it to delete again"
             }
             What::ClockDistrusted { .. } => {
                 "see the machine's time synchronisation; a restart takes the new time"

@@ -6,6 +6,7 @@ mod input;
 mod output;
 mod report;
 mod request;
+mod rewriting;
 mod transaction;
 mod writer;
 
@@ -17,5 +18,6 @@ pub use output::{
 };
 pub use report::{Cutting, Damage, DamageKind, RecoveryReport, Rewrote, Settled, Torn};
 pub use request::{Acks, Fetch, FetchPartition, Isolation, Produce, Query, QueryKind, RequestId};
+pub use rewriting::{NotRewritten, RewriteStatus};
 pub use transaction::{JoinRefusal, JoinTransaction, MarkerAnswer, Markers, TransactionVersion};
 pub use writer::{BatchWriter, Guard};

@@ -3,6 +3,7 @@
 use super::errand::{Errand, ErrandAnswer};
 use super::report::{Damage, RecoveryReport, Rewrote, Settled};
 use super::request::RequestId;
+use super::rewriting::RewriteStatus;
 use super::transaction::MarkerAnswer;
 use crate::batch::validate::BatchError;
 use crate::control::{ControlRefusal, Outcome, View};
@@ -177,6 +178,8 @@ pub struct PartitionStatus {
     pub log_end: Offset,
     /// Bytes of batches at or above the log start.
     pub bytes: u64,
+    /// Where compaction is asked for.
+    pub rewriting: Option<RewriteStatus>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

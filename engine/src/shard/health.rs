@@ -1,8 +1,8 @@
 //! The shard's part of health: it gathers the facts, has them judged, and tells what changed.
 
 use crate::clock::Now;
-use crate::health::{DOWN_AFTER, OpenTooLong, Watch};
-use crate::ids::{JournalId, NodeId};
+use crate::health::{DOWN_AFTER, OpenTooLong, Topics, Watch};
+use crate::ids::{Index, JournalId, NodeId};
 use std::collections::BTreeMap;
 
 /// What is remembered between two looks.
@@ -17,6 +17,8 @@ pub struct Health {
     /// Transactions that are open for too long, by journal; looked for less often than all else.
     pub(in crate::shard) open_too_long: BTreeMap<JournalId, OpenTooLong>,
     pub(in crate::shard) open_looked_ns: u64,
+    /// What waits for compaction, by journal, as the view of this version has it.
+    pub(in crate::shard) awaiting_compaction: (Index, BTreeMap<JournalId, Topics>),
     /// Free bytes of the data folder's file system, and all.
     pub(in crate::shard) space: Option<(u64, u64)>,
 }

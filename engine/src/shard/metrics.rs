@@ -6,6 +6,7 @@ use crate::journal::Journal;
 use crate::journal::log::deleting::Why;
 use crate::journal::log::stages::StageLatencies;
 use crate::latency::Latency;
+use crate::port::NotRewritten;
 
 /// Counters since the start and gauges of now; `net` turns them into Prometheus text.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +76,10 @@ pub struct JournalMetrics {
     /// Bytes of the files that went into runs, and of the runs.
     pub rewrite_input_bytes: u64,
     pub rewrite_output_bytes: u64,
+    /// Of those that went in: segments alone.
+    pub rewrite_new_bytes: u64,
+    /// Of a journal that is led here and has topics that ask for compaction.
+    pub not_rewritten: Option<NotRewritten>,
     /// The run that is read.
     pub run_bytes: u64,
     pub bad_runs: u64,
@@ -134,6 +139,8 @@ impl Journal {
             rewrite_failed: self.rewriting().counts.failed,
             rewrite_input_bytes: self.rewriting().counts.input_bytes,
             rewrite_output_bytes: self.rewriting().counts.output_bytes,
+            rewrite_new_bytes: self.rewriting().counts.new_bytes,
+            not_rewritten: None,
             run_bytes: self.run_bytes(),
             bad_runs: self.rewriting().bad_count() as u64,
             clean_bytes: self.rewriting().looked.clean_bytes,

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_target_is_always_one_that_there_is() {
-        let spread = Spread::from([(0, Extent { first: Some(10), next: Some(50), bytes: None })]);
+        let spread =
+            Spread::from([(0, Extent { first: Some(10), next: Some(50), bytes: None, ..Extent::default() })]);
         let target = |to, before, at_time| target(to, before, &spread, at_time, 0);
         assert_eq!(target(To::Earliest, None, None), Some(10));
         assert_eq!(target(To::Latest, None, None), Some(50));

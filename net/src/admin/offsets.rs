@@ -2,8 +2,11 @@
 
 use super::connection::Connection;
 use super::reach::Reach;
+use crate::kafka::rewrite_tag;
 use crate::process::refusal::Refusal;
+use engine::port::RewriteStatus;
 use kafka_wire::describe_log_dirs_request::DescribableLogDirTopic;
+use kafka_wire::describe_log_dirs_response::DescribeLogDirsPartition;
 use kafka_wire::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_wire::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
 use kafka_wire::{DescribeLogDirsRequest, ListOffsetsRequest, MetadataResponse};
@@ -18,6 +21,8 @@ pub struct Extent {
     pub first: Option<i64>,
     pub next: Option<i64>,
     pub bytes: Option<u64>,
+    /// Its journal, and how compaction stands there, where it is asked for.
+    pub rewriting: Option<(u64, RewriteStatus)>,
 }
 
 const EARLIEST: i64 = -2;
@@ -36,8 +41,9 @@ pub fn ask(reach: &Reach, metadata: &MetadataResponse, topic: &MetadataResponseT
         for (partition, offset) in list_offsets(&mut connection, name, &led, LATEST) {
             spread.entry(partition).or_default().next = Some(offset);
         }
-        for (partition, bytes) in log_dirs(&mut connection, name, &led) {
-            spread.entry(partition).or_default().bytes = Some(bytes);
+        for (partition, bytes, rewriting) in log_dirs(&mut connection, name, &led) {
+            let extent = spread.entry(partition).or_default();
+            (extent.bytes, extent.rewriting) = (Some(bytes), rewriting);
         }
     }
     spread
@@ -106,13 +112,22 @@ fn list_offsets(connection: &mut Connection, name: &str, led: &[i32], timestamp:
     partitions.filter(|one| one.error_code == 0).map(|one| (one.partition_index, one.offset)).collect()
 }
 
-fn log_dirs(connection: &mut Connection, name: &str, led: &[i32]) -> Vec<(i32, u64)> {
+/// A partition, its bytes, and its compaction.
+type InFolder = (i32, u64, Option<(u64, RewriteStatus)>);
+
+/// Fields that other clients do not send come from version 2 on.
+fn log_dirs(connection: &mut Connection, name: &str, led: &[i32]) -> Vec<InFolder> {
     let mut topic = DescribableLogDirTopic::default();
     (topic.topic, topic.partitions) = (name.into(), led.to_vec());
     let mut request = DescribeLogDirsRequest::default();
     request.topics = Some(vec![topic]);
-    let Ok(response) = connection.call(1, &request) else { return Vec::new() };
+    request.unknown_tagged_fields = rewrite_tag::question();
+    let Ok(response) = connection.call(2, &request) else { return Vec::new() };
     let topics = response.results.into_iter().flat_map(|folder| folder.topics);
     let partitions = topics.flat_map(|topic| topic.partitions);
-    partitions.map(|one| (one.partition_index, u64::try_from(one.partition_size).unwrap_or(0))).collect()
+    let row = |one: DescribeLogDirsPartition| {
+        let bytes = u64::try_from(one.partition_size).unwrap_or(0);
+        (one.partition_index, bytes, rewrite_tag::read(&one.unknown_tagged_fields))
+    };
+    partitions.map(row).collect()
 }

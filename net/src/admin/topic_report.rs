@@ -7,12 +7,15 @@ use crate::admin::offsets::{self, Spread};
 use crate::admin::out;
 use crate::admin::reach::Reach;
 use crate::kafka::codec::wire::{StrBytes, Uuid};
+use crate::observe::health_row::utc;
 use crate::process::refusal::Refusal;
+use engine::port::RewriteStatus;
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::metadata_request::MetadataRequestTopic;
 use kafka_wire::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_wire::{DescribeConfigsRequest, MetadataRequest, MetadataResponse};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Of Kafka's sources of a setting: the topic itself.
 const SOURCE_TOPIC: i8 = 1;
@@ -98,6 +101,25 @@ struct PartitionRow {
     first_offset: Option<i64>,
     next_offset: Option<i64>,
     bytes: Option<u64>,
+    /// Where compaction is asked for.
+    compaction: Option<CompactionRow>,
+}
+
+/// How compaction stands in a partition's journal, since its leader began.
+#[derive(Serialize, Clone, Debug, PartialEq, Eq)]
+struct CompactionRow {
+    journal: u64,
+    clean_bytes: u64,
+    dirty_bytes: u64,
+    dirty_percent: u32,
+    run_bytes: u64,
+    passes: u64,
+    read_bytes: u64,
+    written_bytes: u64,
+    freed_bytes: u64,
+    /// Milliseconds since 1970; none before the first.
+    last_pass_ms: Option<i64>,
+    why_not_now: &'static str,
 }
 
 #[derive(Serialize)]
@@ -137,7 +159,48 @@ impl TopicReport {
         let header =
             ["partition", "leader", "epoch", "replicas", "in sync", "first offset", "next offset", "bytes"];
         text.push_str(&out::table(header, self.partitions.iter().map(PartitionRow::cells)));
+        let compacted: BTreeMap<u64, &CompactionRow> = self
+            .partitions
+            .iter()
+            .filter_map(|row| row.compaction.as_ref())
+            .map(|row| (row.journal, row))
+            .collect();
+        if !compacted.is_empty() {
+            let header = ["journal", "dirty", "of", "run", "last pass", "freed", "no pass now, because"];
+            text.push_str("\n\ncompaction, by journal:\n");
+            text.push_str(&out::table(header, compacted.into_values().map(CompactionRow::cells)));
+        }
         text
+    }
+}
+
+impl CompactionRow {
+    fn of(journal: u64, status: &RewriteStatus) -> Self {
+        Self {
+            journal,
+            clean_bytes: status.clean_bytes,
+            dirty_bytes: status.dirty_bytes,
+            dirty_percent: status.dirty_ppm() / 10_000,
+            run_bytes: status.run_bytes,
+            passes: status.passes,
+            read_bytes: status.input_bytes,
+            written_bytes: status.output_bytes,
+            freed_bytes: status.freed_bytes(),
+            last_pass_ms: (status.last_ms > 0).then_some(status.last_ms),
+            why_not_now: status.why_not.text(),
+        }
+    }
+
+    fn cells(&self) -> [String; 7] {
+        [
+            self.journal.to_string(),
+            format!("{} %", self.dirty_percent),
+            out::bytes(self.clean_bytes + self.dirty_bytes),
+            out::bytes(self.run_bytes),
+            out::or_dash(self.last_pass_ms.map(utc)),
+            out::bytes(self.freed_bytes),
+            self.why_not_now.to_owned(),
+        ]
     }
 }
 
@@ -152,6 +215,9 @@ fn partition_row(partition: &MetadataResponsePartition, spread: &Spread) -> Part
         first_offset: at.and_then(|at| at.first),
         next_offset: at.and_then(|at| at.next),
         bytes: at.and_then(|at| at.bytes),
+        compaction: at
+            .and_then(|at| at.rewriting)
+            .map(|(journal, status)| CompactionRow::of(journal, &status)),
     }
 }
 

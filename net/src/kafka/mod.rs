@@ -18,6 +18,7 @@ pub mod listener;
 pub mod repeats;
 pub mod replication_tag;
 pub mod request_context;
+pub mod rewrite_tag;
 pub mod security_protocol;
 pub mod stop_tag;
 pub mod throttle;

@@ -9,6 +9,7 @@ use engine::journal::log::deleting::Why;
 use engine::journal::quorum::lead::FollowerStanding;
 use engine::latency::{LATENCY_BUCKETS, Latency};
 use engine::peer::Space;
+use engine::port::NotRewritten;
 use engine::shard::JournalMetrics;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -119,6 +120,9 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_rewrite_failed", "Passes of compaction that came to nothing", |j| j.rewrite_failed),
     ("journal_rewrite_input_bytes", "Bytes of the files that went into runs", |j| j.rewrite_input_bytes),
     ("journal_rewrite_output_bytes", "Bytes of the runs that were made", |j| j.rewrite_output_bytes),
+    ("journal_rewrite_freed_bytes", "Bytes of those that went in and are not in the runs", |j| {
+        j.rewrite_input_bytes.saturating_sub(j.rewrite_output_bytes)
+    }),
     ("journal_digests_compared", "Sealed segments whose digest was compared with the leader's", |j| {
         j.digests_compared
     }),
@@ -131,6 +135,26 @@ const JOURNAL_COUNTERS: &[Row<JournalMetrics>] = &[
     ("journal_markers_committed", "Transactions committed in partitions, by this leader", |j| j.markers[1]),
     ("journal_duplicates", "Batches of idempotent producers answered as duplicates", |j| j.duplicates),
 ];
+
+type RatioRow = (&'static str, &'static str, fn(&JournalMetrics) -> f64);
+
+/// Shares and factors.
+const JOURNAL_RATIOS: &[RatioRow] = &[
+    (
+        "journal_dirty_ratio",
+        "The share of what compaction would read that is new, as it was found last: see min.cleanable.dirty.ratio",
+        |j| ratio(j.dirty_bytes, j.clean_bytes + j.dirty_bytes),
+    ),
+    (
+        "journal_write_amplification",
+        "Bytes written into runs for each byte of segments that went in, since the process began",
+        |j| ratio(j.rewrite_output_bytes, j.rewrite_new_bytes),
+    ),
+];
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
 
 /// Counters of time, in seconds.
 const JOURNAL_TIMES: &[Row<JournalMetrics>] =
@@ -173,6 +197,12 @@ const JOURNAL_GAUGES: &[Row<JournalMetrics>] = &[
 const FRONT_KEPT: (&str, &str) = (
     "journal_front_kept",
     "1 for what keeps the oldest sealed segment: its file is deleted when nothing does",
+);
+
+/// By reason, of what asks for compaction.
+const NOT_REWRITTEN: (&str, &str) = (
+    "journal_not_rewritten",
+    "1 for why no run is made now, of a journal with compacted topics, by its leader",
 );
 
 const STAGES_HELP: &str = "Of an entry: group, from its first batch to its seal; write, from its append to its \
@@ -292,6 +322,20 @@ impl Page {
                 let labels = [shard.clone(), journal.clone(), ("why", why.name().to_owned())];
                 let is_so = u64::from(figures.front_kept == Some(why));
                 value(&mut family.encode_family(&labels)?, MetricType::Gauge, is_so)?;
+            }
+        }
+        let mut family = descriptor(encoder, NOT_REWRITTEN.0, NOT_REWRITTEN.1, MetricType::Gauge)?;
+        for ([shard, journal], figures) in self.journals() {
+            let Some(is_why) = figures.not_rewritten else { continue };
+            for why in NotRewritten::ALL {
+                let labels = [shard.clone(), journal.clone(), ("why", why.name().to_owned())];
+                value(&mut family.encode_family(&labels)?, MetricType::Gauge, u64::from(is_why == why))?;
+            }
+        }
+        for (name, help, figure) in JOURNAL_RATIOS {
+            let mut family = descriptor(encoder, name, help, MetricType::Gauge)?;
+            for (labels, journal) in self.journals() {
+                family.encode_family(&labels)?.encode_gauge(&figure(journal))?;
             }
         }
         for (name, help, nanoseconds) in JOURNAL_TIMES {

@@ -126,6 +126,7 @@ fn begun(finding: &Finding) -> &'static str {
         Kind::ReplicaCatchingUp => "health: replica catching up",
         Kind::DiskNearlyFull => "health: disk nearly full",
         Kind::StableOffsetStuck => "health: stable offset stuck",
+        Kind::NotCompacted => "health: not compacted",
         Kind::ClockDistrusted => "health: clock distrusted",
     }
 }

@@ -54,7 +54,7 @@ const JITTER_MS_SYNONYMS: &[BrokerSynonym] =
 #[rustfmt::skip]
 pub const SETTINGS: &[TopicSetting] = &[
     topic("cleanup.policy", Kind::List(&["compact", "delete"]), "delete", &[same("log.cleanup.policy")],
-        "What happens to old records: 'delete' removes them by retention, 'compact' keeps the last record of each key. Whether it has 'compact' a topic says when it is made; so far that takes a replication factor of 1."),
+        "What happens to old records: 'delete' removes them by retention, 'compact' keeps the last record of each key. A topic that was made without 'compact' is not compacted when it gets it later, nor deleted: duramen.compaction tells of it."),
     topic("compression.gzip.level", Kind::Int { min: -1, max: 9 }, "-1", &[same("compression.gzip.level")],
         "How hard the broker packs with compression.type=gzip, from 1 to 9; -1 is gzip's usual level, 6."),
     topic("compression.lz4.level", Kind::Int { min: 1, max: 17 }, "9", &[same("compression.lz4.level")],

@@ -47,6 +47,10 @@ pub struct RewriteCounts {
     /// Bytes of the files that went in, and that came out.
     pub input_bytes: u64,
     pub output_bytes: u64,
+    /// Of those that went in: segments alone.
+    pub new_bytes: u64,
+    /// When the last pass ended, milliseconds since 1970.
+    pub last_ms: i64,
     pub records: PassCounts,
 }
 

@@ -22,6 +22,7 @@ mod members;
 pub mod produce;
 mod repair;
 mod retention;
+mod rewrite_status;
 mod rewriting;
 mod run_exchange;
 mod scrub;

@@ -200,10 +200,14 @@ impl Journal {
         let MadeRun { run, made, counts, input_bytes, .. } = made;
         let clean_bytes = made.parts.iter().map(|part| part.kept_bytes).sum();
         self.rewriting.looked = NotDue { clean_bytes, dirty_bytes: 0 };
+        let new_bytes = input_bytes.saturating_sub(self.run_bytes());
         let counted = &mut self.rewriting.counts;
         counted.passes += 1;
         counted.input_bytes += input_bytes;
         counted.output_bytes += made.file_bytes;
+        counted.new_bytes += new_bytes;
+        counted.last_ms = now.wall_ms;
+        assert!(counted.new_bytes <= counted.input_bytes, "{counted:?}");
         pass::add_counts(&mut counted.records, &counts);
         self.rewriting.note_here(run);
         fx.out.push(self.rewrote(Rewrote::Made {

@@ -304,6 +304,7 @@ impl Journal {
                 high_watermark: watermark,
                 log_end,
                 bytes: partition.kept_bytes,
+                rewriting: None,
             }),
             QueryKind::Producers => Answer::Producers(producers(partition)),
             QueryKind::DeleteBefore(offset) => return self.delete_before(query, offset, compacted, now, fx),

@@ -70,12 +70,18 @@ impl Shard {
             self.forget_leaders(now, fx);
         }
         self.look_at_open(now);
+        if self.health.awaiting_compaction.0 != self.view.version {
+            self.health.awaiting_compaction = (self.view.version, self.view.awaiting_compaction());
+        }
         let known = self.known(now);
         let view = std::sync::Arc::clone(&self.view);
+        let awaiting = self.health.awaiting_compaction.1.clone();
+        let topics_waiting = |journal: Option<JournalId>| awaiting.get(&journal?).cloned();
         let name_topics = |finding: &mut Finding| {
             let of_journal = || finding.journal.map(|journal| view.topics_of(journal));
             finding.topics = match finding.what {
                 What::StableOffsetStuck(open) => view.topic_of(open.partition),
+                What::NotCompacted => topics_waiting(finding.journal).unwrap_or_default(),
                 _ => of_journal().unwrap_or_default(),
             };
         };
@@ -196,6 +202,7 @@ impl Shard {
             followers: journal.follower_facts(now),
             strangers: journal.strangers(now),
             open_too_long: self.health.open_too_long.get(&id).copied(),
+            awaits_compaction: journal.is_leader() && self.health.awaiting_compaction.1.contains_key(&id),
         }
     }
 }
@@ -211,5 +218,6 @@ fn facts_of(journal: JournalId) -> JournalFacts {
         followers: Vec::new(),
         strangers: Vec::new(),
         open_too_long: None,
+        awaits_compaction: false,
     }
 }

@@ -41,7 +41,7 @@ use crate::journal::read::block_cache::BlockCache;
 use crate::journal::read::cache::CacheShare;
 use crate::journal::running::produce::Room;
 use crate::journal::running::serve::Asked;
-use crate::port::{Input, Output, Produce, Query, Refusal};
+use crate::port::{Answer, Input, Output, Produce, Query, Refusal};
 use crate::register::Register;
 use crate::rng::Rng;
 use crate::shard::elect::Asking;
@@ -326,7 +326,13 @@ impl Shard {
             Ok(journal) => journal.query(query, compacted, now, fx),
             Err(refusal) => Asked::Now(Err(refusal)),
         };
-        if let Asked::Now(result) = asked {
+        if let Asked::Now(mut result) = asked {
+            if let Ok(Answer::Described(status)) = &mut result {
+                let topic = self.view.partition(query.partition);
+                let is_asked = topic.is_some_and(|(topic, _)| topic.settings.compacts);
+                let journal = self.journal(status.journal);
+                status.rewriting = journal.and_then(|journal| self.rewrite_status(journal, is_asked));
+            }
             fx.out.push(Output::Answered { request: query.request, slot: query.slot, result });
             if Times::concerns(query.kind) {
                 self.time_ended(fx);
@@ -418,6 +424,8 @@ impl Shard {
     fn journal_metrics(&self, journal: &Journal) -> JournalMetrics {
         let mut metrics = journal.metrics();
         metrics.repaired_entries += self.repaired.get(&journal.id).copied().unwrap_or(0);
+        let is_asked = self.health.awaiting_compaction.1.contains_key(&journal.id);
+        metrics.not_rewritten = self.rewrite_status(journal, is_asked).map(|status| status.why_not);
         metrics
     }
 

@@ -2,9 +2,11 @@
 
 use super::Shard;
 use crate::clock::Now;
+use crate::control::life::Life;
 use crate::ids::JournalId;
 use crate::journal::Journal;
 use crate::journal::effects::Effects;
+use crate::port::RewriteStatus;
 use crate::shard::slot::Slot;
 use std::sync::Arc;
 
@@ -29,6 +31,16 @@ impl Shard {
             Some(journal) => journal.go_on_rewriting(fx),
             None => self.rewrite_next(now, fx),
         }
+    }
+
+    /// How compaction stands in a journal that is led here; none where nothing asks for it.
+    pub(super) fn rewrite_status(&self, journal: &Journal, is_asked: bool) -> Option<RewriteStatus> {
+        let view = self.view.journals.get(&journal.id);
+        let is_of_compacted = view.is_some_and(|view| view.life == Life::Compacted);
+        if !is_of_compacted && !is_asked {
+            return None;
+        }
+        journal.rewrite_status(is_of_compacted, self.config.rewrite_bytes_per_second == 0)
     }
 
     /// The next journal behind the one that had its turn last, in a circle.

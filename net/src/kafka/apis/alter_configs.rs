@@ -192,7 +192,8 @@ mod tests {
         assert_eq!(refused(2, "no", &[]), code::UNKNOWN_TOPIC_OR_PARTITION);
         assert_eq!(refused(2, "twice", &[]), code::INVALID_REQUEST);
         assert_eq!(refused(2, "a", &[("no.such", Some("1"))]), code::INVALID_CONFIG);
-        assert_eq!(refused(2, "a", &[("cleanup.policy", Some("compact"))]), code::INVALID_CONFIG);
+        assert_eq!(refused(2, "a", &[("cleanup.policy", Some("shred"))]), code::INVALID_CONFIG);
+        assert!(planned(2, "a", &[("cleanup.policy", Some("compact"))]).is_ok());
         assert_eq!(refused(2, "a", &[("retention.ms", None)]), code::INVALID_REQUEST);
         assert_eq!(refused(4, "7", &[("log.retention.ms", Some("1"))]), code::INVALID_REQUEST);
         assert_eq!(refused(4, "0", &[("num.partitions", Some("1"))]), code::INVALID_REQUEST);

@@ -18,6 +18,7 @@ use engine::control::config::{
     BrokerConfigs, DescribedConfig, Source, Statics, describe::describe_all_brokers, describe_broker,
     describe_topic, group,
 };
+use engine::control::view::TopicView;
 use engine::ids::{BrokerIds, ShardId};
 use kafka_wire::describe_configs_request::DescribeConfigsResource;
 use kafka_wire::{DescribeConfigsRequest, DescribeConfigsResponse};
@@ -78,7 +79,10 @@ fn find(
 ) -> Result<Vec<DescribedConfig>, Failure> {
     let mut all = match config_resource(view, resource.resource_type, &resource.resource_name)? {
         ConfigResource::Topic(name) => {
-            describe_topic(&view.topics[&name].configs, BrokerConfigs::of(view, own, statics))
+            let topic = &view.topics[&name];
+            let mut all = describe_topic(&topic.configs, BrokerConfigs::of(view, own, statics));
+            all.extend(not_compacted(view, topic));
+            all
         }
         ConfigResource::Group(name) => group::describe(view.group_configs.get(&name), statics),
         ConfigResource::Bare(_) => Vec::new(),
@@ -139,6 +143,15 @@ fn fact(name: &'static str, value: Option<String>, doc: &'static str) -> Describ
     const STRING: i8 = 2;
     let source = Source::Static;
     DescribedConfig { name, value, source, read_only: true, kafka_type: STRING, doc, synonyms: Vec::new() }
+}
+
+/// A topic that asks for compaction and was made without it says so. No topic has it as a setting: what is copied from one
+/// topic to another leaves it out, since it is a default and cannot be changed.
+fn not_compacted(view: &View, topic: &TopicView) -> Option<DescribedConfig> {
+    let value = "not compacted: the topic was made without cleanup.policy=compact".to_owned();
+    let doc = "Whether compaction is in effect. Make another topic with cleanup.policy=compact to have it.";
+    let told = fact("duramen.compaction", Some(value), doc);
+    view.awaits_compaction(topic).then_some(DescribedConfig { source: Source::Default, ..told })
 }
 
 fn show(config: DescribedConfig, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {

@@ -10,6 +10,7 @@ use crate::kafka::dispatch::Handler;
 use crate::kafka::errors::code;
 use crate::kafka::repeats;
 use crate::kafka::request_context::RequestContext;
+use crate::kafka::rewrite_tag;
 use crate::process::system;
 use core::ops::RangeInclusive;
 use engine::control::View;
@@ -60,7 +61,8 @@ impl Handler for DescribeLogDirs {
         let mut result = DescribeLogDirsResult::default();
         let folder = context.shard.folder();
         result.log_dir = folder.to_string_lossy().into_owned().into();
-        result.topics = topics(asked.into_iter().zip(answers));
+        let with_rewriting = rewrite_tag::is_asked(&request.unknown_tagged_fields);
+        result.topics = topics(asked.into_iter().zip(answers), with_rewriting);
         (result.total_bytes, result.usable_bytes) = (UNKNOWN_BYTES, UNKNOWN_BYTES);
         // A look into the kernel's tables, not at the disk: it does not hold up the shard.
         match File::open(folder).and_then(|folder| system::file_system(&folder)) {
@@ -97,6 +99,7 @@ fn wanted<'a>(view: &'a View, request: &DescribeLogDirsRequest) -> Vec<(&'a Topi
 /// out.
 fn topics<'a>(
     answered: impl Iterator<Item = ((&'a TopicView, i32), Result<Answer, i16>)>,
+    with_rewriting: bool,
 ) -> Vec<DescribeLogDirsTopic> {
     let mut topics: Vec<DescribeLogDirsTopic> = Vec::new();
     for ((topic, number), answer) in answered {
@@ -104,6 +107,9 @@ fn topics<'a>(
         let mut partition = DescribeLogDirsPartition::default();
         partition.partition_index = number;
         partition.partition_size = i64::try_from(status.bytes).unwrap_or(i64::MAX);
+        if let Some(rewriting) = status.rewriting.filter(|_| with_rewriting) {
+            partition.unknown_tagged_fields = rewrite_tag::answer(status.journal.0, &rewriting);
+        }
         match topics.last_mut() {
             Some(last) if last.name.as_str() == &*topic.name => last.partitions.push(partition),
             _ => {
@@ -154,11 +160,12 @@ mod tests {
             high_watermark: Offset(1),
             log_end: Offset(1),
             bytes: 70,
+            rewriting: None,
         };
         let (a, b) = (&*view.topics["a"], &*view.topics["b"]);
         let described = || Ok(Answer::Described(status));
         let all = [((a, 0), described()), ((a, 1), Err(6)), ((b, 0), described())];
-        let topics = topics(all.into_iter());
+        let topics = topics(all.into_iter(), true);
         let sizes: Vec<_> =
             topics.iter().map(|topic| (topic.name.as_str(), topic.partitions[0].partition_size)).collect();
         assert_eq!(sizes, [("a", 70), ("b", 70)]);
