@@ -18,7 +18,7 @@ const PARTITION: PartitionId = PartitionId(1);
 fn batches(codec: Codec, keys: Option<i64>) -> Vec<Vec<u8>> {
     let mut rng = fastrand::Rng::with_seed(7);
     let values: Vec<Vec<u8>> = (0..32).map(|_| text(RECORD_BYTES, &mut rng)).collect();
-    let mut batch = |number: i64| {
+    let batch = |number: i64| {
         let mut builder = BatchBuilder::new(1_750_000_000_000);
         builder.codec(codec).base_offset(number * RECORDS);
         for at in number * RECORDS..(number + 1) * RECORDS {
