@@ -83,7 +83,13 @@ fn is_on_majority(world: &mut World, node: usize, journal: JournalId, run: RunId
     if world.loses_disks {
         return;
     }
-    let holders = replicas.iter().filter(|one| on_disk(&world.nodes[one.0 as usize], journal).contains(&run));
+    // Others may have gone on to a run that took its place: what went of their disks is in that.
+    let went_on = |node: &Node| {
+        let mut shards = node.shards.iter().filter_map(|slot| slot.shard.journal(journal));
+        shards.any(|here| here.fold().runs().settled().last().is_some_and(|newest| newest.run > run))
+    };
+    let has_it = |node: &Node| on_disk(node, journal).contains(&run) || went_on(node);
+    let holders = replicas.iter().filter(|one| has_it(&world.nodes[one.0 as usize]));
     let holders = holders.count();
     assert!(
         holders > replicas.len() / 2,

@@ -45,8 +45,12 @@ impl RunFiles {
     }
 }
 
-/// How much of the run's file is here from before, and durable.
+/// How much of the run's file is here from before, and durable: all of it where it has its name already, as after a
+/// start that did not know yet that the journal names it.
 pub async fn resume(files: RunFiles, wanted: WantedRun) -> Result<u64, DiskError> {
+    if is_here(&files, wanted).await? {
+        return Ok(wanted.bytes);
+    }
     let (io, path) = (&files.io, files.part_path(wanted.name));
     let bytes = match io.open(&path).await {
         Ok((file, bytes)) => {
@@ -93,6 +97,9 @@ async fn write(files: &RunFiles, file: FileId, place: &PiecePlace, bytes: &[u8])
 
 /// All pieces are written: the file takes its name if it is what the journal says.
 pub async fn finish(files: RunFiles, wanted: WantedRun) -> Result<RunChecked, DiskError> {
+    if is_here(&files, wanted).await? {
+        return Ok(RunChecked::Good);
+    }
     let (io, part) = (&files.io, files.part_path(wanted.name));
     let (file, bytes) = io.open(&part).await?;
     assert!(wanted.bytes >= 2 * BLOCK as u64, "{wanted:?} is no run");
@@ -108,6 +115,15 @@ pub async fn finish(files: RunFiles, wanted: WantedRun) -> Result<RunChecked, Di
     io.rename(&part, &files.path(wanted.name.run)).await?;
     io.sync_dir(&files.dir()).await?;
     Ok(RunChecked::Good)
+}
+
+/// Whether the whole run is here under its name. What is there and bad stays until a good one takes its place.
+async fn is_here(files: &RunFiles, wanted: WantedRun) -> Result<bool, DiskError> {
+    match check_here(files.clone(), wanted).await {
+        Ok(checked) => Ok(checked == RunChecked::Good),
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks at a run that has its name.

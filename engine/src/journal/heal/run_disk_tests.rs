@@ -65,6 +65,29 @@ fn a_run_that_came_whole_takes_its_name() {
 }
 
 #[test]
+fn one_that_has_its_name_already_is_whole_at_once_and_a_bad_one_is_not() {
+    let (mut disk, files) = disk();
+    let run = run(40);
+    let path = files.path(RUN);
+    let (io, new) = (disk.io.clone(), path.clone());
+    disk.run(async move { io.close(io.create(&new).await?).await }).expect("a file");
+    *disk.file(&path) = run.0.clone();
+    assert_eq!(disk.run(resume(files.clone(), run.1)), Ok(run.1.bytes));
+    assert_eq!(
+        disk.run(finish(files.clone(), run.1)),
+        Ok(RunChecked::Good),
+        "there is nothing to take its place"
+    );
+    assert!(*disk.file(&path) == run.0);
+    disk.file(&path)[PIECE + 5] ^= 1;
+    assert_eq!(disk.run(resume(files.clone(), run.1)), Ok(0));
+    write_from(&mut disk, &files, &run, 0);
+    assert_eq!(disk.run(finish(files.clone(), run.1)), Ok(RunChecked::Good));
+    assert!(*disk.file(&path) == run.0, "a good one took its place");
+    assert_eq!(disk.open_files(), 0);
+}
+
+#[test]
 fn after_a_crash_it_goes_on_from_what_was_synced() {
     let (mut disk, files) = disk();
     let run = run(200);

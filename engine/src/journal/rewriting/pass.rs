@@ -150,11 +150,8 @@ async fn publish(
     io.rename(temporary, path).await?;
     io.sync_dir(&folder::journal_dir(context.journal)).await?;
     let expected = Some((made.file_bytes, made.checksum));
-    let opened = OpenRun::open((io, &context.blocks), identity, made.run, path, expected).await;
-    opened.map_err(|error| match error {
-        RunError::Disk(error) => PassFault::Disk(error),
-        fault => PassFault::Opened(fault),
-    })
+    // All is written: a medium that does not give it back spoils this pass, and nothing else.
+    OpenRun::open((io, &context.blocks), identity, made.run, path, expected).await.map_err(PassFault::Opened)
 }
 
 /// What is shared by all partitions of a pass.

@@ -6,7 +6,7 @@
 
 use super::Journal;
 use crate::clock::Now;
-use crate::disk::{DiskError, DiskErrorKind};
+use crate::disk::{BLOCK, DiskError, DiskErrorKind};
 use crate::entry::run_made::{RunInput, RunMade};
 use crate::ids::{Index, NodeId, RaftId, RunId};
 use crate::journal::effects::{Done, Effects};
@@ -195,7 +195,9 @@ impl Journal {
         fx: &mut Effects,
     ) {
         let Some(result) = of_disk(result, fx) else { return };
-        if let Ok(from) = result {
+        if let Ok(from) = result
+            && from < wanted.bytes
+        {
             let (run, bytes) = (wanted.name.run, wanted.bytes);
             fx.out.push(self.rewrote(Rewrote::Fetching { run, from, bytes }));
         }
@@ -428,8 +430,11 @@ async fn check_and_open(
         OpenRun::open((&files.io, &blocks), identity, name.run, &path, Some((wanted.bytes, name.sum)));
     match opened.await {
         Ok(run) => Ok(RunFetched::Here(Rc::new(run))),
+        // It was good a moment ago: the medium changed it, or does not give it.
+        Err(RunError::Disk(error)) if error.kind == DiskErrorKind::Io => {
+            Ok(RunFetched::Bad { position: wanted.bytes - BLOCK as u64 })
+        }
         Err(RunError::Disk(error)) => Err(error),
-        // It was good a moment ago: the medium changed it.
         Err(RunError::Fault(fault)) => Ok(RunFetched::Bad { position: fault.position() }),
     }
 }
