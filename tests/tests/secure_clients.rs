@@ -41,7 +41,7 @@ impl Secured {
         let options = ["--tls-folder", &node, "--listener", sasl, "--listener", ssl];
         broker.options.arguments = options.map(str::to_owned).to_vec();
         // As talkative as it can be: no secret is told then, either.
-        let talk = "--log=net=trace,engine=trace,rustls=trace,info";
+        let talk = "--log=net=trace,axum=trace,hyper=trace,tokio=trace,info";
         broker.options.arguments.extend(["--super-user", "User:admin", talk].map(str::to_owned));
         broker.run();
         let folder = certificates.user("bob", DAY);
