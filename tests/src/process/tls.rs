@@ -86,6 +86,13 @@ impl Write for Kept {
         Ok(written)
     }
 
+    /// A client that fails writes once more, its alert among what waits: all of it goes out at once, or the alert does not.
+    fn write_vectored(&mut self, all: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.stream.write_vectored(all)?;
+        self.sent.extend(all.iter().flat_map(|one| one.iter()).take(written));
+        Ok(written)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
